@@ -1,0 +1,10 @@
+"""Axial-VS: video instance segmentation by tracking objects along axial trajectories.
+
+Importing the package registers its parts with mmdet's registries, from any working directory.
+"""
+
+from axialvs.operators import install_stand_in
+
+install_stand_in()  # before anything imports mmdet.models
+
+__version__ = '0.1.0'
