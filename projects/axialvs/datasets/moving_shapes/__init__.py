@@ -1,0 +1,15 @@
+"""The generated data set "moving shapes": video instance segmentation made from a seed."""
+
+from .levels import LEVELS, Level, get_level
+from .video import Video, generate_video
+from .writer import GENERATOR_VERSION, generate_dataset
+
+__all__ = [
+    'GENERATOR_VERSION',
+    'LEVELS',
+    'Level',
+    'Video',
+    'generate_dataset',
+    'generate_video',
+    'get_level',
+]

@@ -1,0 +1,115 @@
+"""The named levels of difficulty of the generated data set."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Level:
+    """How videos of one level look and which events each of them is sure to show.
+
+    Lengths called "fraction" are fractions of the image's shorter side, so that a level looks the
+    same at any size. Times are in frames, angles in radians.
+    """
+
+    name: str
+    classes: tuple[str, ...] = ('circle', 'square', 'triangle', 'star', 'cross')
+    num_objects: tuple[int, int] = (3, 5)
+    """Fewest and most objects of a video."""
+    num_frames: int = 24
+    min_frames: int = 1
+    """The shortest video in which the promised events have room."""
+    size: tuple[int, int] = (160, 96)
+    """(width, height) in pixels."""
+    radius: tuple[float, float] = (0.12, 0.2)
+    """Range of an object's mean radius, fraction."""
+    occluder_radius: tuple[float, float] = (0.23, 0.25)
+    """Range of the radius of an object that hides another one, fraction."""
+    occluded_radius: tuple[float, float] = (0.105, 0.12)
+    """Range of the radius of the object that it hides, fraction."""
+    speed: tuple[float, float] = (0.012, 0.03)
+    """Range of an object's own speed, fraction a frame."""
+    max_spin: float = 0.06
+    """Largest rotation, radians a frame."""
+    max_scale_change: float = 0.15
+    """Largest relative change of an object's size, in either direction."""
+    camera_speed: float = 0.006
+    """Mean speed of the background, fraction a frame."""
+    background_contrast: float = 0.05
+    """Standard deviation of the background's texture, in units of full brightness."""
+    leave_probability: float = 0.2
+    """How often an object without another part to play leaves the image and comes back."""
+    look_alike_probability: float = 0.2
+    """How often such an object copies class, colours and texture of another one."""
+    crossing: bool = True
+    """Each video has two objects that meet and swap places."""
+    look_alikes_cross: bool = False
+    """The two objects that cross are look-alikes."""
+    full_occlusion: bool = False
+    """In each video an object vanishes behind another one and appears again."""
+    re_entry: bool = False
+    """In each video an object leaves the image and comes back."""
+    min_visible_pixels: int = 16
+    """An object of which fewer pixels can be seen counts as not visible in that frame."""
+
+
+LEVELS = {
+    level.name: level
+    for level in (
+        Level(
+            name='easy',
+            classes=('circle', 'square', 'triangle'),
+            num_objects=(1, 3),
+            num_frames=16,
+            radius=(0.16, 0.24),
+            background_contrast=0.03,
+            leave_probability=0.0,
+            look_alike_probability=0.0,
+            crossing=False,
+        ),
+        Level(name='demo', min_frames=6),
+        Level(
+            name='hard',
+            num_objects=(5, 6),
+            num_frames=48,
+            min_frames=24,
+            radius=(0.11, 0.17),
+            max_scale_change=0.25,
+            camera_speed=0.012,
+            background_contrast=0.08,
+            leave_probability=0.3,
+            look_alike_probability=0.4,
+            look_alikes_cross=True,
+            full_occlusion=True,
+            re_entry=True,
+        ),
+    )
+}
+
+
+def get_level(
+    level: str | Level, size: tuple[int, int] | None = None, num_frames: int | None = None
+) -> Level:
+    """Look a level up and change its size or length.
+
+    Args:
+        level: A name in ``LEVELS`` or a level of one's own.
+        size: (width, height) in pixels, or None for the level's own.
+        num_frames: Length of a video, or None for the level's own.
+
+    Raises:
+        ValueError: For an unknown name, a size too small to show an object, or a length in which
+            the level's promised events have no room.
+    """
+    if isinstance(level, str):
+        if level not in LEVELS:
+            raise ValueError(f"level '{level}' is unknown; choose one of {', '.join(LEVELS)}")
+        level = LEVELS[level]
+    level = replace(level, size=size or level.size, num_frames=num_frames or level.num_frames)
+    if size is not None and (len(size) != 2 or min(size) < 32):
+        raise ValueError(f'size {size} is too small; give width and height of at least 32 pixels')
+    if level.num_frames < level.min_frames:
+        raise ValueError(
+            f"num_frames {level.num_frames} is too short for level '{level.name}', whose events "
+            f"need {level.min_frames} frames; ask for more frames or take level 'easy'"
+        )
+    return level

@@ -1,0 +1,114 @@
+"""From a planned scene to exact visible masks and anti-aliased images."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .scene import Scene, Shape
+from .silhouettes import OUTLINES
+from .textures import paint
+
+_SUPERSAMPLING = 4
+_SHIFT_BITS = 4
+
+
+@dataclass
+class Patch:
+    """An object's coverage in one frame: the part of the image it touches, clipped to the image."""
+
+    x: int
+    y: int
+    coverage: np.ndarray
+    """(h, w) float32, the share of each pixel that the whole silhouette covers."""
+
+
+def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Patch | None:
+    """Coverage of an object in a frame, or None if it lies outside the image."""
+    cos, sin = np.cos(shape.angles[frame]), np.sin(shape.angles[frame])
+    turn = np.array([[cos, -sin], [sin, cos]])
+    points = shape.radii[frame] * OUTLINES[name] @ turn.T + shape.centres[frame]
+    low = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(points.max(axis=0)).astype(int), size)
+    if (high <= low).any():
+        return None
+    width, height = high - low
+    # cv2 puts pixel centres at whole numbers: half a fine pixel is taken off.
+    fine = ((points - low) * _SUPERSAMPLING - 0.5) * 2**_SHIFT_BITS
+    canvas = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING), np.uint8)
+    cv2.fillPoly(canvas, [np.round(fine).astype(np.int32)], 255, shift=_SHIFT_BITS)
+    small = cv2.resize(canvas, (int(width), int(height)), interpolation=cv2.INTER_AREA)
+    return Patch(int(low[0]), int(low[1]), small.astype(np.float32) / 255)
+
+
+def rasterise_scene(scene: Scene) -> list[list[Patch | None]]:
+    """Coverage of all objects in all frames, indexed [object][frame]."""
+    level = scene.level
+    return [
+        [rasterise(s, level.classes[s.label], t, level.size) for t in range(level.num_frames)]
+        for s in scene.shapes
+    ]
+
+
+def visible_masks(scene: Scene, patches: list[list[Patch | None]]) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels show which object.
+
+    Returns:
+        masks (M, L, H, W) bool, all False where fewer than ``min_visible_pixels`` can be seen;
+        in_image (M, L) bool, whether at least as many pixels of the whole silhouette, seen or
+        hidden, lie inside the image.
+    """
+    (width, height), least = scene.level.size, scene.level.min_visible_pixels
+    count, num_frames = len(scene.shapes), scene.level.num_frames
+    owner = np.full((num_frames, height, width), -1, np.int16)
+    in_image = np.zeros((count, num_frames), bool)
+    for index in back_to_front(scene):
+        for frame, patch in enumerate(patches[index]):
+            if patch is None:
+                continue
+            solid = patch.coverage >= 0.5
+            in_image[index, frame] = solid.sum() >= least
+            window = _window(owner[frame], patch)
+            window[solid] = index
+    masks = owner[None] == np.arange(count)[:, None, None, None]
+    masks &= (masks.sum(axis=(2, 3)) >= least)[:, :, None, None]
+    return masks, in_image
+
+
+def back_to_front(scene: Scene) -> list[int]:
+    """Indices of the scene's objects, the hindmost first."""
+    return sorted(range(len(scene.shapes)), key=lambda index: -scene.shapes[index].depth)
+
+
+def _window(image: np.ndarray, patch: Patch) -> np.ndarray:
+    height, width = patch.coverage.shape
+    return image[patch.y : patch.y + height, patch.x : patch.x + width]
+
+
+def render_frame(scene: Scene, patches: list[list[Patch | None]], frame: int) -> np.ndarray:
+    """The picture of one frame, (H, W, 3) uint8 RGB."""
+    shift = np.array([[1, 0, scene.camera[frame, 0]], [0, 1, scene.camera[frame, 1]]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    image = cv2.warpAffine(
+        scene.background, shift, scene.level.size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    for index in back_to_front(scene):
+        patch = patches[index][frame]
+        if patch is None:
+            continue
+        window, cover = _window(image, patch), patch.coverage[..., None]
+        window += cover * (_paint_patch(scene.shapes[index], patch, frame) - window)
+    return (image * 255 + 0.5).astype(np.uint8)
+
+
+def _paint_patch(shape: Shape, patch: Patch, frame: int) -> np.ndarray:
+    """Colours (h, w, 3) of an object at the pixels of a patch."""
+    height, width = patch.coverage.shape
+    # Python floats keep the arrays in single precision; numpy's scalars would not.
+    scale = float(1 / shape.radii[frame])
+    cos = float(np.cos(shape.angles[frame])) * scale
+    sin = float(np.sin(shape.angles[frame])) * scale
+    centre_x, centre_y = shape.centres[frame].tolist()
+    x = (np.arange(width, dtype=np.float32) + (patch.x + 0.5 - centre_x))[None, :]
+    y = (np.arange(height, dtype=np.float32) + (patch.y + 0.5 - centre_y))[:, None]
+    return paint(shape.look, cos * x + sin * y, cos * y - sin * x)

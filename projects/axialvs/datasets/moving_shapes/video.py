@@ -1,0 +1,87 @@
+"""One generated video with its ground truth, made from (level, seed, split, index)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .events import crosses, fully_occluded, re_enters
+from .levels import Level, get_level
+from .rendering import rasterise_scene, render_frame, visible_masks
+from .scene import Scene, plan_scene
+
+SPLITS = ('train', 'valid')
+_MAX_ATTEMPTS = 500
+_MIN_VISIBLE_FRAMES = 3
+
+
+@dataclass
+class Video:
+    """A generated video. M objects, L frames; every object is visible in at least one frame."""
+
+    frames: np.ndarray
+    """(L, H, W, 3) uint8 RGB."""
+    masks: np.ndarray
+    """(M, L, H, W) bool, what can be seen of each object."""
+    labels: np.ndarray
+    """(M,) int64, indices into the level's classes."""
+    in_image: np.ndarray
+    """(M, L) bool, whether the object lies inside the image, be it seen or hidden."""
+
+
+def _shows_promised_events(scene: Scene, masks: np.ndarray, in_image: np.ndarray) -> bool:
+    visible = masks.any(axis=(2, 3))
+    least = min(_MIN_VISIBLE_FRAMES, scene.level.num_frames)
+    if (visible.sum(axis=1) < least).any():
+        return False
+    pair, hidden, returning = scene.crossing_pair, scene.hidden, scene.returning
+    if hidden is not None and not fully_occluded(visible[hidden], in_image[hidden]):
+        return False
+    if returning is not None and not re_enters(visible[returning], in_image[returning]):
+        return False
+    return pair is None or crosses(masks[pair[0]], masks[pair[1]])
+
+
+def generate_video(
+    level: str | Level,
+    seed: int,
+    index: int,
+    split: str = 'train',
+    size: tuple[int, int] | None = None,
+    num_frames: int | None = None,
+) -> Video:
+    """Make one video. The same arguments always give the same video.
+
+    Scenes are drawn until one shows, in its masks, the events that the level promises.
+
+    Args:
+        level: A name in ``LEVELS`` or a level of one's own.
+        seed: Seed of the data set, not negative.
+        index: Number of the video, not negative.
+        split: 'train' or 'valid': the two never share a scene.
+        size: (width, height) in pixels, or None for the level's own.
+        num_frames: Length of the video, or None for the level's own.
+
+    Raises:
+        ValueError: For an unknown level or split, a negative seed or index, or a level whose
+            events cannot be made.
+    """
+    level = get_level(level, size, num_frames)
+    if split not in SPLITS:
+        raise ValueError(f"split '{split}' is unknown; choose one of {', '.join(SPLITS)}")
+    if seed < 0 or index < 0:
+        raise ValueError(f'seed {seed} and index {index} must not be negative')
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    for _ in range(_MAX_ATTEMPTS):
+        scene = plan_scene(level, rng)
+        patches = rasterise_scene(scene)
+        masks, in_image = visible_masks(scene, patches)
+        if _shows_promised_events(scene, masks, in_image):
+            break
+    else:
+        raise ValueError(
+            f"level '{level.name}' at size {level.size} with {level.num_frames} frames: no scene "
+            f'with the promised events in {_MAX_ATTEMPTS} tries; ask for more frames'
+        )
+    frames = np.stack([render_frame(scene, patches, t) for t in range(level.num_frames)])
+    labels = np.array([shape.label for shape in scene.shapes], dtype=np.int64)
+    return Video(frames, masks, labels, in_image)

@@ -1,0 +1,156 @@
+"""Writing generated videos to disk in the official YouTube-VIS layout."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_util
+
+from .levels import Level, get_level
+from .video import SPLITS, Video, generate_video
+
+GENERATOR_VERSION = '1.0'
+_JPEG_QUALITY = 92
+
+
+def _annotation(masks: np.ndarray) -> dict:
+    """The fields of one object that follow from its masks (L, H, W)."""
+    length, height, width = masks.shape
+    rles = mask_util.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
+    areas = mask_util.area(rles).tolist()
+    boxes = mask_util.toBbox(rles).tolist()
+    for rle in rles:
+        rle['counts'] = rle['counts'].decode('ascii')
+    return {
+        'segmentations': [r if a else None for r, a in zip(rles, areas, strict=True)],
+        'areas': [a or None for a in areas],
+        'bboxes': [b if a else None for b, a in zip(boxes, areas, strict=True)],
+        'iscrowd': 0,
+        'width': width,
+        'height': height,
+        'length': length,
+    }
+
+
+def _write_frames(folder: Path, frames: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    for index, frame in enumerate(frames):
+        path = folder / f'{index:05d}.jpg'
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        if not cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality):
+            raise OSError(f'{path}: the image could not be written; is the disk full?')
+
+
+def _video_entry(video_id: int, name: str, video: Video) -> dict:
+    length, height, width = video.frames.shape[:3]
+    return {
+        'id': video_id,
+        'width': width,
+        'height': height,
+        'length': length,
+        'file_names': [f'{name}/{index:05d}.jpg' for index in range(length)],
+    }
+
+
+def write_split(folder: Path, videos: Iterable[Video], level: Level, info: dict) -> None:
+    """Write the images and ``instances.json`` of one split.
+
+    Args:
+        folder: The split's folder, which must not exist.
+        videos: The videos, in order; one is held in memory at a time.
+        level: The level they were made with.
+        info: What is written into the file's ``info``.
+    """
+    folder.mkdir(parents=True)
+    (folder / 'JPEGImages').mkdir()
+    entries, annotations = [], []
+    for number, video in enumerate(videos, start=1):
+        name = f'video_{number:05d}'
+        _write_frames(folder / 'JPEGImages' / name, video.frames)
+        entries.append(_video_entry(number, name, video))
+        for label, masks in zip(video.labels, video.masks, strict=True):
+            if not masks.any():
+                continue
+            ids = {
+                'id': len(annotations) + 1,
+                'video_id': number,
+                'category_id': int(label) + 1,
+            }
+            annotations.append(ids | _annotation(masks))
+    categories = [{'id': i, 'name': name} for i, name in enumerate(level.classes, start=1)]
+    content = {
+        'info': info,
+        'videos': entries,
+        'categories': categories,
+        'annotations': annotations,
+    }
+    (folder / 'instances.json').write_text(json.dumps(content), encoding='utf-8')
+
+
+def _check_target(out_dir: Path, overwrite: bool) -> None:
+    if out_dir.is_file():
+        raise FileExistsError(f'{out_dir}: is a file; give the name of a folder')
+    if not overwrite and out_dir.is_dir() and any(out_dir.iterdir()):
+        raise FileExistsError(f'{out_dir}: the folder is not empty; use --overwrite or another one')
+
+
+def generate_dataset(
+    out_dir: str | Path,
+    level: str | Level = 'demo',
+    num_train: int = 400,
+    num_valid: int = 40,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    num_frames: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Iterable[Video], int], Iterable[Video]] | None = None,
+) -> Path:
+    """Generate the data set and write it to ``out_dir/train`` and ``out_dir/valid``.
+
+    Everything is first written to a folder beside ``out_dir`` and then renamed, so that a killed
+    run leaves nothing half-done under the final name.
+
+    Args:
+        out_dir: The folder to make.
+        level: A name in ``LEVELS`` or a level of one's own.
+        num_train: Number of training videos. A split of no videos is written too, empty.
+        num_valid: Number of validation videos.
+        seed: Video number i of a split depends on the level, the seed and i only.
+        size: (width, height) in pixels, or None for the level's own.
+        num_frames: Length of the videos, or None for the level's own.
+        overwrite: Replace what is in ``out_dir``.
+        progress: Wraps the videos as they are made, with their total number; for a progress bar.
+
+    Returns:
+        The path of the data set.
+
+    Raises:
+        FileExistsError: If ``out_dir`` holds something and ``overwrite`` is off.
+        ValueError: For numbers that make no sense; see ``get_level`` and ``generate_video``.
+    """
+    out_dir, level = Path(out_dir), get_level(level, size, num_frames)
+    counts = dict(zip(SPLITS, (num_train, num_valid), strict=True))
+    if min(counts.values()) < 0:
+        raise ValueError(f'num_train {num_train} and num_valid {num_valid} must not be negative')
+    _check_target(out_dir, overwrite)
+    info = {
+        'description': 'axialvs moving shapes',
+        'level': level.name,
+        'seed': seed,
+        'generator_version': GENERATOR_VERSION,
+        'settings': asdict(level),
+    }
+    scratch = out_dir.with_name(f'.{out_dir.name}.partial')
+    shutil.rmtree(scratch, ignore_errors=True)
+    for split, count in counts.items():
+        videos = (generate_video(level, seed, index, split) for index in range(count))
+        watched = progress(videos, count) if progress else videos
+        write_split(scratch / split, watched, level, info | {'split': split})
+    if out_dir.exists():
+        shutil.rmtree(out_dir)
+    scratch.rename(out_dir)
+    return out_dir

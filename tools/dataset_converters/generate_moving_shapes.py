@@ -1,0 +1,60 @@
+"""Make the generated data set "moving shapes" and write it in the YouTube-VIS 2021 layout."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from axialvs.datasets.moving_shapes import LEVELS, generate_dataset
+from tqdm import tqdm
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"size '{text}' is not understood; write WIDTHxHEIGHT, for example 160x96"
+        ) from error
+    return width, height
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('out', help='folder to make; gets train/ and valid/')
+    parser.add_argument('--level', default='demo', choices=list(LEVELS))
+    parser.add_argument('--train', type=int, default=400, help='number of training videos')
+    parser.add_argument('--valid', type=int, default=40, help='number of validation videos')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--size', type=_size, metavar='WxH', help="default: the level's own")
+    parser.add_argument('--frames', type=int, metavar='N', help="default: the level's own")
+    parser.add_argument('--overwrite', action='store_true', help='replace what is in the folder')
+    return parser.parse_args()
+
+
+def _progress_bar(videos: Iterable, total: int) -> Iterable:
+    return tqdm(videos, total=total, unit='video')
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        out = generate_dataset(
+            args.out,
+            level=args.level,
+            num_train=args.train,
+            num_valid=args.valid,
+            seed=args.seed,
+            size=args.size,
+            num_frames=args.frames,
+            overwrite=args.overwrite,
+            progress=_progress_bar,
+        )
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(f'{args.train} training and {args.valid} validation videos are in {out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
