@@ -1,0 +1,62 @@
+# The generated data set "moving shapes": nothing to resize, flips and mild colours only.
+# Make it with tools/dataset_converters or `axialvs.datasets.moving_shapes`; any level fits.
+data_root = 'data/moving_shapes/demo/'
+clip_length = 3
+load_clip = [
+    dict(type='LoadFrame'),
+    dict(type='LoadClipAnnotations'),
+]
+train_pipeline = [
+    dict(
+        type='TransformBroadcaster',
+        share_random_params=True,  # one draw for all frames of a clip
+        transforms=[
+            *load_clip,
+            dict(type='RandomFlip', prob=0.5),
+            dict(
+                type='ClipPhotoMetricDistortion',
+                brightness_delta=16,
+                contrast_range=(0.8, 1.2),
+                saturation_range=(0.8, 1.2),
+                hue_delta=9,
+                swap_channels=False,
+            ),
+        ],
+    ),
+    dict(type='KeepVisibleInstances'),
+    dict(type='PackClip'),
+]
+test_pipeline = [
+    dict(type='TransformBroadcaster', transforms=[dict(type='LoadFrame')]),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteClipSampler'),
+    dataset=dict(
+        type='YouTubeVIS',
+        data_root=data_root,
+        ann_file='train/instances.json',
+        data_prefix=dict(img_path='train/JPEGImages/'),
+        clip_length=clip_length,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='VideoClipSampler'),
+    dataset=dict(
+        type='YouTubeVIS',
+        data_root=data_root,
+        ann_file='valid/instances.json',
+        data_prefix=dict(img_path='valid/JPEGImages/'),
+        clip_length=clip_length,
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,14 @@
+"""Transforms of clips: loading, colour, dropping what a crop left out, packing."""
+
+from axialvs.datasets.transforms.colour import ClipPhotoMetricDistortion
+from axialvs.datasets.transforms.loading import LoadClipAnnotations, LoadFrame
+from axialvs.datasets.transforms.packing import PackClip
+from axialvs.datasets.transforms.visible_instances import KeepVisibleInstances
+
+__all__ = [
+    'ClipPhotoMetricDistortion',
+    'KeepVisibleInstances',
+    'LoadClipAnnotations',
+    'LoadFrame',
+    'PackClip',
+]

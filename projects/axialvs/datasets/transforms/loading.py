@@ -1,0 +1,62 @@
+"""Loads a video's frame and its masks, with errors that name file and video."""
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets.transforms import LoadTrackAnnotations
+from mmdet.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadFrame(LoadImageFromFile):
+    """mmcv's image loader for one frame of a video whose size is known.
+
+    Reads `img_path`, `video_id`, `height` and `width`; the frame is uint8 (H, W, 3) in BGR.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Loads the frame.
+
+        Raises:
+            FileNotFoundError: The image is not there.
+            ValueError: It cannot be decoded or has another size than the annotations say.
+        """
+        path, video = results['img_path'], results['video_id']
+        try:
+            results = super().transform(results)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{path}: no such image (video {video}). Check data_root and data_prefix.'
+            ) from error
+        except Exception as error:
+            raise ValueError(f'{path}: not a readable image (video {video}): {error}') from error
+        expected = (results['height'], results['width'])
+        if results['img'].shape[:2] != expected:
+            raise ValueError(
+                f'{path}: the image has (height, width) {results["img"].shape[:2]}, but its video '
+                f'{video} has {expected} in the annotation file.'
+            )
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadClipAnnotations(LoadTrackAnnotations):
+    """mmdet's loader of masks, labels and instance ids; boxes are taken from the masks.
+
+    Boxes in annotation files may be missing or may not fit the masks, and nothing is trained on
+    them: they only tell a crop which objects to keep.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(with_bbox=False, with_label=True, with_mask=True)
+
+    def transform(self, results: dict) -> dict:
+        """Adds `gt_masks`, `gt_bboxes`, `gt_bboxes_labels`, `gt_instances_ids`, ignore flags."""
+        results = super().transform(results)
+        results['gt_bboxes'] = results['gt_masks'].get_bboxes('hbox')
+        return results
+
+    def _load_instances_ids(self, results: dict) -> None:
+        # Ids of a file may be of any size; mmdet's int32 would overflow.
+        results['gt_instances_ids'] = np.array(
+            [instance['instance_id'] for instance in results['instances']], dtype=np.int64
+        )

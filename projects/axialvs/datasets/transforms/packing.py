@@ -1,0 +1,35 @@
+"""Packs a clip for the model."""
+
+from mmdet.datasets.transforms import PackTrackInputs
+from mmdet.registry import TRANSFORMS
+
+_META_KEYS = (
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'video_id',
+    'frame_id',
+    'video_length',
+    'clip_start',
+    'clip_is_last',
+    'num_padded_frames',
+)
+
+
+@TRANSFORMS.register_module()
+class PackClip(PackTrackInputs):
+    """mmdet's packing of a clip, with the meta data that this project reads.
+
+    Gives `inputs`, uint8 (T, 3, H, W) in BGR, and `data_samples`, a TrackDataSample of T
+    DetDataSamples. Raw annotations are not among the meta data: they would be sent along from
+    loader to trainer.
+
+    Args:
+        meta_keys: Further keys to keep in every frame's `metainfo`.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] | None = None) -> None:
+        super().__init__(meta_keys=meta_keys, default_meta_keys=_META_KEYS)
