@@ -21,7 +21,7 @@ DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet $(PIP_ARGS)
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile $(PIP_ARGS)
 CONSTRAINTS := -c requirements/constraints.txt
 
 # One thread each: two test workers share two cores, and small tensors gain nothing from more.

@@ -1,4 +1,4 @@
-"""Puts configs and tools into the package, as `axialvs/.mim`, where mmengine and mim look for them."""
+"""Puts configs and tools into the package, as `axialvs/.mim`, where mmengine and mim look."""
 
 import shutil
 from pathlib import Path

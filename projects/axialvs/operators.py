@@ -1,23 +1,30 @@
 """Makes mmcv usable without its compiled operators: missing ones fail when called, not on import.
 
-`pip install onedl-mmcv` in an isolated build carries no `mmcv._ext`, and `mmdet.models` then dies on
-import although nothing of this project needs an operator on a CPU.
+`pip install onedl-mmcv` in an isolated build carries no `mmcv._ext`, and `mmdet.models` then dies
+on import although nothing of this project needs an operator on a CPU.
 """
 
 import importlib
 import importlib.machinery
-import importlib.util
 import sys
 from types import ModuleType
 from typing import NoReturn
 
+import torch
+
 EXTENSION = 'mmcv._ext'
 
+INSTALL_COMMAND = (
+    'pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv'
+)
+
 INSTALL_HINT = (
-    'mmcv was installed without compiled operators. With a CUDA toolkit and a C++ compiler at hand, '
-    '`pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv` compiles them '
+    f'With a CUDA toolkit and a C++ compiler at hand, `{INSTALL_COMMAND}` compiles them '
     '(about a quarter of an hour on two cores).'
 )
+
+# What mmcv's CUDA kernel of deformable attention is compiled for and trains in.
+COMPILED_DTYPES = (torch.float32, torch.float16)
 
 
 class MissingOperatorError(NotImplementedError):
@@ -25,40 +32,85 @@ class MissingOperatorError(NotImplementedError):
 
 
 class _OperatorStandIn(ModuleType):
-    """Answers for `mmcv._ext`; every operator exists and raises when it is called."""
+    """Answers for `mmcv._ext`; every operator exists and raises when it is called.
+
+    Args:
+        reason: Why the real extension cannot be had, a whole sentence without its full stop.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(EXTENSION, 'Stand-in for the compiled operators of mmcv.')
+        # mmengine asks `find_spec`, which refuses a loaded module whose spec is None.
+        self.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, loader=None)
+        self.reason = reason
 
     def __getattr__(self, name: str):
         if name.startswith('__'):
             raise AttributeError(name)
 
         def missing(*args, **kwargs) -> NoReturn:
-            raise MissingOperatorError(f'mmcv operator `{name}` is not available: {INSTALL_HINT}')
+            raise MissingOperatorError(
+                f'mmcv operator `{name}` is not available: {self.reason}. {INSTALL_HINT}'
+            )
 
         return missing
 
 
-def has_compiled_operators() -> bool:
-    """Whether the real `mmcv._ext` is loaded or can be."""
-    loaded = sys.modules.get(EXTENSION)
-    if loaded is not None:
-        return not isinstance(loaded, _OperatorStandIn)
-    return importlib.util.find_spec('mmcv') is not None and _find_extension() is not None
-
-
-def _find_extension() -> importlib.machinery.ModuleSpec | None:
-    return importlib.util.find_spec(EXTENSION)
-
-
 def install_stand_in() -> bool:
-    """Puts the stand-in in place of a missing extension; returns whether it was needed.
+    """Puts the stand-in in place of an extension that is missing or broken.
 
-    It needs a real `__spec__`: mmengine looks the module up with `find_spec`, which refuses a module in
-    `sys.modules` whose spec is None.
+    To be called before anything imports `mmdet.models` or `mmcv.ops`; calling it again is harmless.
+
+    Returns:
+        Whether the stand-in is in place.
     """
-    if has_compiled_operators():
-        return False
-    if EXTENSION not in sys.modules:
-        module = _OperatorStandIn(EXTENSION)
-        module.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, loader=None)
-        sys.modules[EXTENSION] = module
-    return True
+    loaded = sys.modules.get(EXTENSION)
+    if loaded is None:
+        reason = _why_not_importable()
+        if reason is None:
+            return False
+        loaded = sys.modules[EXTENSION] = _OperatorStandIn(reason)
+        sys.modules['mmcv']._ext = loaded
+    return isinstance(loaded, _OperatorStandIn)
+
+
+def has_compiled_operators() -> bool:
+    """Whether the real `mmcv._ext` is loaded (it is tried once, on the first call)."""
+    return not install_stand_in()
+
+
+def missing_reason() -> str | None:
+    """Why the compiled operators cannot be had; None where they can."""
+    return sys.modules[EXTENSION].reason if install_stand_in() else None
+
+
+def deformable_attention_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
+    """Which implementation of deformable sampling runs for a device and a number format.
+
+    Args:
+        device_type: `torch.device.type`, such as 'cuda' or 'cpu'.
+        dtype: Number format of the sampled values.
+
+    Returns:
+        'compiled' (mmcv's CUDA operator) or 'torch' (the path in PyTorch), and why.
+    """
+    if device_type != 'cuda':
+        return 'torch', f'the compiled operator runs on CUDA only, not on {device_type}'
+    if not has_compiled_operators():
+        return 'torch', missing_reason()
+    if dtype not in COMPILED_DTYPES:
+        return 'torch', f'the compiled operator takes float32 and float16, not {dtype}'
+    return 'compiled', 'mmcv has its compiled operators'
+
+
+def _why_not_importable() -> str | None:
+    """Imports the extension; returns the reason where that fails."""
+    importlib.import_module('mmcv')  # a broken mmcv is an error of its own
+    try:
+        importlib.import_module(EXTENSION)
+    except ModuleNotFoundError:
+        return 'mmcv was installed without compiled operators'
+    except (ImportError, OSError) as error:
+        # Typically an undefined symbol, when torch was changed after mmcv had been compiled.
+        return f'the compiled operators of mmcv do not load ({error})'
+    return None
