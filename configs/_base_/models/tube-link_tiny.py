@@ -1,0 +1,39 @@
+# A Tube-Link of 3 M parameters that a CPU can train on small generated videos.
+_base_ = './tube-link_r50.py'
+
+num_classes = 5
+clip_length = 3
+channels = 64
+heads = 4
+points = 1024
+
+ffn = dict(embed_dims=channels, feedforward_channels=4 * channels)
+decoder_attention = dict(embed_dims=channels, num_heads=heads)
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=32),
+    # Group norm: a clip's result does not depend on what else is in the batch.
+    backbone=dict(depth=18, base_channels=32, norm_cfg=dict(_delete_=True, type='GN', num_groups=8)),
+    panoptic_head=dict(
+        in_channels=[32, 64, 128, 256],
+        feat_channels=channels,
+        out_channels=channels,
+        num_things_classes=num_classes,
+        num_queries=20,
+        pixel_decoder=dict(
+            norm_cfg=dict(num_groups=8),
+            encoder=dict(
+                num_layers=3, layer_cfg=dict(self_attn_cfg=dict(embed_dims=channels, num_heads=heads), ffn_cfg=ffn)
+            ),
+            positional_encoding=dict(num_feats=channels // 2),
+        ),
+        positional_encoding=dict(num_feats=channels // 2),
+        transformer_decoder=dict(
+            num_layers=3,
+            layer_cfg=dict(self_attn_cfg=decoder_attention, cross_attn_cfg=decoder_attention, ffn_cfg=ffn),
+        ),
+        loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
+    ),
+    train_cfg=dict(num_points=points),
+    test_cfg=dict(clip_length=clip_length, max_tracks=20),
+)

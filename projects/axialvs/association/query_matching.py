@@ -1,0 +1,29 @@
+"""Linking neighbouring clips by their queries (Axial-VS Sec. 3.2, clip-level inference)."""
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+@torch.no_grad()
+def match_queries(target: Tensor, current: Tensor) -> Tensor:
+    """Finds the order of one clip's queries that follows another clip's.
+
+    The cost of a pair is one minus the cosine of their angle; the assignment is the cheapest one-to-one.
+
+    Args:
+        target: queries (Q, C) of the clip before, already in order.
+        current: queries (Q, C) of this clip.
+
+    Returns:
+        Indices (Q,): `current[indices]` follows `target`.
+
+    Raises:
+        ValueError: if a query is not finite.
+    """
+    similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
+    if not torch.isfinite(similarity).all():
+        raise ValueError('clip queries are not finite: the network diverged or its weights are damaged')
+    _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())
+    return torch.from_numpy(columns).to(current.device)

@@ -1,0 +1,59 @@
+"""Mask arithmetic: from the network's logits to masks of the file's size, their quality and their RLE."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from axialvs.structures import FrameGeometry
+
+
+def resize_mask_logits(logits: Tensor, geometry: FrameGeometry) -> Tensor:
+    """Brings logits to the size of the original frames: upsample, cut the padding off, resize.
+
+    Args:
+        logits: (n, T, H, W) at a quarter of the padded input.
+        geometry: sizes of the frames.
+
+    Returns:
+        (n, T, H, W) at the original size.
+    """
+    height, width = geometry.resized
+    logits = F.interpolate(logits, geometry.padded, mode='bilinear', align_corners=False)[..., :height, :width]
+    if geometry.original == geometry.resized:
+        return logits
+    return F.interpolate(logits, geometry.original, mode='bilinear', align_corners=False)
+
+
+def mask_quality(logits: Tensor) -> Tensor:
+    """Mean probability inside each predicted mask, 0 for an empty one.
+
+    Args:
+        logits: (n, H, W).
+
+    Returns:
+        (n,).
+    """
+    # Objects are small beside the frame: only pixels inside are worth a sigmoid.
+    inside = [mask[mask > 0] for mask in logits]
+    return torch.stack([x.sigmoid().mean() if len(x) else x.new_zeros(()) for x in inside])
+
+
+def encode_masks(masks: np.ndarray) -> list[dict | None]:
+    """COCO run-length codes of masks.
+
+    Args:
+        masks: (n, H, W) bool.
+
+    Returns:
+        For each mask `{'size': [H, W], 'counts': str}`, or None where it is empty.
+    """
+    encoded: list[dict | None] = []
+    for mask in masks:
+        if not mask.any():
+            encoded.append(None)
+            continue
+        rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+        encoded.append({'size': [int(x) for x in rle['size']], 'counts': rle['counts'].decode('ascii')})
+    return encoded

@@ -1,0 +1,50 @@
+"""Hungarian matching of queries and objects in full precision, with an error for costs that are not finite."""
+
+import torch
+from mmdet.models.task_modules import AssignResult, HungarianAssigner
+from mmdet.registry import TASK_UTILS
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+class NonFiniteCostError(FloatingPointError):
+    """A matching cost is NaN or infinite."""
+
+
+@TASK_UTILS.register_module()
+class FullPrecisionHungarianAssigner(HungarianAssigner):
+    """mmdet's assigner in float32 whatever the autocast; arguments as in mmdet.
+
+    Raises:
+        NonFiniteCostError: names the cost, the iteration and the remedy.
+    """
+
+    def __init__(self, match_costs: list[dict]) -> None:
+        super().__init__(match_costs)
+        self.match_costs = [_FiniteCost(cost) for cost in self.match_costs]
+
+    def assign(
+        self, pred_instances: InstanceData, gt_instances: InstanceData, img_meta: dict | None = None, **kwargs
+    ) -> AssignResult:
+        """As in mmdet, on `scores` (Q, N + 1), `masks` (Q, points) and `labels` (n,), `masks` (n, points)."""
+        predictions = InstanceData(scores=pred_instances.scores.float(), masks=pred_instances.masks.float())
+        with torch.autocast(predictions.scores.device.type, enabled=False):
+            return super().assign(predictions, gt_instances, img_meta, **kwargs)
+
+
+class _FiniteCost:
+    """One match cost that refuses to return NaN or infinity."""
+
+    def __init__(self, cost) -> None:
+        self.cost = cost
+
+    def __call__(self, **inputs) -> Tensor:
+        value = self.cost(**inputs)
+        if torch.isfinite(value).all():
+            return value
+        iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
+        raise NonFiniteCostError(
+            f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: the network diverged. '
+            'Lower the learning rate, use bfloat16 or float32 instead of float16, or resume from an older checkpoint.'
+        )

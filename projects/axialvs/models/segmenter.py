@@ -1,0 +1,161 @@
+"""Tube-Link: segments clips of any length and links them into a video; with Axial-VS's modules by config."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.mot import BaseMOTModel
+from mmdet.registry import MODELS
+from mmdet.structures import TrackDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from axialvs.association.clip_linker import ClipLinker
+from axialvs.association.clip_splitting import split_video
+from axialvs.association.scored_tracks import ScoredTracks
+from axialvs.models.ground_truth import gather_objects
+from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
+
+
+@MODELS.register_module()
+class TubeLink(BaseMOTModel):
+    """A clip-level segmenter with near-online association (Axial-VS Sec. 3.1 and 3.2).
+
+    Args:
+        backbone: works frame by frame.
+        panoptic_head: a `ClipMask2FormerHead`.
+        test_cfg: `clip_length` T; `last_clip`, 'repeat_last' (the paper) or 'shorten' (the release); `max_tracks` and
+            `max_masks_per_frame` of `ScoredTracks`; `score_threshold` of live inference.
+        train_cfg: training settings of the head.
+        data_preprocessor: normalises and pads.
+        init_cfg: initialisation.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        panoptic_head: dict,
+        test_cfg: dict,
+        train_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.panoptic_head = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
+        self.test_cfg = test_cfg
+        self._video: _VideoInProgress | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """N."""
+        return self.panoptic_head.num_classes
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Accepts mmdet's Mask2Former-VIS checkpoints, whose head goes by another name."""
+        for key in list(state_dict):
+            if key.startswith(f'{prefix}track_head.'):
+                state_dict[key.replace('track_head.', 'panoptic_head.', 1)] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch of clips (B, T, 3, H, W), see `ClipMask2FormerHead.loss`."""
+        objects = [gather_objects(sample, inputs.device) for sample in data_samples]
+        return self.panoptic_head.loss(self.backbone(inputs.flatten(0, 1)), inputs.shape[1], objects)
+
+    def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
+        """Takes the next clips of one video after another.
+
+        Args:
+            inputs: clips (B, T, 3, H, W) in order.
+            data_samples: their frames' meta information.
+
+        Returns:
+            One sample with `pred_tracks` for every video that ends in this batch.
+        """
+        finished = []
+        predictions = self._predict_clips(inputs)
+        for prediction, sample in zip(predictions, data_samples, strict=True):
+            first = sample[0].metainfo
+            if first['clip_start'] == 0:
+                self._video = _VideoInProgress(first['video_id'], self.new_scored_tracks())
+            elif self._video is None or self._video.video_id != first['video_id']:
+                raise RuntimeError(
+                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came without the clips before it; '
+                    'a test needs the sampler VideoClipSampler'
+                )
+            self._video.add(prediction, geometry_of(first), first['num_padded_frames'])
+            if first['clip_is_last']:
+                finished.append(_as_sample(self._video.finish(), first))
+                self._video = None
+        return finished
+
+    def new_scored_tracks(self) -> ScoredTracks:
+        """A collector with the settings of `test_cfg`."""
+        return ScoredTracks(self.test_cfg['max_tracks'], self.test_cfg.get('max_masks_per_frame'))
+
+    def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
+        return self.panoptic_head.predict(self.backbone(clips.flatten(0, 1)), clips.shape[1])
+
+    @torch.no_grad()
+    def predict_clip(self, frames: Tensor) -> ClipPrediction:
+        """Segments one clip.
+
+        Args:
+            frames: (T, 3, H, W), normalised and padded; any T.
+        """
+        return self._predict_clips(frames.unsqueeze(0))[0]
+
+    @torch.no_grad()
+    def predict_video(self, frames: Tensor) -> VideoPrediction:
+        """Segments a video that lies in memory, clip by clip.
+
+        Args:
+            frames: (L, 3, H, W), normalised and padded.
+
+        Returns:
+            Queries in the order of the first clip, class logits averaged over the clips.
+        """
+        linker = ClipLinker()
+        masks = []
+        for clip in split_video(len(frames), self.test_cfg['clip_length'], self.test_cfg['last_clip']):
+            indices = [min(i, len(frames) - 1) for i in range(clip.start, clip.start + clip.length)]
+            linked = linker.link(self.predict_clip(frames[indices]))
+            masks.append(linked.mask_logits[:, : clip.length - clip.num_padded])
+        return VideoPrediction(linker.class_logits, torch.cat(masks, dim=1))
+
+
+class _VideoInProgress:
+    """A video whose clips come one by one."""
+
+    def __init__(self, video_id: int, tracks: ScoredTracks) -> None:
+        self.video_id = video_id
+        self._linker = ClipLinker()
+        self._tracks = tracks
+
+    def add(self, prediction: ClipPrediction, geometry: FrameGeometry, num_padded: int) -> None:
+        linked = self._linker.link(prediction)
+        num_frames = linked.mask_logits.shape[1] - num_padded
+        self._tracks.add(linked.mask_logits[:, :num_frames], geometry)
+
+    def finish(self) -> list[Track]:
+        tracks = self._tracks.finish(self._linker.class_logits)
+        self._tracks.close()
+        return tracks
+
+
+def geometry_of(metainfo: dict) -> FrameGeometry:
+    """Sizes of a frame from its meta information."""
+    return FrameGeometry(
+        tuple(metainfo['batch_input_shape']), tuple(metainfo['img_shape'][:2]), tuple(metainfo['ori_shape'][:2])
+    )
+
+
+def _as_sample(tracks: Sequence[Track], metainfo: dict) -> TrackDataSample:
+    """Packs a video's tracks for the metric."""
+    sample = TrackDataSample(metainfo={k: metainfo[k] for k in ('video_id', 'video_length', 'ori_shape')})
+    sample.pred_tracks = InstanceData(
+        labels=torch.tensor([x.label for x in tracks], dtype=torch.long),
+        scores=torch.tensor([x.score for x in tracks]),
+        segmentations=[x.segmentations for x in tracks],
+    )
+    return sample
