@@ -1,17 +1,15 @@
 # The generated data set "moving shapes": nothing to resize, flips and mild colours only.
-# Make it with tools/dataset_converters or `axialvs.datasets.moving_shapes`; any level fits.
+# `axialvs.datasets.moving_shapes` writes it; any level fits.
 data_root = 'data/moving_shapes/demo/'
 clip_length = 3
-load_clip = [
-    dict(type='LoadFrame'),
-    dict(type='LoadClipAnnotations'),
-]
+
 train_pipeline = [
     dict(
         type='TransformBroadcaster',
         share_random_params=True,  # one draw for all frames of a clip
         transforms=[
-            *load_clip,
+            dict(type='LoadFrame'),
+            dict(type='LoadClipAnnotations'),
             dict(type='RandomFlip', prob=0.5),
             dict(
                 type='ClipPhotoMetricDistortion',

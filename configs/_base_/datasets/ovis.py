@@ -1,0 +1,46 @@
+# OVIS as it is unpacked: annotations_train.json and annotations_valid.json beside train/ and valid/.
+_base_ = './youtube_vis_2021.py'
+
+data_root = 'data/ovis/'
+classes = 'ovis'
+long_side_free = 1_000_000
+
+train_pipeline = [
+    dict(
+        type='TransformBroadcaster',
+        share_random_params=True,  # one draw for all frames of a clip
+        transforms=[
+            dict(type='LoadFrame'),
+            dict(type='LoadClipAnnotations'),
+            dict(
+                type='RandomChoiceResize',
+                scales=[(long_side_free, short) for short in range(480, 801, 32)],
+                keep_ratio=True,
+            ),
+            dict(type='RandomFlip', prob=0.5),
+            # An object may be outside in some frames or in all of them: KeepVisibleInstances
+            # looks at the clip as a whole. The size is (width, height).
+            dict(type='RandomCrop', crop_size=(640, 384), allow_negative_crop=True),
+        ],
+    ),
+    dict(type='KeepVisibleInstances'),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations_train.json',
+        data_prefix=dict(img_path='train/'),
+        classes=classes,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations_valid.json',
+        data_prefix=dict(img_path='valid/'),
+        classes=classes,
+    ),
+)
+test_dataloader = val_dataloader

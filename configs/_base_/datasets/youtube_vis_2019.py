@@ -1,0 +1,12 @@
+# YouTube-VIS 2019 as it is unpacked: the annotation files lie beside train/ and valid/.
+_base_ = './youtube_vis_2021.py'
+
+data_root = 'data/youtube_vis_2019/'
+classes = '2019'
+train_dataloader = dict(
+    dataset=dict(data_root=data_root, ann_file='train.json', classes=classes),
+)
+val_dataloader = dict(
+    dataset=dict(data_root=data_root, ann_file='valid.json', classes=classes),
+)
+test_dataloader = val_dataloader
