@@ -100,21 +100,3 @@ print(operators.has_compiled_operators(), operators.missing_reason())
     assert out.strip().splitlines()[-1] == (
         'False the compiled operators of mmcv do not load (undefined symbol: _ZN2at)'
     )
-
-
-@pytest.mark.parametrize(
-    ('device_type', 'dtype', 'compiled', 'expected', 'why'),
-    [
-        ('cpu', torch.float32, True, 'torch', 'not on cpu'),
-        ('cuda', torch.float32, True, 'compiled', 'has its compiled operators'),
-        ('cuda', torch.float16, True, 'compiled', 'has its compiled operators'),
-        ('cuda', torch.bfloat16, True, 'torch', 'not torch.bfloat16'),
-        ('cuda', torch.float32, False, 'torch', 'no operators'),
-    ],
-)
-def test_backend_of_deformable_attention(monkeypatch, device_type, dtype, compiled, expected, why):
-    extension = torch if compiled else operators._OperatorStandIn('no operators')
-    monkeypatch.setitem(sys.modules, operators.EXTENSION, extension)
-    backend, reason = operators.deformable_attention_backend(device_type, dtype)
-    assert backend == expected
-    assert why in reason

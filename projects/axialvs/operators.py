@@ -10,8 +10,6 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
-import torch
-
 EXTENSION = 'mmcv._ext'
 
 INSTALL_COMMAND = (
@@ -22,9 +20,6 @@ INSTALL_HINT = (
     f'With a CUDA toolkit and a C++ compiler at hand, `{INSTALL_COMMAND}` compiles them '
     '(about a quarter of an hour on two cores).'
 )
-
-# What mmcv's CUDA kernel of deformable attention is compiled for and trains in.
-COMPILED_DTYPES = (torch.float32, torch.float16)
 
 
 class MissingOperatorError(NotImplementedError):
@@ -84,27 +79,9 @@ def missing_reason() -> str | None:
     return sys.modules[EXTENSION].reason if install_stand_in() else None
 
 
-def deformable_attention_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
-    """Which implementation of deformable sampling runs for a device and a number format.
-
-    Args:
-        device_type: `torch.device.type`, such as 'cuda' or 'cpu'.
-        dtype: Number format of the sampled values.
-
-    Returns:
-        'compiled' (mmcv's CUDA operator) or 'torch' (the path in PyTorch), and why.
-    """
-    if device_type != 'cuda':
-        return 'torch', f'the compiled operator runs on CUDA only, not on {device_type}'
-    if not has_compiled_operators():
-        return 'torch', missing_reason()
-    if dtype not in COMPILED_DTYPES:
-        return 'torch', f'the compiled operator takes float32 and float16, not {dtype}'
-    return 'compiled', 'mmcv has its compiled operators'
-
-
 def _why_not_importable() -> str | None:
     """Imports the extension; returns the reason where that fails."""
+    importlib.import_module('torch')  # whose libraries the extension is linked against
     importlib.import_module('mmcv')  # a broken mmcv is an error of its own
     try:
         importlib.import_module(EXTENSION)
