@@ -4,8 +4,9 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from axialvs.datasets.moving_shapes import LEVELS, generate_dataset
 from tqdm import tqdm
+
+from axialvs.datasets.moving_shapes import LEVELS, generate_dataset
 
 
 def _size(text: str) -> tuple[int, int]:

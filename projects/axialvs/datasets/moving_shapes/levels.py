@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+MIN_SIDE = 32
+"""Smallest width or height, in pixels, in which shapes can be told apart."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -104,9 +107,12 @@ def get_level(
         if level not in LEVELS:
             raise ValueError(f"level '{level}' is unknown; choose one of {', '.join(LEVELS)}")
         level = LEVELS[level]
-    level = replace(level, size=size or level.size, num_frames=num_frames or level.num_frames)
-    if size is not None and (len(size) != 2 or min(size) < 32):
-        raise ValueError(f'size {size} is too small; give width and height of at least 32 pixels')
+    changes = {'size': size, 'num_frames': num_frames}
+    level = replace(level, **{k: v for k, v in changes.items() if v is not None})
+    if len(level.size) != 2 or min(level.size) < MIN_SIDE:
+        raise ValueError(
+            f'size {level.size} is too small; give width and height of at least {MIN_SIDE} pixels'
+        )
     if level.num_frames < level.min_frames:
         raise ValueError(
             f"num_frames {level.num_frames} is too short for level '{level.name}', whose events "

@@ -94,8 +94,16 @@ def write_split(folder: Path, videos: Iterable[Video], level: Level, info: dict)
 def _check_target(out_dir: Path, overwrite: bool) -> None:
     if out_dir.is_file():
         raise FileExistsError(f'{out_dir}: is a file; give the name of a folder')
-    if not overwrite and out_dir.is_dir() and any(out_dir.iterdir()):
-        raise FileExistsError(f'{out_dir}: the folder is not empty; use --overwrite or another one')
+    there = {entry.name for entry in out_dir.iterdir()} if out_dir.is_dir() else set()
+    if there and not overwrite:
+        raise FileExistsError(
+            f'{out_dir}: the folder is not empty; use --overwrite or another folder'
+        )
+    if not there <= set(SPLITS):
+        raise FileExistsError(
+            f"{out_dir}: holds '{min(there - set(SPLITS))}', which is no part of a generated data "
+            f'set, and is not overwritten; choose another folder'
+        )
 
 
 def generate_dataset(
@@ -122,17 +130,18 @@ def generate_dataset(
         seed: Video number i of a split depends on the level, the seed and i only.
         size: (width, height) in pixels, or None for the level's own.
         num_frames: Length of the videos, or None for the level's own.
-        overwrite: Replace what is in ``out_dir``.
+        overwrite: Replace the generated data set in ``out_dir``.
         progress: Wraps the videos as they are made, with their total number; for a progress bar.
 
     Returns:
         The path of the data set.
 
     Raises:
-        FileExistsError: If ``out_dir`` holds something and ``overwrite`` is off.
+        FileExistsError: If ``out_dir`` holds something and ``overwrite`` is off, or something that
+            is no part of a generated data set.
         ValueError: For numbers that make no sense; see ``get_level`` and ``generate_video``.
     """
-    out_dir, level = Path(out_dir), get_level(level, size, num_frames)
+    out_dir, level = Path(out_dir).absolute(), get_level(level, size, num_frames)
     counts = dict(zip(SPLITS, (num_train, num_valid), strict=True))
     if min(counts.values()) < 0:
         raise ValueError(f'num_train {num_train} and num_valid {num_valid} must not be negative')
@@ -146,11 +155,14 @@ def generate_dataset(
     }
     scratch = out_dir.with_name(f'.{out_dir.name}.partial')
     shutil.rmtree(scratch, ignore_errors=True)
-    for split, count in counts.items():
-        videos = (generate_video(level, seed, index, split) for index in range(count))
-        watched = progress(videos, count) if progress else videos
-        write_split(scratch / split, watched, level, info | {'split': split})
-    if out_dir.exists():
-        shutil.rmtree(out_dir)
-    scratch.rename(out_dir)
+    try:
+        for split, count in counts.items():
+            videos = (generate_video(level, seed, index, split) for index in range(count))
+            watched = progress(videos, count) if progress else videos
+            write_split(scratch / split, watched, level, info | {'split': split})
+        if out_dir.exists():
+            shutil.rmtree(out_dir)
+        scratch.rename(out_dir)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return out_dir
