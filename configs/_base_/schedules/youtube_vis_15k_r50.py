@@ -1,0 +1,38 @@
+# 15,000 iterations with ResNet-50 (the release's schedule; the paper gives 8 clips an iteration on 8 GPUs).
+max_iters = 15_000
+milestones = [5_000, 10_000]
+
+_no_decay = dict(lr_mult=1.0, decay_mult=0.0)
+_as_is = dict(lr_mult=1.0, decay_mult=1.0)
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05, betas=(0.9, 0.999), eps=1e-8),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0,
+        # A key that fits beats the rule for norms, so those of the backbone and of the tracking module decay.
+        custom_keys=dict(
+            backbone=dict(lr_mult=0.1, decay_mult=1.0),
+            query_embed=_no_decay,
+            query_feat=_no_decay,
+            level_embed=_no_decay,
+            level_encoding_3d=_as_is,
+            temporal_layer=_as_is,
+        ),
+    ),
+    clip_grad=dict(max_norm=0.01, norm_type=2),
+)
+auto_scale_lr = dict(enable=False, base_batch_size=8)
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
+    dict(
+        type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=milestones, gamma=0.1
+    ),
+]
+
+# Validation at the end only: the public validation sets come without annotations.
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_begin=max_iters, val_interval=max_iters
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,179 @@
+"""Reads checkpoint files weights-only: nothing that a file holds is ever executed.
+
+mmengine tries weights-only and falls back to full unpickling, and its `Runner.resume` runs the
+config text of a checkpoint as Python. `register_safe_loaders` closes both for the whole process.
+"""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+# How the functions that rebuild numpy arrays are named, before and since numpy 2.
+_NUMPY_CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
+_NUMPY_DTYPES = (
+    '?',
+    'i1',
+    'i2',
+    'i4',
+    'i8',
+    'u1',
+    'u2',
+    'u4',
+    'u8',
+    'f2',
+    'f4',
+    'f8',
+    'O',
+    'S',
+    'U',
+)
+# The statistics that a HistoryBuffer of mmengine's logs refers to.
+_HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
+
+# Where mmcv 1.x and mmengine keep the text of the config that a model was trained with.
+_CONFIG_TEXT = 'config'
+
+# Signs in an error message that an object was refused, rather than a file damaged.
+_REFUSALS = (
+    r'GLOBAL (\S+) (?:whose module|was not)',
+    r'(?:refused: |recognized function )(.+)',
+    r'(?:allowlisted via .* but got |BUILD instruction .* but got )(.+)',
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file cannot be used."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A checkpoint holds more than tensors and plain values."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint is cut off, damaged or not a checkpoint."""
+
+
+def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Reads a checkpoint of PyTorch, mmcv or mmengine without running anything it holds.
+
+    Tensors, plain Python values, numpy arrays and mmengine's log histories are let through.
+    A config text that mmengine would execute on resuming is kept as `meta['config_text']`.
+
+    Args:
+        path: A local file.
+        map_location: As in `torch.load`.
+
+    Returns:
+        The checkpoint, a dict.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnsafeCheckpointError: Reading it takes the execution of code.
+        DamagedCheckpointError: It is cut off, damaged or no checkpoint.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint {path} does not exist; check the path')
+    try:
+        with torch.serialization.safe_globals(_allowed_globals()):
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _explain(path, error) from None
+    except (OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # damaged bytes can make the reader fail in any way
+        raise DamagedCheckpointError(
+            f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or no checkpoint '
+            f'({_first_line(error)}); copy or download it again'
+        ) from error
+    if not isinstance(checkpoint, Mapping):
+        raise DamagedCheckpointError(
+            f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of weights'
+        )
+    checkpoint = dict(checkpoint)
+    _disarm_config_text(checkpoint)
+    return checkpoint
+
+
+def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, torch.Tensor]:
+    """The weights in a checkpoint, without the prefix `module.` of a wrapped model.
+
+    Args:
+        checkpoint: What `load_checkpoint_safely` returned.
+        path: Named in errors.
+
+    Raises:
+        DamagedCheckpointError: There are no weights in it.
+    """
+    weights = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    tensors = (
+        {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
+        if isinstance(weights, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise DamagedCheckpointError(
+            f'checkpoint {path} holds no weights; its keys are {sorted(map(str, checkpoint))}'
+        )
+    return {key.removeprefix('module.'): value for key, value in tensors.items()}
+
+
+def _allowed_globals() -> list:
+    """What mmengine's own checkpoints refer to, by the names that they use."""
+    multiarray = np._core.multiarray
+    allowed = [np.ndarray, np.dtype, slice, HistoryBuffer]
+    allowed += [type(np.dtype(kind)) for kind in _NUMPY_DTYPES]
+    for core in _NUMPY_CORES:
+        allowed.append((multiarray._reconstruct, f'{core}._reconstruct'))
+        allowed.append((multiarray.scalar, f'{core}.scalar'))
+    allowed.append((_history_statistic, 'builtins.getattr'))
+    allowed.append((_history_statistic, '__builtin__.getattr'))
+    return allowed
+
+
+def _history_statistic(owner: type, name: str):
+    """Stands for `getattr`, which a pickled HistoryBuffer needs; anything else is refused."""
+    if owner is not HistoryBuffer or name not in _HISTORY_STATISTICS:
+        raise pickle.UnpicklingError(f'refused: getattr({owner!r}, {name!r})')
+    return getattr(owner, name)
+
+
+def _explain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
+    refused = _refused_object(str(error))
+    if refused:
+        return UnsafeCheckpointError(
+            f'checkpoint {path} was not loaded: it holds Python objects whose reading can run code '
+            f'({refused}). Ask its author for plain weights; if you trust the file, load it where '
+            "it was made and save its weights with torch.save({'state_dict': ...})"
+        )
+    return DamagedCheckpointError(
+        f'checkpoint {path} is damaged or no checkpoint ({_first_line(error)}); '
+        'copy or download it again'
+    )
+
+
+def _refused_object(message: str) -> str | None:
+    """What torch's unpickler or `_history_statistic` refused to make; None for other failures."""
+    for pattern in _REFUSALS:
+        found = re.search(pattern, message)
+        if found:
+            return found.group(1)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    """The first sentence of an error, without the advice that torch adds to it."""
+    text = str(error).rpartition('WeightsUnpickler error: ')[-1].strip()
+    return text.splitlines()[0].partition('. ')[0].rstrip('.') if text else type(error).__name__
+
+
+def _disarm_config_text(checkpoint: dict[str, Any]) -> None:
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and _CONFIG_TEXT in meta:
+        meta['config_text'] = meta.pop(_CONFIG_TEXT)

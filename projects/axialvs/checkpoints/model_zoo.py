@@ -1,0 +1,170 @@
+"""The one table of known checkpoints, and how to get one by its name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from axialvs.checkpoints.download import DownloadError, cache_folder, download, hash_in_name
+
+# The libraries' own host, and a mirror of it that the maintained forks use.
+_HOSTS = ('https://download.openmmlab.com', 'https://mmassets.onedl.ai')
+
+_RELEASE_PAGE = 'https://github.com/TACJu/Axial-VS/blob/main/MaXTron_Tube-Link/docs/MODEL_ZOO.md'
+
+
+class CheckpointUnavailableError(FileNotFoundError):
+    """A checkpoint that was asked for by name cannot be had here."""
+
+
+@dataclass(frozen=True)
+class KnownCheckpoint:
+    """One published checkpoint.
+
+    Args:
+        name: What users and configs call it.
+        description: What it was trained on and which scores its authors report.
+        config: Config of this project that it fits, relative to `configs/`; None where it only
+            initialises training.
+        path: Where it lies on `_HOSTS`; None where it has to be downloaded by hand.
+        page: The page that offers it, for a download by hand.
+        size: Bytes, where known.
+        licence: Licence of the weights as their authors state it.
+        needs_conversion: Whether it goes through tools/model_converters/convert_release.py.
+    """
+
+    name: str
+    description: str
+    config: str | None
+    path: str | None = None
+    page: str | None = None
+    size: int | None = None
+    licence: str = 'Apache-2.0'
+    needs_conversion: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be downloaded, in the order to try."""
+        return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
+
+    @property
+    def sha256(self) -> str | None:
+        """The first digits of its SHA-256, which its published name carries."""
+        return hash_in_name(self.path) if self.path else None
+
+
+def _mmdet(method: str, stem: str, stamp: str) -> str:
+    return f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth'
+
+
+_CHECKPOINTS = (
+    KnownCheckpoint(
+        name='mask2former-vis_r50_youtubevis2021',
+        description='Mask2Former-VIS R50, which is plain Tube-Link; YouTube-VIS 2021 AP 41.3',
+        config='tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_r50_8xb2-8e_youtubevis2021',
+            '20230426_131833-5d215283',
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former-vis_swin-l_youtubevis2021',
+        description='Mask2Former-VIS Swin-L, which is plain Tube-Link; YouTube-VIS 2021 AP 52.3',
+        config='tube_link/tube-link_swin-l_8xb1-10k_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021',
+            '20220907_124752-48252603',
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former_r50_coco',
+        description='Mask2Former R50 on COCO instances, to start training from',
+        config=None,
+        path=_mmdet('mask2former', 'mask2former_r50_8xb2-lsj-50e_coco', '20220506_191028-41b088b6'),
+    ),
+    KnownCheckpoint(
+        name='mask2former_swin-l_coco-panoptic',
+        description='Mask2Former Swin-L on COCO panoptic (200 queries), to start training from',
+        config=None,
+        path=_mmdet(
+            'mask2former',
+            'mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic',
+            '20220407_104949-82f8d28d',
+        ),
+    ),
+    KnownCheckpoint(
+        name='release_near-online_r50_youtubevis2021',
+        description="The public release's near-online R50; YouTube-VIS 2021 AP 48.4",
+        config='axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py',
+        page=_RELEASE_PAGE,
+        needs_conversion=True,
+    ),
+    KnownCheckpoint(
+        name='release_near-online_swin-l_youtubevis2021',
+        description="The public release's near-online Swin-L; YouTube-VIS 2021 AP 58.8",
+        config='axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',
+        page=_RELEASE_PAGE,
+        needs_conversion=True,
+    ),
+)
+
+CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
+
+
+def fetch_checkpoint(name: str) -> Path:
+    """The local file of a known checkpoint, downloaded on the first call.
+
+    Args:
+        name: A name in `CHECKPOINTS`.
+
+    Raises:
+        ValueError: The name is not in the table.
+        CheckpointUnavailableError: It cannot be downloaded, or only by hand; the message says
+            what was tried and what to do instead.
+    """
+    known = CHECKPOINTS.get(name)
+    if known is None:
+        raise ValueError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
+    if not known.addresses:
+        raise CheckpointUnavailableError(_by_hand(known))
+    failures = []
+    for address in known.addresses:
+        try:
+            return download(address, sha256=known.sha256)
+        except DownloadError as error:
+            failures.append(str(error))
+    folder = cache_folder() / 'checkpoints'
+    raise CheckpointUnavailableError(
+        f'checkpoint {name} cannot be had: {"; ".join(failures)}. Download it elsewhere from one '
+        f'of these addresses and give its path instead of the name, or put it into {folder}'
+    )
+
+
+def resolve_checkpoint(name_or_path: str | Path) -> Path:
+    """The local file that a user means by a path or by a name in the table.
+
+    Raises:
+        FileNotFoundError: There is neither such a file nor such a name.
+        CheckpointUnavailableError: The name is known but cannot be had here.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if str(name_or_path) in CHECKPOINTS:
+        return fetch_checkpoint(str(name_or_path))
+    raise FileNotFoundError(
+        f'checkpoint {name_or_path} is neither a file nor a known name; '
+        f'known names are {", ".join(CHECKPOINTS)}'
+    )
+
+
+def _by_hand(known: KnownCheckpoint) -> str:
+    message = (
+        f'checkpoint {known.name} can only be downloaded by hand, from {known.page}; '
+        'then give its path instead of the name'
+    )
+    if known.needs_conversion:
+        message += (
+            ', after python tools/model_converters/convert_release.py DOWNLOADED CONVERTED.pth'
+        )
+    return message
