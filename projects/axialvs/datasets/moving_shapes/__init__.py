@@ -1,8 +1,8 @@
 """The generated data set "moving shapes": video instance segmentation made from a seed."""
 
-from .levels import LEVELS, Level, get_level
-from .video import Video, generate_video
-from .writer import GENERATOR_VERSION, generate_dataset
+from axialvs.datasets.moving_shapes.levels import LEVELS, Level, get_level
+from axialvs.datasets.moving_shapes.video import Video, generate_video
+from axialvs.datasets.moving_shapes.writer import GENERATOR_VERSION, generate_dataset
 
 __all__ = [
     'GENERATOR_VERSION',

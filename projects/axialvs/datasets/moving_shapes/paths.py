@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .levels import Level
+from axialvs.datasets.moving_shapes.levels import Level
 
 Keys = list[tuple[float, np.ndarray]]
 """Key positions of a path: (time in frames, (x, y) in pixels), in order of time."""

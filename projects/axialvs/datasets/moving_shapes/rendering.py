@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .scene import Scene, Shape
-from .silhouettes import OUTLINES
-from .textures import paint
+from axialvs.datasets.moving_shapes.scene import Scene, Shape
+from axialvs.datasets.moving_shapes.silhouettes import OUTLINES
+from axialvs.datasets.moving_shapes.textures import paint
 
 _SUPERSAMPLING = 4
 _SHIFT_BITS = 4

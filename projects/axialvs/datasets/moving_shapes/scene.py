@@ -4,10 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .levels import Level
-from .paths import crossing, extend, interpolate, leave_and_return, start_points
-from .silhouettes import outer_radius
-from .textures import Look, random_background, random_look
+from axialvs.datasets.moving_shapes.levels import Level
+from axialvs.datasets.moving_shapes.paths import (
+    crossing,
+    extend,
+    interpolate,
+    leave_and_return,
+    start_points,
+)
+from axialvs.datasets.moving_shapes.silhouettes import outer_radius
+from axialvs.datasets.moving_shapes.textures import Look, random_background, random_look
 
 _HIDING_CLASSES = ('circle', 'square')
 _BREATHING_FRAMES = (16.0, 40.0)

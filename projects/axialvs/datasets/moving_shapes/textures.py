@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .levels import Level
+from axialvs.datasets.moving_shapes.levels import Level
 
 _MIN_CONTRAST = 0.32  # root mean square over the colour channels
 _BACKGROUND_CELLS = (4, 16)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .events import crosses, fully_occluded, re_enters
-from .levels import Level, get_level
-from .rendering import rasterise_scene, render_frame, visible_masks
-from .scene import Scene, plan_scene
+from axialvs.datasets.moving_shapes.events import crosses, fully_occluded, re_enters
+from axialvs.datasets.moving_shapes.levels import Level, get_level
+from axialvs.datasets.moving_shapes.rendering import rasterise_scene, render_frame, visible_masks
+from axialvs.datasets.moving_shapes.scene import Scene, plan_scene
 
 SPLITS = ('train', 'valid')
 _MAX_ATTEMPTS = 500

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_util
 
-from .levels import Level, get_level
-from .video import SPLITS, Video, generate_video
+from axialvs.datasets.moving_shapes.levels import Level, get_level
+from axialvs.datasets.moving_shapes.video import SPLITS, Video, generate_video
 
 GENERATOR_VERSION = '1.0'
 _JPEG_QUALITY = 92
