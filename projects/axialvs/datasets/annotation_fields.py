@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAX_SHOWN = 60
+_MAX_INTEGER = 2**63 - 1  # ids and sizes become tensors
 
 
 class AnnotationError(ValueError):
@@ -70,6 +71,8 @@ class Record:
             raise self.error(field, f'{shown(value)} is not an integer')
         if minimum is not None and value < minimum:
             raise self.error(field, f'{value} is below {minimum}')
+        if abs(value) > _MAX_INTEGER:
+            raise self.error(field, f'{shown(value)} does not fit into 64 bits')
         return value
 
     def unique_integer(self, field: str, taken: set[int]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotation_fields import AnnotationError, Record, shown
+from axialvs.datasets.annotation_fields import Record, shown
 from axialvs.datasets.rle import RLEError, areas_of_counts, areas_of_strings
 
 Segmentation = dict[str, Any] | list[list[float]]
@@ -40,7 +40,7 @@ def read_segmentations(
             continue
         field = f'segmentations[{frame}]'
         if isinstance(entry, list):
-            _check_polygons(entry, field, record)
+            _check_polygons(entry, height, width, field, record)
             visible[frame] = True
             continue
         runs = _counts_of(entry, height, width, field, record)
@@ -78,24 +78,26 @@ def _counts_of(entry: Any, height: int, width: int, field: str, record: Record) 
     return entry['counts']
 
 
-def _check_polygons(polygons: list[Any], field: str, record: Record) -> None:
+def _check_polygons(
+    polygons: list[Any], height: int, width: int, field: str, record: Record
+) -> None:
     if not polygons:
         raise record.error(field, 'the list of polygons is empty; an absent object is null')
     for index, polygon in enumerate(polygons):
-        problem = _polygon_problem(polygon)
+        problem = _polygon_problem(polygon, height, width)
         if problem:
-            raise _polygon_error(record, f'{field}[{index}]', polygon, problem)
+            raise record.error(f'{field}[{index}]', f'{shown(polygon)} {problem}')
 
 
-def _polygon_problem(polygon: Any) -> str:
+def _polygon_problem(polygon: Any, height: int, width: int) -> str:
     if not isinstance(polygon, list):
         return 'is not a list of numbers'
     if len(polygon) < _MIN_POLYGON_NUMBERS or len(polygon) % 2:
         return f'has {len(polygon)} numbers; a polygon is x, y, x, y, ... of three points or more'
     if set(map(type, polygon)) - {int, float} or not all(map(math.isfinite, polygon)):
         return 'is not made of finite numbers'
+    # Points may lie a little outside. Far outside, rasterising takes any amount of memory.
+    for numbers, size in ((polygon[::2], width), (polygon[1::2], height)):
+        if min(numbers) < -size or max(numbers) > 2 * size:
+            return f'lies far outside of the frame, (height, width) = ({height}, {width})'
     return ''
-
-
-def _polygon_error(record: Record, field: str, polygon: Any, problem: str) -> AnnotationError:
-    return record.error(field, f'{shown(polygon)} {problem}')

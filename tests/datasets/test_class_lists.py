@@ -1,0 +1,50 @@
+"""Tests of class lists and of their matching with a file's categories."""
+
+import pytest
+from mmdet.datasets import YouTubeVISDataset as MMDetYouTubeVIS
+
+from axialvs.datasets.annotations import AnnotationError, Category
+from axialvs.datasets.class_lists import CLASS_LISTS, resolve_class_list
+from axialvs.datasets.label_map import match_classes
+
+
+@pytest.mark.parametrize('version', ['2019', '2021'])
+def test_lists_are_mmdets(version, monkeypatch):
+    # mmdet keeps the list on the class; put back what it was.
+    monkeypatch.setattr(MMDetYouTubeVIS, 'METAINFO', MMDetYouTubeVIS.METAINFO)
+    MMDetYouTubeVIS.set_dataset_classes(version)
+    assert CLASS_LISTS[version] == MMDetYouTubeVIS.METAINFO['classes']
+
+
+def test_other_lists():
+    assert CLASS_LISTS['2022'] == CLASS_LISTS['2021']
+    assert len(CLASS_LISTS['ovis']) == 25
+    assert CLASS_LISTS['ovis'][0] == 'Person'
+    assert CLASS_LISTS['ovis'][24] == 'Vehical'
+
+
+@pytest.mark.parametrize('classes', ['2020', [], ['cat', ' CAT'], ['cat', 3], ['cat', '']])
+def test_impossible_lists_are_refused(classes):
+    with pytest.raises(ValueError, match='classes'):
+        resolve_class_list(classes)
+
+
+def test_names_are_matched_after_repair_and_the_label_is_the_index():
+    categories = [Category(5, 'dog'), Category(9, 'Caf\u00c3\u00a9  terrace'), Category(0, ' CAT ')]
+    labels = match_classes(categories, ('cat', 'dog', 'caf\u00e9 terrace'), 'f.json')
+    assert labels.category_ids == (0, 5, 9)
+    assert [labels.label_of(i) for i in (0, 5, 9, 1)] == [0, 1, 2, None]
+
+
+def test_without_a_list_the_files_order_counts():
+    labels = match_classes([Category(5, 'dog'), Category(2, 'cat')], None, 'f.json')
+    assert labels.classes == ('dog', 'cat')
+    assert labels.category_ids == (5, 2)
+
+
+def test_difference_is_an_error_that_names_both_sides():
+    categories = [Category(1, 'dog'), Category(2, 'wolf')]
+    with pytest.raises(AnnotationError, match=r"f\.json.*\['cat'\].*\['wolf'\]"):
+        match_classes(categories, ('dog', 'cat'), 'f.json')
+    labels = match_classes(categories, ('dog', 'cat'), 'f.json', allow_unlisted=True)
+    assert labels.category_ids == (1, None)
