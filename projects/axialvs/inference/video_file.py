@@ -76,10 +76,12 @@ class _Decoder:
         self.container = container
         self.stream = stream
         self.num_good = 0
+        self.num_cut = 0  # frames that the file itself says are not to be shown
         self.problems: list[str] = []
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
+            self.num_cut += packet.is_discard
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -107,7 +109,7 @@ class _Decoder:
         Args:
             end: When the last frame that came is over, seconds.
         """
-        claimed, seconds = self.stream.frames, self._claimed_seconds()
+        claimed, seconds = self.stream.frames - self.num_cut, self._claimed_seconds()
         if self.problems:
             return (
                 f'{self.num_good} frames are good, the rest is damaged: '
@@ -115,7 +117,7 @@ class _Decoder:
             )
         if claimed > self.num_good:
             return f'the file claims {claimed} frames, but ends after {self.num_good}'
-        if not claimed and seconds is not None and seconds > end + _TOLERATED_SECONDS:
+        if not self.stream.frames and seconds is not None and seconds > end + _TOLERATED_SECONDS:
             return f'the file claims {seconds:.2f} s, but ends after {end:.2f} s'
         return None
 

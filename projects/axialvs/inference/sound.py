@@ -1,0 +1,110 @@
+"""The sound of a source file, taken over into the video that is being written."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from axialvs.inference.video_file import open_container
+
+COPIED_CODECS = ('aac', 'mp3', 'opus')
+"""Sound which browsers play from an mp4 file as it is; any other is encoded anew as AAC."""
+_MAX_SAMPLE_RATE = 48_000
+_Piece = tuple[float, list[av.Packet]]  # start in seconds, and the packets to write
+
+
+class SoundTrack:
+    """Copies or transcodes the first sound stream of a file, bit by bit, as the video grows.
+
+    Args:
+        path: The file with the sound.
+        output: The file being written. Its header must not have been written yet.
+
+    Attributes:
+        state: 'none' if the source has no sound that can be read, else 'copied' or 'transcoded'.
+        problem: Why the sound breaks off, or None.
+
+    Raises:
+        VideoReadError: If the source cannot be opened.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
+        self.state, self.problem = 'none', None
+        self._output = output
+        self._input = open_container(path)
+        self._source = next(iter(self._input.streams.audio), None)
+        self._next: _Piece | None = None
+        if self._source is None:
+            return
+        context = self._source.codec_context
+        if context is None:
+            self.problem = f'{path}: the sound has an unknown codec and is left out'
+            return
+        self._start = Fraction(self._input.start_time or 0, av.time_base)
+        if context.codec.canonical_name in COPIED_CODECS:
+            self.state = 'copied'
+            self._target = output.add_stream_from_template(self._source)
+            self._pieces = self._copied()
+        else:
+            self.state = 'transcoded'
+            rate = min(context.sample_rate, _MAX_SAMPLE_RATE)
+            self._target = output.add_stream('aac', rate=rate)
+            self._target.codec_context.layout = _common_layout(context)
+            self._pieces = self._transcoded()
+        # Not read before the video's header is written: the streams' time bases change with it.
+        self._next = 0.0, []
+
+    def write_until(self, time: float) -> None:
+        """Write the sound up to a time in seconds."""
+        while self._next is not None and self._next[0] < time:
+            self._mux(self._next[1])
+            self._next = self._advance()
+
+    def close(self, end: float) -> None:
+        """Write the sound up to the end of the video (seconds) and close the source."""
+        self.write_until(end)
+        if self._next is not None and self.state == 'transcoded':
+            self._mux(self._target.encode())  # the encoder holds back a little
+        self._input.close()
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        try:
+            self._output.mux(packets)
+        except (av.InvalidDataError, av.ArgumentError) as error:  # for instance times that go back
+            self._note(error)
+
+    def _advance(self) -> _Piece | None:
+        try:
+            return next(self._pieces, None) if self.problem is None else None
+        except av.FFmpegError as error:
+            self._note(error)
+            return None
+
+    def _note(self, error: av.FFmpegError) -> None:
+        self.problem = f'{self._input.name}: the sound breaks off ({error.strerror})'
+
+    def _copied(self) -> Iterator[_Piece]:
+        shift = round(self._start / self._source.time_base)
+        for packet in self._input.demux(self._source):
+            if packet.dts is None:  # marks the end of the stream
+                continue
+            packet.dts -= shift
+            packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+            time = float(packet.pts * packet.time_base)
+            packet.stream = self._target
+            yield time, [packet]
+
+    def _transcoded(self) -> Iterator[_Piece]:
+        time = 0.0
+        for frame in self._input.decode(self._source):
+            if frame.pts is not None:
+                frame.pts -= round(self._start / frame.time_base)
+                time = frame.time
+            yield time, self._target.encode(frame)
+        yield time, self._target.encode()
+
+
+def _common_layout(context: av.AudioCodecContext) -> str:
+    """Layout of the encoded sound: mono stays mono, anything else is mixed down to stereo."""
+    return 'mono' if context.layout.nb_channels == 1 else 'stereo'

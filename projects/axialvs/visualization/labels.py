@@ -1,0 +1,132 @@
+"""Small text labels beside objects, inside the frame and clear of each other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_LETTER_SHARE = 0.018  # height of a capital letter, as a share of the image's mean side
+_MIN_LETTER, _MAX_LETTER = 6, 40  # pixels
+_HERSHEY_CAPITAL = 21.0  # height of a capital letter at scale 1, pixels
+_DARK, _LIGHT = (0, 0, 0), (255, 255, 255)
+_LUMA = (0.299, 0.587, 0.114)
+_LUMA_OF_DARK_TEXT = 125.0
+
+
+@dataclass(frozen=True)
+class LabelStyle:
+    """Sizes that follow from the size of the image, in pixels."""
+
+    scale: float
+    stroke: int
+    padding: int
+    line: int
+    """Width of a mask's contour."""
+
+    @staticmethod
+    def for_image(height: int, width: int) -> 'LabelStyle':
+        letter = float(np.clip(_LETTER_SHARE * np.sqrt(height * width), _MIN_LETTER, _MAX_LETTER))
+        return LabelStyle(
+            scale=letter / _HERSHEY_CAPITAL,
+            stroke=max(1, round(letter / 8)),
+            padding=max(1, round(letter / 4)),
+            line=max(1, round(letter / 7)),
+        )
+
+
+def _text_size(text: str, style: LabelStyle) -> tuple[int, int, int]:
+    """Width, height and depth below the base line of a text."""
+    (width, height), below = cv2.getTextSize(text, _FONT, style.scale, style.stroke)
+    return width, height, below // 2
+
+
+def _places(box: Box, width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Corners (x, y) where a label of an object may go, the best first."""
+    x, y, box_width, box_height = box
+    middle = x + (box_width - width) // 2
+    yield x, y - height
+    yield x, y + box_height
+    yield middle, y
+    yield middle, y + (box_height - height) // 2
+    yield middle, y + box_height - height
+    yield x + box_width, y
+    yield x - width, y
+
+
+def _overlap(first: Box, second: Box) -> int:
+    """Common area of two boxes."""
+    width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
+    height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
+    return max(width, 0) * max(height, 0)
+
+
+def place_label(box: Box, size: tuple[int, int], taken: list[Box], frame: tuple[int, int]) -> Box:
+    """Find a place for a label near an object, inside the frame, clear of others if possible.
+
+    Args:
+        box: The object's box.
+        size: (width, height) of the label.
+        taken: Boxes of the labels that are there already.
+        frame: (width, height) of the image.
+    """
+    best, least = None, None
+    for x, y in _places(box, *size):
+        x = max(0, min(x, frame[0] - size[0]))
+        y = max(0, min(y, frame[1] - size[1]))
+        candidate = (x, y, *size)
+        hidden = sum(_overlap(candidate, other) for other in taken)
+        if least is None or hidden < least:
+            best, least = candidate, hidden
+        if not hidden:
+            break
+    return best
+
+
+def draw_labels(
+    image: np.ndarray,
+    boxes: Sequence[Box],
+    texts: Sequence[tuple[str, str]],
+    colours: Sequence[tuple[int, int, int]],
+    style: LabelStyle,
+) -> None:
+    """Write a label for each object into an image (H, W, 3), in place.
+
+    Args:
+        image: uint8 RGB.
+        boxes: Box of each object.
+        texts: What the label says, and an addition that is left away where there is no room.
+        colours: Background of each label, RGB.
+        style: Sizes of letters and margins.
+    """
+    height, width = image.shape[:2]
+    taken: list[Box] = []
+    for box, (text, addition), colour in zip(boxes, texts, colours, strict=True):
+        words = f'{text} {addition}'
+        if _text_size(words, style)[0] > width // 3:
+            words = text
+        text_width, text_height, below = _text_size(words, style)
+        size = text_width + 2 * style.padding, text_height + below + 2 * style.padding
+        place = place_label(box, size, taken, (width, height))
+        taken.append(place)
+        _draw_label(image, place, words, colour, style, below)
+
+
+def _draw_label(
+    image: np.ndarray,
+    place: Box,
+    text: str,
+    colour: tuple[int, int, int],
+    style: LabelStyle,
+    below: int,
+) -> None:
+    x, y, width, height = place
+    cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
+    dark = float(np.dot(colour, _LUMA)) > _LUMA_OF_DARK_TEXT
+    base = x + style.padding, y + height - style.padding - below
+    ink = _DARK if dark else _LIGHT
+    cv2.putText(image, text, base, _FONT, style.scale, ink, style.stroke, cv2.LINE_AA)
