@@ -1,0 +1,12 @@
+"""What mmengine lacks: whole checkpoints, fitted checkpoints, launching on a CPU."""
+
+from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
+from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
+
+__all__ = [
+    'AdaptCheckpointHook',
+    'AtomicCheckpointHook',
+    'AtomicLocalBackend',
+    'write_atomically',
+]

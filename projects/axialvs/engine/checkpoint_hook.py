@@ -1,0 +1,103 @@
+"""A checkpoint hook that never leaves a run without a whole checkpoint."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from axialvs.engine.atomic_backend import ATOMIC_BACKEND, PARTIAL_SUFFIX, write_atomically
+
+# Names the checkpoint to resume from, in the working directory; mmengine's file.
+LAST_CHECKPOINT = 'last_checkpoint'
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """Writes a checkpoint aside, renames it, points to it, and only then deletes older ones.
+
+    mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
+    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder.
+    """
+
+    def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
+        super().__init__(*args, backend_args=backend_args or dict(backend=ATOMIC_BACKEND), **kwargs)
+
+    def before_train(self, runner: Runner) -> None:
+        """Removes what an earlier process of this run left half-written."""
+        super().before_train(runner)
+        if is_main_process() and Path(self.out_dir).is_dir():
+            for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
+                partial.unlink()
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        with self._deletions_last():
+            self._forget_oldest(runner, step)
+            name = self.filename_tmpl.format(step)
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+            runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if is_main_process():
+                pointer = Path(runner.work_dir) / LAST_CHECKPOINT
+                write_atomically(pointer, self.last_ckpt.encode())
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        with self._deletions_last():
+            super()._save_best_checkpoint(runner, metrics)
+
+    def _forget_oldest(self, runner: Runner, step: int) -> None:
+        """Keeps count of the steps whose files stay, and deletes the one that is one too many."""
+        if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
+            return
+        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            oldest = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            path = self.file_backend.join_path(self.out_dir, oldest)
+            if is_main_process() and self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+        self.keep_ckpt_ids.append(step)
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    @contextlib.contextmanager
+    def _deletions_last(self) -> Iterator[None]:
+        """Puts off the deletion of files to the end of the block; none if the block fails."""
+        backend = self.file_backend
+        postponed = _PostponedRemovals(backend)
+        self.file_backend = postponed
+        try:
+            yield
+        finally:
+            self.file_backend = backend
+        for path in postponed.paths:
+            if path not in self._paths_in_use():
+                backend.remove(path)
+
+    def _paths_in_use(self) -> set:
+        best = getattr(self, 'best_ckpt_path_dict', {}).values()
+        return {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
+
+
+class _PostponedRemovals:
+    """A file backend that notes which files to remove instead of removing them."""
+
+    def __init__(self, backend) -> None:
+        self._backend = backend
+        self.paths: list[str] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        """Notes a file."""
+        self.paths.append(path)
