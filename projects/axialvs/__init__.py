@@ -7,4 +7,7 @@ from axialvs.operators import install_stand_in
 
 install_stand_in()  # before anything imports mmdet.models
 
+from axialvs import datasets, engine, evaluation, models  # noqa: E402
+
+__all__ = ['datasets', 'engine', 'evaluation', 'models']
 __version__ = '0.1.0'

@@ -1,7 +1,6 @@
 # Tube-Link with ResNet-50: Mask2Former whose queries describe an object in all frames of a clip.
 # The data set's config sets `num_things_classes` and the weights of the class loss through `num_classes`.
 num_classes = 40
-clip_length = 4  # T, paper appendix A (instances)
 
 model = dict(
     type='TubeLink',
@@ -104,8 +103,6 @@ model = dict(
         sampler=dict(type='MaskPseudoSampler'),
     ),
     test_cfg=dict(
-        clip_length=clip_length,
-        last_clip='repeat_last',
         max_tracks=100,
         max_masks_per_frame=None,
         score_threshold=0.3,

@@ -2,7 +2,6 @@
 _base_ = './tube-link_r50.py'
 
 num_classes = 5
-clip_length = 3
 channels = 64
 heads = 4
 points = 1024
@@ -35,5 +34,5 @@ model = dict(
         loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
     ),
     train_cfg=dict(num_points=points),
-    test_cfg=dict(clip_length=clip_length, max_tracks=20),
+    test_cfg=dict(max_tracks=20),
 )

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from axialvs.association.clip_linker import ClipLinker
-from axialvs.association.clip_splitting import split_video
+from axialvs.association.clip_splitting import SplitMode, split_video
 from axialvs.association.scored_tracks import ScoredTracks
 from axialvs.models.ground_truth import gather_objects
 from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
@@ -23,12 +23,18 @@ class TubeLink(BaseMOTModel):
     Args:
         backbone: works frame by frame.
         panoptic_head: a `ClipMask2FormerHead`.
-        test_cfg: `clip_length` T; `last_clip`, 'repeat_last' (the paper) or 'shorten' (the release); `max_tracks` and
-            `max_masks_per_frame` of `ScoredTracks`; `score_threshold` of live inference.
+        test_cfg: `max_tracks` and `max_masks_per_frame` of `ScoredTracks`; `score_threshold` of live inference.
         train_cfg: training settings of the head.
         data_preprocessor: normalises and pads.
         init_cfg: initialisation.
+
+    Attributes:
+        clip_length: T of `predict_video`; `axialvs.apis.init_segmenter` takes it from the config's test data set.
+        split_mode: how `predict_video` cuts a video, see `split_video`; likewise.
     """
+
+    clip_length: int | None = None
+    split_mode: SplitMode = 'repeat_last'
 
     def __init__(
         self,
@@ -115,12 +121,13 @@ class TubeLink(BaseMOTModel):
         Returns:
             Queries in the order of the first clip, class logits averaged over the clips.
         """
+        if self.clip_length is None:
+            raise ValueError('set `clip_length` of the model first; `axialvs.apis.init_segmenter` does')
         linker = ClipLinker()
         masks = []
-        for clip in split_video(len(frames), self.test_cfg['clip_length'], self.test_cfg['last_clip']):
-            indices = [min(i, len(frames) - 1) for i in range(clip.start, clip.start + clip.length)]
-            linked = linker.link(self.predict_clip(frames[indices]))
-            masks.append(linked.mask_logits[:, : clip.length - clip.num_padded])
+        for clip in split_video(len(frames), self.clip_length, self.split_mode):
+            linked = linker.link(self.predict_clip(frames[clip.frame_indices()]))
+            masks.append(linked.mask_logits[:, : clip.num_frames])
         return VideoPrediction(linker.class_logits, torch.cat(masks, dim=1))
 
 

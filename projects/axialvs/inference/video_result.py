@@ -1,0 +1,156 @@
+"""Segments a video from its source, clip by clip, in memory that does not grow with its length."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from axialvs.association.clip_linker import ClipLinker
+from axialvs.association.live_tracks import LiveTracks
+from axialvs.association.scored_tracks import ScoredTracks
+from axialvs.inference.clip_stream import stream_clips
+from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.inference.video_reader import Frame, VideoReader, open_video
+from axialvs.structures import ClipPrediction, ClipResult, FrameGeometry, Track
+
+Protocol = Literal['live', 'scored']
+
+
+class VideoResult:
+    """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
+
+    With `live` a clip comes as soon as it is segmented. With `scored` the video is read to its end first, then read
+    again for the pictures. A source that breaks off keeps all finished frames, see `truncated`.
+
+    Args:
+        model: a segmenter of `axialvs.apis.init_segmenter`.
+        source: video file, folder of frames or number of a camera.
+        protocol: how tracks are decided.
+        score_threshold: from which score a track is shown; `tracks()` of `scored` has all.
+        labels: classes shown, as indices; None for all.
+        max_frames: stop after so many frames.
+        progress: called with the number of frames that each network call finished.
+
+    Raises:
+        ValueError: if `scored` is asked of a source that cannot be read twice.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        source: str,
+        protocol: Protocol = 'live',
+        score_threshold: float | None = None,
+        labels: Sequence[int] | None = None,
+        max_frames: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.reader: VideoReader = open_video(source)
+        if protocol == 'scored' and not self.reader.can_rewind:
+            raise ValueError(
+                f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; use 'live' or record first"
+            )
+        self._model = model
+        self._source = source
+        self._protocol = protocol
+        default_threshold = model.test_cfg['score_threshold']
+        self._threshold = default_threshold if score_threshold is None else score_threshold
+        self._labels = None if labels is None else set(labels)
+        self._max_frames = max_frames
+        self._progress = progress or (lambda num_frames: None)
+        self._prepare = FramePreparation.from_config(model.cfg, model.data_preprocessor)
+        self._clips = self._iterate_live() if protocol == 'live' else self._iterate_scored()
+        self._tracks: list[Track] = []
+        self.num_frames = 0
+
+    def __iter__(self) -> Iterator[ClipResult]:
+        return self._clips
+
+    def tracks(self) -> list[Track]:
+        """All tracks of the video; reads what was not iterated over yet."""
+        for _ in self._clips:
+            pass
+        return [track for track in self._tracks if self._is_wanted(track.label)]
+
+    @property
+    def truncated(self) -> str | None:
+        """Why the source broke off before its end, or None."""
+        return self.reader.truncated
+
+    def _is_wanted(self, label: int) -> bool:
+        return self._labels is None or label in self._labels
+
+    def _chunks(self, reader: VideoReader) -> Iterator[list[Frame]]:
+        length = reader.num_frames
+        if self._max_frames is not None:
+            length = min(length, self._max_frames) if length else None
+        frames = islice(reader, self._max_frames)
+        return stream_clips(frames, self._model.clip_length, self._model.split_mode, length)
+
+    def _linked_clips(self) -> Iterator[tuple[list[Frame], ClipPrediction, Tensor, FrameGeometry]]:
+        """The network's answers in order, with the mean class logits so far."""
+        linker = ClipLinker()
+        for chunk in self._chunks(self.reader):
+            images = [frame.image for frame in chunk]
+            if self._model.split_mode == 'repeat_last':
+                images += images[-1:] * (self._model.clip_length - len(images))
+            frames, geometry = self._prepare(images)
+            linked = linker.link(self._model.predict_clip(frames))
+            linked = linked._replace(mask_logits=linked.mask_logits[:, : len(chunk)])
+            self.num_frames += len(chunk)
+            self._progress(len(chunk))
+            yield chunk, linked, linker.class_logits, geometry
+
+    def _iterate_live(self) -> Iterator[ClipResult]:
+        live = LiveTracks(self._threshold, self._model.test_cfg['max_tracks'])
+        for chunk, linked, class_logits, geometry in self._linked_clips():
+            ids, labels, scores, masks = live.add(linked.mask_logits, class_logits, geometry)
+            self._tracks = live.tracks()
+            shown = np.array([self._is_wanted(label) for label in labels.tolist()], dtype=bool)
+            yield _clip_result(chunk, ids[shown], labels[shown], scores[shown], masks[shown])
+
+    def _iterate_scored(self) -> Iterator[ClipResult]:
+        scored: ScoredTracks = self._model.new_scored_tracks()
+        class_logits = None
+        for _, linked, class_logits, geometry in self._linked_clips():
+            scored.add(linked.mask_logits, geometry)
+        if class_logits is not None:
+            self._tracks = scored.finish(class_logits)
+        scored.close()
+        shown = [x for x in self._tracks if x.score >= self._threshold and self._is_wanted(x.label)]
+        frames_left = self.num_frames
+        for chunk in self._chunks(open_video(self._source)):
+            chunk = chunk[:frames_left]
+            frames_left -= len(chunk)
+            yield _shown_in(chunk, shown)
+
+
+def _shown_in(chunk: list[Frame], tracks: Sequence[Track]) -> ClipResult:
+    """The tracks that occur in a clip's frames."""
+    height, width = chunk[0].image.shape[:2]
+    present = [x for x in tracks if any(x.segmentations[frame.index] for frame in chunk)]
+    masks = np.zeros((len(present), len(chunk), height, width), dtype=bool)
+    for row, track in enumerate(present):
+        for t, frame in enumerate(chunk):
+            if code := track.segmentations[frame.index]:
+                masks[row, t] = coco_mask.decode(code)
+    ids, labels = ([getattr(x, name) for x in present] for name in ('id', 'label'))
+    return _clip_result(chunk, np.array(ids, dtype=int), np.array(labels, dtype=int), np.array([x.score for x in present]), masks)
+
+
+def _clip_result(
+    chunk: list[Frame], ids: np.ndarray, labels: np.ndarray, scores: np.ndarray, masks: np.ndarray
+) -> ClipResult:
+    return ClipResult(
+        [frame.index for frame in chunk],
+        [frame.timestamp for frame in chunk],
+        ids,
+        labels,
+        scores,
+        masks,
+        [frame.image for frame in chunk],
+    )
