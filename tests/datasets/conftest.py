@@ -1,21 +1,55 @@
 """Fixtures of the data set tests."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from tiny_video_data import COLOURS, make_content, object_mask, paint
+from tiny_video_data import (
+    COLOURS,
+    FLIP,
+    TEST_PIPELINE,
+    make_content,
+    object_mask,
+    paint,
+    train_pipeline,
+)
 
-import axialvs
-import axialvs.datasets  # noqa: F401 - registers the data set, transforms and samplers
+from axialvs.datasets import YouTubeVISDataset  # also registers transforms and samplers
 
 
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+
+
+class LogText(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+    def text(self) -> str:
+        """All messages so far."""
+        return '\n'.join(self.messages)
+
+
+@pytest.fixture
+def log() -> Iterator[LogText]:
+    """What mmengine's current logger is told; it hands nothing on to pytest's own."""
+    handler = LogText()
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
 
 
 @pytest.fixture
@@ -50,3 +84,18 @@ def write_images(tmp_path: Path) -> Callable[[dict], str]:
         return str(tmp_path / 'frames')
 
     return write
+
+
+@pytest.fixture
+def build(write_json, write_images):
+    """Builds a data set on the given content."""
+
+    def make(content, **kwargs):
+        kwargs.setdefault('clip_length', 3)
+        test = kwargs.get('test_mode', False)
+        kwargs.setdefault('pipeline', TEST_PIPELINE if test else train_pipeline(FLIP))
+        if 'data_prefix' not in kwargs:
+            kwargs['data_prefix'] = {'img_path': write_images(content)}
+        return YouTubeVISDataset(write_json(content), **kwargs)
+
+    return make

@@ -1,6 +1,7 @@
 """A tiny data set whose objects are painted in colours of their own, for the tests here."""
 
 import numpy as np
+import torch
 from pycocotools import mask as mask_utils
 
 HEIGHT, WIDTH = 48, 64
@@ -77,3 +78,54 @@ def make_content(lengths: tuple[int, ...] = (5, 6)) -> dict:
                 }
             )
     return content
+
+
+FLIP = {'type': 'RandomFlip', 'prob': 0.5}
+
+
+def train_pipeline(*transforms):
+    load = [{'type': 'LoadFrame'}, {'type': 'LoadClipAnnotations'}]
+    return [
+        {
+            'type': 'TransformBroadcaster',
+            'share_random_params': True,
+            'transforms': [*load, *transforms],
+        },
+        {'type': 'KeepVisibleInstances'},
+        {'type': 'PackClip'},
+    ]
+
+
+TEST_PIPELINE = [
+    {
+        'type': 'TransformBroadcaster',
+        'transforms': [
+            {'type': 'LoadFrame'},
+            {'type': 'Resize', 'scale': (32, 32), 'keep_ratio': True},
+        ],
+    },
+    {'type': 'PackClip'},
+]
+
+
+def keys_of(dataset):
+    """(video id, start frame) of all indices."""
+    videos = [dataset.get_data_info(video)['video_id'] for video in dataset._clip_videos]
+    return list(zip(videos, dataset._clip_starts.tolist(), strict=True))
+
+
+def frames_of(sample):
+    return [frame.frame_id for frame in sample['data_samples']]
+
+
+def same(first, second) -> bool:
+    """Whether two samples, or two batches, have equal pixels and masks."""
+    if not isinstance(first['inputs'], list):
+        first, second = ({k: [v] for k, v in sample.items()} for sample in (first, second))
+    if not all(map(torch.equal, first['inputs'], second['inputs'])):
+        return False
+    for one, other in zip(first['data_samples'], second['data_samples'], strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            masks, others = mine.gt_instances.masks.masks, theirs.gt_instances.masks.masks
+            assert np.array_equal(masks, others)  # equal pixels have equal masks
+    return True
