@@ -1,0 +1,206 @@
+"""Reading videos: pixels, orientation, times, folders, and files that are broken."""
+
+from itertools import islice
+
+import av
+import cv2
+import numpy as np
+import pytest
+from tiny_videos import (
+    CORNERS,
+    HEIGHT,
+    RATE,
+    WIDTH,
+    grey,
+    quarters,
+    seen_corners,
+    tone_frame,
+    write_video,
+)
+
+from axialvs.inference.frames import VideoReadError
+from axialvs.inference.video_file import upright
+from axialvs.inference.video_reader import open_video
+from axialvs.inference.video_writer import TICKS
+
+
+def test_frames_have_the_right_pixels_indices_and_times(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', [grey(20 * i) for i in range(8)])
+    reader = open_video(path)
+    frames = list(reader)
+    assert (reader.width, reader.height, reader.frame_rate) == (WIDTH, HEIGHT, RATE)
+    assert reader.num_frames == 8
+    assert reader.truncated is None
+    assert [f.index for f in frames] == list(range(8))
+    np.testing.assert_allclose([f.timestamp for f in frames], np.arange(8) / RATE, atol=1e-4)
+    for index, frame in enumerate(frames):
+        assert frame.image.shape == (HEIGHT, WIDTH, 3)
+        assert frame.image.dtype == np.uint8
+        assert abs(frame.image.mean() - 20 * index) < 3
+
+
+def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
+    reader = open_video(write_video(tmp_path / 'a.mp4', [grey(20 * i) for i in range(8)]))
+    assert [f.index for f in islice(reader, 3)] == [0, 1, 2]
+    assert len(list(reader)) == 8
+    assert len(list(reader)) == 8
+    assert reader.truncated is None
+
+
+def test_colours_come_back_as_rgb(tmp_path):
+    (frame,) = open_video(write_video(tmp_path / 'a.mp4', [quarters()]))
+    np.testing.assert_allclose(seen_corners(frame.image), CORNERS, atol=6)
+
+
+@pytest.mark.parametrize(
+    ('rotation', 'expected'),
+    [
+        # Which stored quarter is seen top left, top right, bottom left, bottom right.
+        ((90,), [1, 3, 0, 2]),  # counter-clockwise
+        ((180,), [3, 2, 1, 0]),
+        ((-90,), [2, 0, 3, 1]),  # clockwise
+        ((0, True, False), [1, 0, 3, 2]),  # left and right swapped
+        ((0, False, True), [2, 3, 0, 1]),  # top and bottom swapped
+    ],
+)
+def test_rotation_in_the_metadata_is_applied(tmp_path, rotation, expected):
+    reader = open_video(write_video(tmp_path / 'a.mp4', [quarters()] * 2, rotation=rotation))
+    sideways = abs(rotation[0]) == 90
+    size = (HEIGHT, WIDTH) if sideways else (WIDTH, HEIGHT)
+    assert (reader.width, reader.height) == size
+    for frame in reader:
+        assert frame.image.shape == (size[1], size[0], 3)
+        assert frame.image.flags.c_contiguous
+        np.testing.assert_allclose(seen_corners(frame.image), CORNERS[expected], atol=6)
+
+
+def test_every_quarter_turn_and_mirroring_maps_pixels_as_its_matrix_says():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (3, 5, 3), dtype=np.uint8)
+    axes = [(1, 0, 0, 1), (0, 1, 1, 0)]
+    for a, b, c, d in axes:
+        for first in (1, -1):
+            for second in (1, -1):
+                matrix = np.array([[a * first, b * first, 0], [c * second, d * second, 0], [0] * 3])
+                shown = upright(image, matrix << 16)
+                # The matrix, applied to centred coordinates of each stored pixel.
+                for y in range(3):
+                    for x in range(5):
+                        at = np.array([2 * x - 4, 2 * y - 2]) @ matrix[:2, :2]
+                        size = np.array(shown.shape[1::-1])
+                        column, row = (at + size - 1) // 2
+                        assert np.array_equal(shown[row, column], image[y, x])
+
+
+def test_times_of_a_variable_frame_rate_are_kept(tmp_path):
+    ticks = [0, 3000, 30000, 33000, 90000]
+    path = write_video(tmp_path / 'a.mp4', [grey(40 * i) for i in range(5)], ticks=ticks)
+    times = [f.timestamp for f in open_video(path)]
+    np.testing.assert_allclose(times, np.array(ticks) / TICKS, atol=1e-6)
+
+
+def test_times_count_from_the_start_of_the_file(tmp_path):
+    """A transport stream starts its clock anywhere."""
+    ticks = [50_000 + i * TICKS // RATE for i in range(5)]
+    path = write_video(tmp_path / 'a.ts', [grey(40 * i) for i in range(5)], ticks=ticks)
+    with av.open(str(path)) as container:
+        assert container.start_time > 0
+    times = [f.timestamp for f in open_video(path)]
+    np.testing.assert_allclose(times, np.arange(5) / RATE, atol=1e-4)
+
+
+def test_a_colon_in_the_name_is_no_protocol(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', [grey(9)]).rename(tmp_path / 'pipe:1.mp4')
+    assert len(list(open_video(path))) == 1
+
+
+def noisy(count, seed=0):
+    return list(np.random.default_rng(seed).integers(0, 255, (count, 96, 128, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'), [('a.mp4', {'movflags': '+faststart'}), ('a.mkv', {}), ('a.avi', {})]
+)
+def test_a_file_that_breaks_off_yields_its_good_frames_and_says_so(tmp_path, name, options):
+    path = write_video(tmp_path / name, noisy(20), options=options)
+    whole = list(open_video(path))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    reader = open_video(path)
+    frames = list(reader)
+    assert 5 <= len(frames) <= 14
+    for frame, expected in zip(frames, whole, strict=False):
+        assert np.array_equal(frame.image, expected.image)
+    assert reader.truncated is not None
+
+
+def test_a_damaged_place_is_passed_over_and_told(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', noisy(20), options={'movflags': '+faststart'})
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    position, size = packets[10]
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = bytes([255]) * size
+    path.write_bytes(data)
+    reader = open_video(path)
+    assert 10 <= len(list(reader)) < 20
+    assert 'damaged' in reader.truncated
+
+
+def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
+    for number in (10, 9, 1, 2):
+        cv2.imwrite(str(tmp_path / f'frame{number}.png'), grey(number * 10))
+    cv2.imwrite(str(tmp_path / 'frame3.png'), quarters()[..., ::-1])
+    (tmp_path / 'notes.txt').write_text('no image')
+    reader = open_video(tmp_path, frame_rate=5)
+    frames = list(reader)
+    assert reader.num_frames == 5
+    assert (reader.width, reader.height, reader.frame_rate) == (WIDTH, HEIGHT, 5)
+    np.testing.assert_allclose([f.timestamp for f in frames], np.arange(5) / 5)
+    assert [f.image[0, 0, 0] for f in frames] == [10, 20, 255, 90, 100]
+    assert np.array_equal(frames[2].image, quarters())
+
+
+def test_a_folder_with_mixed_sizes_names_the_file(tmp_path):
+    cv2.imwrite(str(tmp_path / '1.png'), grey(1))
+    cv2.imwrite(str(tmp_path / '2.png'), grey(1, 20, 30))
+    with pytest.raises(VideoReadError, match=r'2\.png: has 30x20 pixels, but 1\.png has 64x48'):
+        list(open_video(tmp_path))
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / '1.png'), grey(1))
+    (tmp_path / '2.png').write_bytes(b'not a picture')
+    with pytest.raises(VideoReadError, match=r'2\.png: is not a readable image'):
+        list(open_video(tmp_path))
+
+
+def test_bad_sources_are_errors_that_name_them(tmp_path):
+    with pytest.raises(VideoReadError, match=r'nope\.mp4: no such file'):
+        open_video(tmp_path / 'nope.mp4')
+    with pytest.raises(VideoReadError, match='holds no images'):
+        open_video(tmp_path)
+    for name, content in (('text.mp4', b'hello ' * 99), ('empty.mp4', b'')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(VideoReadError, match=f'{name}: is not a video'):
+            open_video(tmp_path / name)
+    with pytest.raises(VideoReadError, match='camera 97'):
+        open_video('97')
+
+
+def test_a_file_without_pictures_is_an_error(tmp_path):
+    path = tmp_path / 'tone.wav'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('pcm_s16le', rate=44100)
+        stream.codec_context.layout = 'mono'
+        container.mux(stream.encode(tone_frame(0.2, 'mono')))
+    with pytest.raises(VideoReadError, match=r'tone\.wav: holds audio but no video'):
+        open_video(path)
+
+
+def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', noisy(3), options={'movflags': '+faststart'})
+    with av.open(str(path)) as container:
+        start = min(p.pos for p in container.demux(video=0) if p.size)
+    path.write_bytes(path.read_bytes()[:start])
+    with pytest.raises(VideoReadError, match='without a single readable frame'):
+        open_video(path)

@@ -1,0 +1,113 @@
+"""Overlays: what is tinted and what is not, stable colours, labels inside the frame."""
+
+from itertools import combinations
+
+import cv2
+import numpy as np
+import pytest
+
+from axialvs.visualization.labels import LabelStyle, place_label
+from axialvs.visualization.overlay import MASK_OPACITY, draw_tracks, plain_text, track_colour
+
+NAMES = ('cat', 'dog')
+
+
+def disc(centre, radius, size=(240, 320)):
+    mask = np.zeros(size, np.uint8)
+    cv2.circle(mask, centre, radius, 1, cv2.FILLED)
+    return mask.astype(bool)
+
+
+def test_inside_is_tinted_and_far_away_nothing_changes():
+    image = np.full((240, 320, 3), 100, np.uint8)
+    mask = disc((160, 150), 50)
+    drawn = draw_tracks(image, mask[None], [7], [1], [0.9], NAMES)
+    assert np.array_equal(image, np.full_like(image, 100)), 'the input stays as it is'
+    expected = (1 - MASK_OPACITY) * 100 + MASK_OPACITY * np.array(track_colour(7))
+    np.testing.assert_allclose(drawn[150, 160], expected, atol=1)
+    assert np.array_equal(drawn[205:], image[205:])
+    assert np.array_equal(drawn[:, :80], image[:, :80])
+    edge = drawn[150, 110:112].astype(int)
+    assert (np.abs(edge - track_colour(7)).sum(axis=1) < 60).any(), 'the contour is in full colour'
+
+
+def test_small_objects_are_drawn_on_top_of_large_ones():
+    image = np.full((240, 320, 3), 100, np.uint8)
+    masks = np.stack([disc((160, 120), 20), disc((160, 120), 90)])
+    drawn = draw_tracks(image, masks, [1, 2], [0, 0], [0.9, 0.9], NAMES)
+    alone = draw_tracks(image, masks[1:], [2], [0], [0.9], NAMES)
+    base = alone[120, 160].astype(float)
+    expected = (1 - MASK_OPACITY) * base + MASK_OPACITY * np.array(track_colour(1))
+    np.testing.assert_allclose(drawn[125, 160], expected, atol=1)
+
+
+def test_colours_depend_on_the_id_only_and_are_distinct():
+    image = np.zeros((240, 320, 3), np.uint8)
+    first, second = disc((60, 150), 30), disc((250, 150), 30)
+    both = draw_tracks(image, np.stack([first, second]), [3, 5], [0, 1], [0.5, 0.7], NAMES)
+    one = draw_tracks(image, second[None], [5], [0], [0.1], NAMES)
+    assert np.array_equal(both[165, 250], one[165, 250])
+    colours = np.array([track_colour(i) for i in range(12)])
+    assert min(np.abs(a - b).max() for a, b in combinations(colours, 2)) >= 40
+    assert colours.max(axis=1).min() > 150
+
+
+def test_nothing_to_draw_leaves_the_image():
+    image = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+    none = draw_tracks(image, np.zeros((0, 24, 32), bool), [], [], [], NAMES)
+    assert np.array_equal(none, image)
+    empty = draw_tracks(image, np.zeros((1, 24, 32), bool), [1], [0], [0.5], NAMES)
+    assert np.array_equal(empty, image)
+
+
+@pytest.mark.parametrize('size', [(96, 160), (1080, 1920)])
+@pytest.mark.parametrize('corner', ['top left', 'bottom right'])
+def test_labels_at_the_border_are_inside_the_frame(size, corner):
+    height, width = size
+    style = LabelStyle.for_image(height, width)
+    box = (0, 0, 9, 9) if corner == 'top left' else (width - 9, height - 9, 9, 9)
+    x, y, label_width, label_height = place_label(box, (50, 12), [], (width, height))
+    assert 0 <= x <= width - label_width
+    assert 0 <= y <= height - label_height
+    assert (label_width, label_height) == (50, 12)
+    assert style.stroke >= 1
+
+
+def test_labels_of_objects_in_one_place_do_not_cover_each_other():
+    taken = []
+    for _ in range(4):
+        taken.append(place_label((100, 100, 60, 60), (40, 12), taken, (320, 240)))
+    for first, second in combinations(taken, 2):
+        apart_x = first[0] + 40 <= second[0] or second[0] + 40 <= first[0]
+        apart_y = first[1] + 12 <= second[1] or second[1] + 12 <= first[1]
+        assert apart_x or apart_y
+
+
+def test_text_contrasts_with_its_background_and_grows_with_the_image():
+    heights = []
+    for size in ((240, 320), (960, 1280)):
+        scale = size[0] // 240
+        image = np.full((*size, 3), 128, np.uint8)
+        mask = disc((160 * scale, 150 * scale), 40 * scale, size)
+        for track in range(10):
+            drawn = draw_tracks(image, mask[None], [track], [0], [0.5], NAMES)
+            above = drawn[: 109 * scale]  # the label lies above the disc
+            rows, columns = np.nonzero((above != 128).any(axis=2))
+            label = above[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            luma = label @ np.array([0.299, 0.587, 0.114])
+            colour = np.array(track_colour(track)) @ np.array([0.299, 0.587, 0.114])
+            assert np.abs(luma - colour).max() > 90
+        heights.append(label.shape[0])
+    assert heights[1] > 2 * heights[0]
+
+
+def test_a_name_that_the_font_cannot_draw_is_spelt_plainly():
+    assert plain_text('Löwe né 犬') == 'Lowe ne ?'
+
+
+def test_arrays_that_do_not_fit_are_named():
+    image = np.zeros((24, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match='1 masks, 2 ids'):
+        draw_tracks(image, np.zeros((1, 24, 32), bool), [1, 2], [0], [0.5], NAMES)
+    with pytest.raises(ValueError, match=r'masks have .*\(12, 16\)'):
+        draw_tracks(image, np.zeros((1, 12, 16), bool), [1], [0], [0.5], NAMES)
