@@ -100,3 +100,20 @@ print(operators.has_compiled_operators(), operators.missing_reason())
     assert out.strip().splitlines()[-1] == (
         'False the compiled operators of mmcv do not load (undefined symbol: _ZN2at)'
     )
+
+
+def test_importing_mmdet_prints_nothing(tmp_path):
+    """The module is loaded by itself, since the package has imported mmdet when it is there."""
+    out = run_python(
+        f"""
+from importlib import util
+spec = util.spec_from_file_location('operators', {operators.__file__!r})
+module = util.module_from_spec(spec)
+spec.loader.exec_module(module)
+module.install_stand_in()
+module.import_mmdet()
+import mmdet.datasets
+""",
+        tmp_path,
+    )
+    assert out == ''

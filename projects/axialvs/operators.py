@@ -4,8 +4,10 @@
 on import although nothing of this project needs an operator on a CPU.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
+import io
 import sys
 from types import ModuleType
 from typing import NoReturn
@@ -20,6 +22,8 @@ INSTALL_HINT = (
     f'With a CUDA toolkit and a C++ compiler at hand, `{INSTALL_COMMAND}` compiles them '
     '(about a quarter of an hour on two cores).'
 )
+
+_NOTICE = 'Could not import OneDL'
 
 
 class MissingOperatorError(NotImplementedError):
@@ -67,6 +71,18 @@ def install_stand_in() -> bool:
         loaded = sys.modules[EXTENSION] = _OperatorStandIn(reason)
         sys.modules['mmcv']._ext = loaded
     return isinstance(loaded, _OperatorStandIn)
+
+
+def import_mmdet() -> None:
+    """Imports mmdet's registered parts, without its notice at every start about a data format.
+
+    The stand-in has to be in place.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        importlib.import_module('mmdet.datasets')
+    for line in printed.getvalue().splitlines():
+        if not line.startswith(_NOTICE):
+            print(line)
 
 
 def has_compiled_operators() -> bool:

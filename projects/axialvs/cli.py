@@ -1,0 +1,69 @@
+"""How commands end: with what they return, or with one line for an error that a user can mend."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+# Set it to see where an error came from.
+TRACEBACK_VARIABLE = 'AXIALVS_TRACEBACK'
+
+_FAILURE = 1
+_INTERRUPTED = 130
+_PACKAGE = str(Path(__file__).parent)
+# What torch puts before the traceback of an error in a data loader's worker process.
+_WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
+
+
+def run_command(main: Callable[[], int | None]) -> int:
+    """Runs a command's main function.
+
+    An error that this package raises for its users (OSError, ValueError, ArithmeticError,
+    RuntimeError and their subclasses) becomes one line on the error stream. What other code raises
+    is a defect or unforeseen, and keeps its traceback.
+
+    Args:
+        main: Returns an exit code, or None for success.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return main() or 0
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return _INTERRUPTED
+    except (OSError, ValueError, ArithmeticError, RuntimeError) as error:
+        if os.environ.get(TRACEBACK_VARIABLE) or not _is_ours(error):
+            raise
+        program = Path(sys.argv[0]).name
+        print(f'{program}: error: {_one_line(error)}', file=sys.stderr)
+        return _FAILURE
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the error was raised by this package or the command itself, here or in a worker."""
+    if _WORKER_TRACEBACK in str(error):
+        frames = [line for line in str(error).splitlines() if line.lstrip().startswith('File "')]
+        return bool(frames) and _PACKAGE in frames[-1]
+    return _raised_in(error.__traceback__)
+
+
+def _raised_in(traceback: TracebackType | None) -> bool:
+    if traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = traceback.tb_frame.f_globals.get('__name__', '')
+    return module == '__main__' or module.partition('.')[0] == __name__.partition('.')[0]
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error)
+    if _WORKER_TRACEBACK in text:
+        # Its last line is `package.NameOfTheError: message`.
+        text = text.strip().splitlines()[-1].partition(': ')[2]
+    elif isinstance(error, OSError) and error.strerror and error.filename:
+        text = f'{error.filename}: {error.strerror}'
+    return ' '.join(text.split()) or type(error).__name__

@@ -1,0 +1,71 @@
+"""Scores a checkpoint on the config's test set: python tools/test.py CONFIG CHECKPOINT."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
+
+from axialvs.checkpoints import load_weights, resolve_checkpoint
+from axialvs.cli import run_command
+from axialvs.engine.launch import (
+    LAUNCHERS,
+    build_runner,
+    finish_processes,
+    load_config,
+    prepare_processes,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, see configs/')
+    parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
+    parser.add_argument('--work-dir', help='where the log goes (work_dirs/CONFIG)')
+    parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to a file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Builds a runner from the config, loads the checkpoint into its model, and tests."""
+    args = parse_args()
+    config = load_config(args.config, args.cfg_options, args.work_dir)
+    checkpoint = resolve_checkpoint(args.checkpoint)
+    config.load_from = None  # loaded below, where it has to fit
+    prepare_processes(config, args.launcher)
+    try:
+        runner = build_runner(config)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        report = load_weights(model, checkpoint)
+        runner.logger.info(f'{checkpoint}: {report.summary()}')
+        metrics = runner.test()
+        if args.out and is_main_process():
+            write_metrics(Path(args.out), metrics)
+    finally:
+        finish_processes()
+
+
+def write_metrics(path: Path, metrics: dict) -> None:
+    """Writes the scores as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(metrics, indent=2, default=float) + '\n')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
