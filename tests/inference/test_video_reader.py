@@ -1,5 +1,6 @@
 """Reading videos: pixels, orientation, times, folders, and files that are broken."""
 
+import gc
 from itertools import islice
 
 import av
@@ -45,6 +46,19 @@ def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
     assert len(list(reader)) == 8
     assert len(list(reader)) == 8
     assert reader.truncated is None
+
+
+def test_decoded_frames_do_not_pile_up(tmp_path):
+    """A frame that is only freed by the garbage collector makes memory grow with the video."""
+    reader = open_video(write_video(tmp_path / 'a.mp4', [grey(5 * i) for i in range(30)]))
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in reader:
+            alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+            assert alive <= 3, f'after frame {frame.index}'
+    finally:
+        gc.enable()
 
 
 def test_colours_come_back_as_rgb(tmp_path):

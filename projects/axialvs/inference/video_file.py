@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
     data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3)
+    return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3).copy()
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
@@ -163,6 +163,9 @@ class VideoFileReader(VideoReader):
                     f'the file is empty or damaged, record or download it again'
                 )
             self._stored_size = first.width, first.height
+            # Asked of one frame only: PyAV's frame and its side data hold each other, and such
+            # pairs pile up until Python's garbage collector comes by.
+            self._matrix = _display_matrix(first)
             self.height, self.width = self._image(first).shape[:2]
 
     def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
@@ -176,7 +179,7 @@ class VideoFileReader(VideoReader):
         """(H, W, 3) uint8 RGB; frames of another size than the first are scaled to its size."""
         width, height = self._stored_size
         image = frame.to_ndarray(format='rgb24', width=width, height=height)
-        return upright(image, _display_matrix(frame))
+        return upright(image, self._matrix)
 
     def __iter__(self) -> Iterator[Frame]:
         self.truncated = None
