@@ -85,7 +85,7 @@ def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise _explain(path, error) from None
-    except (OSError, MemoryError, torch.OutOfMemoryError):
+    except (PermissionError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # damaged bytes can make the reader fail in any way
         raise DamagedCheckpointError(

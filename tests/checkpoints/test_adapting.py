@@ -1,0 +1,135 @@
+"""Tests of fitting checkpoints of related models: prefixes, class rows, and the report."""
+
+import pytest
+import torch
+from torch import nn
+
+from axialvs.checkpoints.adapting import (
+    CLASS_BIAS,
+    CLASS_WEIGHT,
+    adapt_state_dict,
+    rename_mask2former_vis,
+    select_class_rows,
+)
+from axialvs.checkpoints.weights import CheckpointMismatchError, class_names_of, load_weights
+
+
+class TinySegmenter(nn.Module):
+    """Named as our segmenters are, with a class layer and one other tensor."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.panoptic_head = nn.Module()
+        self.panoptic_head.cls_embed = nn.Linear(2, num_classes + 1)
+        self.panoptic_head.query_feat = nn.Embedding(3, 2)
+
+
+def test_video_head_is_renamed_and_the_rest_kept():
+    renamed = rename_mask2former_vis({'track_head.a': 1, 'backbone.track_head.b': 2, 'c': 3})
+    assert renamed == {'panoptic_head.a': 1, 'backbone.track_head.b': 2, 'c': 3}
+
+
+def test_rows_follow_class_names():
+    source = torch.tensor([[1.0], [2.0], [3.0], [9.0]])
+    target = torch.tensor([[-1.0], [-2.0], [-3.0], [-4.0], [-5.0]])
+    rows, matched = select_class_rows(
+        ('person', 'tennis racket', 'dog'),
+        ('dog', 'flying_disc', 'Tennis_Racket', 'sedan'),
+        source,
+        target,
+    )
+    assert rows.flatten().tolist() == [3.0, -2.0, 2.0, -4.0, 9.0]
+    assert matched == ['dog', 'Tennis_Racket']
+    assert target[0].item() == -1.0, 'the model was changed'
+
+
+def test_rows_that_are_not_the_classes_are_an_error():
+    with pytest.raises(ValueError, match="checkpoint's class layer has 3 rows"):
+        select_class_rows(('a',), ('a',), torch.zeros(3), torch.zeros(2))
+    with pytest.raises(ValueError, match="model's class layer has 3 rows"):
+        select_class_rows(('a',), ('a',), torch.zeros(2), torch.zeros(3))
+
+
+def weights_of(num_classes: int) -> dict:
+    torch.manual_seed(num_classes)
+    return TinySegmenter(num_classes).state_dict()
+
+
+def test_other_number_of_classes_without_names_is_reported():
+    target = TinySegmenter(3).state_dict()
+    fitting, report = adapt_state_dict(weights_of(2), target)
+    assert list(fitting) == report.used == ['panoptic_head.query_feat.weight']
+    assert report.mismatched == {CLASS_WEIGHT: ((3, 2), (4, 2)), CLASS_BIAS: ((3,), (4,))}
+    assert not report.is_complete
+    assert '1 of 3 tensors' in report.summary()
+    assert f'{CLASS_BIAS} has shape (3,) where the model has (4,)' in report.summary()
+
+
+def test_other_classes_with_names_are_selected():
+    source, target = weights_of(2), TinySegmenter(3).state_dict()
+    fitting, report = adapt_state_dict(source, target, ('cat', 'dog'), ('dog', 'fox', 'owl'))
+    assert report.selected == [CLASS_WEIGHT, CLASS_BIAS]
+    assert report.matched_classes == ['dog']
+    torch.testing.assert_close(fitting[CLASS_WEIGHT][[0, 3]], source[CLASS_WEIGHT][[1, 2]])
+    torch.testing.assert_close(fitting[CLASS_WEIGHT][1:3], target[CLASS_WEIGHT][1:3])
+    assert not report.is_complete
+
+
+def test_same_number_of_other_classes_is_put_in_order():
+    source, target = weights_of(2), TinySegmenter(2).state_dict()
+    fitting, _ = adapt_state_dict(source, target, ('cat', 'dog'), ('dog', 'cat'))
+    torch.testing.assert_close(fitting[CLASS_BIAS], source[CLASS_BIAS][[1, 0, 2]])
+
+
+def test_another_spelling_keeps_the_row():
+    source, target = weights_of(2), TinySegmenter(2).state_dict()
+    fitting, report = adapt_state_dict(source, target, ('sedan', 'dog'), ('car', 'Dog'))
+    torch.testing.assert_close(fitting[CLASS_BIAS], source[CLASS_BIAS])
+    assert report.is_complete
+
+
+def test_missing_and_left_over_tensors_are_listed():
+    source = weights_of(2)
+    source['extra'] = source.pop('panoptic_head.query_feat.weight')
+    _, report = adapt_state_dict(source, weights_of(2))
+    assert report.missing == ['panoptic_head.query_feat.weight']
+    assert report.unexpected == ['extra']
+
+
+def test_classes_are_found_where_libraries_write_them():
+    assert class_names_of({'meta': {'dataset_meta': {'classes': ['a', 'b']}}}) == ('a', 'b')
+    assert class_names_of({'meta': {'dataset_meta': {'CLASSES': ('a',)}}}) == ('a',)
+    assert class_names_of({'meta': {'CLASSES': ('a', 'b')}}) == ('a', 'b')
+    assert class_names_of({'state_dict': {'track_head.cls_embed.bias': torch.zeros(6)}}) is None
+    coco = class_names_of({'state_dict': {CLASS_BIAS: torch.zeros(81)}})
+    assert (len(coco), coco[0], coco[-1]) == (80, 'person', 'toothbrush')
+    panoptic = class_names_of({'state_dict': {'track_head.cls_embed.bias': torch.zeros(134)}})
+    assert (len(panoptic), panoptic[80]) == (133, 'banner')
+
+
+def test_weights_load_under_the_video_head_names(tmp_path):
+    source = weights_of(4)
+    renamed = {name.replace('panoptic_head', 'track_head'): w for name, w in source.items()}
+    torch.save({'state_dict': renamed}, tmp_path / 'vis.pth')
+    model = TinySegmenter(4)
+    report = load_weights(model, tmp_path / 'vis.pth')
+    assert report.is_complete
+    torch.testing.assert_close(model.state_dict(), source, rtol=0, atol=0)
+
+
+def test_weights_of_another_model_are_refused_whole(tmp_path):
+    torch.save({'state_dict': weights_of(2)}, tmp_path / 'x.pth')
+    model = TinySegmenter(4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(CheckpointMismatchError, match='2 classes apart and the config 4'):
+        load_weights(model, tmp_path / 'x.pth')
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_release_checkpoint_is_sent_to_the_converter(tmp_path):
+    weights = weights_of(2) | {
+        'panoptic_head.pixel_decoder.level_3d_encodeing.weight': torch.ones(1)
+    }
+    torch.save({'state_dict': weights}, tmp_path / 'release.pth')
+    with pytest.raises(CheckpointMismatchError, match=r'convert_release\.py'):
+        load_weights(TinySegmenter(2), tmp_path / 'release.pth')

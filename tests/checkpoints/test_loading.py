@@ -1,0 +1,160 @@
+"""Tests of safe reading: what checkpoints hold is never run, and errors say what is wrong."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from axialvs.checkpoints.loading import (
+    DamagedCheckpointError,
+    UnsafeCheckpointError,
+    load_checkpoint_safely,
+    state_dict_of,
+)
+
+FORMATS = pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy'])
+
+
+class Touching:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class Fetching:
+    """Fetches an attribute when it is unpickled, the first step of many attacks."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.arguments = owner, name
+
+    def __reduce__(self):
+        return getattr, self.arguments
+
+
+def save(content: object, path: Path, as_zip: bool = True) -> Path:
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    return path
+
+
+@FORMATS
+def test_what_mmengine_writes_is_read_back(tmp_path, as_zip):
+    losses = HistoryBuffer([1.0, 3.0], [1, 1])
+    written = {
+        'meta': {'iter': 7, 'seed': np.int64(3), 'mean': np.float64(0.5)},
+        'message_hub': {'log_scalars': {'loss': losses}, 'runtime_info': {'ids': [1, 2]}},
+        'state_dict': {'weight': torch.arange(3.0)},
+        'arrays': [np.arange(4), np.array(['a', 'bc']), np.array([True]), np.ones(2, np.float16)],
+    }
+    read = load_checkpoint_safely(save(written, tmp_path / 'x.pth', as_zip))
+    assert read['meta'] == {'iter': 7, 'seed': 3, 'mean': 0.5}
+    assert read['message_hub']['log_scalars']['loss'].statistics('mean') == 2.0
+    torch.testing.assert_close(read['state_dict'], written['state_dict'], rtol=0, atol=0)
+    for got, expected in zip(read['arrays'], written['arrays'], strict=True):
+        np.testing.assert_array_equal(got, expected)
+        assert got.dtype == expected.dtype
+
+
+@FORMATS
+def test_crafted_file_does_not_run(tmp_path, as_zip):
+    trace = tmp_path / 'trace'
+    path = save({'state_dict': {}, 'x': Touching(trace)}, tmp_path / 'crafted.pth', as_zip)
+    with pytest.raises(UnsafeCheckpointError) as error:
+        load_checkpoint_safely(path)
+    assert not trace.exists()
+    assert str(path) in str(error.value)
+    assert 'mkdir' in str(error.value)
+    torch.load(path, weights_only=False)
+    assert trace.exists(), 'the file is harmless, so this test shows nothing'
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name'),
+    [
+        (HistoryBuffer, '__init__'),
+        (HistoryBuffer, '__subclasses__'),
+        (torch.Tensor, 'mean'),
+    ],
+)
+def test_getattr_reaches_only_the_statistics_of_logs(tmp_path, owner, name):
+    path = save({'x': Fetching(owner, name)}, tmp_path / 'x.pth')
+    with pytest.raises(UnsafeCheckpointError):
+        load_checkpoint_safely(path)
+
+
+def test_pickled_module_is_refused_by_name(tmp_path):
+    path = save(torch.nn.Linear(2, 2), tmp_path / 'module.pth')
+    with pytest.raises(UnsafeCheckpointError, match=r'torch\.nn\.modules\.linear\.Linear'):
+        load_checkpoint_safely(path)
+
+
+@FORMATS
+@pytest.mark.parametrize('share', [0.0, 0.3, 0.6, 0.95])
+def test_cut_off_file_is_damaged(tmp_path, as_zip, share):
+    content = {'state_dict': {f'w{i}': torch.full((50,), float(i)) for i in range(20)}}
+    path = save(content, tmp_path / 'whole.pth', as_zip)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(DamagedCheckpointError, match='copy or download it again'):
+        load_checkpoint_safely(path)
+
+
+@pytest.mark.parametrize('content', [b'<html>404</html>', b'\x80\x02', bytes(range(64))])
+def test_other_files_are_no_checkpoints(tmp_path, content):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    with pytest.raises(DamagedCheckpointError, match=r'x\.pth'):
+        load_checkpoint_safely(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none\.pth does not exist'):
+        load_checkpoint_safely(tmp_path / 'none.pth')
+
+
+def test_content_without_weights_is_refused(tmp_path):
+    with pytest.raises(DamagedCheckpointError, match='holds a list'):
+        load_checkpoint_safely(save([1, 2], tmp_path / 'list.pth'))
+    with pytest.raises(DamagedCheckpointError, match=r"no weights; its keys are \['meta'\]"):
+        state_dict_of({'meta': {}}, 'x.pth')
+
+
+def test_prefix_of_a_wrapped_model_is_removed():
+    weights = state_dict_of({'state_dict': {'module.a': torch.ones(1), 'b': torch.ones(1)}}, 'x')
+    assert list(weights) == ['a', 'b']
+    assert list(state_dict_of({'model': {'a': torch.ones(1)}}, 'x')) == ['a']
+    assert list(state_dict_of({'a': torch.ones(1)}, 'x')) == ['a']
+
+
+def test_config_text_is_kept_where_nobody_executes_it(tmp_path):
+    path = save({'meta': {'config': '1 / 0', 'iter': 3}}, tmp_path / 'x.pth')
+    assert load_checkpoint_safely(path)['meta'] == {'config_text': '1 / 0', 'iter': 3}
+
+
+def test_mmengine_loads_safely_too(tmp_path):
+    """Runner.load_checkpoint and pretrained backbones go through mmengine's loader."""
+    trace = tmp_path / 'trace'
+    path = save({'x': Touching(trace)}, tmp_path / 'crafted.pth')
+    with pytest.raises(UnsafeCheckpointError):
+        CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    assert not trace.exists()
+    for address in ('s3://bucket/x.pth', 'petrel://x.pth', 'pavi://x', 'mmcls://x'):
+        with pytest.raises(ValueError, match='not supported'):
+            CheckpointLoader.load_checkpoint(address, 'cpu')
+
+
+def test_plain_pickle_does_not_run(tmp_path):
+    trace = tmp_path / 'trace'
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(pickle.dumps({'x': Touching(trace)}, protocol=2))
+    with pytest.raises((DamagedCheckpointError, UnsafeCheckpointError)):
+        load_checkpoint_safely(path)
+    assert not trace.exists()

@@ -1,0 +1,146 @@
+"""Tests of the converter's name map against the complete key lists of the release's checkpoints."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from axialvs.checkpoints.release_conversion import (
+    ConversionError,
+    convert_release,
+    recognise,
+)
+from axialvs.checkpoints.release_names import is_release_state_dict, rename_release_tensor
+
+ROOT = Path(__file__).parents[2]
+KEYS = ROOT / 'tests' / 'data' / 'release_keys'
+ENCODER = 'panoptic_head.pixel_decoder.encoder.layers.5'
+DECODER = 'panoptic_head.transformer_decoder.layers.8'
+
+
+def release_weights(name: str) -> dict[str, torch.Tensor]:
+    """Tensors of the release's names and shapes, which take no memory."""
+    shapes = json.loads((KEYS / f'{name}.json').read_text())
+    return {key: torch.zeros(1).expand(shape or (1,)) for key, shape in shapes.items()} | {
+        key: torch.tensor(0) for key, shape in shapes.items() if not shape
+    }
+
+
+def homes_of(config: str) -> dict[str, torch.Tensor]:
+    init_default_scope('mmdet')
+    return MODELS.build(Config.fromfile(ROOT / 'configs' / config).model).state_dict()
+
+
+@pytest.mark.parametrize(
+    ('release', 'ours'),
+    [
+        (f'{ENCODER}.attentions.0.value_proj.bias', f'{ENCODER}.self_attn.value_proj.bias'),
+        (f'{ENCODER}.attentions.0.gamma', f'{ENCODER}.self_attn.gamma'),
+        (f'{ENCODER}.ffns.0.layers.0.0.bias', f'{ENCODER}.ffn.layers.0.0.bias'),
+        (f'{ENCODER}.norms.1.bias', f'{ENCODER}.norms.1.bias'),
+        (
+            f'{ENCODER}.attentions.0.temporal_layer.temporal_layers.0.width_attn.proj_kv.bias',
+            f'{ENCODER}.self_attn.temporal_layer.layers.0.width_attn.proj_kv.bias',
+        ),
+        (f'{DECODER}.attentions.0.attn.in_proj_bias', f'{DECODER}.cross_attn.attn.in_proj_bias'),
+        (f'{DECODER}.attentions.1.attn.in_proj_bias', f'{DECODER}.self_attn.attn.in_proj_bias'),
+        (f'{DECODER}.ffns.0.layers.1.weight', f'{DECODER}.ffn.layers.1.weight'),
+        (
+            'panoptic_head.pixel_decoder.level_3d_encodeing.weight',
+            'panoptic_head.pixel_decoder.level_encoding_3d.weight',
+        ),
+        (
+            'panoptic_head.transformer_trajectory_self_attention_layers.3.self_attn.qkv.weight',
+            'panoptic_head.cross_clip.layers.3.trajectory_attn.qkv.weight',
+        ),
+        (
+            'panoptic_head.conv_short_aggregate_layers.2._aspp_conv1.bias',
+            'panoptic_head.cross_clip.layers.2.temporal_aspp.convs.1.bias',
+        ),
+        (
+            'panoptic_head.conv_short_aggregate_layers.2._proj_conv_bn_act.conv.weight',
+            'panoptic_head.cross_clip.layers.2.temporal_aspp.proj.weight',
+        ),
+        ('panoptic_head.conv_norms.0.bias', 'panoptic_head.cross_clip.layers.0.aspp_norm.bias'),
+        ('panoptic_head.activation_proj.bias', 'panoptic_head.cross_clip.clip_weight.bias'),
+        (
+            'backbone.stages.0.blocks.0.ffn.layers.0.0.bias',
+            'backbone.stages.0.blocks.0.ffn.layers.0.0.bias',
+        ),
+    ],
+)
+def test_names(release, ours):
+    assert rename_release_tensor(release) == ours
+    assert rename_release_tensor(ours) == ours
+
+
+@pytest.mark.parametrize(
+    ('name', 'method', 'backbone'),
+    [
+        ('near_online_r50', 'near-online', 'r50'),
+        ('near_online_swin_l', 'near-online', 'swin-l'),
+        ('offline_r50', 'offline', 'r50'),
+    ],
+)
+def test_models_are_recognised(name, method, backbone):
+    weights = release_weights(name)
+    model = recognise(weights)
+    assert (model.method, model.backbone, model.num_classes) == (method, backbone, 40)
+    assert is_release_state_dict(weights)
+    assert not is_release_state_dict(map(rename_release_tensor, weights))
+
+
+def test_every_name_of_the_offline_model_stays_its_own():
+    weights = release_weights('offline_r50')
+    ours = {rename_release_tensor(name) for name in weights}
+    assert len(ours) == len(weights) == 895
+    near_online = {rename_release_tensor(name) for name in release_weights('near_online_r50')}
+    assert len(ours - near_online) == 86
+    assert all('.cross_clip.' in name for name in ours - near_online)
+
+
+def test_near_online_r50_has_a_home_for_every_tensor():
+    weights = release_weights('near_online_r50')
+    homes = homes_of(recognise(weights).config)
+    converted, our_name = convert_release(weights, homes)
+    assert len(our_name) == len(converted) == len(homes) == 809
+    assert {name: tensor.shape for name, tensor in converted.items()} == {
+        name: tensor.shape for name, tensor in homes.items()
+    }
+
+
+def test_plain_tube_link_loads_into_the_baseline():
+    weights = {
+        name: tensor
+        for name, tensor in release_weights('near_online_r50').items()
+        if not any(new in name for new in ('temporal_layer', 'gamma', 'level_3d'))
+    }
+    model = recognise(weights)
+    assert model.method == 'tube-link'
+    converted, _ = convert_release(weights, homes_of(model.config))
+    assert len(converted) == 610
+
+
+def test_what_has_no_home_is_listed():
+    homes = {'a': torch.zeros(2), 'b': torch.zeros(1), 'c': torch.zeros(1)}
+    weights = {'a': torch.zeros(3), 'stray': torch.zeros(1), 'b': torch.zeros(1)}
+    with pytest.raises(ConversionError) as error:
+        convert_release(weights, homes)
+    assert '1 tensors have no home in the model:\n  stray' in str(error.value)
+    assert '1 tensors of the model are missing in the checkpoint:\n  c' in str(error.value)
+    assert 'a (3,), in the model (2,)' in str(error.value)
+
+
+def test_two_tensors_for_one_home_are_an_error():
+    old, new = f'{ENCODER}.attentions.0.gamma', f'{ENCODER}.self_attn.gamma'
+    with pytest.raises(ConversionError, match='2 tensors share a home'):
+        convert_release({old: torch.ones(1), new: torch.ones(1)}, {new: torch.ones(1)})
+
+
+def test_other_networks_are_not_recognised():
+    with pytest.raises(ConversionError, match='no Tube-Link checkpoint'):
+        recognise({'backbone.conv1.weight': torch.zeros(1)})
