@@ -3,5 +3,7 @@ _base_ = [
     '../tube_link/tube-link_tiny_1xb4-12k_movingshapes.py',
     '../_base_/models/within_clip_tracking.py',
 ]
-trajectory = dict(_base_.within_clip_tracking, num_heads=_base_.heads, feedforward_channels=4 * _base_.channels)
+trajectory = dict(
+    _base_.within_clip_tracking, num_heads=_base_.heads, feedforward_channels=4 * _base_.channels
+)
 model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=trajectory)))

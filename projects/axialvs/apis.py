@@ -56,14 +56,18 @@ def init_segmenter(
         loaded = load_checkpoint_safely(checkpoint)
         _load_weights(model, state_dict_of(loaded, checkpoint), str(checkpoint))
         meta = loaded.get('meta', {}).get('dataset_meta') or {}
-    model.class_names, model.category_ids = _classes(model.num_classes, meta, dataset.get('classes'), config)
+    model.class_names, model.category_ids = _classes(
+        model.num_classes, meta, dataset.get('classes'), config
+    )
     return model.to(device).eval()
 
 
 def _load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
     """Loads all weights or says which do not fit."""
     own = model.state_dict()
-    renamed = {key.replace('track_head.', 'panoptic_head.', 1): value for key, value in weights.items()}
+    renamed = {
+        key.replace('track_head.', 'panoptic_head.', 1): value for key, value in weights.items()
+    }
     problems = {
         'missing': [key for key in own if key not in renamed],
         'unknown': [key for key in renamed if key not in own],
@@ -74,16 +78,18 @@ def _load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], name
         ],
     }
     complaints = [
-        f'{len(names)} {kind}: {", ".join(names[:_NAMES_SHOWN])}{" ..." if len(names) > _NAMES_SHOWN else ""}'
-        for kind, names in problems.items()
-        if names
+        f'{len(names)} {kind}: {_first_names(names)}' for kind, names in problems.items() if names
     ]
     if complaints:
         raise CheckpointError(
-            f'{name}: the weights do not fit the config ({"; ".join(complaints)}); give the config that they were '
-            'trained with'
+            f'{name}: the weights do not fit the config ({"; ".join(complaints)}); give the config '
+            'that they were trained with'
         )
     model.load_state_dict(renamed)
+
+
+def _first_names(names: list[str]) -> str:
+    return ', '.join(names[:_NAMES_SHOWN]) + (' ...' if len(names) > _NAMES_SHOWN else '')
 
 
 def _classes(
@@ -92,10 +98,15 @@ def _classes(
     """Class names and category ids: the checkpoint's, else the config's, else numbers."""
     names = meta.get('classes')
     if names is None:
-        names = resolve_class_list(listed) if listed is not None else [f'class {i + 1}' for i in range(num_classes)]
+        names = (
+            resolve_class_list(listed)
+            if listed is not None
+            else [f'class {i + 1}' for i in range(num_classes)]
+        )
     if len(names) != num_classes:
         raise CheckpointError(
-            f'{config.filename}: the model has {num_classes} classes, but {len(names)} are named: {", ".join(names)}'
+            f'{config.filename}: the model has {num_classes} classes, but {len(names)} are named: '
+            f'{", ".join(names)}'
         )
     return tuple(names), tuple(meta.get('category_ids') or range(1, num_classes + 1))
 
@@ -116,7 +127,8 @@ def segment_video(
         model: of `init_segmenter`.
         source: path, or the number of a camera.
         mode: 'near-online', clip by clip.
-        protocol: 'live' decides as it goes; 'scored' chooses the tracks by averages over the whole video.
+        protocol: 'live' decides as it goes; 'scored' chooses the tracks by averages over the whole
+            video.
         score_threshold: from which score a track is shown; the config's by default.
         classes: names of the classes wanted; all by default.
         max_frames: stop after so many frames.
@@ -137,6 +149,8 @@ def segment_video(
     if classes is not None:
         unknown = sorted(set(classes) - set(model.class_names))
         if unknown:
-            raise ValueError(f'unknown class {", ".join(unknown)}; the model knows {", ".join(model.class_names)}')
+            raise ValueError(
+                f'unknown class {", ".join(unknown)}; the model knows {", ".join(model.class_names)}'
+            )
         labels = [model.class_names.index(name) for name in classes]
     return VideoResult(model, str(source), protocol, score_threshold, labels, max_frames, progress)

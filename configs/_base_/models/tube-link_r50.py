@@ -41,7 +41,12 @@ model = dict(
                 num_layers=6,
                 layer_cfg=dict(
                     self_attn_cfg=dict(
-                        embed_dims=256, num_heads=8, num_levels=3, num_points=4, dropout=0.0, batch_first=True
+                        embed_dims=256,
+                        num_heads=8,
+                        num_levels=3,
+                        num_points=4,
+                        dropout=0.0,
+                        batch_first=True,
                     ),
                     ffn_cfg=dict(
                         embed_dims=256,
@@ -77,7 +82,9 @@ model = dict(
             reduction='mean',
             class_weight=[1.0] * num_classes + [0.1],
         ),
-        loss_mask=dict(type='CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=5.0),
+        loss_mask=dict(
+            type='CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=5.0
+        ),
         loss_dice=dict(
             type='DiceLoss',
             use_sigmoid=True,

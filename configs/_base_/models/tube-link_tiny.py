@@ -12,7 +12,9 @@ decoder_attention = dict(embed_dims=channels, num_heads=heads)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=32),
     # Group norm: a clip's result does not depend on what else is in the batch.
-    backbone=dict(depth=18, base_channels=32, norm_cfg=dict(_delete_=True, type='GN', num_groups=8)),
+    backbone=dict(
+        depth=18, base_channels=32, norm_cfg=dict(_delete_=True, type='GN', num_groups=8)
+    ),
     panoptic_head=dict(
         in_channels=[32, 64, 128, 256],
         feat_channels=channels,
@@ -22,14 +24,19 @@ model = dict(
         pixel_decoder=dict(
             norm_cfg=dict(num_groups=8),
             encoder=dict(
-                num_layers=3, layer_cfg=dict(self_attn_cfg=dict(embed_dims=channels, num_heads=heads), ffn_cfg=ffn)
+                num_layers=3,
+                layer_cfg=dict(
+                    self_attn_cfg=dict(embed_dims=channels, num_heads=heads), ffn_cfg=ffn
+                ),
             ),
             positional_encoding=dict(num_feats=channels // 2),
         ),
         positional_encoding=dict(num_feats=channels // 2),
         transformer_decoder=dict(
             num_layers=3,
-            layer_cfg=dict(self_attn_cfg=decoder_attention, cross_attn_cfg=decoder_attention, ffn_cfg=ffn),
+            layer_cfg=dict(
+                self_attn_cfg=decoder_attention, cross_attn_cfg=decoder_attention, ffn_cfg=ffn
+            ),
         ),
         loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
     ),

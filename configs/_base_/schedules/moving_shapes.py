@@ -6,13 +6,22 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05, betas=(0.9, 0.999), eps=1e-8),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
-        custom_keys=dict(query_embed=dict(decay_mult=0.0), query_feat=dict(decay_mult=0.0), level_embed=dict(decay_mult=0.0)),
+        custom_keys=dict(
+            query_embed=dict(decay_mult=0.0),
+            query_feat=dict(decay_mult=0.0),
+            level_embed=dict(decay_mult=0.0),
+        ),
     ),
     clip_grad=dict(max_norm=0.1, norm_type=2),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='MultiStepLR', by_epoch=False, milestones=[max_iters * 3 // 4, max_iters * 11 // 12], gamma=0.2),
+    dict(
+        type='MultiStepLR',
+        by_epoch=False,
+        milestones=[max_iters * 3 // 4, max_iters * 11 // 12],
+        gamma=0.2,
+    ),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=2000)
 val_cfg = dict(type='ValLoop')

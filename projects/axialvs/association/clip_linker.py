@@ -1,4 +1,4 @@
-"""Keeps the queries of successive clips in the order of the first clip and their class logits' mean."""
+"""Keeps successive clips' queries in the order of the first clip, and their classes' mean."""
 
 from torch import Tensor
 

@@ -13,7 +13,8 @@ class LiveTracks:
     A query that once reached the score threshold has its track id for the rest of the video.
 
     Args:
-        score_threshold: class probability, averaged over the clips so far, from which a query is an object.
+        score_threshold: class probability, averaged over the clips so far, from which a query is an
+            object.
         max_tracks: objects shown at once.
     """
 
@@ -42,7 +43,11 @@ class LiveTracks:
         scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)
         best = scores.topk(min(self.max_tracks, len(scores))).indices
         chosen = best[scores[best] >= self.score_threshold]
-        masks = (resize_mask_logits(mask_logits[chosen.to(mask_logits.device)].float(), geometry) > 0).cpu().numpy()
+        masks = (
+            (resize_mask_logits(mask_logits[chosen.to(mask_logits.device)].float(), geometry) > 0)
+            .cpu()
+            .numpy()
+        )
         ids = [self._ids.setdefault(query, len(self._ids) + 1) for query in chosen.tolist()]
         for object_id, clip_masks in zip(ids, masks, strict=True):
             codes = self._segmentations.setdefault(object_id, {})

@@ -1,4 +1,4 @@
-"""Mask logits of a video that wait for its end: in memory at first, in a temporary file beyond a limit."""
+"""Mask logits that wait for a video's end: in memory, beyond a limit in a temporary file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +14,9 @@ class LogitStore:
     """Clip after clip of mask logits, read back for some queries only.
 
     Args:
-        memory_limit: bytes kept in memory; when they are exceeded all goes to a file in the platform's temporary
-            folder (the environment variable TMPDIR moves it), which vanishes with this object.
+        memory_limit: bytes kept in memory; when they are exceeded all goes to a file in the
+            platform's temporary folder (the environment variable TMPDIR moves it), which vanishes
+            with this object.
     """
 
     def __init__(self, memory_limit: int = DEFAULT_MEMORY_LIMIT) -> None:
@@ -35,8 +36,8 @@ class LogitStore:
             needed = sum(int(np.prod(shape)) for shape in self._shapes) * array.itemsize
             raise OSError(
                 error.errno,
-                f'cannot store mask logits beyond {needed / 2**20:.0f} MiB in {tempfile.gettempdir()}: '
-                f'{error.strerror}. Point TMPDIR to a folder with more room',
+                f'cannot store mask logits beyond {needed / 2**20:.0f} MiB in '
+                f'{tempfile.gettempdir()}: {error.strerror}. Point TMPDIR to a folder with more room',
             ) from error
         self._shapes.append(array.shape)
 
@@ -49,7 +50,9 @@ class LogitStore:
             out = np.empty((len(rows), *rest), dtype=np.float32)
             for slot, row in enumerate(rows):
                 self._file.seek(offset + row * row_bytes)
-                out[slot] = np.frombuffer(self._file.read(row_bytes), dtype=np.float32).reshape(rest)
+                out[slot] = np.frombuffer(self._file.read(row_bytes), dtype=np.float32).reshape(
+                    rest
+                )
             yield torch.from_numpy(out)
             offset += num_queries * row_bytes
 

@@ -10,7 +10,8 @@ from torch import Tensor
 def match_queries(target: Tensor, current: Tensor) -> Tensor:
     """Finds the order of one clip's queries that follows another clip's.
 
-    The cost of a pair is one minus the cosine of their angle; the assignment is the cheapest one-to-one.
+    The cost of a pair is one minus the cosine of their angle; the assignment is the cheapest one-
+    to-one.
 
     Args:
         target: queries (Q, C) of the clip before, already in order.
@@ -24,6 +25,8 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
     """
     similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
     if not torch.isfinite(similarity).all():
-        raise ValueError('clip queries are not finite: the network diverged or its weights are damaged')
+        raise ValueError(
+            'clip queries are not finite: the network diverged or its weights are damaged'
+        )
     _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())
     return torch.from_numpy(columns).to(current.device)

@@ -1,4 +1,4 @@
-"""The published protocol: tracks are chosen by averages over the whole video, masks are finished at its end."""
+"""The published protocol: tracks are chosen by averages over the whole video, at its end."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,13 +25,16 @@ class ScoredTracks:
 
     Args:
         max_tracks: (query, class) pairs kept for a video.
-        max_masks_per_frame: in each frame only so many pairs of highest frame score keep their mask, as in the
-            release; None keeps all.
+        max_masks_per_frame: in each frame only so many pairs of highest frame score keep their
+            mask, as in the release; None keeps all.
         memory_limit: bytes of mask logits kept in memory, see `LogitStore`.
     """
 
     def __init__(
-        self, max_tracks: int = 100, max_masks_per_frame: int | None = None, memory_limit: int = DEFAULT_MEMORY_LIMIT
+        self,
+        max_tracks: int = 100,
+        max_masks_per_frame: int | None = None,
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
     ) -> None:
         self.max_tracks = max_tracks
         self.max_masks_per_frame = max_masks_per_frame
@@ -39,13 +42,15 @@ class ScoredTracks:
         self._geometry: FrameGeometry | None = None
 
     def add(self, mask_logits: Tensor, geometry: FrameGeometry) -> None:
-        """Takes the next clip's mask logits (Q, T, H, W), linked, without frames that repeat the last one.
+        """Takes the next clip's mask logits (Q, T, H, W), linked, without frames that were padded.
 
         Raises:
             ValueError: if the frames' sizes differ from those before.
         """
         if self._geometry not in (None, geometry):
-            raise ValueError(f'frames change size within a video: {self._geometry} before, {geometry} now')
+            raise ValueError(
+                f'frames change size within a video: {self._geometry} before, {geometry} now'
+            )
         self._geometry = geometry
         self._store.append(mask_logits)
 
@@ -60,8 +65,10 @@ class ScoredTracks:
     def finish(self, class_logits: Tensor) -> list[Track]:
         """Chooses and finishes the tracks.
 
-        A track's score is its class probability times the mean probability inside its mask, averaged over the
-        frames that count: those with a mask, or with `max_masks_per_frame` those that it survived in.
+        A track's score is its class probability times the mean probability inside its mask,
+        averaged over the
+        frames that count: those with a mask, or with `max_masks_per_frame` those that it survived
+            in.
 
         Args:
             class_logits: mean over the video, (Q, N + 1).
@@ -69,7 +76,9 @@ class ScoredTracks:
         Returns:
             Tracks of highest class probability first, ids from 1.
         """
-        pairs = SelectedPairs(*(x.cpu() for x in select_pairs(class_logits.float(), self.max_tracks)))
+        pairs = SelectedPairs(
+            *(x.cpu() for x in select_pairs(class_logits.float(), self.max_tracks))
+        )
         # A query that occurs with several classes is finished once.
         queries, mask_of_pair = pairs.queries.unique(return_inverse=True)
         segmentations: list[list[dict | None]] = [[] for _ in mask_of_pair]
@@ -87,7 +96,9 @@ class ScoredTracks:
         scores = score_sum / counted.clamp(min=1)
         return [
             Track(i + 1, int(label), float(score), list(segmentation))
-            for i, (label, score, segmentation) in enumerate(zip(pairs.labels, scores, segmentations, strict=True))
+            for i, (label, score, segmentation) in enumerate(
+                zip(pairs.labels, scores, segmentations, strict=True)
+            )
         ]
 
     def _surviving(self, scores: Tensor, present: Tensor) -> Tensor:

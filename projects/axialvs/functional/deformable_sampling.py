@@ -42,7 +42,9 @@ def choose_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
     return 'mmcv', 'compiled CUDA operator'
 
 
-def deformable_sampling(value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor) -> Tensor:
+def deformable_sampling(
+    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
+) -> Tensor:
     """Weighted sums of bilinear samples from several feature maps.
 
     Args:
@@ -59,9 +61,11 @@ def deformable_sampling(value: Tensor, shapes: Sequence[Shape], locations: Tenso
         _log_backend(backend, reason)
     if backend == 'mmcv':
         return _sample_with_operator(value, shapes, locations, weights)
-    # Measured on a CPU: one embedding_bag wins where only the result is wanted and a head is wide enough to
-    # pay for the indices; its backward pass is slower than grid_sample's.
-    needs_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (value, locations, weights))
+    # Measured on a CPU: one embedding_bag wins where only the result is wanted and a head is wide
+    # enough to pay for the indices; its backward pass is slower than grid_sample's.
+    needs_gradient = torch.is_grad_enabled() and any(
+        x.requires_grad for x in (value, locations, weights)
+    )
     if needs_gradient or value.shape[-1] < _MIN_HEAD_CHANNELS_FOR_BAG:
         return sample_with_grid(value, shapes, locations, weights)
     return sample_with_embedding_bag(value, shapes, locations, weights)
@@ -69,13 +73,15 @@ def deformable_sampling(value: Tensor, shapes: Sequence[Shape], locations: Tenso
 
 @functools.lru_cache(maxsize=16)
 def _level_tensors(shapes: tuple[Shape, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Shapes (levels, 2) and start indices (levels,) as the operator wants them; cached to spare a copy."""
+    """Shapes (levels, 2) and start indices (levels,) for the operator; cached to spare a copy."""
     sizes = torch.tensor(shapes, dtype=torch.long)
     starts = torch.cat((sizes.new_zeros(1), sizes.prod(1).cumsum(0)[:-1]))
     return sizes.to(device), starts.to(device)
 
 
-def _sample_with_operator(value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor) -> Tensor:
+def _sample_with_operator(
+    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
+) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
     sizes, starts = _level_tensors(tuple(map(tuple, shapes)), value.device)
@@ -86,8 +92,10 @@ def _sample_with_operator(value: Tensor, shapes: Sequence[Shape], locations: Ten
     )
 
 
-def sample_with_grid(value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor) -> Tensor:
-    """The literal form: one `grid_sample` a level. Arguments and result as in `deformable_sampling`."""
+def sample_with_grid(
+    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """The literal form, one `grid_sample` a level; arguments as in `deformable_sampling`."""
     batch, _, heads, channels = value.shape
     num_queries = locations.shape[1]
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # levels, B h, N, points, 2
@@ -102,52 +110,60 @@ def sample_with_grid(value: Tensor, shapes: Sequence[Shape], locations: Tensor, 
     return out.view(batch, heads * channels, num_queries).transpose(1, 2)
 
 
-def sample_with_embedding_bag(value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor) -> Tensor:
-    """All levels, points and corners as one weighted `embedding_bag`; faster than `grid_sample` on a CPU.
+def sample_with_embedding_bag(
+    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """All levels, points and corners as one weighted `embedding_bag`, quicker on a CPU.
 
     Arguments and result as in `deformable_sampling`.
     """
     batch, num_values, heads, channels = value.shape
     num_queries = locations.shape[1]
-    indices, corner_weights = _corners(shapes, locations)
-    bag_weights = (corner_weights * weights.unsqueeze(-1)).flatten(-3)  # B, N, h, levels * points * 4
-    # Row of (b, position, head) in the value table.
-    batch_offset = torch.arange(batch, device=value.device).view(-1, 1, 1, 1) * (num_values * heads)
-    head_offset = torch.arange(heads, device=value.device).view(1, 1, -1, 1)
-    rows = indices.flatten(-3) * heads + head_offset + batch_offset
+    sizes, starts = _level_tensors(tuple(map(tuple, shapes)), value.device)
+    heights, widths = sizes.to(torch.int32)[:, :, None].unbind(1)  # (levels, 1) each
+    x, weights_x = _neighbours(locations[..., 0], widths)
+    y, weights_y = _neighbours(locations[..., 1], heights)
+
+    # Row of (b, position, head) in the table of values; everything but x is added once for each y.
+    integers = dict(dtype=torch.int32, device=value.device)
+    sample_row = torch.arange(batch, **integers).mul_(num_values * heads).view(-1, 1, 1, 1, 1)
+    head_row = torch.arange(heads, **integers).view(-1, 1, 1)
+    first_row = sample_row + head_row + starts.to(torch.int32).mul_(heads)[:, None]
+    rows_y = [row.mul_(widths * heads).add_(first_row) for row in y]
+    columns = [column.mul_(heads) for column in x]
+
+    rows = torch.empty(batch, num_queries, heads, 4, *weights.shape[3:], **integers)
+    bag_weights = torch.empty_like(rows, dtype=value.dtype)
+    for corner, (i, j) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        rows[:, :, :, corner] = rows_y[i] + columns[j]
+        bag_weights[:, :, :, corner] = weights_y[i] * weights_x[j] * weights
     bags = F.embedding_bag(
-        rows.flatten(0, 2),
+        rows.flatten(0, 2).flatten(1),
         value.reshape(-1, channels),
         mode='sum',
-        per_sample_weights=bag_weights.flatten(0, 2).to(value.dtype),
+        per_sample_weights=bag_weights.flatten(0, 2).flatten(1),
     )
     return bags.view(batch, num_queries, heads * channels)
 
 
-def _corners(shapes: Sequence[Shape], locations: Tensor) -> tuple[Tensor, Tensor]:
-    """Position and bilinear weight of the four neighbours of each sampling location.
+def _neighbours(location: Tensor, size: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """The two cells on either side of a location along one axis, and their bilinear weights.
+
+    Args:
+        location: (B, N, h, levels, points) in units of the map's size.
+        size: (levels, 1) cells along the axis, int32.
 
     Returns:
-        Positions in the flattened levels and weights, both (B, N, h, levels, points, 4); a neighbour
-        outside of its map has weight 0 and some valid position.
+        Indices, int32, and weights of the lower and the upper cell; a cell outside of the map has
+        weight 0 and some valid index.
     """
-    device = locations.device
-    sizes, starts = _level_tensors(tuple(map(tuple, shapes)), device)
-    wh = sizes.flip(1)[:, None].to(locations.dtype)  # levels, 1, 2
-    pixel = locations * wh - 0.5
-    low = pixel.detach().floor()
-    fraction = pixel - low  # x, y
-    x, y = low.long().unbind(-1)
-    fx, fy = fraction.unbind(-1)
-    height, width = sizes[:, 0, None], sizes[:, 1, None]
-    positions, corner_weights = [], []
-    for dy, weight_y in ((0, 1 - fy), (1, fy)):
-        row = y + dy
-        row_inside = (row >= 0) & (row < height)
-        row_start = row.clamp(min=0).minimum(height - 1) * width + starts[:, None]
-        for dx, weight_x in ((0, 1 - fx), (1, fx)):
-            column = x + dx
-            inside = row_inside & (column >= 0) & (column < width)
-            positions.append(row_start + column.clamp(min=0).minimum(width - 1))
-            corner_weights.append(weight_x * weight_y * inside)
-    return torch.stack(positions, -1), torch.stack(corner_weights, -1)
+    cell = location * size - 0.5
+    lower = cell.detach().floor()
+    fraction = cell - lower
+    lower = lower.to(torch.int32)
+    indices, weights = [], []
+    for index, weight in ((lower, 1 - fraction), (lower + 1, fraction)):
+        inside = index.clamp(min=0).minimum(size - 1)
+        weights.append(weight * (inside == index))
+        indices.append(inside)
+    return indices, weights

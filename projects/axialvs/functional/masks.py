@@ -1,7 +1,6 @@
-"""Mask arithmetic: from the network's logits to masks of the file's size, their quality and their RLE."""
+"""From mask logits to masks of the file's size, their quality and their run-length codes."""
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
@@ -20,7 +19,9 @@ def resize_mask_logits(logits: Tensor, geometry: FrameGeometry) -> Tensor:
         (n, T, H, W) at the original size.
     """
     height, width = geometry.resized
-    logits = F.interpolate(logits, geometry.padded, mode='bilinear', align_corners=False)[..., :height, :width]
+    logits = F.interpolate(logits, geometry.padded, mode='bilinear', align_corners=False)[
+        ..., :height, :width
+    ]
     if geometry.original == geometry.resized:
         return logits
     return F.interpolate(logits, geometry.original, mode='bilinear', align_corners=False)
@@ -36,8 +37,12 @@ def mask_quality(logits: Tensor) -> Tensor:
         (n,).
     """
     # Objects are small beside the frame: only pixels inside are worth a sigmoid.
-    inside = [mask[mask > 0] for mask in logits]
-    return torch.stack([x.sigmoid().mean() if len(x) else x.new_zeros(()) for x in inside])
+    quality = logits.new_zeros(len(logits))
+    for row, mask in enumerate(logits):
+        inside = mask[mask > 0]
+        if len(inside):
+            quality[row] = inside.sigmoid().mean()
+    return quality
 
 
 def encode_masks(masks: np.ndarray) -> list[dict | None]:
@@ -55,5 +60,7 @@ def encode_masks(masks: np.ndarray) -> list[dict | None]:
             encoded.append(None)
             continue
         rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-        encoded.append({'size': [int(x) for x in rle['size']], 'counts': rle['counts'].decode('ascii')})
+        encoded.append(
+            {'size': [int(x) for x in rle['size']], 'counts': rle['counts'].decode('ascii')}
+        )
     return encoded

@@ -1,7 +1,9 @@
-"""Trajectory attention as a function of tensors: a fast form and the literal equations, equal in value.
+"""Trajectory attention of tensors: a fast form and the literal equations, equal in value.
 
-Source: Axial-VS Eq. 2-4 (within a clip, along one axis) and Eq. 5-6 (clip queries across clips). In the
-letters used here a sequence has S = T * n tokens, frame by frame, of C channels in h heads of d = C / h.
+Source: Axial-VS Eq. 2-4 (within a clip, along one axis) and Eq. 5-6 (clip queries across clips). In
+    the
+letters used here a sequence has S = T * n tokens, frame by frame, of C channels in h heads of d = C
+/ h.
 """
 
 from typing import NamedTuple
@@ -10,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# From this many frames on, folding the key and value projections into query and output is cheaper than
-# projecting every trajectory point: 2 C^2 + 2 h C T against 2 C^2 T + 2 C T multiplications a token.
+# From this many frames on, folding the key and value projections into query and output is cheaper
+# than projecting every trajectory point: 2 C^2 + 2 h C T against 2 C^2 T + 2 C T multiplications a
+# token.
 _MIN_FRAMES_TO_ABSORB = 3
 
 
 class TrajectoryProjections(NamedTuple):
-    """Projections of the second step (Eq. 3), as in `nn.Linear`: weights (out, in), biases or None."""
+    """Projections of the second step (Eq. 3): weights (out, in), biases or None."""
 
     query_weight: Tensor  # (C, C)
     query_bias: Tensor | None
@@ -37,7 +40,13 @@ def _own_frame(trajectories: Tensor) -> Tensor:
 
 
 def trace_trajectories(
-    query: Tensor, key: Tensor, value: Tensor, num_frames: int, num_heads: int, scale: float, dropout_p: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    num_frames: int,
+    num_heads: int,
+    scale: float,
+    dropout_p: float = 0.0,
 ) -> Tensor:
     """Where each token lies in every frame (Eq. 2): attention within one target frame at a time.
 
@@ -54,15 +63,24 @@ def trace_trajectories(
     batch = query.shape[0]
     # Batching over the target frame lets the fused kernel run; the (T n, T n) map is never stored.
     frames_first = [
-        x.unflatten(1, (num_frames, -1)).flatten(0, 1).unflatten(-1, (num_heads, -1)).transpose(1, 2)
+        x.unflatten(1, (num_frames, -1))
+        .flatten(0, 1)
+        .unflatten(-1, (num_heads, -1))
+        .transpose(1, 2)
         for x in (key, value)
     ]
-    queries = _split_heads(query, num_heads).unsqueeze(1).expand(-1, num_frames, -1, -1, -1).flatten(0, 1)
-    points = F.scaled_dot_product_attention(queries, *frames_first, dropout_p=dropout_p, scale=scale)
+    queries = (
+        _split_heads(query, num_heads).unsqueeze(1).expand(-1, num_frames, -1, -1, -1).flatten(0, 1)
+    )
+    points = F.scaled_dot_product_attention(
+        queries, *frames_first, dropout_p=dropout_p, scale=scale
+    )
     return points.transpose(1, 2).flatten(2).unflatten(0, (batch, num_frames))
 
 
-def pool_trajectories(points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float) -> Tensor:
+def pool_trajectories(
+    points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float
+) -> Tensor:
     """Attention over time along each trajectory (Eq. 3-4).
 
     Args:
@@ -79,21 +97,27 @@ def pool_trajectories(points: Tensor, projections: TrajectoryProjections, num_he
     return _pool_projected(points, projections, num_heads, scale)
 
 
-def _pool_projected(points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float) -> Tensor:
+def _pool_projected(
+    points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float
+) -> Tensor:
     """The equations as written: every trajectory point is projected to a key and a value."""
     query = F.linear(_own_frame(points), projections.query_weight, projections.query_bias)
-    key, value = F.linear(points, projections.key_value_weight, projections.key_value_bias).chunk(2, dim=-1)
+    key, value = F.linear(points, projections.key_value_weight, projections.key_value_bias).chunk(
+        2, dim=-1
+    )
     heads = (num_heads, -1)
     query, key, value = (x.unflatten(-1, heads) for x in (query * scale, key, value))
     weights = (query.unsqueeze(1) * key).sum(-1, keepdim=True).softmax(dim=1)  # B, T, S, h, 1
     return (weights * value).sum(1).flatten(-2)
 
 
-def _pool_absorbed(points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float) -> Tensor:
+def _pool_absorbed(
+    points: Tensor, projections: TrajectoryProjections, num_heads: int, scale: float
+) -> Tensor:
     """The same with the key projection moved to the query and the value projection behind the sum.
 
-    The key bias adds the same number to every score of a token and cancels in the softmax; the weights of
-    the sum add up to one, so the value bias is added once.
+    The key bias adds the same number to every score of a token and cancels in the softmax; the
+    weights of the sum add up to one, so the value bias is added once.
     """
     channels = points.shape[-1]
     key_weight, value_weight = projections.key_value_weight.chunk(2)
@@ -120,7 +144,7 @@ def trajectory_attention(
     scale: float,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Trajectory attention without maps or projected points in memory; equals `trajectory_attention_eager`.
+    """Trajectory attention that keeps no maps; equals `trajectory_attention_eager`.
 
     Args:
         query, key, value: projected tokens (B, T * n, C), frame by frame.
@@ -160,7 +184,9 @@ def trajectory_attention_eager(
     scores = (query @ key.transpose(-1, -2)) * scale
     path_weights = scores.unflatten(-1, (num_frames, -1)).softmax(-1)
     value_by_frame = value.unflatten(2, (num_frames, -1))
-    points = torch.einsum('bhsfn,bhfnd->bfshd', F.dropout(path_weights, dropout_p), value_by_frame).flatten(-2)
+    points = torch.einsum(
+        'bhsfn,bhfnd->bfshd', F.dropout(path_weights, dropout_p), value_by_frame
+    ).flatten(-2)
 
     second_query = F.linear(_own_frame(points), projections.query_weight, projections.query_bias)
     second_query = _split_heads(second_query, num_heads) * scale

@@ -8,15 +8,18 @@ from axialvs.inference.video_reader import Frame
 
 
 def stream_clips(
-    frames: Iterable[Frame], clip_length: int, split_mode: SplitMode = 'repeat_last', num_frames: int | None = None
+    frames: Iterable[Frame],
+    clip_length: int,
+    split_mode: SplitMode = 'repeat_last',
+    num_frames: int | None = None,
 ) -> Iterator[list[Frame]]:
     """Yields clips of frames; no more than one clip is held.
 
     Args:
         frames: the source, in order.
         clip_length: T.
-        split_mode: 'shorten' needs to know the length beforehand; where it is unknown, or the source ends early, the
-            last clip is as short as it comes.
+        split_mode: 'shorten' needs to know the length beforehand; where it is unknown, or the
+            source ends early, the last clip is as short as it comes.
         num_frames: L, if known.
     """
     frames = iter(frames)

@@ -46,8 +46,14 @@ class FramePreparation:
         resized = [self._resize(image) for image in images]
         stacked = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
         batch = self._preprocessor({'inputs': [stacked], 'data_samples': None})['inputs']
-        return batch[0], FrameGeometry(tuple(batch.shape[-2:]), resized[0].shape[:2], images[0].shape[:2])
+        return batch[0], FrameGeometry(
+            tuple(batch.shape[-2:]), resized[0].shape[:2], images[0].shape[:2]
+        )
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
-        sample = {'img': np.ascontiguousarray(image[..., ::-1]), 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
+        sample = {
+            'img': np.ascontiguousarray(image[..., ::-1]),
+            'img_shape': image.shape[:2],
+            'ori_shape': image.shape[:2],
+        }
         return np.ascontiguousarray(self._transforms(sample)['img'])

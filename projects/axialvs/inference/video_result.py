@@ -23,8 +23,9 @@ Protocol = Literal['live', 'scored']
 class VideoResult:
     """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
 
-    With `live` a clip comes as soon as it is segmented. With `scored` the video is read to its end first, then read
-    again for the pictures. A source that breaks off keeps all finished frames, see `truncated`.
+    With `live` a clip comes as soon as it is segmented. With `scored` the video is read to its end
+    first, then read again for the pictures. A source that breaks off keeps all finished frames, see
+    `truncated`.
 
     Args:
         model: a segmenter of `axialvs.apis.init_segmenter`.
@@ -52,7 +53,8 @@ class VideoResult:
         self.reader: VideoReader = open_video(source)
         if protocol == 'scored' and not self.reader.can_rewind:
             raise ValueError(
-                f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; use 'live' or record first"
+                f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; "
+                "use 'live' or record first"
             )
         self._model = model
         self._source = source
@@ -116,8 +118,9 @@ class VideoResult:
     def _iterate_scored(self) -> Iterator[ClipResult]:
         scored: ScoredTracks = self._model.new_scored_tracks()
         class_logits = None
-        for _, linked, class_logits, geometry in self._linked_clips():
+        for _, linked, mean_logits, geometry in self._linked_clips():
             scored.add(linked.mask_logits, geometry)
+            class_logits = mean_logits
         if class_logits is not None:
             self._tracks = scored.finish(class_logits)
         scored.close()
@@ -139,7 +142,13 @@ def _shown_in(chunk: list[Frame], tracks: Sequence[Track]) -> ClipResult:
             if code := track.segmentations[frame.index]:
                 masks[row, t] = coco_mask.decode(code)
     ids, labels = ([getattr(x, name) for x in present] for name in ('id', 'label'))
-    return _clip_result(chunk, np.array(ids, dtype=int), np.array(labels, dtype=int), np.array([x.score for x in present]), masks)
+    return _clip_result(
+        chunk,
+        np.array(ids, dtype=int),
+        np.array(labels, dtype=int),
+        np.array([x.score for x in present]),
+        masks,
+    )
 
 
 def _clip_result(

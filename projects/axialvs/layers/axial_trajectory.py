@@ -76,14 +76,16 @@ class AxialTrajectoryLayer(nn.Module):
 
 
 class AxialTrajectoryEncoder(nn.Module):
-    """A stack of axial-trajectory layers; arguments beyond `num_layers` as in `AxialTrajectoryLayer`."""
+    """A stack of layers; arguments beyond `num_layers` as in `AxialTrajectoryLayer`."""
 
     def __init__(self, channels: int, num_layers: int = 1, **layer) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(AxialTrajectoryLayer(channels, **layer) for _ in range(num_layers))
+        self.layers = nn.ModuleList(
+            AxialTrajectoryLayer(channels, **layer) for _ in range(num_layers)
+        )
 
     def forward(self, features: Tensor, position: Tensor) -> Tensor:
-        """Args: `features` (B, T, H, W, C), `position` broadcastable to it. Returns (B, T, H, W, C)."""
+        """Args: `features` (B, T, H, W, C), `position` broadcastable to it. Returns alike."""
         for layer in self.layers:
             features = layer(features, position)
         return features

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention over a clip's frames, plain and with axial-trajectory attention inside."""
+"""Deformable attention over a clip's frames, plain and with axial-trajectory attention inside."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,11 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         return self.dropout(self.output_proj(sampled)) + identity
 
     def _sample(
-        self, value: Tensor, query: Tensor, reference_points: Tensor, spatial_shapes: Sequence[Shape]
+        self,
+        value: Tensor,
+        query: Tensor,
+        reference_points: Tensor,
+        spatial_shapes: Sequence[Shape],
     ) -> Tensor:
         heads = (self.num_heads, self.num_levels, self.num_points)
         value = self.value_proj(value).unflatten(-1, (self.num_heads, -1))
@@ -53,21 +57,27 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         widths_heights = [(width, height) for height, width in spatial_shapes]
         scale = offsets.new_tensor(widths_heights)[:, None]
         locations = reference_points[:, :, None, :, None] + offsets / scale
-        return deformable_sampling(value, spatial_shapes, locations, weights.unflatten(-1, heads[1:]))
+        return deformable_sampling(
+            value, spatial_shapes, locations, weights.unflatten(-1, heads[1:])
+        )
 
-    def _track(self, sampled: Tensor, spatial_shapes: Sequence[Shape], **encoder_arguments) -> Tensor:
+    def _track(
+        self, sampled: Tensor, spatial_shapes: Sequence[Shape], **encoder_arguments
+    ) -> Tensor:
         """What happens between the sampling and the output projection: nothing here."""
         return sampled
 
 
 class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
-    """Deformable attention whose samples are tracked along axial trajectories before the output projection.
+    """Deformable attention whose samples are tracked before the output projection.
 
-    The within-clip tracking module as Tube-Link takes it (Axial-VS Sec. 3.2 and 4): the result of the
-    axial-trajectory layers, scaled by a learnt factor for each channel, is added on the coarsest levels.
+    The within-clip tracking module as Tube-Link takes it (Axial-VS Sec. 3.2 and 4): the result of
+    the axial-trajectory layers, scaled by a learnt factor for each channel, is added on the
+    coarsest levels.
 
     Args:
-        trajectory: `num_levels` coarsest levels that are tracked; the rest goes to `AxialTrajectoryEncoder`.
+        trajectory: `num_levels` coarsest levels that are tracked; the rest goes to
+            `AxialTrajectoryEncoder`.
         layer_scale: first value of the learnt factors.
         deformable: arguments of mmcv's `MultiScaleDeformableAttention`.
     """

@@ -10,8 +10,8 @@ class CachedPositionEncoding(nn.Module):
     """Encodes whole maps by their shape; a size that was seen lately costs nothing.
 
     Args:
-        encoding: mmdet's `SinePositionalEncoding` or `SinePositionalEncoding3D`: it has no parameters and
-            takes a padding mask, which is always empty here.
+        encoding: mmdet's `SinePositionalEncoding` or `SinePositionalEncoding3D`: it has no
+            parameters and takes a padding mask, which is always empty here.
         num_kept: sizes kept; multi-scale training goes through many.
     """
 

@@ -11,7 +11,8 @@ class TrajectoryAttention(nn.Module):
     Args:
         channels: C.
         num_heads: 8 as released; the paper's equations have one.
-        scale: factor on the scores, C / num_heads to the power -0.5 by default; the equations have 1.
+        scale: factor on the scores, C / num_heads to the power -0.5 by default; the equations have
+            1.
         bias: whether the projections have biases, as released.
         attention_dropout: dropout on the first step's attention weights.
     """

@@ -11,6 +11,7 @@ from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from axialvs.layers.fused_attention import FusedMultiheadAttention
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.structures import ClipPrediction
 
@@ -28,22 +29,31 @@ class ClipDecoding(NamedTuple):
 class ClipMask2FormerHead(Mask2FormerHead):
     """Mask2Former's head over the frames of a clip (Tube-Link; Axial-VS Sec. 3.1).
 
-    Queries attend to the pixels of all frames; one mask embedding serves every frame. Losses and matching are
-    Mask2Former's on one tall image, the clip's frames below one another. Arguments are as in mmdet's
-    `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
+    Queries attend to the pixels of all frames; one mask embedding serves every frame. Losses and
+    matching are Mask2Former's on one tall image, the clip's frames below one another. Arguments are
+    as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
     """
 
     def __init__(self, *args, positional_encoding: dict, **kwargs) -> None:
         super().__init__(*args, positional_encoding=positional_encoding, **kwargs)
-        self.decoder_positional_encoding = CachedPositionEncoding(SinePositionalEncoding3D(**positional_encoding))
+        self.decoder_positional_encoding = CachedPositionEncoding(
+            SinePositionalEncoding3D(**positional_encoding)
+        )
+        for layer in self.transformer_decoder.layers:
+            for attention in (layer.cross_attn, layer.self_attn):
+                attention.attn = FusedMultiheadAttention.take_over(attention.attn)
 
-    def forward(self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True) -> ClipDecoding:
+    def forward(
+        self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
+    ) -> ClipDecoding:
         """Decodes clips.
 
         Args:
-            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after clip.
+            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
+                clip.
             num_frames: T.
-            all_layers: whether class logits are computed for every layer (deep supervision) or the last one only.
+            all_layers: whether class logits are computed for every layer (deep supervision) or the
+                last one only.
 
         Returns:
             The predictions of the start and of every layer, or of the last layer only.
@@ -54,7 +64,9 @@ class ClipMask2FormerHead(Mask2FormerHead):
         sizes = [tuple(x.shape[-2:]) for x in memory]
         keys = [self._memory_tokens(x, i, num_frames) for i, x in enumerate(memory)]
         key_positions = [
-            self.decoder_positional_encoding((num_frames, *size), mask_features.device).flatten(1, 3)
+            self.decoder_positional_encoding((num_frames, *size), mask_features.device).flatten(
+                1, 3
+            )
             for size in sizes
         ]
         queries = self.query_feat.weight.expand(batch, -1, -1)
@@ -92,25 +104,30 @@ class ClipMask2FormerHead(Mask2FormerHead):
 
     @torch.no_grad()
     def _attention_mask(self, mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """Where a query must not look: outside of its own mask, unless that is empty in the whole clip.
+        """Where a query must not look: outside of its mask, unless that is empty in the clip.
 
         Returns:
-            (B * heads, Q, T * H * W) bool.
+            (B, Q, T * H * W) bool.
         """
-        resized = F.interpolate(mask_logits.flatten(0, 1), size, mode='bilinear', align_corners=False)
+        resized = F.interpolate(
+            mask_logits.flatten(0, 1), size, mode='bilinear', align_corners=False
+        )
         background = (resized < 0).unflatten(0, mask_logits.shape[:2]).flatten(2)
-        background &= ~background.all(-1, keepdim=True)
-        return background.unsqueeze(1).expand(-1, self.num_heads, -1, -1).flatten(0, 1)
+        return background & ~background.all(-1, keepdim=True)
 
-    def loss(self, feats: Sequence[Tensor], num_frames: int, objects: list[InstanceData]) -> dict[str, Tensor]:
+    def loss(
+        self, feats: Sequence[Tensor], num_frames: int, objects: list[InstanceData]
+    ) -> dict[str, Tensor]:
         """Losses of all layers' predictions, in full precision.
 
         Args:
             feats, num_frames: as in `forward`.
-            objects: for every clip the `labels` (n,) and `masks` (n, T, H, W) at the padded input's size.
+            objects: for every clip the `labels` (n,) and `masks` (n, T, H, W) at the padded input's
+                size.
 
         Returns:
-            `loss_cls`, `loss_mask`, `loss_dice` of the last layer and `d0.loss_cls` ... of those before.
+            `loss_cls`, `loss_mask`, `loss_dice` of the last layer and `d0.loss_cls` ... of those
+            before.
         """
         decoding = self(feats, num_frames)
         tall = [InstanceData(labels=x.labels, masks=x.masks.flatten(1, 2)) for x in objects]
@@ -127,5 +144,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
         decoding = self(feats, num_frames, all_layers=False)
         return [
             ClipPrediction(*prediction)
-            for prediction in zip(decoding.class_logits[-1], decoding.mask_logits[-1], decoding.queries, strict=True)
+            for prediction in zip(
+                decoding.class_logits[-1], decoding.mask_logits[-1], decoding.queries, strict=True
+            )
         ]

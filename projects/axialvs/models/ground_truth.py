@@ -21,11 +21,13 @@ def gather_objects(sample: TrackDataSample, device: torch.device) -> InstanceDat
     labels: dict[int, int] = {}
     for frame in sample:
         instances = frame.gt_instances
-        for object_id, label in zip(instances.instances_ids.tolist(), instances.labels.tolist(), strict=True):
+        for object_id, label in zip(
+            instances.instances_ids.tolist(), instances.labels.tolist(), strict=True
+        ):
             if labels.setdefault(object_id, label) != label:
                 raise ValueError(
-                    f'{frame.metainfo.get("img_path", "a frame")}: instance {object_id} has class {label}, '
-                    f'but {labels[object_id]} in another frame of the clip; one object has one class'
+                    f'{frame.metainfo.get("img_path", "a frame")}: instance {object_id} has class '
+                    f'{label}, but {labels[object_id]} in another frame; one object has one class'
                 )
     order = {object_id: row for row, object_id in enumerate(sorted(labels))}
     height, width = sample[0].gt_instances.masks.height, sample[0].gt_instances.masks.width

@@ -1,4 +1,4 @@
-"""Hungarian matching of queries and objects in full precision, with an error for costs that are not finite."""
+"""Hungarian matching of queries and objects in full precision; costs must be finite."""
 
 import torch
 from mmdet.models.task_modules import AssignResult, HungarianAssigner
@@ -25,10 +25,16 @@ class FullPrecisionHungarianAssigner(HungarianAssigner):
         self.match_costs = [_FiniteCost(cost) for cost in self.match_costs]
 
     def assign(
-        self, pred_instances: InstanceData, gt_instances: InstanceData, img_meta: dict | None = None, **kwargs
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        img_meta: dict | None = None,
+        **kwargs,
     ) -> AssignResult:
-        """As in mmdet, on `scores` (Q, N + 1), `masks` (Q, points) and `labels` (n,), `masks` (n, points)."""
-        predictions = InstanceData(scores=pred_instances.scores.float(), masks=pred_instances.masks.float())
+        """As in mmdet: `scores` (Q, N + 1), `masks` (Q, points); `labels` (n,), `masks` (n, points)."""
+        predictions = InstanceData(
+            scores=pred_instances.scores.float(), masks=pred_instances.masks.float()
+        )
         with torch.autocast(predictions.scores.device.type, enabled=False):
             return super().assign(predictions, gt_instances, img_meta, **kwargs)
 
@@ -45,6 +51,7 @@ class _FiniteCost:
             return value
         iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
         raise NonFiniteCostError(
-            f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: the network diverged. '
-            'Lower the learning rate, use bfloat16 or float32 instead of float16, or resume from an older checkpoint.'
+            f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: the '
+            'network diverged. Lower the learning rate, use bfloat16 or float32 instead of float16, '
+            'or resume from an older checkpoint.'
         )

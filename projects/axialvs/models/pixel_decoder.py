@@ -1,4 +1,4 @@
-"""Mask2Former's deformable pixel decoder for clips, with the within-clip tracking module on request."""
+"""Mask2Former's pixel decoder for clips, with the within-clip tracking module on request."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,10 @@ from mmengine import ConfigDict
 from torch import Tensor, nn
 
 from axialvs.functional.deformable_sampling import Shape
-from axialvs.layers.deformable_attention import ClipDeformableAttention, DeformableAxialTrajectoryAttention
+from axialvs.layers.deformable_attention import (
+    ClipDeformableAttention,
+    DeformableAxialTrajectoryAttention,
+)
 from axialvs.layers.position_encoding import CachedPositionEncoding
 
 
@@ -52,16 +55,20 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         """Encodes the coarser maps and merges the finer ones top-down.
 
         Args:
-            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after clip.
+            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
+                clip.
             num_frames: T.
 
         Returns:
-            Mask features (B * T, C, H, W) at the finest level's size, and the decoder's memory, (B * T, C, H_l, W_l)
-            from low to high resolution.
+            Mask features (B * T, C, H, W) at the finest level's size, and the decoder's memory, (B
+            * T, C, H_l, W_l) from low to high resolution.
         """
         inputs = feats[::-1][: self.num_encoder_levels]
         shapes = [tuple(x.shape[-2:]) for x in inputs]
-        tokens = [conv(x).flatten(2).transpose(1, 2) for conv, x in zip(self.input_convs, inputs, strict=True)]
+        tokens = [
+            conv(x).flatten(2).transpose(1, 2)
+            for conv, x in zip(self.input_convs, inputs, strict=True)
+        ]
         memory = self.encoder(
             query=torch.cat(tokens, dim=1),
             query_pos=self._positions_2d(shapes, inputs[0].device),
@@ -84,25 +91,36 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         ]
         return torch.cat(encoded, dim=1)
 
-    def _positions_3d(self, num_frames: int, shapes: list[Shape], device: torch.device) -> list[Tensor]:
+    def _positions_3d(
+        self, num_frames: int, shapes: list[Shape], device: torch.device
+    ) -> list[Tensor]:
         return [
-            self.position_encoding_3d((num_frames, *shape), device) + self.level_encoding_3d.weight[i]
+            self.position_encoding_3d((num_frames, *shape), device)
+            + self.level_encoding_3d.weight[i]
             for i, shape in enumerate(shapes[: self.num_trajectory_levels])
         ]
 
-    def _merge_top_down(self, maps: list[Tensor], finer: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _merge_top_down(
+        self, maps: list[Tensor], finer: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
         for i in reversed(range(len(finer))):
             lateral = self.lateral_convs[i](finer[i])
-            above = F.interpolate(maps[-1], size=lateral.shape[-2:], mode='bilinear', align_corners=False)
+            above = F.interpolate(
+                maps[-1], size=lateral.shape[-2:], mode='bilinear', align_corners=False
+            )
             maps.append(self.output_convs[i](lateral + above))
         return self.mask_feature(maps[-1]), maps[: self.num_outs]
 
 
 def _cell_centres(shapes: list[Shape], device: torch.device) -> Tensor:
-    """Centre of each cell of each level as the reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
+    """Centre of each cell as its reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
     centres = []
     for height, width in shapes:
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
-        centres.append(torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1).flatten(0, 1))
+        centres.append(
+            torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1).flatten(
+                0, 1
+            )
+        )
     return torch.cat(centres)[None, :, None].expand(-1, -1, len(shapes), -1)

@@ -1,4 +1,4 @@
-"""Tube-Link: segments clips of any length and links them into a video; with Axial-VS's modules by config."""
+"""Tube-Link: segments clips of any length and links them into a video."""
 
 from collections.abc import Sequence
 
@@ -23,13 +23,15 @@ class TubeLink(BaseMOTModel):
     Args:
         backbone: works frame by frame.
         panoptic_head: a `ClipMask2FormerHead`.
-        test_cfg: `max_tracks` and `max_masks_per_frame` of `ScoredTracks`; `score_threshold` of live inference.
+        test_cfg: `max_tracks` and `max_masks_per_frame` of `ScoredTracks`; `score_threshold` of
+            live inference.
         train_cfg: training settings of the head.
         data_preprocessor: normalises and pads.
         init_cfg: initialisation.
 
     Attributes:
-        clip_length: T of `predict_video`; `axialvs.apis.init_segmenter` takes it from the config's test data set.
+        clip_length: T of `predict_video`; `axialvs.apis.init_segmenter` takes it from the config's
+            test data set.
         split_mode: how `predict_video` cuts a video, see `split_video`; likewise.
     """
 
@@ -66,7 +68,9 @@ class TubeLink(BaseMOTModel):
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
         """Losses of a batch of clips (B, T, 3, H, W), see `ClipMask2FormerHead.loss`."""
         objects = [gather_objects(sample, inputs.device) for sample in data_samples]
-        return self.panoptic_head.loss(self.backbone(inputs.flatten(0, 1)), inputs.shape[1], objects)
+        return self.panoptic_head.loss(
+            self.backbone(inputs.flatten(0, 1)), inputs.shape[1], objects
+        )
 
     def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
         """Takes the next clips of one video after another.
@@ -86,8 +90,8 @@ class TubeLink(BaseMOTModel):
                 self._video = _VideoInProgress(first['video_id'], self.new_scored_tracks())
             elif self._video is None or self._video.video_id != first['video_id']:
                 raise RuntimeError(
-                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came without the clips before it; '
-                    'a test needs the sampler VideoClipSampler'
+                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came without '
+                    'the clips before it; a test needs the sampler VideoClipSampler'
                 )
             self._video.add(prediction, geometry_of(first), first['num_padded_frames'])
             if first['clip_is_last']:
@@ -122,7 +126,9 @@ class TubeLink(BaseMOTModel):
             Queries in the order of the first clip, class logits averaged over the clips.
         """
         if self.clip_length is None:
-            raise ValueError('set `clip_length` of the model first; `axialvs.apis.init_segmenter` does')
+            raise ValueError(
+                'set `clip_length` of the model first; `axialvs.apis.init_segmenter` does'
+            )
         linker = ClipLinker()
         masks = []
         for clip in split_video(len(frames), self.clip_length, self.split_mode):
@@ -153,13 +159,17 @@ class _VideoInProgress:
 def geometry_of(metainfo: dict) -> FrameGeometry:
     """Sizes of a frame from its meta information."""
     return FrameGeometry(
-        tuple(metainfo['batch_input_shape']), tuple(metainfo['img_shape'][:2]), tuple(metainfo['ori_shape'][:2])
+        tuple(metainfo['batch_input_shape']),
+        tuple(metainfo['img_shape'][:2]),
+        tuple(metainfo['ori_shape'][:2]),
     )
 
 
 def _as_sample(tracks: Sequence[Track], metainfo: dict) -> TrackDataSample:
     """Packs a video's tracks for the metric."""
-    sample = TrackDataSample(metainfo={k: metainfo[k] for k in ('video_id', 'video_length', 'ori_shape')})
+    sample = TrackDataSample(
+        metainfo={k: metainfo[k] for k in ('video_id', 'video_length', 'ori_shape')}
+    )
     sample.pred_tracks = InstanceData(
         labels=torch.tensor([x.label for x in tracks], dtype=torch.long),
         scores=torch.tensor([x.score for x in tracks]),

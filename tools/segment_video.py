@@ -1,0 +1,142 @@
+"""Segments a video: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
+
+import argparse
+import sys
+from itertools import chain
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.apis import VideoResult, init_segmenter, segment_video
+from axialvs.checkpoints.model_zoo import CHECKPOINTS, resolve_checkpoint
+from axialvs.cli import run_command
+from axialvs.config_files import find_config
+from axialvs.inference.track_file import write_tracks
+from axialvs.inference.video_reader import open_video
+from axialvs.inference.video_writer import VideoWriter
+from axialvs.visualization.overlay import draw_tracks
+
+DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('video', help='video file, folder of images or number of a camera')
+    parser.add_argument('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
+    parser.add_argument(
+        '--checkpoint',
+        help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
+    )
+    parser.add_argument('--out', type=Path, help='overlay to write, .mp4')
+    parser.add_argument('--json', type=Path, help='tracks to write, .json')
+    parser.add_argument('--mode', choices=('near-online', 'offline'), default='near-online')
+    parser.add_argument(
+        '--protocol',
+        choices=('live', 'scored'),
+        default='live',
+        help='live: tracks are decided as the video runs; scored: by averages over the whole '
+        'video, as published',
+    )
+    parser.add_argument(
+        '--score-thr', type=float, help="least score of what is shown (the config's)"
+    )
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='classes that are shown (all)')
+    parser.add_argument('--max-frames', type=int, metavar='N', help='stop after N frames')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (%(default)s)')
+    args = parser.parse_args()
+    if args.out is None and args.json is None:
+        parser.error('nothing to write: give --out, --json or both')
+    if args.checkpoint is not None and args.config is None and args.checkpoint not in CHECKPOINTS:
+        parser.error('--checkpoint needs the --config that it was trained with')
+    if args.max_frames is not None and args.max_frames < 1:
+        parser.error(f'--max-frames {args.max_frames}: at least 1')
+    return args
+
+
+def main() -> None:
+    """Segments the video and writes what was asked for."""
+    args = parse_args()
+    # A wrong path is said before a model is built.
+    open_video(args.video).close()
+    checkpoint = args.checkpoint or (None if args.config else DEFAULT_CHECKPOINT.name)
+    config = args.config or CHECKPOINTS[checkpoint].config
+    config_file = find_config(config)
+    if checkpoint is None:
+        raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
+    model = init_segmenter(config_file, resolve_checkpoint(checkpoint), args.device)
+
+    with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
+        result = segment_video(
+            model,
+            args.video,
+            args.mode,
+            args.protocol,
+            args.score_thr,
+            args.classes,
+            args.max_frames,
+            bar.update,
+        )
+        bar.total = _expected_frames(result, args.max_frames)
+        try:
+            if args.out is not None:
+                write_overlay(result, args.out, model.class_names)
+        finally:
+            # Whatever ended the run, the tracks found until then are kept.
+            if args.json is not None:
+                write_json(result, args, model)
+    report(result, args)
+
+
+def _expected_frames(result: VideoResult, max_frames: int | None) -> int | None:
+    known = [x for x in (result.reader.num_frames, max_frames) if x is not None]
+    return min(known, default=None)
+
+
+def write_overlay(result: VideoResult, path: Path, class_names: tuple[str, ...]) -> None:
+    """Draws the tracks of each clip as it comes."""
+    source = Path(result.reader.source)
+    clips = iter(result)
+    first = next(clips)  # a source that gives no frame fails here, before a file is begun
+    with VideoWriter(
+        path, result.reader.frame_rate, source if source.is_file() else None
+    ) as writer:
+        for clip in chain([first], clips):
+            for t, (image, timestamp) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
+                drawn = draw_tracks(
+                    image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names
+                )
+                writer.write(drawn, timestamp)
+
+
+def write_json(result: VideoResult, args: argparse.Namespace, model) -> None:
+    """Writes all tracks of the frames that were read."""
+    tracks = result.tracks()
+    reader = result.reader
+    video = dict(
+        source=args.video,
+        width=reader.width,
+        height=reader.height,
+        length=result.num_frames,
+        frame_rate=reader.frame_rate,
+        mode=args.mode,
+        protocol=args.protocol,
+    )
+    write_tracks(args.json, tracks, video, model.class_names, model.category_ids)
+
+
+def report(result: VideoResult, args: argparse.Namespace) -> None:
+    """Says what was done and where it lies."""
+    if result.truncated:
+        print(
+            f'{args.video} breaks off: {result.truncated}; '
+            f'the {result.num_frames} frames before are kept'
+        )
+    print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
+    for path in (args.out, args.json):
+        if path is not None:
+            print(f'wrote {path}')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
