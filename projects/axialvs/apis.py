@@ -150,7 +150,8 @@ def segment_video(
         unknown = sorted(set(classes) - set(model.class_names))
         if unknown:
             raise ValueError(
-                f'unknown class {", ".join(unknown)}; the model knows {", ".join(model.class_names)}'
+                f'unknown class {", ".join(unknown)}; '
+                f'the model knows {", ".join(model.class_names)}'
             )
         labels = [model.class_names.index(name) for name in classes]
     return VideoResult(model, str(source), protocol, score_threshold, labels, max_frames, progress)

@@ -37,7 +37,7 @@ class LogitStore:
             raise OSError(
                 error.errno,
                 f'cannot store mask logits beyond {needed / 2**20:.0f} MiB in '
-                f'{tempfile.gettempdir()}: {error.strerror}. Point TMPDIR to a folder with more room',
+                f'{tempfile.gettempdir()}: {error.strerror}. Point TMPDIR to one with more room',
             ) from error
         self._shapes.append(array.shape)
 

@@ -31,7 +31,7 @@ class FullPrecisionHungarianAssigner(HungarianAssigner):
         img_meta: dict | None = None,
         **kwargs,
     ) -> AssignResult:
-        """As in mmdet: `scores` (Q, N + 1), `masks` (Q, points); `labels` (n,), `masks` (n, points)."""
+        """As in mmdet, on masks (Q, points) and (n, points)."""
         predictions = InstanceData(
             scores=pred_instances.scores.float(), masks=pred_instances.masks.float()
         )
@@ -51,7 +51,7 @@ class _FiniteCost:
             return value
         iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
         raise NonFiniteCostError(
-            f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: the '
-            'network diverged. Lower the learning rate, use bfloat16 or float32 instead of float16, '
-            'or resume from an older checkpoint.'
+            f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: '
+            'the network diverged. Lower the learning rate, use bfloat16 or float32 instead of '
+            'float16, or resume from an older checkpoint.'
         )

@@ -90,8 +90,8 @@ class TubeLink(BaseMOTModel):
                 self._video = _VideoInProgress(first['video_id'], self.new_scored_tracks())
             elif self._video is None or self._video.video_id != first['video_id']:
                 raise RuntimeError(
-                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came without '
-                    'the clips before it; a test needs the sampler VideoClipSampler'
+                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
+                    'without the clips before it; a test needs the sampler VideoClipSampler'
                 )
             self._video.add(prediction, geometry_of(first), first['num_padded_frames'])
             if first['clip_is_last']:
