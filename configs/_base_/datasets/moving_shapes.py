@@ -25,7 +25,14 @@ train_pipeline = [
     dict(type='PackClip'),
 ]
 test_pipeline = [
-    dict(type='TransformBroadcaster', transforms=[dict(type='LoadFrame')]),
+    dict(
+        type='TransformBroadcaster',
+        transforms=[
+            dict(type='LoadFrame'),
+            # Generated videos have this size already; other videos are brought to it.
+            dict(type='Resize', scale=(160, 96), keep_ratio=True),
+        ],
+    ),
     dict(type='PackClip'),
 ]
 train_dataloader = dict(
