@@ -20,7 +20,8 @@ class LogitStore:
     """
 
     def __init__(self, memory_limit: int = DEFAULT_MEMORY_LIMIT) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=memory_limit)  # noqa: SIM115
+        # To tempfile a limit of 0 means none.
+        self._file = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._shapes: list[tuple[int, ...]] = []
 
     def append(self, logits: Tensor) -> None:

@@ -66,9 +66,8 @@ class ScoredTracks:
         """Chooses and finishes the tracks.
 
         A track's score is its class probability times the mean probability inside its mask,
-        averaged over the
-        frames that count: those with a mask, or with `max_masks_per_frame` those that it survived
-            in.
+        averaged over the frames that count: those with a mask, or with `max_masks_per_frame` those
+        that it survived in.
 
         Args:
             class_logits: mean over the video, (Q, N + 1).

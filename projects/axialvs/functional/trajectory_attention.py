@@ -1,9 +1,8 @@
 """Trajectory attention of tensors: a fast form and the literal equations, equal in value.
 
-Source: Axial-VS Eq. 2-4 (within a clip, along one axis) and Eq. 5-6 (clip queries across clips). In
-    the
-letters used here a sequence has S = T * n tokens, frame by frame, of C channels in h heads of d = C
-/ h.
+Source: Axial-VS Eq. 2-4 (within a clip, along one axis) and Eq. 5-6 (clip queries across clips).
+In the letters used here a sequence has S = T * n tokens, frame by frame, of C channels in h heads
+of d = C / h.
 """
 
 from typing import NamedTuple
