@@ -38,7 +38,7 @@ def run_command(main: Callable[[], int | None]) -> int:
         if os.environ.get(TRACEBACK_VARIABLE) or not _is_ours(error):
             raise
         program = Path(sys.argv[0]).name
-        print(f'{program}: error: {_one_line(error)}', file=sys.stderr)
+        print(f'{program}: error: {_message(error)}', file=sys.stderr)
         return _FAILURE
 
 
@@ -59,11 +59,11 @@ def _raised_in(traceback: TracebackType | None) -> bool:
     return module == '__main__' or module.partition('.')[0] == __name__.partition('.')[0]
 
 
-def _one_line(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     text = str(error)
     if _WORKER_TRACEBACK in text:
         # Its last line is `package.NameOfTheError: message`.
         text = text.strip().splitlines()[-1].partition(': ')[2]
     elif isinstance(error, OSError) and error.strerror and error.filename:
         text = f'{error.filename}: {error.strerror}'
-    return ' '.join(text.split()) or type(error).__name__
+    return text.strip() or type(error).__name__

@@ -1,0 +1,191 @@
+"""Tests of downloads against a server on this machine: resuming, hashes, the cache, errors."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from axialvs.checkpoints import download as download_module
+from axialvs.checkpoints import model_zoo
+from axialvs.checkpoints.download import DownloadError, cache_folder, download, hash_in_name
+from axialvs.checkpoints.model_zoo import (
+    CHECKPOINTS,
+    CheckpointUnavailableError,
+    fetch_checkpoint,
+    resolve_checkpoint,
+)
+
+CONTENT = bytes(range(256)) * 300
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Files(BaseHTTPRequestHandler):
+    """Serves one content under every path that does not start with /none.
+
+    /short breaks off half-way; /whole ignores ranges, as simple servers do.
+    """
+
+    def do_GET(self) -> None:
+        start = 0
+        if self.headers.get('Range') and not self.path.startswith('/whole'):
+            start = int(self.headers['Range'].removeprefix('bytes=').rstrip('-'))
+        self.server.requests.append((self.path, start))
+        if self.path.startswith('/none') or start >= len(CONTENT):
+            self.send_error(404 if self.path.startswith('/none') else 416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header('Content-Length', str(len(CONTENT) - start))
+        self.end_headers()
+        end = len(CONTENT) // 2 if self.path.startswith('/short') else len(CONTENT)
+        self.wfile.write(CONTENT[start:end])
+
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv('AXIALVS_CACHE', str(tmp_path / 'cache'))
+    for proxy in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'):
+        monkeypatch.delenv(proxy, raising=False)
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Files)
+    server.requests = []
+    server.address = f'http://127.0.0.1:{server.server_port}'
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_file_is_fetched_once(server, tmp_path):
+    path = download(f'{server.address}/a/net-{DIGEST[:8]}.pth')
+    assert path == tmp_path / 'cache' / 'checkpoints' / f'net-{DIGEST[:8]}.pth'
+    assert path.read_bytes() == CONTENT
+    assert download(f'{server.address}/a/net-{DIGEST[:8]}.pth') == path
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize('kind', ['ranges', 'whole'])
+def test_broken_download_is_continued_or_started_anew(server, kind):
+    url = f'{server.address}/{kind}/net.pth'
+    partial = cache_folder() / 'checkpoints' / 'net.pth.partial'
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(CONTENT[:1000])
+    assert download(url, sha256=DIGEST).read_bytes() == CONTENT
+    assert server.requests == [(f'/{kind}/net.pth', 1000 if kind == 'ranges' else 0)]
+    assert not partial.exists()
+
+
+def test_whole_partial_file_is_not_taken_for_granted(server):
+    partial = cache_folder() / 'checkpoints' / 'net.pth.partial'
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b'x' * len(CONTENT))
+    assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
+
+
+def test_connection_that_ends_early_is_an_error_and_can_be_continued(server):
+    with pytest.raises(DownloadError, match=r'/short/net\.pth could not be downloaded'):
+        download(f'{server.address}/short/net.pth')
+    folder = cache_folder() / 'checkpoints'
+    assert (folder / 'net.pth.partial').read_bytes() == CONTENT[: len(CONTENT) // 2]
+    assert not (folder / 'net.pth').exists()
+    assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
+    assert server.requests[-1] == ('/net.pth', len(CONTENT) // 2)
+
+
+def test_wrong_hash_is_refused_and_set_aside(server):
+    url = f'{server.address}/net-00000000.pth'
+    with pytest.raises(DownloadError, match=f'SHA-256 {DIGEST}, not 00000000'):
+        download(url)
+    folder = cache_folder() / 'checkpoints'
+    names = {path.name for path in folder.iterdir() if path.suffix != '.lock'}
+    assert names == {'net-00000000.pth.unverified'}
+    with pytest.raises(DownloadError, match='not 00000000'):
+        download(url)
+
+
+def test_missing_file_and_missing_server_are_told(server):
+    with pytest.raises(DownloadError, match='HTTP status 404'):
+        download(f'{server.address}/none.pth')
+    with pytest.raises(DownloadError, match='refused'):
+        download('http://127.0.0.1:9/net.pth')
+    with pytest.raises(DownloadError, match='could not be downloaded'):
+        download('no-address/net.pth')
+
+
+def test_local_file_address(server, tmp_path):
+    source = tmp_path / 'net.pth'
+    source.write_bytes(CONTENT)
+    assert download(source.as_uri()).read_bytes() == CONTENT
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv('AXIALVS_CACHE', raising=False)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert cache_folder() == tmp_path / 'axialvs'
+    monkeypatch.setenv('AXIALVS_CACHE', str(tmp_path / 'own'))
+    assert cache_folder() == tmp_path / 'own'
+
+
+def test_hash_is_read_from_published_names():
+    assert hash_in_name('mask2former_r50_20220506_191028-41b088b6.pth') == '41b088b6'
+    assert hash_in_name('iter_1000.pth') is None
+
+
+def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
+    name = 'mask2former-vis_r50_youtubevis2021'
+    monkeypatch.setattr(model_zoo, '_HOSTS', (f'{server.address}/none', f'{server.address}/mirror'))
+    with pytest.raises(CheckpointUnavailableError, match='not 5d215283'):
+        fetch_checkpoint(name)
+    monkeypatch.setattr(download_module, '_check_hash', lambda *args: None)
+    assert fetch_checkpoint(name).read_bytes() == CONTENT
+    assert [path.split('/')[1] for path, _ in server.requests] == ['none', 'mirror'] * 2
+
+
+def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
+    monkeypatch.setattr(model_zoo, '_HOSTS', (f'{server.address}/none',))
+    with pytest.raises(CheckpointUnavailableError) as error:
+        fetch_checkpoint('mask2former_r50_coco')
+    message = str(error.value)
+    assert 'HTTP status 404' in message
+    assert f'{server.address}/none/mmdetection/v3.0/mask2former/' in message
+    assert str(cache_folder() / 'checkpoints') in message
+
+
+def test_checkpoint_that_was_put_into_the_cache_is_used(server):
+    known = CHECKPOINTS['mask2former_r50_coco']
+    path = cache_folder() / 'checkpoints' / known.addresses[0].rpartition('/')[-1]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'by hand')
+    assert fetch_checkpoint(known.name) == path
+    assert not server.requests
+
+
+def test_checkpoint_by_hand_names_page_and_converter():
+    with pytest.raises(CheckpointUnavailableError) as error:
+        fetch_checkpoint('release_near-online_r50_youtubevis2021')
+    assert 'MODEL_ZOO.md' in str(error.value)
+    assert 'convert_release.py' in str(error.value)
+
+
+def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mask2former_r50_coco').write_bytes(b'x')
+    assert resolve_checkpoint('mask2former_r50_coco').read_bytes() == b'x'
+    with pytest.raises(FileNotFoundError, match='mask2former-vis_swin-l_youtubevis2021'):
+        resolve_checkpoint('no-such')
+    with pytest.raises(ValueError, match='no checkpoint is called no-such'):
+        fetch_checkpoint('no-such')
+
+
+def test_table_is_consistent():
+    for name, known in CHECKPOINTS.items():
+        assert name == known.name
+        assert known.licence
+        assert bool(known.addresses) != bool(known.page)
+        if known.addresses:
+            assert len(known.sha256) == 8
+            assert all(address.startswith('https://') for address in known.addresses)
