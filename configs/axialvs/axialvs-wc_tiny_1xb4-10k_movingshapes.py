@@ -1,6 +1,6 @@
 # Near-online Axial-VS, tiny: the Tube-Link baseline with the within-clip tracking module, sized like its other layers.
 _base_ = [
-    '../tube_link/tube-link_tiny_1xb4-12k_movingshapes.py',
+    '../tube_link/tube-link_tiny_1xb4-10k_movingshapes.py',
     '../_base_/models/within_clip_tracking.py',
 ]
 trajectory = dict(

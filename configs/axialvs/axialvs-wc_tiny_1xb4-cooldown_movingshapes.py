@@ -1,0 +1,11 @@
+# Trains the tiny near-online Axial-VS on for some minutes while the learning rate falls to nothing, from the
+# weights that ship with the repository. tools/demo.py runs it.
+_base_ = './axialvs-wc_tiny_1xb4-10k_movingshapes.py'
+
+load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
+max_iters = 400
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters + 1)
+param_scheduler = [
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters)
+]
+default_hooks = dict(checkpoint=dict(interval=max_iters))
