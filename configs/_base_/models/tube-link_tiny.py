@@ -4,7 +4,7 @@ _base_ = './tube-link_r50.py'
 num_classes = 5
 channels = 64
 heads = 4
-points = 4096
+points = 1024
 
 ffn = dict(embed_dims=channels, feedforward_channels=4 * channels)
 decoder_attention = dict(embed_dims=channels, num_heads=heads)
