@@ -1,6 +1,7 @@
 """Segments a video: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
 
 import argparse
+import signal
 import sys
 from itertools import chain
 from pathlib import Path
@@ -57,6 +58,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Segments the video and writes what was asked for."""
     args = parse_args()
+    signal.signal(signal.SIGTERM, _stop)
     # A wrong path is said before a model is built.
     open_video(args.video).close()
     checkpoint = args.checkpoint or (None if args.config else DEFAULT_CHECKPOINT.name)
@@ -86,6 +88,11 @@ def main() -> None:
             if args.json is not None:
                 write_json(result, args, model)
     report(result, args)
+
+
+def _stop(*_: object) -> None:
+    """Ends the run like Ctrl-C, so that what is finished is kept."""
+    raise KeyboardInterrupt
 
 
 def _expected_frames(result: VideoResult, max_frames: int | None) -> int | None:

@@ -8,7 +8,12 @@ from mmdet.registry import MODELS
 from mmengine import Config
 from mmengine.registry import init_default_scope
 
-from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely, state_dict_of
+from axialvs.checkpoints import (
+    CheckpointError,
+    class_names_of,
+    load_checkpoint_safely,
+    load_weights,
+)
 from axialvs.datasets.class_lists import resolve_class_list
 from axialvs.inference.video_result import Protocol, VideoResult
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
@@ -22,9 +27,6 @@ __all__ = [
     'init_segmenter',
     'segment_video',
 ]
-
-# Names listed in an error before it says how many more there are.
-_NAMES_SHOWN = 5
 
 
 def init_segmenter(
@@ -51,64 +53,42 @@ def init_segmenter(
     model.cfg = config
     model.clip_length = dataset.clip_length
     model.split_mode = dataset.get('split_mode', model.split_mode)
-    meta = {}
+    loaded = {}
     if checkpoint is not None:
+        load_weights(model, checkpoint)
         loaded = load_checkpoint_safely(checkpoint)
-        _load_weights(model, state_dict_of(loaded, checkpoint), str(checkpoint))
-        meta = loaded.get('meta', {}).get('dataset_meta') or {}
-    model.class_names, model.category_ids = _classes(
-        model.num_classes, meta, dataset.get('classes'), config
-    )
-    return model.to(device).eval()
+    model.class_names, model.category_ids = _classes(model.num_classes, loaded, config)
+    return model.to(_available(device)).eval()
 
 
-def _load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    """Loads all weights or says which do not fit."""
-    own = model.state_dict()
-    renamed = {
-        key.replace('track_head.', 'panoptic_head.', 1): value for key, value in weights.items()
-    }
-    problems = {
-        'missing': [key for key in own if key not in renamed],
-        'unknown': [key for key in renamed if key not in own],
-        'of another shape': [
-            f'{key} {tuple(renamed[key].shape)} instead of {tuple(own[key].shape)}'
-            for key in own
-            if key in renamed and renamed[key].shape != own[key].shape
-        ],
-    }
-    complaints = [
-        f'{len(names)} {kind}: {_first_names(names)}' for kind, names in problems.items() if names
-    ]
-    if complaints:
-        raise CheckpointError(
-            f'{name}: the weights do not fit the config ({"; ".join(complaints)}); give the config '
-            'that they were trained with'
-        )
-    model.load_state_dict(renamed)
-
-
-def _first_names(names: list[str]) -> str:
-    return ', '.join(names[:_NAMES_SHOWN]) + (' ...' if len(names) > _NAMES_SHOWN else '')
+def _available(device: str) -> torch.device:
+    """The device, or an error that says what there is."""
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        devices = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
+        raise ValueError(f'device {device} is not here; there is {", ".join(devices)}') from error
+    return chosen
 
 
 def _classes(
-    num_classes: int, meta: dict, listed: str | Sequence[str] | None, config: Config
+    num_classes: int, checkpoint: dict, config: Config
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Class names and category ids: the checkpoint's, else the config's, else numbers."""
-    names = meta.get('classes')
+    listed = config.test_dataloader.dataset.get('classes')
+    names = class_names_of(checkpoint) if checkpoint else None
+    if names is None and listed is not None:
+        names = resolve_class_list(listed)
     if names is None:
-        names = (
-            resolve_class_list(listed)
-            if listed is not None
-            else [f'class {i + 1}' for i in range(num_classes)]
-        )
+        names = tuple(f'class {i + 1}' for i in range(num_classes))
     if len(names) != num_classes:
         raise CheckpointError(
             f'{config.filename}: the model has {num_classes} classes, but {len(names)} are named: '
             f'{", ".join(names)}'
         )
-    return tuple(names), tuple(meta.get('category_ids') or range(1, num_classes + 1))
+    meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+    return names, tuple(meta.get('category_ids') or range(1, num_classes + 1))
 
 
 def segment_video(
