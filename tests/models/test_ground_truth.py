@@ -1,0 +1,57 @@
+"""Objects of a training clip from its frames: one row an instance id, whatever frames it is in."""
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData
+
+from axialvs.models.ground_truth import gather_objects
+
+HEIGHT, WIDTH = 4, 6
+CPU = torch.device('cpu')
+
+
+def mask_of(object_id: int, frame: int) -> np.ndarray:
+    """A pattern that tells object and frame."""
+    return np.random.default_rng([object_id, frame]).random((HEIGHT, WIDTH)) > 0.5
+
+
+def clip(*frames: dict[int, int]) -> TrackDataSample:
+    """A clip whose frames show objects, given as {instance id: label}."""
+    samples = []
+    for t, objects in enumerate(frames):
+        masks = np.array([mask_of(i, t) for i in objects], np.uint8).reshape(-1, HEIGHT, WIDTH)
+        sample = DetDataSample(metainfo={'img_path': f'video/{t:05d}.jpg'})
+        sample.gt_instances = InstanceData(
+            labels=torch.tensor(list(objects.values()), dtype=torch.long),
+            instances_ids=torch.tensor(list(objects), dtype=torch.long),
+            masks=BitmapMasks(masks, HEIGHT, WIDTH),
+        )
+        samples.append(sample)
+    track_sample = TrackDataSample()
+    track_sample.video_data_samples = samples
+    return track_sample
+
+
+def test_rows_follow_instance_ids_across_frames():
+    objects = gather_objects(clip({7: 2, 0: 1}, {}, {9: 0, 7: 2}), CPU)
+    assert objects.labels.tolist() == [1, 2, 0]
+    expected = torch.zeros(3, 3, HEIGHT, WIDTH, dtype=torch.uint8)
+    for row, object_id, frame in ((0, 0, 0), (1, 7, 0), (1, 7, 2), (2, 9, 2)):
+        expected[row, frame] = torch.from_numpy(mask_of(object_id, frame))
+    assert torch.equal(objects.masks, expected)
+    assert objects.masks.dtype == torch.uint8
+
+
+def test_an_object_that_changes_its_class_is_an_error():
+    with pytest.raises(ValueError, match=r'video/00002\.jpg: instance 7 has class 3, but 2'):
+        gather_objects(clip({7: 2}, {}, {7: 3}), CPU)
+
+
+def test_a_clip_without_objects():
+    objects = gather_objects(clip({}, {}), CPU)
+    assert objects.labels.shape == (0,)
+    assert objects.labels.dtype == torch.long
+    assert objects.masks.shape == (0, 2, HEIGHT, WIDTH)

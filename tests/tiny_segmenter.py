@@ -1,0 +1,79 @@
+"""A segmenter small enough for tests: the tiny configs shrunk further, all weights in use."""
+
+import math
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmengine import Config
+from mmengine.registry import init_default_scope
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+WITHIN_CLIP = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
+PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes.py'
+
+CHANNELS, HEADS, QUERIES, POINTS = 16, 2, 6, 64
+_ATTENTION = dict(embed_dims=CHANNELS, num_heads=HEADS)
+_FEEDFORWARD = dict(embed_dims=CHANNELS, feedforward_channels=32)
+_SHRUNK = dict(
+    backbone=dict(base_channels=8, norm_cfg=dict(num_groups=2)),
+    panoptic_head=dict(
+        in_channels=[8, 16, 32, 64],
+        feat_channels=CHANNELS,
+        out_channels=CHANNELS,
+        num_queries=QUERIES,
+        pixel_decoder=dict(
+            norm_cfg=dict(num_groups=2),
+            encoder=dict(
+                num_layers=1, layer_cfg=dict(self_attn_cfg=_ATTENTION, ffn_cfg=_FEEDFORWARD)
+            ),
+            positional_encoding=dict(num_feats=CHANNELS // 2),
+        ),
+        positional_encoding=dict(num_feats=CHANNELS // 2),
+        transformer_decoder=dict(
+            layer_cfg=dict(
+                self_attn_cfg=_ATTENTION, cross_attn_cfg=_ATTENTION, ffn_cfg=_FEEDFORWARD
+            )
+        ),
+    ),
+    train_cfg=dict(num_points=POINTS),
+    test_cfg=dict(max_tracks=8),
+)
+# Embeddings that are looked up, not multiplied with.
+_TABLES = ('query_embed.weight', 'query_feat.weight', 'level_embed.weight')
+
+
+def tiny_config(name: str = WITHIN_CLIP) -> Config:
+    """A tiny config, shrunk to about 0.2 M parameters."""
+    config = Config.fromfile(CONFIGS / name)
+    config.merge_from_dict({'model': _SHRUNK})
+    trajectory = config.model.panoptic_head.pixel_decoder.get('trajectory')
+    if trajectory:
+        trajectory.update(num_heads=HEADS, feedforward_channels=32, dropout=0.0)
+    return config
+
+
+def randomise(model: torch.nn.Module, seed: int = 0) -> None:
+    """Draws every weight, so that nothing is zero by initialisation and nothing explodes."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=rng)
+            if parameter.ndim > 1:
+                is_table = name.endswith(_TABLES)
+                fan_in = 1 if is_table else math.prod(parameter.shape[1:])
+                parameter.copy_(noise / math.sqrt(fan_in))
+            elif name.endswith('weight') or name.endswith('gamma'):
+                parameter.copy_(1 + 0.1 * noise)
+            else:
+                parameter.copy_(0.1 * noise)
+
+
+def tiny_segmenter(name: str = WITHIN_CLIP, clip_length: int = 3) -> torch.nn.Module:
+    """The network of `tiny_config` in eval mode with random weights, always the same ones."""
+    init_default_scope('mmdet')
+    config = tiny_config(name)
+    model = MODELS.build(config.model)
+    randomise(model)
+    model.clip_length = clip_length
+    return model.eval()
