@@ -14,9 +14,10 @@ _FIRST_CHARACTER = 48
 _DIGIT_BITS = 5
 _DIGIT_MASK = 0x1F
 _SIGN_BIT = 0x10
-_MORE_BIT = 0x20
-_LAST_CHARACTER = _FIRST_CHARACTER + 0x3F
+_MAX_DIGIT = 0x3F
+_LAST_DIGIT = 0x1F  # up to here bit 5 is not set: the run ends
 _MAX_CHARACTERS_PER_RUN = 7  # 35 bits: more than any image has pixels
+_FOREIGN = 'the compressed string has a character that none may have'
 
 
 class RLEError(ValueError):
@@ -75,20 +76,12 @@ def areas_of_strings(strings: Sequence[str], num_pixels: int) -> NDArray[np.int6
     """
     if not strings:
         return np.zeros(0, dtype=np.int64)
-    lengths = _string_lengths(strings)
-    codes = np.frombuffer(''.join(strings).encode('ascii'), dtype=np.uint8)
-    digits = codes.astype(np.int64) - _FIRST_CHARACTER
-    string_ends = np.cumsum(lengths)
-    is_last = (digits & _MORE_BIT) == 0
-    broken = np.flatnonzero(~is_last[string_ends - 1])
-    if broken.size:
-        raise RLEError(int(broken[0]), 'the compressed string breaks off in the middle of a run')
-
-    run_ends = np.flatnonzero(is_last)
+    digits, string_ends = _read_digits(strings)
+    run_ends = np.flatnonzero(digits <= _LAST_DIGIT)
     run_starts = np.concatenate(([0], run_ends[:-1] + 1))
-    first_runs = np.searchsorted(run_starts, string_ends - lengths)
+    first_runs = np.searchsorted(run_starts, np.concatenate(([0], string_ends[:-1])))
     values = _read_values(digits, run_starts, run_ends, first_runs)
-    runs, order = _undo_differences(values, first_runs)
+    runs, is_foreground = _undo_differences(values, first_runs)
 
     negative = np.flatnonzero(np.minimum.reduceat(runs, first_runs) < 0)
     if negative.size:
@@ -97,23 +90,32 @@ def areas_of_strings(strings: Sequence[str], num_pixels: int) -> NDArray[np.int6
     wrong = np.flatnonzero(totals != num_pixels)
     if wrong.size:
         _check_filled(int(wrong[0]), int(totals[wrong[0]]), num_pixels)
-    return np.add.reduceat(np.where(order % 2 == 1, runs, 0), first_runs)
+    return np.add.reduceat(np.where(is_foreground, runs, 0), first_runs)
 
 
-def _string_lengths(strings: Sequence[str]) -> NDArray[np.int64]:
-    """Lengths of the strings; raises RLEError where one is empty or has a foreign character."""
-    for position, string in enumerate(strings):
-        if not string:
-            raise RLEError(position, 'the compressed string is empty')
-        if not string.isascii() or not (
-            ord(min(string)) >= _FIRST_CHARACTER and ord(max(string)) <= _LAST_CHARACTER
-        ):
-            raise RLEError(position, 'the compressed string has a character that none may have')
-    return np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
+def _read_digits(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All strings' characters as digits 0 to 63, and where each string ends in them."""
+    try:
+        codes = np.frombuffer(''.join(strings).encode('ascii'), dtype=np.uint8)
+    except UnicodeEncodeError:
+        position = next(p for p, string in enumerate(strings) if not string.isascii())
+        raise RLEError(position, _FOREIGN) from None
+    lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
+    ends = np.cumsum(lengths)
+    digits = codes - np.uint8(_FIRST_CHARACTER)  # characters below the first wrap round to above
+    for position in np.flatnonzero(lengths == 0):
+        raise RLEError(int(position), 'the compressed string is empty')
+    foreign = np.flatnonzero(digits > _MAX_DIGIT)
+    if foreign.size:
+        raise RLEError(int(np.searchsorted(ends, foreign[0], side='right')), _FOREIGN)
+    broken = np.flatnonzero(digits[ends - 1] > _LAST_DIGIT)
+    if broken.size:
+        raise RLEError(int(broken[0]), 'the compressed string breaks off in the middle of a run')
+    return digits, ends
 
 
 def _read_values(
-    digits: NDArray[np.int64],
+    digits: NDArray[np.uint8],
     run_starts: NDArray[np.int64],
     run_ends: NDArray[np.int64],
     first_runs: NDArray[np.int64],
@@ -123,28 +125,34 @@ def _read_values(
     if sizes.max() > _MAX_CHARACTERS_PER_RUN:
         position = int(np.searchsorted(first_runs, np.argmax(sizes), side='right')) - 1
         raise RLEError(position, 'a run has too many digits')
-    places = np.arange(len(digits)) - np.repeat(run_starts, sizes)
-    values = np.add.reduceat((digits & _DIGIT_MASK) << (_DIGIT_BITS * places), run_starts)
-    negative = (digits[run_ends] & _SIGN_BIT) != 0
-    return values - np.where(negative, np.int64(1) << (_DIGIT_BITS * sizes), 0)
+    values = (digits[run_starts] & _DIGIT_MASK).astype(np.int64)
+    for place in range(1, int(sizes.max())):
+        longer = np.flatnonzero(sizes > place)
+        digit = (digits[run_starts[longer] + place] & _DIGIT_MASK).astype(np.int64)
+        values[longer] |= digit << (_DIGIT_BITS * place)
+    negative = np.flatnonzero(digits[run_ends] & _SIGN_BIT)
+    values[negative] -= np.int64(1) << (_DIGIT_BITS * sizes[negative])
+    return values
 
 
 def _undo_differences(
     values: NDArray[np.int64], first_runs: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Run lengths from stored values, and each run's index within its mask.
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Run lengths from stored values, and whether each run is of the mask or of its background.
 
     The first three runs stand as they are, each later one as the difference to the run two
     before: running sums over the odd runs and over the even runs but the very first.
     """
     num_runs = np.diff(np.concatenate((first_runs, [len(values)])))
-    order = np.arange(len(values)) - np.repeat(first_runs, num_runs)
+    is_odd = (np.arange(len(values)) - np.repeat(first_runs, num_runs)) % 2 == 1
+    is_later_even = ~is_odd
+    is_later_even[first_runs] = False
     runs = values.copy()
-    for chosen in (order % 2 == 1, (order % 2 == 0) & (order > 0)):
+    for chosen in (is_odd, is_later_even):
         sums = np.cumsum(np.where(chosen, values, 0))
-        before = sums[first_runs] - np.where(chosen[first_runs], values[first_runs], 0)
-        runs = np.where(chosen, sums - np.repeat(before, num_runs), runs)
-    return runs, order
+        # No mask's first run is chosen, so the sum there is that of the masks before.
+        runs = np.where(chosen, sums - np.repeat(sums[first_runs], num_runs), runs)
+    return runs, is_odd
 
 
 def _check_filled(position: int, total: int, num_pixels: int) -> None:
