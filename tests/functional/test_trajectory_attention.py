@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from axialvs.functional import trajectory_attention as module
 from axialvs.functional.trajectory_attention import (
     TrajectoryProjections,
-    _pool_absorbed,
-    _pool_projected,
+    pool_trajectories,
     trace_trajectories,
     trajectory_attention,
     trajectory_attention_eager,
@@ -106,13 +106,15 @@ def test_both_forms_compute_the_equations(setting, num_frames):
 
 @pytest.mark.parametrize('num_frames', [1, 2, 3, 5])
 @pytest.mark.parametrize('setting', SETTINGS)
-def test_both_ways_to_pool_agree_for_any_number_of_frames(setting, num_frames):
+def test_both_ways_to_pool_agree_for_any_number_of_frames(setting, num_frames, monkeypatch):
     num_heads, scale, bias = SETTINGS[setting].values()
     sequences, projections = random_case(num_frames, bias, seed=1)
     points = trace_trajectories(*sequences, num_frames, num_heads, scale)
-    assert points.shape == (BATCH, num_frames, num_frames * TOKENS, CHANNELS)
-    projected = _pool_projected(points, projections, num_heads, scale)
-    absorbed = _pool_absorbed(points, projections, num_heads, scale)
+    assert points.shape == (BATCH, num_frames * TOKENS, num_frames, CHANNELS)
+    monkeypatch.setattr(module, '_MIN_FRAMES_TO_ABSORB', num_frames + 1)
+    projected = pool_trajectories(points, projections, num_heads, scale)
+    monkeypatch.setattr(module, '_MIN_FRAMES_TO_ABSORB', 1)
+    absorbed = pool_trajectories(points, projections, num_heads, scale)
     torch.testing.assert_close(projected, absorbed, rtol=0, atol=1e-12)
 
 

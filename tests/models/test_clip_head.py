@@ -5,6 +5,7 @@ import torch
 from mmdet.models.layers import MSDeformAttnPixelDecoder
 from mmdet.registry import MODELS
 
+from axialvs.models.clip_head import attention_mask
 from tiny_segmenter import CHANNELS, PLAIN, QUERIES, WITHIN_CLIP, tiny_config, tiny_segmenter
 
 NUM_CLASSES = 5
@@ -83,13 +84,17 @@ def test_masks_are_products_of_queries_and_pixels(model):
         torch.testing.assert_close(decoding.mask_logits[-1][0, :, t], expected)
 
 
-def test_queries_look_inside_their_masks(model):
+def test_queries_look_inside_their_masks():
     """A query without any mask in the clip looks everywhere; one with a mask in one frame only
     does not look at the others."""
-    logits = torch.full((1, 3, 2, 8, 8), -1.0)
-    logits[0, 0, 1, :4, :4] = 3.0
+    logits = torch.full((1, 3, 2, 4, 4), -1.0)
+    logits[0, 0, 1, :2, :2] = 3.0
     logits[0, 2] = 1.0
-    hidden = model.panoptic_head._attention_mask(logits, (4, 4))
+    features, embeddings = (
+        logits.transpose(1, 2),
+        torch.eye(3)[None],
+    )  # logits = embedding x feature
+    hidden = attention_mask(embeddings, features)
     assert hidden.shape == (1, 3, 2 * 4 * 4)
     first = ~hidden[0, 0].view(2, 4, 4)
     assert not first[0].any()

@@ -69,6 +69,9 @@ class ClipMask2FormerHead(Mask2FormerHead):
             )
             for size in sizes
         ]
+        # Resizing and the product with an embedding are both linear: resizing the features once
+        # spares resizing every layer's masks.
+        small_features = [_resize_frames(mask_features.detach(), size) for size in sizes]
         queries = self.query_feat.weight.expand(batch, -1, -1)
         query_positions = self.query_embed.weight.expand(batch, -1, -1)
 
@@ -76,10 +79,10 @@ class ClipMask2FormerHead(Mask2FormerHead):
         num_layers = len(self.transformer_decoder.layers)
         for i in range(num_layers + 1):
             normed = self.transformer_decoder.post_norm(queries)
-            masks = self._predict_masks(normed, mask_features)
+            embeddings = self.mask_embed(normed)
             if all_layers or i == num_layers:
                 class_logits.append(self.cls_embed(normed))
-                mask_logits.append(masks)
+                mask_logits.append(predict_masks(embeddings, mask_features))
             if i == num_layers:
                 break
             level = i % len(memory)
@@ -89,7 +92,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
                 value=keys[level],
                 query_pos=query_positions,
                 key_pos=key_positions[level].expand(batch, -1, -1),
-                cross_attn_mask=self._attention_mask(masks, sizes[level]),
+                cross_attn_mask=attention_mask(embeddings.detach(), small_features[level]),
             )
         return ClipDecoding(class_logits, mask_logits, queries, mask_features)
 
@@ -97,23 +100,6 @@ class ClipMask2FormerHead(Mask2FormerHead):
         """(B * T, C, H, W) -> (B, T * H * W, C), with the level's embedding."""
         tokens = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
         return tokens.unflatten(0, (-1, num_frames)).flatten(1, 2) + self.level_embed.weight[level]
-
-    def _predict_masks(self, normed_queries: Tensor, mask_features: Tensor) -> Tensor:
-        """(B, Q, C) and (B, T, C, H, W) -> (B, Q, T, H, W)."""
-        return torch.einsum('bqc,btchw->bqthw', self.mask_embed(normed_queries), mask_features)
-
-    @torch.no_grad()
-    def _attention_mask(self, mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """Where a query must not look: outside of its mask, unless that is empty in the clip.
-
-        Returns:
-            (B, Q, T * H * W) bool.
-        """
-        resized = F.interpolate(
-            mask_logits.flatten(0, 1), size, mode='bilinear', align_corners=False
-        )
-        background = (resized < 0).unflatten(0, mask_logits.shape[:2]).flatten(2)
-        return background & ~background.all(-1, keepdim=True)
 
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, objects: list[InstanceData]
@@ -148,3 +134,29 @@ class ClipMask2FormerHead(Mask2FormerHead):
                 decoding.class_logits[-1], decoding.mask_logits[-1], decoding.queries, strict=True
             )
         ]
+
+
+def predict_masks(embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    """Mask logits (B, Q, T, H, W) of mask embeddings (B, Q, C) and features (B, T, C, H, W)."""
+    return torch.einsum('bqc,btchw->bqthw', embeddings, mask_features)
+
+
+@torch.no_grad()
+def attention_mask(embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    """Where a query must not look: outside of its mask, unless that is empty in the clip.
+
+    Args:
+        embeddings: (B, Q, C).
+        mask_features: (B, T, C, H, W) at the size of the level that is looked at.
+
+    Returns:
+        (B, Q, T * H * W) bool.
+    """
+    background = predict_masks(embeddings, mask_features).flatten(2) < 0
+    return background & ~background.all(-1, keepdim=True)
+
+
+def _resize_frames(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, T, C, H, W) at another size."""
+    resized = F.interpolate(features.flatten(0, 1), size, mode='bilinear', align_corners=False)
+    return resized.unflatten(0, features.shape[:2])
