@@ -31,13 +31,18 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, help='overlay to write, .mp4')
     parser.add_argument('--json', type=Path, help='tracks to write, .json')
-    parser.add_argument('--mode', choices=('near-online', 'offline'), default='near-online')
+    parser.add_argument(
+        '--mode',
+        choices=('near-online', 'offline'),
+        default='near-online',
+        help='near-online: clip by clip; offline: all clips refined together, needs a config '
+        'axialvs-cc_... and its weights',
+    )
     parser.add_argument(
         '--protocol',
         choices=('live', 'scored'),
-        default='live',
-        help='live: tracks are decided as the video runs; scored: by averages over the whole '
-        'video, as published',
+        help='live: tracks are decided as the video runs (near-online); scored: by averages over '
+        'the whole video, as published (offline)',
     )
     parser.add_argument(
         '--score-thr', type=float, help="least score of what is shown (the config's)"
@@ -127,7 +132,7 @@ def write_json(result: VideoResult, args: argparse.Namespace, model) -> None:
         length=result.num_frames,
         frame_rate=reader.frame_rate,
         mode=args.mode,
-        protocol=args.protocol,
+        protocol=result.protocol,
     )
     write_tracks(args.json, tracks, video, model.class_names, model.category_ids)
 

@@ -15,7 +15,7 @@ from axialvs.checkpoints import (
     load_weights,
 )
 from axialvs.datasets.class_lists import resolve_class_list
-from axialvs.inference.video_result import Protocol, VideoResult
+from axialvs.inference.video_result import Mode, Protocol, VideoResult
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
 
 __all__ = [
@@ -94,8 +94,8 @@ def _classes(
 def segment_video(
     model: torch.nn.Module,
     source: str | Path,
-    mode: str = 'near-online',
-    protocol: Protocol = 'live',
+    mode: Mode = 'near-online',
+    protocol: Protocol | None = None,
     score_threshold: float | None = None,
     classes: Sequence[str] | None = None,
     max_frames: int | None = None,
@@ -106,9 +106,9 @@ def segment_video(
     Args:
         model: of `init_segmenter`.
         source: path, or the number of a camera.
-        mode: 'near-online', clip by clip.
-        protocol: 'live' decides as it goes; 'scored' chooses the tracks by averages over the whole
-            video.
+        mode: 'near-online', clip by clip, or 'offline', all clips refined together at the end.
+        protocol: 'live' decides as it goes, the default near-online; 'scored' chooses the tracks
+            by the whole video, always so offline.
         score_threshold: from which score a track is shown; the config's by default.
         classes: names of the classes wanted; all by default.
         max_frames: stop after so many frames.
@@ -121,10 +121,6 @@ def segment_video(
         ValueError: for an unknown mode, protocol or class name.
         VideoReadError: if the source cannot be read.
     """
-    if mode != 'near-online':
-        raise ValueError(f"mode is '{mode}'; this model knows 'near-online'")
-    if protocol not in ('live', 'scored'):
-        raise ValueError(f"protocol is '{protocol}', not 'live' or 'scored'")
     labels = None
     if classes is not None:
         unknown = sorted(set(classes) - set(model.class_names))
@@ -134,4 +130,6 @@ def segment_video(
                 f'the model knows {", ".join(model.class_names)}'
             )
         labels = [model.class_names.index(name) for name in classes]
-    return VideoResult(model, str(source), protocol, score_threshold, labels, max_frames, progress)
+    return VideoResult(
+        model, str(source), mode, protocol, score_threshold, labels, max_frames, progress
+    )

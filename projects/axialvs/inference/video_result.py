@@ -2,63 +2,66 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
-from torch import Tensor
 
 from axialvs.association.clip_linker import ClipLinker
 from axialvs.association.live_tracks import LiveTracks
-from axialvs.association.scored_tracks import ScoredTracks
 from axialvs.inference.clip_stream import stream_clips
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.video_reader import Frame, VideoReader, open_video
-from axialvs.structures import ClipPrediction, ClipResult, FrameGeometry, Track
+from axialvs.structures import ClipResult, FrameGeometry, Track
 
+Mode = Literal['near-online', 'offline']
 Protocol = Literal['live', 'scored']
 
 
 class VideoResult:
     """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
 
-    With `live` a clip comes as soon as it is segmented. With `scored` the video is read to its end
-    first, then read again for the pictures. A source that breaks off keeps all finished frames, see
-    `truncated`.
+    With `live` a clip comes as soon as it is segmented. With `scored`, and always offline, the
+    video is read to its end first, then read again for the pictures. A source that breaks off keeps
+    all finished frames, see `truncated`.
 
     Args:
         model: a segmenter of `axialvs.apis.init_segmenter`.
         source: video file, folder of frames or number of a camera.
-        protocol: how tracks are decided.
+        mode: one of the model's `modes`.
+        protocol: how tracks are decided; offline can only be 'scored', the default there.
         score_threshold: from which score a track is shown; `tracks()` of `scored` has all.
         labels: classes shown, as indices; None for all.
         max_frames: stop after so many frames.
         progress: called with the number of frames that each network call finished.
 
     Raises:
-        ValueError: if `scored` is asked of a source that cannot be read twice.
+        ValueError: if the model does not know the mode, the protocol does not go with it, or
+            `scored` is asked of a source that cannot be read twice.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
         source: str,
-        protocol: Protocol = 'live',
+        mode: Mode = 'near-online',
+        protocol: Protocol | None = None,
         score_threshold: float | None = None,
         labels: Sequence[int] | None = None,
         max_frames: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
+        self.mode = mode
+        self.protocol = protocol = _protocol_of(model, mode, protocol)
         self.reader: VideoReader = open_video(source)
         if protocol == 'scored' and not self.reader.can_rewind:
             raise ValueError(
                 f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; "
-                "use 'live' or record first"
+                "use 'live' near-online or record first"
             )
         self._model = model
         self._source = source
-        self._protocol = protocol
         default_threshold = model.test_cfg['score_threshold']
         self._threshold = default_threshold if score_threshold is None else score_threshold
         self._labels = None if labels is None else set(labels)
@@ -93,43 +96,56 @@ class VideoResult:
         frames = islice(reader, self._max_frames)
         return stream_clips(frames, self._model.clip_length, self._model.split_mode, length)
 
-    def _linked_clips(self) -> Iterator[tuple[list[Frame], ClipPrediction, Tensor, FrameGeometry]]:
-        """The network's answers in order, with the mean class logits so far."""
-        linker = ClipLinker()
+    def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
+        """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
         for chunk in self._chunks(self.reader):
             images = [frame.image for frame in chunk]
             if self._model.split_mode == 'repeat_last':
                 images += images[-1:] * (self._model.clip_length - len(images))
             frames, geometry = self._prepare(images)
-            linked = linker.link(self._model.predict_clip(frames))
-            linked = linked._replace(mask_logits=linked.mask_logits[:, : len(chunk)])
+            (segmented,) = self._model.segment_clips(frames.unsqueeze(0), self.mode)
             self.num_frames += len(chunk)
             self._progress(len(chunk))
-            yield chunk, linked, linker.class_logits, geometry
+            yield chunk, segmented, geometry
 
     def _iterate_live(self) -> Iterator[ClipResult]:
+        linker = ClipLinker()
         live = LiveTracks(self._threshold, self._model.test_cfg['max_tracks'])
-        for chunk, linked, class_logits, geometry in self._linked_clips():
-            ids, labels, scores, masks = live.add(linked.mask_logits, class_logits, geometry)
+        for chunk, prediction, geometry in self._segmented_clips():
+            mask_logits = linker.link(prediction).mask_logits[:, : len(chunk)]
+            ids, labels, scores, masks = live.add(mask_logits, linker.class_logits, geometry)
             self._tracks = live.tracks()
             shown = np.array([self._is_wanted(label) for label in labels.tolist()], dtype=bool)
             yield _clip_result(chunk, ids[shown], labels[shown], scores[shown], masks[shown])
 
     def _iterate_scored(self) -> Iterator[ClipResult]:
-        scored: ScoredTracks = self._model.new_scored_tracks()
-        class_logits = None
-        for _, linked, mean_logits, geometry in self._linked_clips():
-            scored.add(linked.mask_logits, geometry)
-            class_logits = mean_logits
-        if class_logits is not None:
-            self._tracks = scored.finish(class_logits)
-        scored.close()
+        video = self._model.new_video(self.mode)
+        for chunk, segmented, geometry in self._segmented_clips():
+            video.add(segmented, geometry, len(chunk))
+        if self.num_frames:
+            self._tracks = video.finish()
+        video.close()
         shown = [x for x in self._tracks if x.score >= self._threshold and self._is_wanted(x.label)]
         frames_left = self.num_frames
         for chunk in self._chunks(open_video(self._source)):
             chunk = chunk[:frames_left]
             frames_left -= len(chunk)
             yield _shown_in(chunk, shown)
+
+
+def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -> Protocol:
+    """The protocol asked for, or the usual one of the mode."""
+    model.check_mode(mode)
+    if protocol is None:
+        return 'live' if mode == 'near-online' else 'scored'
+    if protocol not in ('live', 'scored'):
+        raise ValueError(f"protocol is '{protocol}', not 'live' or 'scored'")
+    if (mode, protocol) == ('offline', 'live'):
+        raise ValueError(
+            "protocol 'live' decides as the video runs, mode 'offline' at its end; "
+            "leave the protocol out or choose 'near-online'"
+        )
+    return protocol
 
 
 def _shown_in(chunk: list[Frame], tracks: Sequence[Track]) -> ClipResult:

@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from axialvs.association.clip_linker import ClipLinker
-from axialvs.association.clip_splitting import SplitMode, split_video
-from axialvs.association.scored_tracks import ScoredTracks
+from axialvs.association.clip_splitting import Clip, SplitMode, split_video
+from axialvs.association.scored_tracks import NearOnlineTracks, ScoredTracks
 from axialvs.models.ground_truth import gather_objects
 from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
 
@@ -37,6 +37,8 @@ class TubeLink(BaseMOTModel):
 
     clip_length: int | None = None
     split_mode: SplitMode = 'repeat_last'
+    # How a video can be segmented; the first is what `predict` and `predict_video` do.
+    modes: tuple[str, ...] = ('near-online',)
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class TubeLink(BaseMOTModel):
         self.backbone = MODELS.build(backbone)
         self.panoptic_head = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
         self.test_cfg = test_cfg
-        self._video: _VideoInProgress | None = None
+        self._video: tuple[int, NearOnlineTracks] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -83,25 +85,45 @@ class TubeLink(BaseMOTModel):
             One sample with `pred_tracks` for every video that ends in this batch.
         """
         finished = []
-        predictions = self._predict_clips(inputs)
-        for prediction, sample in zip(predictions, data_samples, strict=True):
+        mode = self.modes[0]
+        for clip, sample in zip(self.segment_clips(inputs, mode), data_samples, strict=True):
             first = sample[0].metainfo
             if first['clip_start'] == 0:
-                self._video = _VideoInProgress(first['video_id'], self.new_scored_tracks())
-            elif self._video is None or self._video.video_id != first['video_id']:
+                self._video = first['video_id'], self.new_video(mode)
+            elif self._video is None or self._video[0] != first['video_id']:
                 raise RuntimeError(
                     f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
                     'without the clips before it; a test needs the sampler VideoClipSampler'
                 )
-            self._video.add(prediction, geometry_of(first), first['num_padded_frames'])
+            _, video = self._video
+            video.add(clip, geometry_of(first), len(sample) - first['num_padded_frames'])
             if first['clip_is_last']:
-                finished.append(_as_sample(self._video.finish(), first))
+                finished.append(_as_sample(video.finish(), first))
+                video.close()
                 self._video = None
         return finished
 
     def new_scored_tracks(self) -> ScoredTracks:
         """A collector with the settings of `test_cfg`."""
         return ScoredTracks(self.test_cfg['max_tracks'], self.test_cfg.get('max_masks_per_frame'))
+
+    def new_video(self, mode: str) -> NearOnlineTracks:
+        """A video to which clips are added as `segment_clips` gives them in the same mode."""
+        self.check_mode(mode)
+        return NearOnlineTracks(self.new_scored_tracks())
+
+    @torch.no_grad()
+    def segment_clips(self, clips: Tensor, mode: str) -> list[ClipPrediction]:
+        """What each clip (B, T, 3, H, W) gives to the video that it is a part of."""
+        self.check_mode(mode)
+        return self._predict_clips(clips)
+
+    def check_mode(self, mode: str) -> None:
+        """Raises ValueError for a mode that this model does not know."""
+        if mode not in self.modes:
+            raise ValueError(
+                f"mode is '{mode}'; this model knows {', '.join(map(repr, self.modes))}"
+            )
 
     def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
         return self.panoptic_head.predict(self.backbone(clips.flatten(0, 1)), clips.shape[1])
@@ -125,35 +147,19 @@ class TubeLink(BaseMOTModel):
         Returns:
             Queries in the order of the first clip, class logits averaged over the clips.
         """
-        if self.clip_length is None:
-            raise ValueError(
-                'set `clip_length` of the model first; `axialvs.apis.init_segmenter` does'
-            )
         linker = ClipLinker()
         masks = []
-        for clip in split_video(len(frames), self.clip_length, self.split_mode):
+        for clip in self._split(len(frames)):
             linked = linker.link(self.predict_clip(frames[clip.frame_indices()]))
             masks.append(linked.mask_logits[:, : clip.num_frames])
         return VideoPrediction(linker.class_logits, torch.cat(masks, dim=1))
 
-
-class _VideoInProgress:
-    """A video whose clips come one by one."""
-
-    def __init__(self, video_id: int, tracks: ScoredTracks) -> None:
-        self.video_id = video_id
-        self._linker = ClipLinker()
-        self._tracks = tracks
-
-    def add(self, prediction: ClipPrediction, geometry: FrameGeometry, num_padded: int) -> None:
-        linked = self._linker.link(prediction)
-        num_frames = linked.mask_logits.shape[1] - num_padded
-        self._tracks.add(linked.mask_logits[:, :num_frames], geometry)
-
-    def finish(self) -> list[Track]:
-        tracks = self._tracks.finish(self._linker.class_logits)
-        self._tracks.close()
-        return tracks
+    def _split(self, num_frames: int) -> list[Clip]:
+        if self.clip_length is None:
+            raise ValueError(
+                'set `clip_length` of the model first; `axialvs.apis.init_segmenter` does'
+            )
+        return split_video(num_frames, self.clip_length, self.split_mode)
 
 
 def geometry_of(metainfo: dict) -> FrameGeometry:

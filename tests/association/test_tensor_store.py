@@ -1,4 +1,4 @@
-"""Logits that wait in memory or in a file: the same numbers come back, the file is real."""
+"""Tensors that wait in memory or in a file: the same numbers come back, the file is real."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from axialvs.association.logit_store import LogitStore
+from axialvs.association.tensor_store import TensorStore
 
 NUM_QUERIES = 5
 
@@ -32,8 +32,8 @@ def open_files(folder: Path) -> int:
     return sum(target.startswith(str(folder)) for target in targets)
 
 
-def filled(clips, **kwargs) -> LogitStore:
-    store = LogitStore(**kwargs)
+def filled(clips, **kwargs) -> TensorStore:
+    store = TensorStore(**kwargs)
     for clip in clips:
         store.append(clip)
     return store
@@ -71,6 +71,37 @@ def test_logits_need_not_be_contiguous(clips):
     store = filled([clips[0].transpose(2, 3)])
     (read,) = store.read(torch.tensor([2]))
     assert torch.equal(read[0], clips[0][2].transpose(1, 2))
+
+
+def test_a_whole_clip_comes_back_and_more_can_follow(clips):
+    store = filled(clips[:2])
+    assert torch.equal(list(store.read())[1], clips[1])
+    store.append(clips[2])
+    for ours, clip in zip(store.read(), clips, strict=True):
+        assert torch.equal(ours, clip)
+
+
+@pytest.mark.parametrize('memory_limit', [2**20, 0])
+def test_half_precision_takes_half_the_room(clips, memory_limit):
+    store = filled(clips, memory_limit=memory_limit, precision='float16')
+    assert store.num_bytes == filled(clips).num_bytes / 2
+    chosen = torch.tensor([3, 1])
+    for ours, some, clip in zip(store.read(), store.read(chosen), clips, strict=True):
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, clip.half().float())
+        assert torch.equal(some, ours[chosen])
+
+
+def test_what_half_precision_cannot_hold_is_an_error(clips):
+    with pytest.raises(ValueError, match='beyond 65504 does not fit into float16; store float32'):
+        filled([clips[0] * 1e6], precision='float16')
+    with pytest.raises(ValueError, match="precision is 'float8'"):
+        TensorStore(precision='float8')
+
+
+def test_no_queries_are_no_rows(clips):
+    (read,) = filled(clips[:1]).read(torch.empty(0, dtype=torch.long))
+    assert read.shape == (0, 3, 6, 7)
 
 
 def test_no_room_for_the_file(clips, monkeypatch, tmp_path):
