@@ -11,14 +11,19 @@ from axialvs.models import ClipMask2FormerHead
 
 
 @contextlib.contextmanager
-def fixed_points(seed: int = 0) -> Iterator[None]:
-    """Lets `torch.rand` give one row, drawn from the seed and the shape, again and again."""
+def fixed_points(margin: float = 0.0) -> Iterator[None]:
+    """Lets `torch.rand` give one row of numbers, drawn by its length alone, again and again.
+
+    Args:
+        margin: numbers lie this far from 0 and 1. Outside of a picture mmdet's sampling finds
+            zeros, which it mixes into points at the border.
+    """
 
     def rand(*size, device=None):
         size = size[0] if isinstance(size[0], tuple) else size
         row = torch.empty(1, *size[1:])
-        row.uniform_(generator=torch.Generator().manual_seed(seed + size[1]))
-        return row.to(device).expand(size)
+        row.uniform_(margin, 1 - margin, generator=torch.Generator().manual_seed(size[1]))
+        return row.to(device).expand(size).contiguous()
 
     with mock.patch.object(torch, 'rand', rand):
         yield

@@ -118,6 +118,16 @@ def test_both_ways_to_pool_agree_for_any_number_of_frames(setting, num_frames, m
     torch.testing.assert_close(projected, absorbed, rtol=0, atol=1e-12)
 
 
+def test_long_batches_are_worked_on_in_pieces(monkeypatch):
+    num_heads, scale, bias = SETTINGS['released'].values()
+    sequences, projections = random_case(3, bias, batch=5)
+    arguments = (projections, 3, num_heads, scale)
+    whole = trajectory_attention(*sequences, *arguments)
+    monkeypatch.setattr(module, '_TOKENS_AT_ONCE', 2 * 3 * TOKENS)  # two of the five at once
+    in_pieces = trajectory_attention(*sequences, *arguments)
+    torch.testing.assert_close(in_pieces, whole, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize('num_frames', [2, 4])
 def test_gradients_are_those_of_the_eager_form(num_frames):
     num_heads, scale, bias = SETTINGS['released'].values()

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from mmdet.structures import DetDataSample, TrackDataSample
-from mmdet.structures.mask import BitmapMasks
-from mmengine.structures import InstanceData
+from training_clips import training_clip
 
 from axialvs.models.ground_truth import gather_objects
 
@@ -18,21 +16,13 @@ def mask_of(object_id: int, frame: int) -> np.ndarray:
     return np.random.default_rng([object_id, frame]).random((HEIGHT, WIDTH)) > 0.5
 
 
-def clip(*frames: dict[int, int]) -> TrackDataSample:
+def clip(*frames: dict[int, int]):
     """A clip whose frames show objects, given as {instance id: label}."""
-    samples = []
-    for t, objects in enumerate(frames):
-        masks = np.array([mask_of(i, t) for i in objects], np.uint8).reshape(-1, HEIGHT, WIDTH)
-        sample = DetDataSample(metainfo={'img_path': f'video/{t:05d}.jpg'})
-        sample.gt_instances = InstanceData(
-            labels=torch.tensor(list(objects.values()), dtype=torch.long),
-            instances_ids=torch.tensor(list(objects), dtype=torch.long),
-            masks=BitmapMasks(masks, HEIGHT, WIDTH),
-        )
-        samples.append(sample)
-    track_sample = TrackDataSample()
-    track_sample.video_data_samples = samples
-    return track_sample
+    objects = [
+        {object_id: (label, mask_of(object_id, t)) for object_id, label in frame.items()}
+        for t, frame in enumerate(frames)
+    ]
+    return training_clip(objects, HEIGHT, WIDTH)
 
 
 def test_rows_follow_instance_ids_across_frames():
