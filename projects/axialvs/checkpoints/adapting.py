@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from axialvs.checkpoints.video_predictors import fill_video_predictors
 from axialvs.datasets.class_lists import normalise_name
 
 # Where mmdet's Mask2Former-VIS keeps what its image models and we call `panoptic_head`.
@@ -142,6 +143,7 @@ def adapt_state_dict(
                     source_classes, target_classes, adapted[name], target[name]
                 )
                 report.selected.append(name)
+    fill_video_predictors(adapted, target)
     fitting = {}
     for name, tensor in adapted.items():
         if name not in target:

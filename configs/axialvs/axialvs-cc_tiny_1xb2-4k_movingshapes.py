@@ -1,0 +1,23 @@
+# Offline Axial-VS, tiny: the near-online tiny model with the cross-clip tracking module on top, which alone is
+# trained, on 8 clips of 3: whole generated videos of 24 frames.
+_base_ = [
+    './axialvs-wc_tiny_1xb4-10k_movingshapes.py',
+    '../_base_/models/cross_clip_tracking.py',
+]
+num_clips = 8
+load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
+
+train_dataloader = dict(batch_size=2, dataset=dict(clip_length=num_clips * _base_.clip_length))
+cross_clip = dict(_base_.cross_clip_tracking, num_heads=_base_.heads)
+model = dict(
+    type='OfflineTubeLink',
+    clip_length=_base_.clip_length,
+    panoptic_head=dict(type='CrossClipHead', cross_clip=cross_clip),
+)
+
+max_iters = 4000
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=200, end=max_iters),
+]
+train_cfg = dict(max_iters=max_iters)
