@@ -1,0 +1,56 @@
+"""Frames are grouped into clips as `split_video` says, while they are read."""
+
+from itertools import count, islice
+
+import numpy as np
+import pytest
+
+from axialvs.association.clip_splitting import split_video
+from axialvs.inference.clip_stream import stream_clips
+from axialvs.inference.video_reader import Frame
+
+
+def frames(number):
+    image = np.zeros((1, 1, 3), np.uint8)
+    return (Frame(i, i / 25, image) for i in number)
+
+
+def indices(clips):
+    return [[frame.index for frame in clip] for clip in clips]
+
+
+@pytest.mark.parametrize('mode', ['repeat_last', 'shorten'])
+@pytest.mark.parametrize('length', range(1, 15))
+def test_clips_are_those_of_the_split(length, mode):
+    expected = [
+        list(range(clip.start, clip.start + clip.num_frames))
+        for clip in split_video(length, 4, mode)
+    ]
+    assert indices(stream_clips(frames(range(length)), 4, mode, length)) == expected
+
+
+@pytest.mark.parametrize('mode', ['repeat_last', 'shorten'])
+def test_unknown_length(mode):
+    assert indices(stream_clips(frames(range(5)), 4, mode)) == [[0, 1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize(
+    ('claimed', 'clips'),
+    [
+        (9, [[0, 1, 2], [3, 4, 5], [6]]),  # the source broke off
+        (4, [[0, 1, 2], [3], [4, 5, 6]]),  # it went on
+    ],
+)
+def test_a_source_that_is_not_as_long_as_it_claims(claimed, clips):
+    assert indices(stream_clips(frames(range(7)), 3, 'shorten', claimed)) == clips
+
+
+def test_no_frames():
+    assert indices(stream_clips(frames(()), 4)) == []
+
+
+def test_frames_are_read_no_sooner_than_they_are_needed():
+    endless = frames(count())
+    clips = stream_clips(endless, 4)
+    assert indices(islice(clips, 2)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert next(endless).index == 8

@@ -1,0 +1,44 @@
+"""Frames of a video are brought to the network as a data set's are."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from axialvs.inference.frame_preparation import FramePreparation
+from generated_videos import frame_folders, point_at, write_videos
+from tiny_segmenter import tiny_config, tiny_segmenter
+
+
+@pytest.mark.parametrize('scale', [(48, 30), (100, 90)], ids=['down', 'up'])
+@torch.no_grad()
+def test_same_as_the_test_pipeline(tmp_path, scale):
+    split = write_videos(tmp_path / 'valid', [2])
+    config, model = tiny_config(), tiny_segmenter()
+    point_at(config, test=split)
+    config.test_dataloader.dataset.clip_length = 2
+    steps = config.test_dataloader.dataset.pipeline[0].transforms
+    (resize,) = (step for step in steps if step.type == 'Resize')
+    resize.scale = scale
+    (sample,) = Runner.build_dataloader(config.test_dataloader, seed=0)
+    expected = model.data_preprocessor(sample)
+    frame = expected['data_samples'][0][0]
+
+    (folder,) = frame_folders(split)
+    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
+    before = [image.copy() for image in images]
+    frames, geometry = FramePreparation.from_config(config, model.data_preprocessor)(images)
+    assert torch.equal(frames, expected['inputs'][0])
+    assert geometry == (frame.batch_input_shape, frame.img_shape, frame.ori_shape)
+    for image, copy in zip(images, before, strict=True):
+        np.testing.assert_array_equal(image, copy)
+
+
+def test_one_frame_of_an_odd_size():
+    config, model = tiny_config(), tiny_segmenter()
+    image = np.zeros((37, 111, 3), np.uint8)
+    frames, geometry = FramePreparation.from_config(config, model.data_preprocessor)([image])
+    assert geometry.original == (37, 111)
+    assert geometry.resized == (53, 160)
+    assert geometry.padded == tuple(frames.shape[-2:]) == (64, 160)

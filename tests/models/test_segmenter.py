@@ -1,0 +1,146 @@
+"""The segmenter: videos through the test loop, whole videos in memory, and weights of mmdet."""
+
+import cv2
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from axialvs.association.clip_splitting import split_video
+from axialvs.association.finishing import finish_tracks
+from axialvs.inference.frame_preparation import FramePreparation
+from generated_videos import frame_folders, point_at, write_videos
+from tiny_segmenter import QUERIES, tiny_config, tiny_segmenter
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 7)
+CLIP_LENGTH = 3
+
+
+@pytest.fixture(scope='module')
+def split(tmp_path_factory):
+    """Videos of 1 to 7 frames."""
+    return write_videos(tmp_path_factory.mktemp('videos') / 'valid', LENGTHS)
+
+
+@pytest.fixture(scope='module')
+def config(split):
+    config = tiny_config()
+    point_at(config, test=split)
+    return config
+
+
+@pytest.fixture(scope='module')
+def model():
+    return tiny_segmenter(clip_length=CLIP_LENGTH)
+
+
+def loaded_clips(config, split_mode):
+    config = config.copy()
+    config.test_dataloader.dataset.update(clip_length=CLIP_LENGTH, split_mode=split_mode)
+    return list(Runner.build_dataloader(config.test_dataloader, seed=0))
+
+
+def prepared_video(config, model, folder):
+    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
+    return FramePreparation.from_config(config, model.data_preprocessor)(images)
+
+
+@pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
+@torch.no_grad()
+def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode, monkeypatch):
+    """Tracks of the loop equal those of all frames at once, to the last digit."""
+    monkeypatch.setattr(model, 'split_mode', split_mode)
+    finished = []
+    for batch in loaded_clips(config, split_mode):
+        finished += model.test_step(batch)
+    assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
+    for sample, folder in zip(finished, frame_folders(split), strict=True):
+        frames, geometry = prepared_video(config, model, folder)
+        video = model.predict_video(frames)
+        tracks = finish_tracks(
+            video.class_logits,
+            lambda queries, video=video: iter([video.mask_logits[queries]]),
+            geometry,
+            model.test_cfg['max_tracks'],
+        )
+        assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
+        assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
+        assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]
+        assert any(any(x.segmentations) for x in tracks)
+
+
+@pytest.mark.parametrize('num_frames', LENGTHS)
+@pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
+def test_any_length(model, num_frames, split_mode, monkeypatch):
+    monkeypatch.setattr(model, 'split_mode', split_mode)
+    rng = torch.Generator().manual_seed(num_frames)
+    frames = torch.randn(num_frames, 3, 48, 64, generator=rng)
+    video = model.predict_video(frames)
+    assert video.mask_logits.shape == (QUERIES, num_frames, 12, 16)
+    clips = split_video(num_frames, CLIP_LENGTH, split_mode)
+    first = model.predict_clip(frames[clips[0].frame_indices()])
+    assert torch.equal(video.mask_logits[:, :CLIP_LENGTH], first.mask_logits[:, :num_frames])
+    if len(clips) == 1:
+        assert torch.equal(video.class_logits, first.class_logits)
+
+
+def test_clips_are_linked_by_their_queries(model):
+    """A video that repeats its first clip says the same twice; one that does not is matched."""
+    rng = torch.Generator().manual_seed(1)
+    clip = torch.randn(CLIP_LENGTH, 3, 48, 64, generator=rng)
+    video = model.predict_video(torch.cat((clip, clip)))
+    alone = model.predict_clip(clip)
+    torch.testing.assert_close(video.class_logits, alone.class_logits)
+    torch.testing.assert_close(video.mask_logits[:, CLIP_LENGTH:], alone.mask_logits)
+
+
+@torch.no_grad()
+def test_padding_is_no_part_of_the_result(model, config, split):
+    """Frames of 64x40 are padded to 64x64: no mask has more rows, and the one query without
+    borders, a mask of everything, ends at the picture's."""
+    geometry = prepared_video(config, model, frame_folders(split)[0])[1]
+    assert geometry.padded != geometry.resized
+    for batch in loaded_clips(config, 'repeat_last')[:3]:
+        for sample in model.test_step(batch):
+            codes = [code for x in sample.pred_tracks.segmentations for code in x if code]
+            assert {tuple(code['size']) for code in codes} == {geometry.original}
+
+
+@torch.no_grad()
+def test_clips_that_lack_their_beginning(model, config):
+    later = loaded_clips(config, 'repeat_last')[-1]
+    model._video = None
+    with pytest.raises(RuntimeError, match=r'clip at frame 6 of video 7 came without'):
+        model.test_step(later)
+
+
+def test_clip_length_has_to_be_known(model, monkeypatch):
+    monkeypatch.setattr(model, 'clip_length', None)
+    with pytest.raises(ValueError, match='set `clip_length`'):
+        model.predict_video(torch.zeros(1, 3, 32, 32))
+
+
+def test_unknown_mode(model):
+    with pytest.raises(ValueError, match=r"mode is 'sideways'; this model knows 'near-online'"):
+        model.new_video('sideways')
+
+
+def test_weights_of_mask2former_vis_load_by_its_names(model):
+    renamed = {k.replace('panoptic_head.', 'track_head.'): v for k, v in model.state_dict().items()}
+    other = tiny_segmenter()
+    for parameter in other.parameters():
+        torch.nn.init.zeros_(parameter)
+    other.load_state_dict(renamed)
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in other.state_dict().items())
+
+
+def test_largest_frames_of_a_batch_decide_the_padding(model):
+    """The preprocessor pads clips of a batch to one size, normalises in RGB and leaves pixels
+    in their place."""
+    clips = [torch.full((2, 3, h, w), 128, dtype=torch.uint8) for h, w in ((40, 64), (33, 70))]
+    clips[0][:, 0] = 0  # blue, for frames come as BGR
+    batch = model.data_preprocessor({'inputs': clips, 'data_samples': None})['inputs']
+    assert batch.shape == (2, 2, 3, 64, 96)
+    assert (batch[0, :, :, 40:] == 0).all()
+    red, _, blue = batch[0, 0, :, 0, 0].tolist()
+    assert red == pytest.approx((128 - 123.675) / 58.395, abs=1e-4)
+    assert blue == pytest.approx((0 - 103.53) / 57.375, abs=1e-4)
