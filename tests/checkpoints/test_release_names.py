@@ -103,11 +103,12 @@ def test_every_name_of_the_offline_model_stays_its_own():
     assert all('.cross_clip.' in name for name in ours - near_online)
 
 
-def test_near_online_r50_has_a_home_for_every_tensor():
-    weights = release_weights('near_online_r50')
+@pytest.mark.parametrize(('name', 'count'), [('near_online_r50', 809), ('offline_r50', 895)])
+def test_every_tensor_has_a_home(name, count):
+    weights = release_weights(name)
     homes = homes_of(recognise(weights).config)
     converted, our_name = convert_release(weights, homes)
-    assert len(our_name) == len(converted) == len(homes) == 809
+    assert len(our_name) == len(converted) == len(homes) == count
     assert {name: tensor.shape for name, tensor in converted.items()} == {
         name: tensor.shape for name, tensor in homes.items()
     }

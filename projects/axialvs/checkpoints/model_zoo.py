@@ -100,6 +100,13 @@ _CHECKPOINTS = (
         needs_conversion=True,
     ),
     KnownCheckpoint(
+        name='release_offline_r50_youtubevis2021',
+        description="The public release's offline R50; YouTube-VIS 2021 AP 48.5",
+        config='axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
+        page=_RELEASE_PAGE,
+        needs_conversion=True,
+    ),
+    KnownCheckpoint(
         name='release_near-online_swin-l_youtubevis2021',
         description="The public release's near-online Swin-L; YouTube-VIS 2021 AP 58.8",
         config='axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',

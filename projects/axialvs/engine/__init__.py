@@ -3,8 +3,10 @@
 from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
 from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
+from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
 __all__ = [
+    'SCOPE',
     'AdaptCheckpointHook',
     'AtomicCheckpointHook',
     'AtomicLocalBackend',

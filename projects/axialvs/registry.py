@@ -1,0 +1,26 @@
+"""The scope `axialvs` for mmengine: what a config of this project names, whoever inherits it.
+
+Parts are registered with mmdet's registries. A config that inherits `axialvs::tube_link/...` asks
+for them in the scope `axialvs`, so every registry of mmdet gets an empty child of that scope, which
+finds them in its parent.
+"""
+
+import mmdet.registry
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import Registry
+
+SCOPE = 'axialvs'
+
+
+def _make_child(parent: Registry) -> Registry:
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[SCOPE])
+
+
+CHILDREN = {
+    name: _make_child(registry)
+    for name, registry in vars(mmdet.registry).items()
+    if isinstance(registry, Registry) and registry.scope == 'mmdet'
+}
+
+# Lets mmengine find the configs in the installed package.
+MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
