@@ -20,7 +20,6 @@ _CONFIGS = {
     ('near-online', 'r50'): 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py',
     ('near-online', 'swin-l'): 'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',
     ('offline', 'r50'): 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
-    ('offline', 'r50'): 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
 }
 
 
