@@ -1,4 +1,4 @@
-"""Puts configs and tools into the package, as `axialvs/.mim`, where mmengine and mim look."""
+"""Puts configs, tools and the shipped weights into `axialvs/.mim`, where mmengine and mim look."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,9 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-CARRIED = ('configs', 'tools', 'model-index.yml')
+CARRIED = [
+    name for name in ('configs', 'tools', 'weights', 'model-index.yml') if (ROOT / name).exists()
+]
 IGNORED = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CARRIED = ('configs', 'tools', 'projects', 'setup.py', 'setup.cfg', 'pyproject.toml')
-CARRIED += ('LICENSE', 'README.md', 'model-index.yml', 'MANIFEST.in')
+CARRIED += ('weights', 'LICENSE', 'README.md', 'model-index.yml', 'MANIFEST.in')
 CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021.py'
 
 
@@ -45,7 +45,7 @@ def files(*folders: str) -> set[str]:
 
 def test_wheel_carries_the_package_its_configs_and_its_tools(wheel):
     carried = set(zipfile.ZipFile(wheel).namelist())
-    for name in files('configs', 'tools') | {'model-index.yml'}:
+    for name in files('configs', 'tools', 'weights') | {'model-index.yml'}:
         assert f'axialvs/.mim/{name}' in carried
     for name in files('projects/axialvs'):
         if name.endswith('.py'):

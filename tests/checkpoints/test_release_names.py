@@ -103,7 +103,10 @@ def test_every_name_of_the_offline_model_stays_its_own():
     assert all('.cross_clip.' in name for name in ours - near_online)
 
 
-@pytest.mark.parametrize(('name', 'count'), [('near_online_r50', 809), ('offline_r50', 895)])
+@pytest.mark.parametrize(
+    ('name', 'count'),
+    [('near_online_r50', 809), ('near_online_swin_l', 848), ('offline_r50', 895)],
+)
 def test_every_tensor_has_a_home(name, count):
     weights = release_weights(name)
     homes = homes_of(recognise(weights).config)
