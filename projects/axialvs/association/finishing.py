@@ -1,39 +1,16 @@
 """From the mask logits of a whole video to scored tracks: the published protocol's last step."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from axialvs.association.selection import SelectedPairs, select_pairs
-from axialvs.functional.masks import encode_masks, mask_quality, resize_mask_logits
+from axialvs.functional.mask_finishing import finish_masks
 from axialvs.structures import FrameGeometry, Track
 
 # Gives the mask logits (n, T, H, W) of some queries (n,), clip by clip.
 LogitReader = Callable[[Tensor], Iterator[Tensor]]
-
-
-class FinishedFrame(NamedTuple):
-    """The chosen queries in one frame."""
-
-    masks: np.ndarray  # (n, H, W) bool at the original size
-    quality: Tensor  # (n,) mean probability inside the mask
-
-
-def finish_frames(clips: Iterator[Tensor], geometry: FrameGeometry) -> Iterator[FinishedFrame]:
-    """Brings masks to their size, frame by frame.
-
-    Args:
-        clips: mask logits (n, T, H, W) of each clip.
-        geometry: sizes of the frames.
-    """
-    for logits in clips:
-        # One frame at a time: at full size a clip of 100 masks fills gigabytes.
-        for frame_logits in logits.split(1, dim=1):
-            full = resize_mask_logits(frame_logits, geometry).squeeze(1)
-            yield FinishedFrame((full > 0).cpu().numpy(), mask_quality(full).cpu())
 
 
 def finish_tracks(
@@ -66,10 +43,10 @@ def finish_tracks(
     segmentations: list[list[dict | None]] = [[] for _ in mask_of_pair]
     score_sum = torch.zeros(len(mask_of_pair))
     counted = torch.zeros(len(mask_of_pair))
-    for frame in finish_frames(read_logits(queries), geometry):
-        encoded = encode_masks(frame.masks)
+    frames = (frame for clip in read_logits(queries) for frame in clip.unbind(1))
+    for encoded, quality in (finish_masks(frame, geometry) for frame in frames):
         present = torch.tensor([x is not None for x in encoded])[mask_of_pair]
-        scores = pairs.probabilities * frame.quality[mask_of_pair]
+        scores = pairs.probabilities * quality[mask_of_pair]
         survives = _surviving(scores, present, max_masks_per_frame)
         score_sum += scores * survives
         counted += survives

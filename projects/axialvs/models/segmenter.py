@@ -50,7 +50,8 @@ class TubeLink(BaseMOTModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.backbone = MODELS.build(backbone)
+        # Channels last, convolutions take three quarters of the time on a CPU.
+        self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self.panoptic_head = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
         self.test_cfg = test_cfg
         self._video: tuple[int, NearOnlineTracks] | None = None
@@ -70,9 +71,7 @@ class TubeLink(BaseMOTModel):
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
         """Losses of a batch of clips (B, T, 3, H, W), see `ClipMask2FormerHead.loss`."""
         objects = [gather_objects(sample, inputs.device) for sample in data_samples]
-        return self.panoptic_head.loss(
-            self.backbone(inputs.flatten(0, 1)), inputs.shape[1], objects
-        )
+        return self.panoptic_head.loss(self.extract_features(inputs), inputs.shape[1], objects)
 
     def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
         """Takes the next clips of one video after another.
@@ -126,7 +125,12 @@ class TubeLink(BaseMOTModel):
             )
 
     def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
-        return self.panoptic_head.predict(self.backbone(clips.flatten(0, 1)), clips.shape[1])
+        return self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
+
+    def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
+        """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""
+        frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.backbone(frames)
 
     @torch.no_grad()
     def predict_clip(self, frames: Tensor) -> ClipPrediction:
