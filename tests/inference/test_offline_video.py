@@ -1,0 +1,85 @@
+"""A video from its file through the offline model, as command and Python function run it."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from axialvs.apis import segment_video
+from axialvs.association.finishing import finish_tracks
+from axialvs.inference.frame_preparation import FramePreparation
+from tiny_offline import contained_near_online, tiny_offline, tiny_offline_config
+
+LENGTH = 7  # two clips of 3 and a frame
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Frames of noise, so that nothing agrees by chance."""
+    folder = tmp_path_factory.mktemp('frames')
+    rng = np.random.default_rng(0)
+    for i in range(LENGTH):
+        cv2.imwrite(str(folder / f'{i:03d}.png'), rng.integers(0, 255, (40, 64, 3), np.uint8))
+    return folder
+
+
+def for_video(model):
+    model.cfg = tiny_offline_config()
+    model.class_names, model.category_ids = tuple('abcde'), (1, 2, 3, 4, 5)
+    return model
+
+
+@pytest.fixture(scope='module')
+def model():
+    return for_video(tiny_offline())
+
+
+def test_tracks_are_those_of_all_frames_at_once(model, folder):
+    seen = []
+    result = segment_video(model, folder, mode='offline', progress=seen.append)
+    tracks = result.tracks()
+    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
+    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(images)
+    video = model.predict_video(frames)
+    assert tracks == finish_tracks(
+        video.class_logits,
+        lambda queries: iter([video.mask_logits[queries]]),
+        geometry,
+        model.test_cfg['max_tracks'],
+    )
+    assert (result.mode, result.protocol, result.num_frames) == ('offline', 'scored', LENGTH)
+    assert {len(track.segmentations) for track in tracks} == {LENGTH}
+    assert seen == [3, 3, 1]
+
+
+def test_clips_show_one_class_and_score_a_track(model, folder):
+    result = segment_video(model, folder, mode='offline', score_threshold=0.0)
+    clips = list(result)
+    tracks = {track.id: track for track in result.tracks()}
+    assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert any(len(clip.ids) for clip in clips)
+    for clip in clips:
+        for row, track_id in enumerate(clip.ids.tolist()):
+            assert clip.labels[row] == tracks[track_id].label
+            assert clip.scores[row] == tracks[track_id].score
+            codes = [tracks[track_id].segmentations[i] for i in clip.frame_indices]
+            assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
+
+
+def test_the_same_model_near_online(model, folder):
+    near_online = for_video(contained_near_online(model))
+    for protocol in ('live', 'scored'):
+        ours = segment_video(model, folder, protocol=protocol)
+        theirs = segment_video(near_online, folder, protocol=protocol)
+        for track, expected in zip(ours.tracks(), theirs.tracks(), strict=True):
+            assert (track.id, track.label) == (expected.id, expected.label)
+            assert track.score == pytest.approx(expected.score, abs=1e-4)
+        assert ours.mode == 'near-online'
+
+
+def test_what_does_not_go_together(model, folder):
+    with pytest.raises(ValueError, match="mode 'offline' at its end"):
+        segment_video(model, folder, mode='offline', protocol='live')
+    with pytest.raises(ValueError, match="mode is 'offline'; this model knows 'near-online'"):
+        segment_video(contained_near_online(model), folder, mode='offline')
+    assert torch.is_grad_enabled()

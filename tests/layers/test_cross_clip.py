@@ -1,0 +1,127 @@
+"""The cross-clip tracking module's layers: against the equations, by hand, and in parts."""
+
+import pytest
+import torch
+from torch import nn
+
+from axialvs.functional.trajectory_attention import (
+    TrajectoryProjections,
+    trajectory_attention_eager,
+)
+from axialvs.layers import cross_clip
+from axialvs.layers.cross_clip import ClipTrajectoryAttention, CrossClipTracking
+from axialvs.layers.temporal_aspp import TemporalASPP
+
+BATCH, CLIPS, QUERIES, CHANNELS = 2, 4, 5, 8
+
+
+def draw(*size, seed=0):
+    return torch.randn(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def queries():
+    return draw(BATCH, CLIPS, QUERIES, CHANNELS)
+
+
+def attention_layer(**kwargs):
+    torch.manual_seed(0)
+    return ClipTrajectoryAttention(CHANNELS, **kwargs).double().eval()
+
+
+@pytest.mark.parametrize(('num_heads', 'scale'), [(1, 1.0), (2, None)])
+def test_attention_is_the_papers_equations(queries, num_heads, scale):
+    """Clips are frames, queries are positions (Eq. 5-6)."""
+    layer = attention_layer(num_heads=num_heads, scale=scale)
+    projections = TrajectoryProjections(
+        layer.proj_q.weight, layer.proj_q.bias, layer.proj_kv.weight, layer.proj_kv.bias
+    )
+    parts = layer.qkv(queries.flatten(1, 2)).chunk(3, dim=-1)
+    expected, *_ = trajectory_attention_eager(
+        *parts,
+        projections,
+        CLIPS,
+        num_heads,
+        (CHANNELS // num_heads) ** -0.5 if scale is None else scale,
+    )
+    expected = layer.proj(expected).view(queries.shape)
+    torch.testing.assert_close(layer(queries), expected, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('queries_at_once', [1, 2, 3])
+def test_attention_in_parts_is_the_same(queries, monkeypatch, queries_at_once):
+    layer = attention_layer(num_heads=2)
+    expected = layer(queries)
+    bytes_per_query = BATCH * CLIPS**2 * CHANNELS * queries.element_size()
+    monkeypatch.setattr(cross_clip, '_POINT_BYTES', queries_at_once * bytes_per_query)
+    assert layer._queries_at_once(queries) == queries_at_once
+    torch.testing.assert_close(layer(queries), expected, rtol=0, atol=1e-12)
+
+
+def test_heads_have_to_divide_the_channels():
+    with pytest.raises(ValueError, match=r'channels \(8\) must be a multiple of num_heads \(3\)'):
+        ClipTrajectoryAttention(CHANNELS, num_heads=3)
+
+
+def test_order_of_queries_does_not_matter_and_order_of_clips_does(queries):
+    torch.manual_seed(0)
+    module = CrossClipTracking(CHANNELS, num_layers=2, num_heads=2).double().eval()
+    blocks = module(queries)
+    assert [x.shape for x in blocks] == [queries.shape] * 2
+    order = torch.tensor([3, 0, 4, 1, 2])
+    torch.testing.assert_close(module(queries[:, :, order])[-1], blocks[-1][:, :, order])
+    backwards = module(queries.flip(1))[-1].flip(1)
+    assert (backwards - blocks[-1]).abs().max() > 1e-3
+
+
+def test_a_query_keeps_its_row(queries):
+    """Only attention mixes rows: without its result, each row is refined for itself."""
+    module = CrossClipTracking(CHANNELS, num_layers=1, num_heads=2).double().eval()
+    layer = module.layers[0]
+    nn.init.zeros_(layer.trajectory_attn.proj.weight)
+    nn.init.zeros_(layer.trajectory_attn.proj.bias)
+    changed = queries.clone()
+    changed[:, :, 2] += 1
+    difference = (module(changed)[-1] - module(queries)[-1]).abs().amax(dim=(0, 1, 3))
+    assert difference[2] == difference.max()
+    assert not difference[[0, 1, 3, 4]].any()
+
+
+def test_pooled_clips_by_hand():
+    module = CrossClipTracking(2, num_layers=1, num_heads=1)
+    module.clip_weight.weight.data = torch.tensor([[1.0, 0.0]])
+    features = torch.tensor([[0.0, 4.0], [torch.log(torch.tensor(3.0)), 8.0]]).view(1, 2, 1, 2)
+    pooled = module.pool_clips(features)  # weights 1/4 and 3/4
+    assert pooled[0, 0].tolist() == pytest.approx([0.75 * 1.0986123, 7.0])
+    nn.init.zeros_(module.clip_weight.weight)
+    assert module.pool_clips(features)[0, 0, 1] == 6.0
+
+
+def test_number_of_blocks():
+    with pytest.raises(ValueError, match='num_layers is 0: at least 1'):
+        CrossClipTracking(CHANNELS, num_layers=0)
+
+
+def test_convolutions_repeat_the_first_and_last_clip():
+    """One channel, a sum over the kernel at rate 2, merged and normed away by hand."""
+    aspp = TemporalASPP(1, kernel_sizes=(3,), rates=(2,)).eval()
+    nn.init.ones_(aspp.convs[0].weight)
+    nn.init.zeros_(aspp.convs[0].bias)
+    clips = torch.tensor([[[1.0, 2.0, 4.0, 8.0]]])
+    assert aspp.convs[0](clips).tolist() == [[[1 + 1 + 4, 1 + 2 + 8, 1 + 4 + 8, 2 + 8 + 8]]]
+
+
+@pytest.mark.parametrize('num_clips', [1, 2, 9])
+def test_any_number_of_clips(num_clips):
+    aspp = TemporalASPP(CHANNELS).double().eval()
+    paths = draw(3, CHANNELS, 1).expand(-1, -1, num_clips)
+    out = aspp(paths)
+    assert out.shape == paths.shape
+    # Where all clips say the same, their number does not matter.
+    torch.testing.assert_close(out, aspp(paths[..., :1]).expand_as(out))
+
+
+def test_a_rate_for_every_kernel():
+    with pytest.raises(ValueError, match='2 kernel_sizes and 3 rates'):
+        TemporalASPP(CHANNELS, kernel_sizes=(3, 3))

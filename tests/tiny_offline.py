@@ -1,0 +1,37 @@
+"""An offline segmenter small enough for tests, and the near-online one that it contains."""
+
+import torch
+from mmdet.registry import MODELS
+from mmengine import Config
+
+from tiny_segmenter import HEADS, randomise, tiny_config, tiny_segmenter
+
+CROSS_CLIP = 'axialvs/axialvs-cc_tiny_1xb2-4k_movingshapes.py'
+END_TO_END = 'axialvs/axialvs-cc_tiny_1xb2-4k-end2end_movingshapes.py'
+BLOCKS = 2
+
+
+def tiny_offline_config(name: str = CROSS_CLIP, **model) -> Config:
+    """A tiny offline config, shrunk, without dropout, with further settings of the model."""
+    config = tiny_config(name)
+    config.model.panoptic_head.cross_clip.update(
+        num_layers=BLOCKS, num_heads=HEADS, attention_dropout=0.0
+    )
+    config.model.panoptic_head.cross_clip.aspp.dropout = 0.0
+    config.merge_from_dict({'model': model})
+    return config
+
+
+def tiny_offline(name: str = CROSS_CLIP, **model) -> torch.nn.Module:
+    """The network of `tiny_offline_config` in eval mode with random weights, always the same."""
+    segmenter = MODELS.build(tiny_offline_config(name, **model).model)
+    randomise(segmenter)
+    return segmenter.eval()
+
+
+def contained_near_online(offline: torch.nn.Module) -> torch.nn.Module:
+    """The near-online model whose weights are those of an offline model's clip stage."""
+    near_online = tiny_segmenter(clip_length=offline.clip_length)
+    weights = offline.state_dict()
+    near_online.load_state_dict({name: weights[name] for name in near_online.state_dict()})
+    return near_online
