@@ -1,0 +1,221 @@
+"""A folder of frames through a network: every frame once, names that last, both protocols."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+
+from axialvs.apis import init_segmenter, segment_video
+from axialvs.association.finishing import finish_tracks
+from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.inference.video_reader import VideoReadError
+from generated_videos import frame_folders, write_videos
+from tiny_segmenter import randomise, tiny_config
+
+NUM_FRAMES, CLIP_LENGTH = 8, 3
+SIZE = (40, 64)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A folder of eight frames."""
+    split = write_videos(tmp_path_factory.mktemp('videos') / 'valid', [NUM_FRAMES], seed=1)
+    return frame_folders(split)[0]
+
+
+@pytest.fixture(scope='module')
+def model():
+    """Random weights whose scores spread around 0.3."""
+    config = tiny_config()
+    config.test_dataloader.dataset.clip_length = CLIP_LENGTH
+    model = init_segmenter(config)
+    randomise(model)
+    with torch.no_grad():
+        model.panoptic_head.cls_embed.weight.mul_(2)
+    return model
+
+
+def images_of(folder):
+    return [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
+
+
+def decoded(code):
+    return np.zeros(SIZE, bool) if code is None else coco_mask.decode(code).astype(bool)
+
+
+def check_frames(clips, folder, num_frames=NUM_FRAMES):
+    """Every frame comes once, in order, with its picture and its time."""
+    assert [i for clip in clips for i in clip.frame_indices] == list(range(num_frames))
+    times = [t for clip in clips for t in clip.timestamps]
+    assert times == pytest.approx([i / 25 for i in range(num_frames)])
+    images = [image for clip in clips for image in clip.images]
+    for ours, expected in zip(images, images_of(folder), strict=False):
+        np.testing.assert_array_equal(ours, expected)
+    for clip in clips:
+        count = len(clip.ids)
+        assert clip.masks.shape == (count, len(clip.frame_indices), *SIZE)
+        assert clip.masks.dtype == bool
+        assert len(clip.labels) == len(clip.scores) == len(set(clip.ids.tolist())) == count
+
+
+def masks_by_id(clips):
+    """{id: (L, H, W)} as the clips show them."""
+    masks = {}
+    for clip in clips:
+        for row, object_id in enumerate(clip.ids.tolist()):
+            shown = masks.setdefault(object_id, np.zeros((NUM_FRAMES, *SIZE), bool))
+            shown[clip.frame_indices] = clip.masks[row]
+    return masks
+
+
+@pytest.fixture(scope='module')
+def threshold(model, folder):
+    """A score that some queries reach at times."""
+    clips = list(segment_video(model, folder, score_threshold=0.0))
+    return float(np.median(np.concatenate([clip.scores for clip in clips])))
+
+
+def test_live_clips_and_tracks_agree(model, folder, threshold):
+    counted = []
+    result = segment_video(model, folder, score_threshold=threshold, progress=counted.append)
+    clips = list(result)
+    check_frames(clips, folder)
+    assert counted == [3, 3, 2]
+    assert result.num_frames == NUM_FRAMES
+    assert all((clip.scores >= threshold).all() for clip in clips)
+    assert {len(clip.ids) for clip in clips} - {0, model.test_cfg.max_tracks}
+    tracks = {track.id: track for track in result.tracks()}
+    shown = masks_by_id(clips)
+    assert tracks.keys() == shown.keys()
+    for object_id, masks in shown.items():
+        assert len(tracks[object_id].segmentations) == NUM_FRAMES
+        for mask, code in zip(masks, tracks[object_id].segmentations, strict=True):
+            np.testing.assert_array_equal(decoded(code), mask)
+
+
+def test_live_decides_by_averages_so_far(model, folder):
+    """What a clip says depends on no frame behind it."""
+    clips = list(segment_video(model, folder, score_threshold=0.0))
+    shorter = list(segment_video(model, folder, score_threshold=0.0, max_frames=2 * CLIP_LENGTH))
+    for ours, expected in zip(shorter, clips, strict=False):
+        np.testing.assert_array_equal(ours.ids, expected.ids)
+        np.testing.assert_array_equal(ours.scores, expected.scores)
+        np.testing.assert_array_equal(ours.masks, expected.masks)
+
+
+def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
+    result = segment_video(model, folder, protocol='scored', score_threshold=0.0)
+    clips = list(result)
+    check_frames(clips, folder)
+    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
+        images_of(folder)
+    )
+    video = model.predict_video(frames)
+    expected = finish_tracks(
+        video.class_logits,
+        lambda queries: iter([video.mask_logits[queries]]),
+        geometry,
+        model.test_cfg.max_tracks,
+    )
+    assert result.tracks() == expected
+    shown = masks_by_id(clips)
+    for track in expected:
+        if any(track.segmentations):
+            masks = np.stack([decoded(code) for code in track.segmentations])
+            np.testing.assert_array_equal(shown[track.id], masks)
+        else:
+            assert track.id not in shown
+
+
+def test_scored_shows_what_reaches_the_threshold_and_reports_all(model, folder):
+    everything = segment_video(model, folder, protocol='scored').tracks()
+    scores = sorted(track.score for track in everything)
+    threshold = scores[len(scores) // 2]
+    result = segment_video(model, folder, protocol='scored', score_threshold=threshold)
+    shown = {i for clip in result for i in clip.ids.tolist()}
+    wanted = {x.id for x in everything if x.score >= threshold and any(x.segmentations)}
+    assert shown == wanted
+    assert result.tracks() == everything
+
+
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_frames_beyond_the_limit_are_not_read(model, folder, protocol):
+    result = segment_video(
+        model, folder, protocol=protocol, score_threshold=0.0, max_frames=CLIP_LENGTH + 1
+    )
+    check_frames(list(result), folder, CLIP_LENGTH + 1)
+    assert {len(track.segmentations) for track in result.tracks()} == {CLIP_LENGTH + 1}
+
+
+def test_limit_beyond_the_end(model, folder):
+    result = segment_video(model, folder, score_threshold=0.0, max_frames=1000)
+    check_frames(list(result), folder)
+
+
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_only_the_classes_that_are_wanted(model, folder, protocol):
+    arguments = dict(protocol=protocol, score_threshold=0.0)
+    everything = {
+        (i, label)
+        for clip in segment_video(model, folder, **arguments)
+        for i, label in zip(clip.ids.tolist(), clip.labels.tolist(), strict=True)
+    }
+    label = sorted({label for _, label in everything})[0]
+    assert {other for _, other in everything} != {label}
+    result = segment_video(model, folder, classes=[model.class_names[label]], **arguments)
+    shown = {
+        (i, other)
+        for clip in result
+        for i, other in zip(clip.ids.tolist(), clip.labels.tolist(), strict=True)
+    }
+    assert shown == {pair for pair in everything if pair[1] == label}
+    assert {track.label for track in result.tracks()} <= {label}
+
+
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_tracks_without_looking_at_the_clips(model, folder, protocol):
+    arguments = dict(protocol=protocol, score_threshold=0.0)
+    watched = segment_video(model, folder, **arguments)
+    assert len(list(watched)) == 3
+    assert segment_video(model, folder, **arguments).tracks() == watched.tracks() != []
+
+
+def test_clips_come_as_soon_as_they_are_segmented(model, folder):
+    counted = []
+    clips = iter(segment_video(model, folder, progress=counted.append))
+    assert next(clips).frame_indices == [0, 1, 2]
+    assert counted == [3]
+
+
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_shortened_clips(model, folder, protocol, monkeypatch):
+    monkeypatch.setattr(model, 'split_mode', 'shorten')
+    monkeypatch.setattr(model, 'clip_length', 5)
+    clips = list(segment_video(model, folder, protocol=protocol, score_threshold=0.0))
+    assert [len(clip.frame_indices) for clip in clips] == [5, 3]
+    check_frames(clips, folder)
+
+
+def test_a_source_that_breaks_off(model, folder, tmp_path):
+    """What was finished before stays."""
+    files = sorted(folder.iterdir())
+    for file in files[:5]:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / files[5].name).write_bytes(b'no image')
+    result = segment_video(model, tmp_path, score_threshold=0.0)
+    clips = iter(result)
+    first = next(clips)
+    with pytest.raises(VideoReadError, match=files[5].name):
+        list(clips)
+    assert first.frame_indices == [0, 1, 2]
+    tracks = result.tracks()
+    assert {len(track.segmentations) for track in tracks} == {3}
+    assert {x.id for x in tracks} == set(first.ids.tolist())
+
+
+def test_nothing_to_read(model, tmp_path):
+    with pytest.raises(VideoReadError, match='missing'):
+        segment_video(model, tmp_path / 'missing')
+    with pytest.raises(VideoReadError, match='holds no images'):
+        segment_video(model, tmp_path)

@@ -1,0 +1,117 @@
+"""The Python interface: building a segmenter, its class names, and what it says about mistakes."""
+
+import pytest
+import torch
+
+from axialvs.apis import init_segmenter, segment_video
+from axialvs.checkpoints import CheckpointError
+from axialvs.datasets.class_lists import CLASS_LISTS
+from generated_videos import frame_folders, write_videos
+from tiny_segmenter import CONFIGS, PLAIN, WITHIN_CLIP, tiny_config
+
+SHAPES = ('circle', 'square', 'triangle', 'star', 'cross')
+
+
+@pytest.fixture(scope='module')
+def model():
+    return init_segmenter(tiny_config())
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes a checkpoint and gives its path."""
+
+    def write(model, **meta):
+        path = tmp_path / 'weights.pth'
+        torch.save({'state_dict': model.state_dict(), 'meta': meta}, path)
+        return path
+
+    return write
+
+
+def test_weights_and_class_names_come_from_the_checkpoint(save):
+    trained = init_segmenter(tiny_config())
+    path = save(trained, dataset_meta=dict(classes=SHAPES, category_ids=(7, 1, 3, 4, 9)))
+    loaded = init_segmenter(tiny_config(), path)
+    assert loaded.class_names == SHAPES
+    assert loaded.category_ids == (7, 1, 3, 4, 9)
+    assert not loaded.training
+    frames = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    for ours, expected in zip(
+        loaded.predict_clip(frames), trained.predict_clip(frames), strict=True
+    ):
+        assert torch.equal(ours, expected)
+
+
+def test_class_names_without_a_checkpoint(model):
+    assert model.class_names == tuple(f'class {i}' for i in range(1, 6))
+    assert model.category_ids == (1, 2, 3, 4, 5)
+    config = tiny_config()
+    config.test_dataloader.dataset.classes = SHAPES
+    assert init_segmenter(config).class_names == SHAPES
+
+
+@pytest.mark.parametrize(
+    ('name', 'clip_length', 'split_mode', 'max_masks'),
+    [
+        ('tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py', 4, 'repeat_last', None),
+        ('axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021.py', 4, 'repeat_last', None),
+        ('axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py', 5, 'shorten', 30),
+    ],
+)
+def test_inference_follows_the_config(name, clip_length, split_mode, max_masks):
+    model = init_segmenter(CONFIGS / name)
+    assert (model.clip_length, model.split_mode) == (clip_length, split_mode)
+    assert model.test_cfg.max_masks_per_frame == max_masks
+    assert model.class_names == CLASS_LISTS['2021']
+    assert model.num_classes == 40
+
+
+def test_weights_of_another_model(save):
+    path = save(init_segmenter(tiny_config(PLAIN)))
+    with pytest.raises(CheckpointError, match='does not fit') as error:
+        init_segmenter(tiny_config(WITHIN_CLIP), path)
+    assert str(path) in str(error.value)
+    assert 'temporal_layer' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_weights_for_other_classes(save):
+    config = tiny_config()
+    config.model.panoptic_head.num_things_classes = 3
+    config.model.panoptic_head.loss_cls.class_weight = [1.0] * 3 + [0.1]
+    path = save(init_segmenter(config))
+    with pytest.raises(CheckpointError, match=r'3 classes .* 5'):
+        init_segmenter(tiny_config(), path)
+
+
+def test_number_of_class_names(save):
+    config = tiny_config()
+    config.test_dataloader.dataset.classes = SHAPES[:3]
+    with pytest.raises(CheckpointError, match='has 5 classes, but 3 are named: circle'):
+        init_segmenter(config)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no-such-config'):
+        init_segmenter(tmp_path / 'no-such-config.py')
+    with pytest.raises(FileNotFoundError, match=r'no-such-weights'):
+        init_segmenter(tiny_config(), tmp_path / 'no-such-weights.pth')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='speaks of a machine without GPU')
+def test_a_device_that_is_not_here():
+    with pytest.raises(ValueError, match=r'device cuda is not here; there is cpu$'):
+        init_segmenter(tiny_config(), device='cuda')
+    with pytest.raises(ValueError, match='device gpu is not here'):
+        init_segmenter(tiny_config(), device='gpu')
+
+
+def test_what_segment_video_does_not_know(model, tmp_path):
+    folder = frame_folders(write_videos(tmp_path / 'valid', [1]))[0]
+    with pytest.raises(ValueError, match='unknown class dog; the model knows class 1, class 2'):
+        segment_video(model, folder, classes=['class 1', 'dog'])
+    with pytest.raises(ValueError, match=r"protocol is 'later', not 'live' or 'scored'"):
+        segment_video(model, folder, protocol='later')
+    with pytest.raises(ValueError, match=r"mode is 'offline'; this model knows 'near-online'"):
+        segment_video(model, folder, mode='offline')
