@@ -1,10 +1,10 @@
 """Writes the tracks of a video as JSON: what it shows, what the categories are, who is where."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from axialvs.engine.atomic_backend import write_atomically
 from axialvs.structures import Track
 
 
@@ -40,8 +40,4 @@ def write_tracks(
             for track in tracks
         ],
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(json.dumps(content))
-    os.replace(partial, path)
+    write_atomically(path, json.dumps(content).encode())
