@@ -71,9 +71,9 @@ def time_ours(frames: torch.Tensor, config: str) -> float:
     start = time.perf_counter()
     for first in range(0, length, model.clip_length):
         clip = frames[first : first + model.clip_length]
-        finished = model.predict(clip[None], [samples_of(first, len(clip), length)])
+        outputs = model.predict(clip[None], [samples_of(first, len(clip), length)])
     seconds = time.perf_counter() - start
-    assert len(finished[0].pred_tracks.segmentations[0]) == length
+    assert len(outputs[0].pred_tracks.segmentations[0]) == length
     return seconds
 
 

@@ -81,9 +81,10 @@ class TubeLink(BaseMOTModel):
             data_samples: their frames' meta information.
 
         Returns:
-            One sample with `pred_tracks` for every video that ends in this batch.
+            One sample a clip, as mmengine's test loops want; `pred_tracks` are in those that end
+            a video.
         """
-        finished = []
+        outputs = []
         mode = self.modes[0]
         for clip, sample in zip(self.segment_clips(inputs, mode), data_samples, strict=True):
             first = sample[0].metainfo
@@ -96,11 +97,13 @@ class TubeLink(BaseMOTModel):
                 )
             _, video = self._video
             video.add(clip, geometry_of(first), len(sample) - first['num_padded_frames'])
+            tracks = None
             if first['clip_is_last']:
-                finished.append(_as_sample(video.finish(), first))
+                tracks = video.finish()
                 video.close()
                 self._video = None
-        return finished
+            outputs.append(_as_sample(tracks, first))
+        return outputs
 
     def new_scored_tracks(self) -> ScoredTracks:
         """A collector with the settings of `test_cfg`."""
@@ -175,11 +178,13 @@ def geometry_of(metainfo: dict) -> FrameGeometry:
     )
 
 
-def _as_sample(tracks: Sequence[Track], metainfo: dict) -> TrackDataSample:
-    """Packs a video's tracks for the metric."""
+def _as_sample(tracks: Sequence[Track] | None, metainfo: dict) -> TrackDataSample:
+    """Packs a video's tracks for the metric; None where the video goes on."""
     sample = TrackDataSample(
         metainfo={k: metainfo[k] for k in ('video_id', 'video_length', 'ori_shape')}
     )
+    if tracks is None:
+        return sample
     sample.pred_tracks = InstanceData(
         labels=torch.tensor([x.label for x in tracks], dtype=torch.long),
         scores=torch.tensor([x.score for x in tracks]),

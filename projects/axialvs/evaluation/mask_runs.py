@@ -1,0 +1,162 @@
+"""Reads many compressed run-length encodings at once into the places of their runs.
+
+Tube intersections are arithmetic on these places, so no mask is ever decoded. The encoding is
+described in `axialvs.datasets.rle`, which also words the errors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axialvs.datasets.rle import RLEError, areas_of_strings
+
+_FIRST_CHARACTER = 48
+_LAST_CHARACTER = _FIRST_CHARACTER + 0x3F
+_FIRST_CONTINUED = _FIRST_CHARACTER + 0x20  # from here on another character of the run follows
+_DIGIT_BITS = 5
+_DIGIT_MASK = 0x1F
+_SIGN_BIT = 0x10
+_MAX_CONTINUATIONS = 5  # six digits in all: 2^29 pixels a frame, and int32 holds what is read
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRuns:
+    """The object's runs of N masks, R in all, in the order of the masks.
+
+    Attributes:
+        starts: (R,) first position of each run, counted down the columns; each mask has an offset
+            of its own.
+        ends: (R,) position after the last of each run.
+        borders: (N + 1,) where in `starts` each mask begins; the last entry is R.
+        areas: (N,) pixels of each mask.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    borders: NDArray[np.int64]
+    areas: NDArray[np.int64]
+
+
+def read_runs(strings: Sequence[str], offsets: NDArray[np.int64], num_pixels: int) -> MaskRuns:
+    """Reads COCO's compressed `counts` of N masks of the same size.
+
+    Args:
+        strings: The `counts`, one a mask.
+        offsets: (N,) added to all positions of a mask.
+        num_pixels: Height times width that the runs have to fill.
+
+    Raises:
+        RLEError: A string stands for no mask of this size.
+    """
+    values, num_runs = _read_values(strings, num_pixels)
+    # An encoding begins with background. One that also ends with it has an odd number of runs;
+    # without that last run there are pairs (background, object), in the same columns for all.
+    has_tail = num_runs % 2 == 1
+    tail_places = np.cumsum(num_runs)[has_tail] - 1
+    tails = values[tail_places]
+    kept = np.ones(len(values), dtype=bool)
+    kept[tail_places] = False
+    pairs = values[kept].reshape(-1, 2)
+
+    borders = np.concatenate(([0], np.cumsum(num_runs // 2)))
+    filled = np.diff(borders) > 0
+    first = borders[:-1][filled]  # where the masks that have an object begin
+    gaps, runs = _undo_differences(pairs, first)
+    areas = np.zeros(len(strings), dtype=np.int64)
+    spans = np.zeros(len(strings), dtype=np.int64)  # up to the end of the last run
+    if first.size:
+        areas[filled] = np.add.reduceat(runs, first, dtype=np.int64)
+        spans[filled] = areas[filled] + np.add.reduceat(gaps, first, dtype=np.int64)
+    # The last background is stored as the difference to the one before, if it is run 3 or later.
+    totals = spans.copy()
+    totals[has_tail] += tails
+    differs = num_runs[has_tail] > 3
+    totals[np.flatnonzero(has_tail)[differs]] += gaps[borders[1:][has_tail][differs] - 1]
+    last_run_negative = (totals < spans).any()
+    if (totals != num_pixels).any() or last_run_negative or (pairs.size and _negative(gaps, runs)):
+        _raise_error(strings, num_pixels)
+
+    ends = (gaps + runs).astype(np.int64)
+    if first.size:
+        shifts = offsets[filled]
+        ends[first] += np.diff(shifts, prepend=0)
+        ends[first[1:]] -= spans[filled][:-1]
+        np.cumsum(ends, out=ends)
+    return MaskRuns(ends - runs, ends, borders, areas)
+
+
+def _read_values(
+    strings: Sequence[str], num_pixels: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The numbers in all strings as they stand there, and how many each string has."""
+    lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
+    codes = np.frombuffer(''.join(strings).encode('ascii', 'replace'), dtype=np.uint8)
+    if not len(strings) or not lengths.all():
+        if len(strings):
+            _raise_error(strings, num_pixels)
+        return np.zeros(0, np.int32), np.zeros(0, np.int64)
+    is_last = codes < _FIRST_CONTINUED
+    string_ends = np.cumsum(lengths)
+    if (
+        codes.min() < _FIRST_CHARACTER
+        or codes.max() > _LAST_CHARACTER
+        or not is_last[string_ends - 1].all()
+    ):
+        _raise_error(strings, num_pixels)
+
+    # The last digit of every number, with its sign.
+    signed = ((codes[is_last] - _FIRST_CHARACTER) ^ _SIGN_BIT).view(np.int8) - _SIGN_BIT
+    values = signed.astype(np.int32)
+    # Digits before the last are fewer: they are put below it one by one, the highest first.
+    places = np.flatnonzero(~is_last)
+    digits = ((codes[places] - _FIRST_CHARACTER) & _DIGIT_MASK).astype(np.int32)
+    owners = places - np.arange(len(places))
+    for _ in range(_MAX_CONTINUATIONS):
+        if not owners.size:
+            break
+        highest = np.append(owners[1:] != owners[:-1], True)
+        chosen = owners[highest]
+        values[chosen] = (values[chosen] << _DIGIT_BITS) | digits[highest]
+        owners, digits = owners[~highest], digits[~highest]
+    ends = string_ends - np.searchsorted(places, string_ends)
+    if owners.size:
+        position = int(np.searchsorted(ends, owners[0], side='right'))
+        raise RLEError(position, 'a run has too many digits')
+    return values, np.diff(ends, prepend=0)
+
+
+def _undo_differences(
+    pairs: NDArray[np.int32], first: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Lengths of background and of object runs, from the stored differences.
+
+    Running sums down each column, which begin anew where a mask does. The very first background
+    is no summand of the later ones.
+
+    Args:
+        pairs: (R, 2) as stored.
+        first: Rows in which the masks begin.
+    """
+    gaps, runs = pairs[:, 0].copy(), pairs[:, 1].copy()
+    if first.size:
+        leading = gaps[first]
+        gaps[first] = 0
+        for column in (gaps, runs):
+            sums = np.add.reduceat(column, first)
+            column[first[1:]] -= sums[:-1]
+            np.cumsum(column, out=column)
+        gaps[first] = leading
+    return gaps, runs
+
+
+def _negative(gaps: NDArray[np.int32], runs: NDArray[np.int32]) -> bool:
+    return bool(gaps.min() < 0 or runs.min() < 0)
+
+
+def _raise_error(strings: Sequence[str], num_pixels: int) -> NoReturn:
+    """Says which string is wrong and why."""
+    areas_of_strings(strings, num_pixels)
+    raise AssertionError('two readers of run lengths disagree')
