@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -44,22 +45,31 @@ def files(write_json, write_images):
     return make
 
 
+def most_common_colour(image: np.ndarray) -> int:
+    """The background's: of one colour, so a distortion shared by all frames keeps it so."""
+    packed = image[:, ::4, ::4].astype(int).transpose(1, 2, 0) @ [1, 256, 65536]
+    colours, counts = np.unique(packed, return_counts=True)
+    return int(colours[counts.argmax()])
+
+
 @pytest.mark.parametrize('name', CONFIGS)
 def test_training_batches(name, files):
     classes, clip_length, sizes = CONFIGS[name]
     batches = iter(loader_of(name, 'train', *files(classes)))
     found = set()
-    for _ in range(12):
+    for _ in range(8):
         batch = next(batches)
         for clip, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
             assert clip.shape[:2] == (clip_length, 3)
             found.add(tuple(clip.shape[2:]))
+            assert len({(frame.flip, frame.scale_factor) for frame in sample}) == 1
+            assert len({most_common_colour(image) for image in clip.numpy()}) == 1
             for frame in sample:
                 masks = frame.gt_instances.masks
                 assert (masks.height, masks.width) == frame.img_shape == tuple(clip.shape[2:])
                 assert set(frame.gt_instances.instances_ids.tolist()) <= {0, 7, 9, 10, 17, 19}
     assert found <= sizes
-    assert len(found) >= min(3, len(sizes))
+    assert len(found) >= min(2, len(sizes))
 
 
 @pytest.mark.parametrize('split', ['val', 'test'])
@@ -68,7 +78,7 @@ def test_clips_of_a_test(name, split, files):
     classes, clip_length, _ = CONFIGS[name]
     loader = loader_of(name, split, *files(classes))
     samples = [(batch['inputs'][0], batch['data_samples'][0][0]) for batch in loader]
-    size = (48, 64) if name == 'moving_shapes' else (360, 480)
+    size = (96, 128) if name == 'moving_shapes' else (360, 480)
     assert {tuple(clip.shape) for clip, _ in samples} == {(clip_length, 3, *size)}
     assert [frame.clip_start for _, frame in samples] == [0, clip_length] * 2
     assert loader.dataset.metainfo['classes'] == (CLASS_LISTS.get(classes) or ('disc', 'box'))

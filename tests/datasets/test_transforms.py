@@ -232,3 +232,14 @@ def test_image_of_another_size_is_refused(clip):
     results['height'] = [HEIGHT + 1] * 3
     with pytest.raises(ValueError, match=r'\(48, 64\), but its video 1 has \(49, 64\)'):
         run([], results)
+
+
+def test_instance_without_pixels_is_gone_from_that_frame_only(clip):
+    """As after a crop into the empty corner of an object's box."""
+    results = run([], clip(frames=(2, 3)))
+    results['gt_masks'][1].masks[0] = 0
+    results = TRANSFORMS.build({'type': 'KeepVisibleInstances'})(results)
+    assert [ids.tolist() for ids in results['gt_instances_ids']] == [[0, 7, 9], [7]]
+    assert [labels.tolist() for labels in results['gt_bboxes_labels']] == [[0, 1, 1], [1]]
+    assert [len(masks) for masks in results['gt_masks']] == [3, 1]
+    assert [len(boxes) for boxes in results['gt_bboxes']] == [3, 1]

@@ -1,4 +1,4 @@
-# The generated data set "moving shapes": nothing to resize, flips and mild colours only.
+# The generated data set "moving shapes": nothing to resize in training, flips and mild colours only.
 # `axialvs.datasets.moving_shapes` writes it; any level fits.
 data_root = 'data/moving_shapes/demo/'
 clip_length = 3

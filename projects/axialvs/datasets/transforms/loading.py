@@ -35,6 +35,7 @@ class LoadFrame(LoadImageFromFile):
                 f'{path}: the image has (height, width) {results["img"].shape[:2]}, but its video '
                 f'{video} has {expected} in the annotation file.'
             )
+        results['scale_factor'] = (1.0, 1.0)  # for pipelines that do not resize
         return results
 
 
