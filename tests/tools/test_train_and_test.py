@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,9 +65,11 @@ def test_options_reach_the_run(trained):
     assert checkpoint['optimizer']['param_groups'][0]['lr'] == pytest.approx(0.005)
 
 
-def test_finished_run_resumes_from_its_last_checkpoint(trained):
+def test_finished_run_resumes_from_its_last_checkpoint(trained, tmp_path):
+    folder = tmp_path / 'moved'
+    shutil.copytree(trained, folder)
     options = ['--resume', '--cfg-options', 'train_cfg.max_iters=8', 'log_level=INFO']
-    result = train(trained, trained / 'tiny.py', *options)
+    result = train(folder, 'tiny.py', *options)
     assert result.returncode == 0, result.stderr
     log = result.stdout + result.stderr
     assert 'resumed epoch: 0, iter: 6' in log
