@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from collections import deque
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from axialvs.inference.video_reader import open_video
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.visualization.overlay import draw_tracks
 
+MIB = 2**20
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
 
@@ -49,6 +51,18 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='classes that are shown (all)')
     parser.add_argument('--max-frames', type=int, metavar='N', help='stop after N frames')
+    parser.add_argument(
+        '--feature-memory',
+        type=int,
+        metavar='MIB',
+        help='offline: mask features kept in memory, beyond which all go to a temporary file '
+        "(the config's, else 1024); 0 for the file from the start",
+    )
+    parser.add_argument(
+        '--half-features',
+        action='store_true',
+        help='offline: keep mask features in half precision, in half the room',
+    )
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (%(default)s)')
     args = parser.parse_args()
     if args.out is None and args.json is None:
@@ -72,6 +86,10 @@ def main() -> None:
     if checkpoint is None:
         raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
     model = init_segmenter(config_file, resolve_checkpoint(checkpoint), args.device)
+    if args.feature_memory is not None:
+        model.test_cfg['feature_memory'] = args.feature_memory * MIB
+    if args.half_features:
+        model.test_cfg['feature_precision'] = 'float16'
 
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(
@@ -88,8 +106,11 @@ def main() -> None:
         try:
             if args.out is not None:
                 write_overlay(result, args.out, model.class_names)
+            else:
+                deque(result, maxlen=0)
         finally:
             # Whatever ended the run, the tracks found until then are kept.
+            result.close()
             if args.json is not None:
                 write_json(result, args, model)
     report(result, args)

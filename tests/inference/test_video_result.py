@@ -212,6 +212,23 @@ def test_a_source_that_breaks_off(model, folder, tmp_path):
     tracks = result.tracks()
     assert {len(track.segmentations) for track in tracks} == {3}
     assert {x.id for x in tracks} == set(first.ids.tolist())
+    scored = segment_video(model, tmp_path, protocol='scored')
+    with pytest.raises(VideoReadError, match=files[5].name):
+        list(scored)
+    tracks = scored.tracks()
+    assert {len(track.segmentations) for track in tracks} == {3}
+    assert any(any(track.segmentations) for track in tracks)
+
+
+def test_a_run_that_is_stopped(model, folder):
+    counted = []
+    result = segment_video(model, folder, score_threshold=0.0, progress=counted.append)
+    first = next(iter(result))
+    result.close()
+    tracks = result.tracks()
+    assert counted == [3]
+    assert {x.id for x in tracks} == set(first.ids.tolist())
+    assert {len(track.segmentations) for track in tracks} == {3}
 
 
 def test_nothing_to_read(model, tmp_path):

@@ -1,6 +1,7 @@
 """The live protocol: tracks are decided clip by clip from the averages so far."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from axialvs.functional.masks import encode_masks, resize_mask_logits
@@ -43,11 +44,10 @@ class LiveTracks:
         scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)
         best = scores.topk(min(self.max_tracks, len(scores))).indices
         chosen = best[scores[best] >= self.score_threshold]
-        masks = (
-            (resize_mask_logits(mask_logits[chosen.to(mask_logits.device)].float(), geometry) > 0)
-            .cpu()
-            .numpy()
-        )
+        logits = mask_logits[chosen.to(mask_logits.device)].float()
+        # One frame at a time: at full size a clip of 100 masks fills gigabytes.
+        frames = [resize_mask_logits(frame, geometry) > 0 for frame in logits.split(1, dim=1)]
+        masks = torch.cat(frames, dim=1).cpu().numpy()
         ids = [self._ids.setdefault(query, len(self._ids) + 1) for query in chosen.tolist()]
         for object_id, clip_masks in zip(ids, masks, strict=True):
             codes = self._segmentations.setdefault(object_id, {})

@@ -23,8 +23,8 @@ class VideoResult:
     """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
 
     With `live` a clip comes as soon as it is segmented. With `scored`, and always offline, the
-    video is read to its end first, then read again for the pictures. A source that breaks off keeps
-    all finished frames, see `truncated`.
+    video is read to its end first, then read again for the pictures. A source that breaks off, or a
+    run that is stopped, keeps all finished frames, see `truncated` and `close`.
 
     Args:
         model: a segmenter of `axialvs.apis.init_segmenter`.
@@ -76,10 +76,15 @@ class VideoResult:
         return self._clips
 
     def tracks(self) -> list[Track]:
-        """All tracks of the video; reads what was not iterated over yet."""
+        """All tracks of the video; reads what was not iterated over yet, unless it was closed."""
         for _ in self._clips:
             pass
         return [track for track in self._tracks if self._is_wanted(track.label)]
+
+    def close(self) -> None:
+        """Stops reading; `tracks()` then has what was found until here."""
+        self._clips.close()
+        self.reader.close()
 
     @property
     def truncated(self) -> str | None:
@@ -111,24 +116,30 @@ class VideoResult:
     def _iterate_live(self) -> Iterator[ClipResult]:
         linker = ClipLinker()
         live = LiveTracks(self._threshold, self._model.test_cfg['max_tracks'])
-        for chunk, prediction, geometry in self._segmented_clips():
-            mask_logits = linker.link(prediction).mask_logits[:, : len(chunk)]
-            ids, labels, scores, masks = live.add(mask_logits, linker.class_logits, geometry)
+        try:
+            for chunk, prediction, geometry in self._segmented_clips():
+                mask_logits = linker.link(prediction).mask_logits[:, : len(chunk)]
+                ids, labels, scores, masks = live.add(mask_logits, linker.class_logits, geometry)
+                shown = np.array([self._is_wanted(label) for label in labels.tolist()], dtype=bool)
+                yield _clip_result(chunk, ids[shown], labels[shown], scores[shown], masks[shown])
+        finally:
             self._tracks = live.tracks()
-            shown = np.array([self._is_wanted(label) for label in labels.tolist()], dtype=bool)
-            yield _clip_result(chunk, ids[shown], labels[shown], scores[shown], masks[shown])
 
     def _iterate_scored(self) -> Iterator[ClipResult]:
         video = self._model.new_video(self.mode)
-        for chunk, segmented, geometry in self._segmented_clips():
-            video.add(segmented, geometry, len(chunk))
-        if self.num_frames:
-            self._tracks = video.finish()
-        video.close()
+        try:
+            for chunk, segmented, geometry in self._segmented_clips():
+                video.add(segmented, geometry, len(chunk))
+        finally:
+            if self.num_frames:
+                self._tracks = video.finish()
+            video.close()
         shown = [x for x in self._tracks if x.score >= self._threshold and self._is_wanted(x.label)]
         frames_left = self.num_frames
         for chunk in self._chunks(open_video(self._source)):
             chunk = chunk[:frames_left]
+            if not chunk:
+                break
             frames_left -= len(chunk)
             yield _shown_in(chunk, shown)
 
