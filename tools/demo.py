@@ -89,8 +89,9 @@ def main() -> None:
     run(
         'Make videos of moving shapes',
         'dataset_converters/generate_moving_shapes.py',
-        data, '--level', 'demo', '--train', TRAIN_VIDEOS, '--valid', VALID_VIDEOS, '--seed', SEED, '--overwrite',
-    )  # fmt: skip
+        *(data, '--level', 'demo', '--seed', SEED, '--overwrite'),
+        *('--train', TRAIN_VIDEOS, '--valid', VALID_VIDEOS),
+    )
     options = data_options(data)
     before = score(
         'Score the shipped weights on unseen videos', WEIGHTS, out / 'before.json', options
@@ -103,8 +104,9 @@ def main() -> None:
     run(
         'Segment a video',
         'segment_video.py',
-        video, '--config', CONFIG, '--checkpoint', checkpoint, '--out', overlay, '--json', tracks,
-    )  # fmt: skip
+        *(video, '--config', CONFIG, '--checkpoint', checkpoint),
+        *('--out', overlay, '--json', tracks),
+    )
     print(
         f'\nAP on {VALID_VIDEOS} unseen videos: {before:.3f} before, {after:.3f} after training on'
     )
