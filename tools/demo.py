@@ -47,13 +47,9 @@ def run(title: str, script: str, *arguments: str | Path) -> None:
 
 def data_options(data: Path) -> list[str]:
     """Options that point a config to the demo's data."""
+    loaders = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'test')]
     annotations = data / 'valid' / 'instances.json'
-    loaders = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
-    return [
-        '--cfg-options',
-        *loaders,
-        *(f'{x}_evaluator.ann_file={annotations}' for x in ('val', 'test')),
-    ]
+    return ['--cfg-options', *loaders, f'test_evaluator.ann_file={annotations}']
 
 
 def score(title: str, checkpoint: Path, metrics: Path, options: list[str]) -> float:

@@ -4,7 +4,8 @@ _base_ = './axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 
 load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
 max_iters = 400
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters + 1)
+train_cfg = dict(max_iters=max_iters)
+val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result
 param_scheduler = [
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters)
 ]
