@@ -42,7 +42,8 @@ def test_coco_model_gives_all_but_the_class_rows(coco, tube_link):
     assert len(own) == 610
     assert len(report.used) == 608
     assert report.selected == [CLASS_WEIGHT, CLASS_BIAS]
-    assert not (report.missing or report.unexpected or report.mismatched)
+    assert report.missing == report.unexpected == []
+    assert report.mismatched == {}
     person, giraffe = (YOUTUBE_VIS.index(name) for name in ('person', 'giraffe'))
     theirs = coco['state_dict'][CLASS_WEIGHT]
     coco_classes = class_names_of(coco)
@@ -59,7 +60,8 @@ def test_tracking_module_is_all_that_a_coco_model_lacks(coco):
         coco['state_dict'], model.state_dict(), class_names_of(coco), YOUTUBE_VIS
     )
     assert len(report.used) == 608
-    assert not (report.unexpected or report.mismatched)
+    assert report.unexpected == []
+    assert report.mismatched == {}
     new = ('.temporal_layer.', '.gamma', '.level_encoding_3d.')
     assert len(report.missing) == 809 - 610
     assert all(any(part in name for part in new) for name in report.missing)
