@@ -13,7 +13,7 @@ from axialvs.association.clip_alignment import align_clips
 from axialvs.association.offline_tracks import RefinedVideo
 from axialvs.checkpoints.video_predictors import VIDEO_PREDICTORS
 from axialvs.layers.cross_clip import CrossClipTracking
-from axialvs.models.clip_head import ClipMask2FormerHead, predict_masks
+from axialvs.models.clip_head import ClipMask2FormerHead
 
 
 @MODELS.register_module()
@@ -126,12 +126,21 @@ class CrossClipHead(ClipMask2FormerHead):
         embeddings = self.embed_masks(refined)
         masks = torch.cat(
             [
-                predict_masks(embeddings[:, k], features).flatten(2, 3)
+                _masks_by_frame(embeddings[:, k], features)
                 for k, features in enumerate(mask_features)
             ],
             dim=2,
-        )
+        ).flatten(2, 3)
         with torch.autocast(refined.device.type, enabled=False):
             return self.loss_by_feat(
                 [class_logits.float()], [masks.float()], tall, [{} for _ in tall]
             )
+
+
+def _masks_by_frame(embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    """Mask logits (B, Q, T, H, W) of mask embeddings (B, Q, C) and features (B, T, C, H, W).
+
+    Frame by frame, for a product over all frames at once would keep a copy of the features.
+    """
+    masks = embeddings.unsqueeze(1) @ mask_features.flatten(3)
+    return masks.unflatten(-1, mask_features.shape[-2:]).transpose(1, 2)

@@ -1,0 +1,204 @@
+"""Training of the offline segmenter: losses and gradients, what is frozen, end-to-end steps."""
+
+import pytest
+import torch
+from torch import nn
+from training_clips import moving_boxes
+
+from axialvs.checkpoints import adapt_state_dict
+from fixed_points import fixed_points
+from tiny_offline import BLOCKS, END_TO_END, contained_near_online, tiny_offline
+
+HEIGHT, WIDTH = 64, 64
+CLIP_LENGTH = 3
+TERMS = ('loss_cls', 'loss_mask', 'loss_dice')
+RELEASE_FROZEN = (
+    'backbone.*',
+    'panoptic_head.pixel_decoder.*',
+    'panoptic_head.transformer_decoder.*',
+    'panoptic_head.*_embed.weight',
+    'panoptic_head.query_feat.*',
+)
+
+
+def images(batch, num_frames, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, num_frames, 3, HEIGHT, WIDTH, generator=rng)
+
+
+def boxes(*numbers, num_frames):
+    return [moving_boxes(n, num_frames, HEIGHT, WIDTH) for n in numbers]
+
+
+def total(losses):
+    return sum(losses.values())
+
+
+def losses_and_gradients(model, videos, objects):
+    """At the same points for all masks; in double precision, but for the losses themselves."""
+    model.double().train().zero_grad()
+    with fixed_points():
+        losses = model.loss(videos.double(), objects)
+        total(losses).backward()
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
+    return {name: value.detach() for name, value in losses.items()}, gradients
+
+
+def assert_same_gradient(ours, theirs, name):
+    """To 1e-5 of its scale; what is zero but for rounding may differ."""
+    scale = max(theirs.abs().max().item(), 1e-4)
+    assert (ours - theirs).abs().max().item() < 1e-5 * scale, name
+
+
+@pytest.mark.parametrize('name', [None, END_TO_END], ids=['frozen', 'end to end'])
+@pytest.mark.parametrize('num_clips', [1, 2])
+def test_two_videos_are_twice_one(name, num_clips):
+    model = tiny_offline(*[name] if name else [])
+    num_frames = num_clips * CLIP_LENGTH
+    videos, objects = images(2, num_frames), boxes(2, 2, num_frames=num_frames)
+    together, gradients = losses_and_gradients(model, videos, objects)
+    blocks = ('', *(f'd{i}.' for i in range(BLOCKS - 1)))
+    assert together.keys() == {f'{block}{term}' for block in blocks for term in TERMS}
+    alone = [losses_and_gradients(model, videos[i : i + 1], objects[i : i + 1]) for i in range(2)]
+    for key, value in together.items():
+        expected = sum(losses[key] for losses, _ in alone) / 2
+        torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-6)
+    for parameter, gradient in gradients.items():
+        expected = sum(of_one[parameter] for _, of_one in alone) / 2
+        assert_same_gradient(gradient, expected, parameter)
+
+
+def step(model, num_frames=6):
+    """One step of an optimiser that would also shrink what has no gradient."""
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
+    total(model.loss(images(1, num_frames), boxes(2, num_frames=num_frames))).backward()
+    optimiser.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def encode(model):
+    return model._encode(images(1, CLIP_LENGTH, seed=3))
+
+
+def test_what_is_frozen_does_not_drift():
+    model = tiny_offline()
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    features = encode(model)
+    with torch.enable_grad():
+        step(model)
+    moved = {name for name, x in model.state_dict().items() if not torch.equal(x, before[name])}
+    trained = ('panoptic_head.cross_clip.', 'panoptic_head.video_')
+    expected = {name for name in before if name.startswith(trained)}
+    # A softmax over clips does not see what is added to all of them.
+    assert expected - moved <= {'panoptic_head.cross_clip.clip_weight.bias'}
+    assert not moved - expected
+    assert all(torch.equal(a, b) for a, b in zip(encode(model), features, strict=True))
+
+
+def test_the_releases_clip_stage_drifts():
+    """Its mask layer is trained and tells the frozen clip stage's queries where to look."""
+    model = tiny_offline(frozen=RELEASE_FROZEN, panoptic_head=dict(own_predictors=False))
+    assert not any('video_' in name for name in model.state_dict())
+    queries, features = encode(model)
+    step(model)
+    queries_after, features_after = encode(model)
+    assert torch.equal(features, features_after)
+    assert not torch.equal(queries, queries_after)
+
+
+def test_frozen_parts_rest_in_training():
+    model = tiny_offline().train()
+    head = model.panoptic_head
+    for part in (model.backbone, head.pixel_decoder, head.transformer_decoder, head.query_feat):
+        assert not any(module.training for module in part.modules())
+    assert head.cross_clip.training
+    assert head.video_mask_embed.training
+    assert not any(x.requires_grad for x in model._encode(images(1, CLIP_LENGTH)))
+
+
+def test_a_part_that_is_trained_has_a_graph():
+    """With the backbone alone at rest, the clip stage learns."""
+    model = tiny_offline(frozen=['backbone.*'], panoptic_head=dict(own_predictors=False)).train()
+    assert not model.backbone.training
+    assert model.panoptic_head.pixel_decoder.training
+    total(model.loss(images(1, 3), boxes(1, num_frames=3))).backward()
+    assert model.panoptic_head.query_feat.weight.grad.abs().max() > 0
+    assert all(x.grad is None for x in model.backbone.parameters())
+
+
+def key_part(grad, name):
+    """The part of a gradient that belongs to keys where one tensor serves more."""
+    if 'in_proj' in name or '.qkv.' in name:  # queries, keys, values
+        return grad.chunk(3)[1]
+    return grad.chunk(2)[0] if 'proj_kv' in name else grad
+
+
+def test_every_parameter_learns_end_to_end():
+    """Zero are only what is added to all keys and what is added to all clips' weights: a softmax
+    does not see it."""
+    unseen = ('.k.bias', 'proj_kv.bias', 'in_proj_bias', '.qkv.bias', 'clip_weight.bias')
+    model = tiny_offline(END_TO_END)
+    _, gradients = losses_and_gradients(model, images(1, 6), boxes(3, num_frames=6))
+    assert gradients.keys() == dict(model.named_parameters()).keys()
+    for name, gradient in gradients.items():
+        assert torch.isfinite(gradient).all(), name
+        unseen_part = key_part(gradient, name)
+        if name.endswith(unseen):
+            assert unseen_part.abs().max() < 1e-6, name
+        if not name.endswith(unseen) or unseen_part is not gradient:
+            assert gradient.abs().max() > 1e-6, name
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    videos, objects = images(2, 6), boxes(2, 1, num_frames=6)
+    (kept, expected), (recomputed, gradients) = (
+        losses_and_gradients(
+            tiny_offline(END_TO_END, activation_checkpointing=recompute), videos, objects
+        )
+        for recompute in (False, True)
+    )
+    for key, loss in kept.items():
+        torch.testing.assert_close(recomputed[key], loss, rtol=1e-6, atol=1e-6)
+    for name, gradient in gradients.items():
+        assert_same_gradient(gradient, expected[name], name)
+
+
+def test_frames_that_are_no_whole_clips():
+    with pytest.raises(ValueError, match='5 frames, which are no whole number of clips of 3'):
+        tiny_offline().train().loss(images(1, 5), boxes(1, num_frames=5))
+
+
+def test_patterns_that_fit_nothing():
+    with pytest.raises(ValueError, match=r"frozen: 'backbon\.\*' fits no parameter"):
+        tiny_offline(frozen=['backbon.*'])
+
+
+def test_predictors_that_no_loss_would_reach():
+    with pytest.raises(ValueError, match='own_predictors=False'):
+        tiny_offline(frozen=['backbone.*'])
+
+
+def test_starting_from_near_online_weights():
+    """Only the module itself is missing; the refined queries' predictors start as the clips'."""
+    model = tiny_offline()
+    weights = contained_near_online(model).state_dict()
+    fitting, report = adapt_state_dict(weights, model.state_dict())
+    assert all(name.startswith('panoptic_head.cross_clip.') for name in report.missing)
+    assert not report.unexpected
+    for start in (fitting, weights):
+        other = tiny_offline()
+        for parameter in other.parameters():
+            nn.init.zeros_(parameter)
+        other.load_state_dict(start, strict=False)
+        head = other.panoptic_head
+        for video, clip in (
+            (head.video_cls_embed, head.cls_embed),
+            (head.video_mask_embed, head.mask_embed),
+        ):
+            assert all(
+                torch.equal(a, b)
+                for a, b in zip(video.parameters(), clip.parameters(), strict=True)
+            )
+            assert all(x.abs().max() > 0 for x in video.parameters())
