@@ -110,6 +110,7 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_delete('videos'), "field 'videos': is missing"),
         (_set('categories', []), "field 'categories': the list is empty"),
         (_set('categories', 1, 'name', ' DISC'), "category 8, field 'name': 'DISC' is also"),
+        (_set('categories', 1, 'id', 3), "category 3, field 'id': 3 stands twice"),
         (_set('images', []), "field 'images': this looks like a converted"),
         (_set('videos', 1, 'id', 1), "video 1, field 'id': 1 stands twice"),
         (_set('videos', 1, 'width', 0), "video 2, field 'width': 0 is below 1"),

@@ -121,6 +121,12 @@ class TestTraining:
             sample = dataset[SampleIndex(position, 0, 0)]
             assert sum(len(f.gt_instances) for f in sample['data_samples'])
 
+    def test_clip_whose_polygons_have_no_pixel_gives_way_to_another(self, content, build):
+        content['annotations'] = [content['annotations'][0], *content['annotations'][3:]]
+        content['annotations'][0]['segmentations'] = [[[5, 5, 5, 5, 5, 5]]] * 5
+        sample = build(content)[SampleIndex(0, 0, 0)]
+        assert {frame.video_id for frame in sample['data_samples']} == {2}
+
     def test_endless_loss_of_objects_is_an_error_that_names_the_video(self, content, build):
         content['annotations'] = content['annotations'][3:4]
         crop = {'type': 'RandomCrop', 'crop_size': (1, 1), 'allow_negative_crop': True}
