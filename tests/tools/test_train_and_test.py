@@ -1,12 +1,16 @@
 """Tests of train.py, test.py and their launchers with a tiny model: options, errors, processes."""
 
+import contextlib
+import io
 import json
 import os
-import re
+import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -21,28 +25,46 @@ sys.path.insert(0, str(TINY_RUN))
 from tiny_run import write_config  # noqa: E402
 
 
-def run(command: list, folder: Path, **variables: str) -> subprocess.CompletedProcess:
+@dataclass
+class Result:
+    """How a command ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def run(command: list, folder: Path, **variables: str) -> Result:
     """Runs a command in a folder where the tiny run's parts can be imported."""
     environment = os.environ | {'PYTHON': sys.executable} | variables
     environment['PYTHONPATH'] = os.pathsep.join((str(TINY_RUN), environment['PYTHONPATH']))
-    return subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True
     )
+    return Result(result.returncode, result.stdout, result.stderr)
 
 
-def train(folder: Path, *options, **variables) -> subprocess.CompletedProcess:
-    return run([sys.executable, TOOLS / 'train.py', *options], folder, **variables)
+def call(tool: str, folder: Path, *arguments: object) -> Result:
+    """Runs a tool as a script, but in this process, which has imported everything already."""
+    output, errors = io.StringIO(), io.StringIO()
+    argv = [str(TOOLS / tool), *map(str, arguments)]
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ),
+        mock.patch.object(sys, 'argv', argv),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as end,
+    ):
+        runpy.run_path(argv[0], run_name='__main__')
+    return Result(end.value.code, output.getvalue(), errors.getvalue())
 
 
-def check(folder: Path, *options, **variables) -> subprocess.CompletedProcess:
-    return run([sys.executable, TOOLS / 'test.py', *options], folder, **variables)
-
-
-def error_of(result: subprocess.CompletedProcess) -> str:
+def error_of(result: Result) -> str:
     """The one line that a user error ends with."""
-    assert result.returncode == 1, result.stderr
-    assert 'Traceback' not in result.stderr
-    return result.stderr.strip().splitlines()[-1]
+    assert result.code == 1, result.errors
+    assert 'Traceback' not in result.errors
+    return result.errors.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope='module')
@@ -50,9 +72,9 @@ def trained(tmp_path_factory) -> Path:
     """A folder with a config and a run of six iterations, with the options that matter to it."""
     folder = tmp_path_factory.mktemp('trained')
     write_config(folder)
-    options = ['--seed', '5', '--auto-scale-lr', '--cfg-options', 'log_level=INFO']
-    result = train(folder, 'tiny.py', *options)
-    assert result.returncode == 0, result.stderr
+    options = ['--seed', 5, '--auto-scale-lr', '--cfg-options', 'log_level=INFO']
+    result = call('train.py', folder, 'tiny.py', *options)
+    assert result.code == 0, result.errors
     return folder
 
 
@@ -68,21 +90,29 @@ def test_options_reach_the_run(trained):
 def test_finished_run_resumes_from_its_last_checkpoint(trained, tmp_path):
     folder = tmp_path / 'moved'
     shutil.copytree(trained, folder)
-    options = ['--resume', '--cfg-options', 'train_cfg.max_iters=8', 'log_level=INFO']
-    result = train(folder, 'tiny.py', *options)
-    assert result.returncode == 0, result.stderr
-    log = result.stdout + result.stderr
-    assert 'resumed epoch: 0, iter: 6' in log
-    assert re.search(r'Iter\(train\) \[7/8\]', log)
-    assert not re.search(r'Iter\(train\) \[6/8\]', log)
+    options = ['--resume', '--cfg-options', 'train_cfg.max_iters=8']
+    result = call('train.py', folder, 'tiny.py', *options)
+    assert result.code == 0, result.errors
+    last = load_checkpoint_safely(folder / 'work_dirs' / 'tiny' / 'iter_8.pth')
+    assert last['meta']['seed'] == 5
+    assert len(last['message_hub']['log_scalars']['train/loss'].data[0]) == 8
+
+
+def test_resuming_what_has_not_begun_begins_it(tmp_path):
+    write_config(tmp_path)
+    options = ['--resume', '--work-dir', 'new', '--cfg-options', 'train_cfg.max_iters=1']
+    result = call('train.py', tmp_path, 'tiny.py', *options)
+    assert result.code == 0, result.errors
+    assert 'new has no checkpoint yet: starting from the beginning' in result.output
+    assert (tmp_path / 'new' / 'iter_1.pth').is_file()
 
 
 def test_scores_are_written(trained, tmp_path):
     weights = load_checkpoint_safely(trained / 'work_dirs' / 'tiny' / 'iter_6.pth')['state_dict']
     torch.save({'state_dict': weights}, tmp_path / 'weights.pth')
     out = tmp_path / 'new' / 'metrics.json'
-    result = check(trained, 'tiny.py', tmp_path / 'weights.pth', '--out', out)
-    assert result.returncode == 0, result.stderr
+    result = call('test.py', trained, 'tiny.py', tmp_path / 'weights.pth', '--out', out)
+    assert result.code == 0, result.errors
     assert json.loads(out.read_text()) == {
         'tiny/sum': pytest.approx(weights['weight'].sum().item()),
         'tiny/samples': 16,
@@ -96,13 +126,13 @@ def test_launchers_train_and_test_on_two_processes(tmp_path):
     write_config(folder)
     options = ['--seed', '5', '--cfg-options', 'train_cfg.max_iters=2']
     result = run(['bash', TOOLS / 'dist_train.sh', folder / 'tiny.py', 2, *options], tmp_path)
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.errors
     checkpoint = tmp_path / 'work_dirs' / 'tiny' / 'iter_2.pth'
     weights = load_checkpoint_safely(checkpoint)['state_dict']
     out = folder / 'metrics.json'
     command = ['bash', TOOLS / 'dist_test.sh', folder / 'tiny.py', checkpoint, 2, '--out', out]
     result = run(command, tmp_path)
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.errors
     assert json.loads(out.read_text()) == {
         'tiny/sum': pytest.approx(weights['weight'].sum().item()),
         'tiny/samples': 16,
@@ -110,23 +140,24 @@ def test_launchers_train_and_test_on_two_processes(tmp_path):
 
 
 def test_user_errors_are_one_line(trained, tmp_path):
-    """All in one test, since every command takes seconds to import what it needs."""
     config = trained / 'tiny.py'
     cases = [
-        (train(tmp_path, 'none.py'), 'config none.py does not exist'),
-        (train(tmp_path, config, '--resume', 'none.pth'), '--resume none.pth: there is no such'),
-        (train(tmp_path, config, '--launcher', 'pytorch'), 'use tools/dist_train.sh'),
-        (check(tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
+        (('train.py', tmp_path, 'none.py'), 'config none.py does not exist'),
+        (('train.py', tmp_path, config, '--resume', 'none.pth'), '--resume none.pth: there is no'),
+        (('train.py', tmp_path, config, '--launcher', 'pytorch'), 'use tools/dist_train.sh'),
+        (('test.py', tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
     ]
     if not torch.cuda.is_available():
-        cases.append((train(tmp_path, config, '--amp'), '--amp needs a GPU'))
-    for result, expected in cases:
-        assert expected in error_of(result)
+        cases.append((('train.py', tmp_path, config, '--amp'), '--amp needs a GPU'))
+    for command, expected in cases:
+        error = error_of(call(*command))
+        assert error.startswith(f'{command[0]}: error: ')
+        assert expected in error
 
 
 def test_checkpoint_of_another_model_is_not_scored(trained, tmp_path):
     torch.save({'state_dict': {'other': torch.ones(1)}}, tmp_path / 'x.pth')
-    error = error_of(check(tmp_path, trained / 'tiny.py', tmp_path / 'x.pth'))
+    error = error_of(call('test.py', tmp_path, trained / 'tiny.py', tmp_path / 'x.pth'))
     assert 'x.pth does not fit the model' in error
     assert 'missing in it: weight; not in the model: other' in error
 
@@ -158,8 +189,8 @@ def test_slurm_scripts_hand_everything_to_srun(tmp_path, script, arguments, expe
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
     command = ['bash', TOOLS / script, *arguments]
     result = run(command, tmp_path, PATH=path, GPUS='4', SRUN_ARGS='--qos high --time 10')
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+    assert result.code == 0, result.errors
+    lines = result.output.splitlines()
     assert lines[lines.index('--partition') + 1] == 'part'
     assert lines[lines.index('--job-name') + 1] == 'job'
     assert lines[lines.index('--ntasks') + 1] == '4'
@@ -174,13 +205,13 @@ def test_several_machines_meet_at_the_given_address(tmp_path):
     variables = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='host0', PORT='4711')
     command = ['bash', TOOLS / 'dist_train.sh', 'c.py', '8', '--amp']
     result = run(command, tmp_path, PYTHON=str(tmp_path / 'python'), **variables)
-    line = ' '.join(result.stdout.splitlines())
+    line = ' '.join(result.output.splitlines())
     assert '--nnodes 2 --node-rank 1 --master-addr host0 --master-port 4711' in line
     assert line.endswith('train.py c.py --amp --launcher pytorch')
     del variables['MASTER_ADDR']
     result = run(command, tmp_path, PYTHON=str(tmp_path / 'python'), **variables)
-    assert result.returncode != 0
-    assert 'set MASTER_ADDR' in result.stderr
+    assert result.code != 0
+    assert 'set MASTER_ADDR' in result.errors
 
 
 @pytest.mark.parametrize(
@@ -188,5 +219,5 @@ def test_several_machines_meet_at_the_given_address(tmp_path):
 )
 def test_launchers_say_what_they_want(tmp_path, script):
     result = run(['bash', TOOLS / script], tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.startswith('usage: ')
+    assert result.code == 2
+    assert result.errors.startswith('usage: ')
