@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_video_data import make_content
@@ -82,3 +83,12 @@ def test_clips_of_a_test(name, split, files):
     assert {tuple(clip.shape) for clip, _ in samples} == {(clip_length, 3, *size)}
     assert [frame.clip_start for _, frame in samples] == [0, clip_length] * 2
     assert loader.dataset.metainfo['classes'] == (CLASS_LISTS.get(classes) or ('disc', 'box'))
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name != 'moving_shapes'])
+def test_submission_is_of_the_videos_that_are_tested(name):
+    config = Config.fromfile(FOLDER / f'{name}.py')
+    metric = METRICS.build(config.test_evaluator)
+    dataset = config.test_dataloader.dataset
+    assert metric.ann_file == dataset.data_root + dataset.ann_file
+    assert metric.format_only

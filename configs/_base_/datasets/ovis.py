@@ -44,3 +44,8 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    ann_file=data_root + 'annotations_valid.json', outfile_prefix='work_dirs/ovis_submission'
+)
+test_evaluator = val_evaluator

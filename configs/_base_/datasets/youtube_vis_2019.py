@@ -10,3 +10,8 @@ val_dataloader = dict(
     dataset=dict(data_root=data_root, ann_file='valid.json', classes=classes),
 )
 test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    ann_file=data_root + 'valid.json', outfile_prefix='work_dirs/youtube_vis_2019_submission'
+)
+test_evaluator = val_evaluator

@@ -64,3 +64,12 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+
+# The public validation files have no annotations: a test writes what the evaluation server takes.
+val_evaluator = dict(
+    type='VideoInstanceMetric',
+    ann_file=data_root + 'valid/instances.json',
+    format_only=True,
+    outfile_prefix='work_dirs/youtube_vis_2021_submission',
+)
+test_evaluator = val_evaluator
