@@ -18,8 +18,11 @@ _LAST_CHARACTER = _FIRST_CHARACTER + 0x3F
 _FIRST_CONTINUED = _FIRST_CHARACTER + 0x20  # from here on another character of the run follows
 _DIGIT_BITS = 5
 _DIGIT_MASK = 0x1F
-_SIGN_BIT = 0x10
 _MAX_CONTINUATIONS = 5  # six digits in all: 2^29 pixels a frame, and int32 holds what is read
+
+_CONTINUED_CHARACTERS = bytes(range(_FIRST_CONTINUED, _LAST_CHARACTER + 1))
+# For each character the digit as a signed byte, where it is a number's last and bit 4 its sign.
+_SIGNED_LAST_DIGITS = bytes((((c - _FIRST_CHARACTER) ^ 0x10) - 0x10) % 256 for c in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +96,24 @@ def _read_values(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The numbers in all strings as they stand there, and how many each string has."""
     lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
-    codes = np.frombuffer(''.join(strings).encode('ascii', 'replace'), dtype=np.uint8)
-    if not len(strings) or not lengths.all():
-        if len(strings):
-            _raise_error(strings, num_pixels)
-        return np.zeros(0, np.int32), np.zeros(0, np.int64)
-    is_last = codes < _FIRST_CONTINUED
+    text = ''.join(strings).encode('utf-8', 'surrogatepass')  # foreign characters leave the range
+    codes = np.frombuffer(text, dtype=np.uint8)
+    if not codes.size and not len(strings):
+        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     string_ends = np.cumsum(lengths)
     if (
-        codes.min() < _FIRST_CHARACTER
+        not lengths.all()
+        or codes.min() < _FIRST_CHARACTER
         or codes.max() > _LAST_CHARACTER
-        or not is_last[string_ends - 1].all()
+        or codes[string_ends - 1].max() >= _FIRST_CONTINUED
     ):
         _raise_error(strings, num_pixels)
 
-    # The last digit of every number, with its sign.
-    signed = ((codes[is_last] - _FIRST_CHARACTER) ^ _SIGN_BIT).view(np.int8) - _SIGN_BIT
-    values = signed.astype(np.int32)
-    # Digits before the last are fewer: they are put below it one by one, the highest first.
-    places = np.flatnonzero(~is_last)
-    digits = ((codes[places] - _FIRST_CHARACTER) & _DIGIT_MASK).astype(np.int32)
+    last_digits = text.translate(_SIGNED_LAST_DIGITS, _CONTINUED_CHARACTERS)
+    values = np.frombuffer(last_digits, dtype=np.int8).astype(np.int32)
+    # Other digits are fewer: they are put below the last one by one, the highest first.
+    places = np.flatnonzero(codes >= _FIRST_CONTINUED)
+    digits = (codes[places] & _DIGIT_MASK).astype(np.int32) ^ (_FIRST_CHARACTER & _DIGIT_MASK)
     owners = places - np.arange(len(places))
     for _ in range(_MAX_CONTINUATIONS):
         if not owners.size:

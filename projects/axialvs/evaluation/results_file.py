@@ -8,7 +8,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from axialvs.datasets.annotation_fields import shown
@@ -90,6 +90,16 @@ def check_results(
         _check_entry(entry, f'{source}: entry {index}', videos, categories)
         for index, entry in enumerate(entries)
     ]
+
+
+def only_video(annotations: VideoAnnotations, video_id: int) -> VideoAnnotations:
+    """The ground truth of one video of a file."""
+    return replace(
+        annotations,
+        videos=tuple(video for video in annotations.videos if video.id == video_id),
+        instances=annotations.instances
+        and tuple(x for x in annotations.instances if x.video_id == video_id),
+    )
 
 
 def _load(path: str) -> Any:

@@ -1,41 +1,64 @@
-"""YouTube-VIS average precision as an mmengine metric that is fed once a video."""
+"""The mmdet metric for video instance segmentation: official figures, or a submission, or both."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
+import numpy as np
 from mmdet.registry import METRICS
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
+from mmengine.logging import print_log
 
-from axialvs.datasets.annotations import read_annotations
+from axialvs.datasets.annotations import Instance, Video, VideoAnnotations, read_annotations
+from axialvs.evaluation.compressed_masks import compressed_tube
 from axialvs.evaluation.results_file import check_results
+from axialvs.evaluation.score_table import class_table
 from axialvs.evaluation.submission import write_results, write_submission
-from axialvs.evaluation.youtube_vis_ap import VideoAPResult, evaluate_tracks
+from axialvs.evaluation.video_outcomes import VideoOutcomes, video_outcomes
+from axialvs.evaluation.youtube_vis_ap import VideoAPResult, summarise
 
-# Ids listed in an error before it says how many more there are.
 _IDS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A finished video on its way from the process that segmented it to the one that counts."""
+
+    video_id: int
+    outcomes: VideoOutcomes | None  # None with `format_only`
+    entries: list[dict[str, Any]] | None  # of the official layout, None where no file is written
 
 
 @METRICS.register_module()
 class VideoInstanceMetric(BaseMetric):
-    """Official YouTube-VIS figures of the tracks of every video of an annotation file.
+    """AP and AR of tracks by tube IoU, see `youtube_vis_ap`.
 
-    Each process hands over the videos that it finished; the process that counts checks that every
-    video came exactly once.
+    It is fed one data sample a clip and reads those that end a video: metainfo `video_id`, and
+    `pred_tracks` with `labels` (n,), `scores` (n,) and `segmentations`, n lists of L entries, COCO
+    RLE or None. The others have no `pred_tracks`. Ground truth comes from the annotation file.
+    A video is matched as it comes, in the process that it comes to, so masks are neither kept nor
+    sent around, but for a submission.
 
     Args:
-        ann_file: annotation file of the test set.
-        outfile_prefix: where the results go, as `<prefix>.json` and, in the layout of the
-            evaluation servers, `<prefix>.zip`; None keeps them in memory.
-        format_only: only write the results, for test sets without public labels.
-        classwise: also log the figures of each class.
-        partial: whether videos may be missing.
-        collect_device, collect_dir: as in mmengine's `BaseMetric`.
+        ann_file: Annotation file in the official layout.
+        format_only: Write the results and compute nothing, for files without annotations.
+        outfile_prefix: Write results to `{outfile_prefix}.json` and, as the evaluation servers
+            take them, to `{outfile_prefix}.zip`.
+        classwise: Also give AP of each class, as `AP/{name}`, and log a table.
+        partial: Whether videos of the file may be missing, which are then left out. Otherwise
+            each has to come exactly once.
+        collect_device: 'gpu' sends results directly, on any device; 'cpu' uses files in
+            `collect_dir`, or in the working directory, which all processes have to share.
+        prefix: Of the figures' names.
+        collect_dir: See `collect_device`.
 
     Raises:
-        ValueError: if `format_only` is asked for without a place to write to.
+        ValueError: Arguments do not go together.
     """
 
     default_prefix = 'youtube_vis'
@@ -43,97 +66,158 @@ class VideoInstanceMetric(BaseMetric):
     def __init__(
         self,
         ann_file: str,
-        outfile_prefix: str | None = None,
         format_only: bool = False,
+        outfile_prefix: str | None = None,
         classwise: bool = False,
         partial: bool = False,
-        collect_device: str = 'cpu',
+        collect_device: str = 'gpu',
+        prefix: str | None = None,
         collect_dir: str | None = None,
     ) -> None:
-        super().__init__(collect_device, collect_dir=collect_dir)
-        if format_only and outfile_prefix is None:
-            raise ValueError('format_only=True needs outfile_prefix, the place to write results to')
+        super().__init__(collect_device, prefix, collect_dir)
+        if format_only and not outfile_prefix:
+            raise ValueError('VideoInstanceMetric: format_only=True needs outfile_prefix.')
         self.ann_file = ann_file
-        self.outfile_prefix = outfile_prefix
         self.format_only = format_only
+        self.outfile_prefix = outfile_prefix
         self.classwise = classwise
         self.partial = partial
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the videos that ended in a batch, none in most.
-
-        Args:
-            data_batch: not used.
-            data_samples: one dict a clip; where it ends a video, with `video_id` and `pred_tracks`
-                of `labels`, `scores` and `segmentations`.
-        """
-        category_ids = self.dataset_meta['category_ids']
-        for sample in data_samples:
-            if 'pred_tracks' not in sample:
-                continue
-            tracks = sample['pred_tracks']
-            entries = [
-                {
-                    'video_id': int(sample['video_id']),
-                    'category_id': int(category_ids[label]),
-                    'score': float(score),
-                    'segmentations': segmentations,
-                }
-                for label, score, segmentations in zip(
-                    tracks['labels'].tolist(),
-                    tracks['scores'].tolist(),
-                    tracks['segmentations'],
-                    strict=True,
-                )
-            ]
-            self.results.append((int(sample['video_id']), entries))
-
-    def compute_metrics(self, results: list[tuple[int, list[dict]]]) -> dict[str, float]:
-        """Scores all videos.
-
-        Args:
-            results: (video id, entries of the official results layout) of each video.
-
-        Returns:
-            The figures of `VideoAPResult.summary`; nothing with `format_only`.
+    @cached_property
+    def annotations(self) -> VideoAnnotations:
+        """The ground truth, read at first use.
 
         Raises:
-            RuntimeError: if a video came twice, or is missing.
+            AnnotationError: Something in the file is wrong.
+            ValueError: It has no annotations, and figures are asked for.
         """
         annotations = read_annotations(self.ann_file)
-        self._check_videos([video for video, _ in results], [x.id for x in annotations.videos])
-        entries = [
-            entry for _, of_video in sorted(results, key=lambda x: x[0]) for entry in of_video
-        ]
-        if self.outfile_prefix is not None:
-            self._write(entries)
+        if annotations.instances is None and not self.format_only:
+            raise ValueError(
+                f"{self.ann_file}: field 'annotations': is missing or null, so there is nothing to "
+                'compare with. Set format_only=True and outfile_prefix=... of VideoInstanceMetric '
+                'to write a submission.'
+            )
+        return annotations
+
+    @cached_property
+    def _truths(self) -> dict[int, tuple[Video, list[Instance]]]:
+        """Every video and its ground truth tracks, by its id."""
+        instances = self.annotations.instances_by_video()
+        return {video.id: (video, instances[video.id]) for video in self.annotations.videos}
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Takes the videos that end in a batch; most batches have none.
+
+        Args:
+            data_batch: Not used.
+            data_samples: One a clip.
+
+        Raises:
+            ResultsError: A track does not fit the annotation file.
+        """
+        for sample in data_samples:
+            if 'pred_tracks' in sample:
+                self.results.append(self._take(int(sample['video_id']), sample['pred_tracks']))
+
+    def _take(self, video_id: int, tracks: dict[str, Any]) -> _Finished:
+        entries = self._entries(video_id, tracks)
+        source = f'prediction for video {video_id}'
+        results = check_results(entries, self.annotations, source)
+        outcomes = None
+        if not self.format_only:
+            outcomes = video_outcomes(*self._truths[video_id], results)
+        return _Finished(video_id, outcomes, entries if self.outfile_prefix else None)
+
+    def _entries(self, video_id: int, tracks: dict[str, Any]) -> list[dict[str, Any]]:
+        """The tracks of a video in the official layout."""
+        category_ids = self.dataset_meta['category_ids']
+        entries = []
+        for label, score, segmentations in zip(
+            np.asarray(tracks['labels']).tolist(),
+            np.asarray(tracks['scores'], dtype=float).tolist(),
+            tracks['segmentations'],
+            strict=True,
+        ):
+            # A class that the annotation file lacks has no ground truth, and so counts nowhere.
+            if category_ids[label] is not None:
+                entries.append(
+                    {
+                        'video_id': video_id,
+                        'score': score,
+                        'category_id': category_ids[label],
+                        'segmentations': _as_text(segmentations),
+                    }
+                )
+        return entries
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gathers the videos of all processes and computes the figures, the same on all.
+
+        Args:
+            size: Samples of the data set. They are clips, so this says nothing about videos.
+
+        Raises:
+            ValueError: A video is missing, or came more than once.
+        """
+        gathered = all_gather_object([video.video_id for video in self.results])
+        self._check_complete(list(chain.from_iterable(gathered)))
+        return super().evaluate(sys.maxsize)
+
+    def _check_complete(self, ids: Sequence[int]) -> None:
+        """Raises the same error in all processes, so that none waits for another."""
+        twice = [video for video, number in Counter(ids).items() if number > 1]
+        missing = {video.id for video in self.annotations.videos} - set(ids)
+        if twice:
+            raise ValueError(
+                f'{self.ann_file}: {_named(twice)} came more than once. Use the sampler '
+                'VideoClipSampler, which gives a video to one process.'
+            )
+        if missing and not self.partial:
+            raise ValueError(
+                f'{self.ann_file}: {_named(missing)} did not come. Test with the whole data set of '
+                'this annotation file, or set partial=True of VideoInstanceMetric to score the '
+                'videos that came.'
+            )
+
+    def compute_metrics(self, results: list[_Finished]) -> dict[str, float]:
+        """The figures, unrounded fractions, and the files that were asked for.
+
+        Args:
+            results: Of all processes, one a video.
+        """
+        results = sorted(results, key=lambda video: video.video_id)
+        if self.outfile_prefix:
+            self._write([entry for video in results for entry in video.entries])
         if self.format_only:
             return {}
-        scored = evaluate_tracks(annotations, check_results(entries, annotations, 'the model'))
-        if self.classwise:
-            _log_classes(scored)
-        return scored.summary()
+        scores = summarise([video.outcomes for video in results], self.annotations.categories)
+        return {**scores.summary(), **(self._classwise(scores) if self.classwise else {})}
 
-    def _check_videos(self, came: list[int], expected: list[int]) -> None:
-        twice = sorted(video for video, count in Counter(came).items() if count > 1)
-        missing = [] if self.partial else sorted(set(expected) - set(came))
-        for problem, ids in (('came more than once', twice), ('did not come', missing)):
-            if ids:
-                raise RuntimeError(
-                    f'{self.ann_file}: {len(ids)} videos {problem}: {ids[:_IDS_SHOWN]}'
-                    f'{" ..." if len(ids) > _IDS_SHOWN else ""}; a test needs the sampler '
-                    'VideoClipSampler and the data set of this annotation file'
-                )
+    def _classwise(self, scores: VideoAPResult) -> dict[str, float]:
+        by_class = scores.per_class()
+        print_log('\n' + class_table(by_class), logger='current')
+        return {f'AP/{name}': figures['AP'] for name, figures in by_class.items()}
 
-    def _write(self, entries: list[dict]) -> None:
-        prefix = Path(self.outfile_prefix)
-        write_results(prefix.with_name(f'{prefix.name}.json'), entries)
-        write_submission(prefix.with_name(f'{prefix.name}.zip'), entries)
-        MMLogger.get_current_instance().info(f'wrote {prefix}.json and {prefix}.zip')
+    def _write(self, entries: Sequence[dict[str, Any]]) -> None:
+        for write, ending in ((write_results, 'json'), (write_submission, 'zip')):
+            path = f'{self.outfile_prefix}.{ending}'
+            write(path, entries)
+            print_log(f'wrote {len(entries)} tracks to {path}', logger='current')
 
 
-def _log_classes(scored: VideoAPResult) -> None:
-    logger = MMLogger.get_current_instance()
-    for name, figures in scored.per_class().items():
-        shown = '  '.join(f'{key} {value:.4g}' for key, value in figures.items())
-        logger.info(f'{name}: {shown}')
+def _named(ids: Iterable[int]) -> str:
+    """How many videos, and which; a few of them where there are many."""
+    ids = sorted(ids)
+    more = ', ...' if len(ids) > _IDS_SHOWN else ''
+    return f'{len(ids)} videos ({", ".join(map(str, ids[:_IDS_SHOWN]))}{more})'
+
+
+def _as_text(segmentations: Sequence[dict | None]) -> list[dict | None]:
+    """The masks with JSON's types, whatever made them."""
+    height, width = next(([*map(int, mask['size'])] for mask in segmentations if mask), (0, 0))
+    counts = compressed_tube(segmentations, height, width)
+    return [
+        mask and {'size': [int(side) for side in mask['size']], 'counts': run}
+        for mask, run in zip(segmentations, counts, strict=True)
+    ]
