@@ -13,6 +13,7 @@ custom_hooks = [dict(type='AdaptCheckpointHook')]
 
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
+randomness = dict(seed=0)  # a resumed run then draws the clips that it would have drawn
 visualizer = dict(type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 env_cfg = dict(
