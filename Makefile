@@ -21,6 +21,7 @@ DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Modules are compiled when they are first imported; most of torch's never are.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile $(PIP_ARGS)
 CONSTRAINTS := -c requirements/constraints.txt
 
