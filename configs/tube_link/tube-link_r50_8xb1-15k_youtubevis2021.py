@@ -6,3 +6,5 @@ _base_ = [
     '../_base_/schedules/youtube_vis_15k_r50.py',
     '../_base_/default_runtime.py',
 ]
+# Training starts from COCO, as in the paper: mmdet's public Mask2Former, downloaded once.
+load_from = 'axialvs://mask2former_r50_coco'

@@ -3,9 +3,10 @@
 Importing the package registers its parts with mmdet's registries, from any working directory.
 """
 
-from axialvs.operators import install_stand_in
+from axialvs.operators import import_mmdet, install_stand_in
 
 install_stand_in()  # before anything imports mmdet.models
+import_mmdet()
 
 from axialvs import datasets, engine, evaluation, models  # noqa: E402
 

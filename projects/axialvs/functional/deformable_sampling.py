@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from axialvs.operators import INSTALL_HINT, has_compiled_operators
+from axialvs.operators import has_compiled_operators, missing_reason
 
 Shape = tuple[int, int]
 
@@ -36,7 +36,7 @@ def choose_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
     if device_type != 'cuda':
         return 'torch', f'device is {device_type}'
     if not has_compiled_operators():
-        return 'torch', INSTALL_HINT
+        return 'torch', missing_reason()
     if dtype not in _OPERATOR_TYPES:
         return 'torch', f'the compiled operator does not take {dtype}'
     return 'mmcv', 'compiled CUDA operator'
