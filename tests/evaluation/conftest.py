@@ -1,0 +1,8 @@
+"""A folder that hypothesis's examples share; each writes its file anew."""
+
+import pytest
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('evaluation')

@@ -1,0 +1,141 @@
+"""What is wrong in a results file is named: file, entry, video, field and value."""
+
+import copy
+import json
+import re
+import zipfile
+
+import pytest
+from track_cases import box, read, result, truth_of
+
+from axialvs.evaluation.results_file import ResultsError, only_video, read_results
+
+MASK = box(10, 10, 40, 40)
+RESULTS = [result(1, 2, 0.5, [MASK, None]), result(2, 5, 1, [MASK])]
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    return read(tmp_path, truth_of([2, 1], [(1, 2, [MASK, MASK])]))
+
+
+def write(folder, content) -> str:
+    path = folder / 'results.json'
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_official_list(annotations, tmp_path):
+    first, second = read_results(write(tmp_path, RESULTS), annotations)
+    assert (first.video_id, first.category_id, first.score) == (1, 2, 0.5)
+    assert first.segmentations == [MASK, None]
+    assert (second.video_id, second.category_id, second.score) == (2, 5, 1)
+
+
+def test_zip_of_the_official_list(annotations, tmp_path):
+    path = tmp_path / 'submission.zip'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('results.json', json.dumps(RESULTS))
+    assert len(read_results(path, annotations)) == 2
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('folder/results.json', json.dumps(RESULTS))
+    with pytest.raises(ResultsError, match=r'top level.*folder/results\.json'):
+        read_results(path, annotations)
+
+
+def changed(field: str, value) -> list[dict]:
+    results = copy.deepcopy(RESULTS)
+    results[1][field] = value
+    return results
+
+
+def with_mask(**fields) -> list[dict]:
+    return changed('segmentations', [{**MASK, **fields}])
+
+
+def without(field: str) -> list[dict]:
+    results = copy.deepcopy(RESULTS)
+    del results[1][field]
+    return results
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('[', 'not readable as JSON'),
+        ('"text"', 'neither a list of results nor'),
+        ({'annotations': []}, 'neither a list of results nor'),
+        ([*RESULTS, 3], 'entry 2: 3 is not a JSON object'),
+        (without('score'), "entry 1: field 'score' is missing"),
+        (without('segmentations'), "entry 1: field 'segmentations' is missing"),
+        (changed('video_id', 9), "entry 1, field 'video_id': 9 is no video"),
+        (changed('video_id', '2'), "entry 1, field 'video_id': '2' is no video"),
+        (changed('category_id', 3), "entry 1, video 2, field 'category_id': 3 is no category"),
+        (changed('category_id', True), "field 'category_id': True is no category"),
+        (changed('score', '0.5'), "entry 1, video 2, field 'score': '0.5' is not a finite number"),
+        (changed('score', None), "field 'score': None is not"),
+        (changed('score', float('nan')), "field 'score': nan is not a finite number"),
+        (changed('segmentations', None), "video 2, field 'segmentations': None is not a list"),
+        (changed('segmentations', [MASK, None]), '2 entries where the video has 1 frames'),
+        (changed('segmentations', [[[1, 2, 3, 4, 5, 6]]]), "field 'segmentations[0]': [[1, 2"),
+        (changed('segmentations', [{'counts': ''}]), 'neither a COCO RLE nor null'),
+        (with_mask(size=[420, 300]), "'segmentations[0].size': [420, 300] where the video has"),
+        (with_mask(counts=5), "'segmentations[0].counts': 5 is no text and no list"),
+        (with_mask(counts=[0, -1]), "'segmentations[0].counts': [0, -1] are no run lengths"),
+        (with_mask(counts=[0.5]), '[0.5] are no run lengths'),
+    ],
+)
+def test_faults_are_named(annotations, tmp_path, content, message):
+    path = write(tmp_path, content)
+    with pytest.raises(ResultsError, match=re.escape(message)) as caught:
+        read_results(path, annotations)
+    assert str(caught.value).startswith(path)
+    assert '\n' not in str(caught.value)
+
+
+def test_no_file(annotations, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'missing\.json: no such results file'):
+        read_results(tmp_path / 'missing.json', annotations)
+
+
+def tracks_of(results: list[dict]) -> dict:
+    """As segment_video.py writes them."""
+    tracks = [{k: v for k, v in entry.items() if k != 'video_id'} for entry in results]
+    return {
+        'video': {'length': 2},
+        'categories': [{'id': 2, 'name': 'Class 2'}, {'id': 5, 'name': 'class 5'}],
+        'tracks': [{'id': index, **track} for index, track in enumerate(tracks)],
+    }
+
+
+def test_tracks_of_one_video(annotations, tmp_path):
+    path = write(tmp_path, tracks_of(RESULTS[:1]))
+    (track,) = read_results(path, annotations, video_id=1)
+    assert (track.video_id, track.segmentations) == (1, [MASK, None])
+    (track,) = read_results(path, only_video(annotations, 1))
+    assert track.video_id == 1
+
+
+def test_faults_in_tracks(annotations, tmp_path):
+    path = write(tmp_path, tracks_of(RESULTS[:1]))
+    with pytest.raises(ResultsError, match=r'has 2 videos\. Say which.*--video-id'):
+        read_results(path, annotations)
+    with pytest.raises(ResultsError, match=r'truth\.json: has no video 7'):
+        read_results(path, annotations, video_id=7)
+    with pytest.raises(ResultsError, match='2 entries where the video has 1 frames'):
+        read_results(path, annotations, video_id=2)
+    other = tracks_of(RESULTS[:1])
+    other['categories'][0]['name'] = 'dog'
+    with pytest.raises(ResultsError, match="id 2 is 'dog' here and 'class 2' in"):
+        read_results(write(tmp_path, other), annotations, video_id=1)
+    with pytest.raises(ResultsError, match='name their videos'):
+        read_results(write(tmp_path, RESULTS), annotations, video_id=1)
+    with pytest.raises(ResultsError, match="field 'tracks': 3 is not a list"):
+        read_results(write(tmp_path, {'tracks': 3}), annotations, video_id=1)
+
+
+def test_only_video(annotations):
+    second = only_video(annotations, 2)
+    assert [video.id for video in second.videos] == [2]
+    assert second.instances == ()
+    assert len(only_video(annotations, 1).instances) == 1

@@ -1,0 +1,42 @@
+"""The evaluation server's layout, and files that are replaced whole."""
+
+import json
+import zipfile
+
+import pytest
+from track_cases import box, read, result, truth_of
+
+from axialvs.evaluation.results_file import read_results
+from axialvs.evaluation.submission import write_results, write_submission
+
+ENTRIES = [result(1, 2, 0.123456789012345, [box(1, 2, 3, 4), None])]
+
+
+def test_round_trip(tmp_path):
+    annotations = read(tmp_path, truth_of([2], []))
+    for write, name in ((write_results, 'out/r.json'), (write_submission, 'out/r.zip')):
+        write(tmp_path / name, ENTRIES)
+        (entry,) = read_results(tmp_path / name, annotations)
+        assert entry.score == ENTRIES[0]['score']
+        assert entry.segmentations == ENTRIES[0]['segmentations']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['r.json', 'r.zip']
+
+
+def test_zip_has_the_list_at_its_top_level(tmp_path):
+    write_submission(tmp_path / 'r.zip', ENTRIES)
+    with zipfile.ZipFile(tmp_path / 'r.zip') as archive:
+        assert archive.namelist() == ['results.json']
+        assert archive.testzip() is None
+        assert json.loads(archive.read('results.json')) == ENTRIES
+
+
+@pytest.mark.parametrize('write', [write_results, write_submission])
+def test_old_file_stays_when_the_new_one_fails(tmp_path, write):
+    path = tmp_path / 'file'
+    write(path, ENTRIES)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        write(path, [*ENTRIES, result(1, 2, float('nan'), [])])
+    assert path.read_bytes() == before
+    write(path, [])
+    assert path.read_bytes() != before

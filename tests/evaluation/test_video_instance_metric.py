@@ -1,0 +1,200 @@
+"""The metric gives the figures of the files, in one process and in two."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import METRICS
+from mmdet.structures import TrackDataSample
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from track_cases import box, read, result, summary, truth_of
+
+from axialvs.evaluation.results_file import ResultsError, read_results
+
+FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'youtube_vis_ap.json'
+NUM_CLIPS = 1000  # of the data set; not the number of videos
+
+
+@pytest.fixture(scope='module')
+def case():
+    content = json.loads(FIXTURE.read_text())
+    return content['ground_truth'], content['results'], content['expected']
+
+
+def meta_of(truth: dict) -> dict:
+    """Labels in another order than ids."""
+    categories = truth['categories'][::-1]
+    return {
+        'classes': tuple(category['name'] for category in categories),
+        'category_ids': tuple(category['id'] for category in categories),
+    }
+
+
+def samples_of(truth: dict, results: list[dict], meta: dict) -> list[TrackDataSample]:
+    """For each video what the model gives for a clip within, and for the last one."""
+    samples = []
+    for video in truth['videos']:
+        entries = [entry for entry in results if entry['video_id'] == video['id']]
+        last = TrackDataSample(metainfo={'video_id': video['id']})
+        labels = [meta['category_ids'].index(entry['category_id']) for entry in entries]
+        last.pred_tracks = InstanceData(
+            labels=torch.tensor(labels, dtype=torch.long),
+            scores=torch.tensor([entry['score'] for entry in entries], dtype=torch.float64),
+            segmentations=[entry['segmentations'] for entry in entries],
+        )
+        samples += [TrackDataSample(metainfo={'video_id': video['id']}), last]
+    return samples
+
+
+def run(path: Path, truth: dict, results: list[dict], videos=None, **options) -> dict:
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path), **options))
+    evaluator.dataset_meta = meta = meta_of(truth)
+    for sample in samples_of(truth, results, meta):
+        if videos is None or sample.video_id in videos:
+            evaluator.process([sample])
+    return evaluator.evaluate(NUM_CLIPS)
+
+
+@pytest.fixture
+def path(case, tmp_path):
+    read(tmp_path, case[0])
+    return tmp_path / 'truth.json'
+
+
+def test_figures_of_the_fixture(case, path):
+    truth, results, expected = case
+    metrics = run(path, truth, results)
+    expected = {f'youtube_vis/{name}': value for name, value in expected.items()}
+    assert metrics == pytest.approx(expected, abs=1e-9, rel=0)
+
+
+def test_classwise(case, path):
+    truth, results, _ = case
+    metrics = run(path, truth, results, classwise=True)
+    names = [category['name'] for category in truth['categories']]
+    of_classes = [metrics[f'youtube_vis/AP/{name}'] for name in names]
+    assert sum(of_classes) / len(names) == pytest.approx(metrics['youtube_vis/AP'])
+
+
+def test_written_files_score_the_same(case, path, tmp_path):
+    truth, results, _ = case
+    metrics = run(path, truth, results, outfile_prefix=str(tmp_path / 'out' / 'r'))
+    entries = json.loads((tmp_path / 'out' / 'r.json').read_text())
+    again = summary(tmp_path, truth, entries)
+    assert {f'youtube_vis/{name}': value for name, value in again.items()} == metrics
+    annotations = read(tmp_path, truth)
+    assert len(read_results(tmp_path / 'out' / 'r.zip', annotations)) == len(results)
+
+
+def test_format_only(case, tmp_path):
+    truth, results, _ = case
+    unlabelled = {key: truth[key] for key in ('videos', 'categories')}
+    read(tmp_path, unlabelled)
+    path = tmp_path / 'truth.json'
+    prefix = str(tmp_path / 'r')
+    assert run(path, truth, results, format_only=True, outfile_prefix=prefix) == {}
+    assert len(json.loads((tmp_path / 'r.json').read_text())) == len(results)
+    with pytest.raises(ValueError, match=r'nothing to compare with.*format_only=True'):
+        run(path, truth, results)
+    with pytest.raises(ValueError, match='format_only=True needs outfile_prefix'):
+        METRICS.build(dict(type='VideoInstanceMetric', ann_file=str(path), format_only=True))
+
+
+def test_missing_videos(case, path, tmp_path):
+    truth, results, _ = case
+    some = {1, 2, 5}
+    with pytest.raises(ValueError, match=r'11 videos \(3, 4, 6, .*\.\.\.\) did not come.*partial'):
+        run(path, truth, results, videos=some)
+    metrics = run(path, truth, results, videos=some, partial=True)
+    less = {
+        key: [x for x in truth[key] if x.get('video_id', x['id']) in some]
+        for key in ('videos', 'annotations')
+    }
+    expected = summary(
+        tmp_path, {**truth, **less}, [entry for entry in results if entry['video_id'] in some]
+    )
+    assert metrics == {f'youtube_vis/{name}': value for name, value in expected.items()}
+
+
+def test_video_that_comes_twice(case, path):
+    truth, results, _ = case
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
+    evaluator.dataset_meta = meta = meta_of(truth)
+    samples = samples_of(truth, results, meta)
+    evaluator.process([*samples, samples[3]])
+    with pytest.raises(ValueError, match=r'1 videos \(2\) came more than once'):
+        evaluator.evaluate(NUM_CLIPS)
+
+
+def test_class_that_the_file_lacks_counts_nowhere(tmp_path):
+    masks = [box(0, 0, 90, 90)]
+    truth = truth_of([1], [(1, 2, masks)], categories=(2,))
+    read(tmp_path, truth)
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(tmp_path / 'truth.json')))
+    evaluator.dataset_meta = meta = {'classes': ('other', 'class 2'), 'category_ids': (None, 2)}
+    entries = [result(1, None, 0.9, masks), result(1, 2, 0.5, masks)]
+    evaluator.process(samples_of(truth, entries, meta))
+    assert evaluator.evaluate(NUM_CLIPS)['youtube_vis/AP'] == pytest.approx(1.0)
+
+
+def test_wrong_length_names_the_video(case, path):
+    truth, results, _ = case
+    broken = [{**results[0], 'segmentations': [None]}]
+    with pytest.raises(ResultsError, match=r'prediction for video 1: entry 0, .*5 frames'):
+        run(path, truth, broken, videos={1})
+
+
+def test_two_processes_with_uneven_shares(case, path, tmp_path):
+    """Process 0 has videos 1 to 3, process 1 all others; and both name a video that is lost."""
+    (tmp_path / 'case.json').write_text(json.dumps(case[:2]))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors[-3000:]
+    expected = run(path, *case[:2])
+    for rank in (0, 1):
+        answer = json.loads((tmp_path / f'rank_{rank}.json').read_text())
+        assert answer['gpu'] == answer['cpu'] == expected
+        assert '1 videos (14) did not come' in answer['lost']
+    assert len(json.loads((tmp_path / 'r.json').read_text())) == len(case[1])
+
+
+def _as_one_of_two(rank: int, folder: Path) -> None:
+    init_default_scope('mmdet')
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder / "store"}', rank=rank, world_size=2
+    )
+    truth, results = json.loads((folder / 'case.json').read_text())
+    videos = {video['id'] for video in truth['videos']}
+    share = {1, 2, 3} if rank == 0 else videos - {1, 2, 3}
+    path = folder / 'truth.json'
+    answer = {
+        'gpu': run(path, truth, results, share, outfile_prefix=str(folder / 'r')),
+        'cpu': run(
+            path, truth, results, share, collect_device='cpu', collect_dir=str(folder / 'parts')
+        ),
+    }
+    try:
+        run(path, truth, results, share - {14})
+    except ValueError as error:
+        answer['lost'] = str(error)
+    (folder / f'rank_{rank}.json').write_text(json.dumps(answer))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == '__main__':
+    import axialvs  # noqa: F401 - registers the metric
+
+    _as_one_of_two(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,97 @@
+"""The command eval_vis.py: figures from two files, and one line for bad input."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'eval_vis.py'
+FIXTURE = ROOT / 'tests' / 'data' / 'parity' / 'youtube_vis_ap.json'
+
+
+@pytest.fixture(scope='module')
+def case():
+    return json.loads(FIXTURE.read_text())
+
+
+@pytest.fixture
+def files(case, tmp_path):
+    paths = tmp_path / 'truth.json', tmp_path / 'results.json'
+    for path, key in zip(paths, ('ground_truth', 'results'), strict=True):
+        path.write_text(json.dumps(case[key]))
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def eval_vis(monkeypatch):
+    def run(*arguments) -> int:
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        return caught.value.code
+
+    return run
+
+
+def test_figures(eval_vis, files, case, tmp_path, capsys):
+    out = tmp_path / 'new' / 'metrics.json'
+    assert eval_vis(*files, '--out', out) == 0
+    assert json.loads(out.read_text()) == pytest.approx(case['expected'], abs=1e-9, rel=0)
+    table = capsys.readouterr().out.split()
+    for name, value in case['expected'].items():
+        assert table[table.index(name) + 1] == f'{value:.4f}'
+
+
+def test_per_class_and_per_video(eval_vis, files, case, tmp_path, capsys):
+    out = tmp_path / 'metrics.json'
+    assert eval_vis(*files, '--out', out, '--per-class', '--per-video') == 0
+    metrics = json.loads(out.read_text())
+    truth = case['ground_truth']
+    assert metrics['per_class'].keys() == {category['name'] for category in truth['categories']}
+    assert metrics['per_video'].keys() == {str(video['id']) for video in truth['videos']}
+    # Video 13 has no object, so that nothing counts.
+    assert [line.split() for line in capsys.readouterr().out.splitlines()].count(
+        ['13', '-', '-', '0', '0', '0', '0']
+    ) == 1
+
+
+def test_tracks_of_segment_video(eval_vis, files, case, tmp_path):
+    entries = [entry for entry in case['results'] if entry['video_id'] == 4]
+    tracks = tmp_path / 'tracks.json'
+    tracks.write_text(json.dumps({'video': {}, 'categories': [], 'tracks': entries}))
+    one, all_videos = tmp_path / 'one.json', tmp_path / 'all.json'
+    assert eval_vis(files[0], tracks, '--video-id', 4, '--out', one) == 0
+    assert eval_vis(*files, '--per-video', '--out', all_videos) == 0
+    of_video = json.loads(all_videos.read_text())['per_video']['4']
+    assert json.loads(one.read_text())['AP'] == of_video['AP'] > 0
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda truth, results: truth.unlink(), 'truth.json: no such annotation file'),
+        (lambda truth, results: results.unlink(), 'results.json: no such results file'),
+        (lambda truth, results: results.write_text('{'), 'results.json: not readable as JSON'),
+        (lambda truth, results: truth.write_text('[]'), 'truth.json: [] is not a JSON object'),
+        (
+            lambda truth, results: results.write_text('[{"video_id": 99}]'),
+            "results.json: entry 0: field 'category_id' is missing",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, message):
+    change(tmp_path / 'truth.json', tmp_path / 'results.json')
+    out = tmp_path / 'metrics.json'
+    assert eval_vis(*files, '--out', out) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith('eval_vis.py: error: ')
+    assert message in errors[0]
+    assert not out.exists()
+
+
+def test_unknown_option_ends_with_two(eval_vis, files):
+    assert eval_vis(*files, '--nothing') == 2
