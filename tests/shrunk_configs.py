@@ -1,0 +1,93 @@
+"""Shrinks any config of the project until a training step takes a moment, and nothing else."""
+
+import json
+from pathlib import Path
+
+from mmengine import Config
+
+from axialvs.datasets.class_lists import resolve_class_list
+from generated_videos import SIZE
+
+CHANNELS, HEADS, POINTS = 16, 2, 64
+_LOADERS = ('train', 'val', 'test')
+_WIDTHS = [8, 16, 32, 64]
+_BACKBONES = {
+    'ResNet': dict(depth=18, base_channels=_WIDTHS[0]),
+    'SwinTransformer': dict(
+        embed_dims=_WIDTHS[0], depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2), window_size=4
+    ),
+}
+_LONG_SIDE_FREE = 1_000_000
+_PICTURE_SIZES = {
+    'RandomChoiceResize': dict(scales=[(_LONG_SIDE_FREE, side) for side in (32, 40)]),
+    'Resize': dict(scale=SIZE),
+    'RandomCrop': dict(crop_size=(48, 32)),
+}
+
+
+def shrink(config: Config) -> None:
+    """Fewer and narrower layers, small pictures, one iteration; wiring and schedule stay."""
+    _shrink_model(config.model)
+    for loader in _loaders(config).values():
+        loader.update(num_workers=0, persistent_workers=False, batch_size=1)
+        loader.dataset.serialize_data = False  # which would collect garbage first
+        _shrink_pictures(loader.dataset.pipeline)
+    if config.model.get('clip_length'):  # offline: training takes several clips at once
+        config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
+    config.train_cfg.update(max_iters=1, val_begin=2)
+    config.load_from = None
+
+
+def _loaders(config: Config) -> dict[str, Config]:
+    loaders = {name: config[f'{name}_dataloader'] for name in _LOADERS}
+    return {name: loader for name, loader in loaders.items() if loader is not None}
+
+
+def _shrink_model(model: Config) -> None:
+    head = model.panoptic_head
+    model.backbone.update(_BACKBONES[model.backbone.type], init_cfg=None)
+    if model.backbone.get('norm_cfg', {}).get('type') == 'GN':
+        model.backbone.norm_cfg.num_groups = 2
+    head.update(in_channels=_WIDTHS, feat_channels=CHANNELS, out_channels=CHANNELS, num_queries=6)
+    head.pixel_decoder.norm_cfg.num_groups = 2
+    head.pixel_decoder.encoder.num_layers = 1
+    head.transformer_decoder.num_layers = 1
+    for positions in (head, head.pixel_decoder):
+        positions.positional_encoding.num_feats = CHANNELS // 2
+    for layer in (head.pixel_decoder.encoder.layer_cfg, head.transformer_decoder.layer_cfg):
+        for part in layer.values():
+            _narrow(part)
+            part.embed_dims = CHANNELS
+    for module in (head.pixel_decoder.get('trajectory'), head.get('cross_clip')):
+        if module:
+            _narrow(module)
+    model.train_cfg.num_points = POINTS
+
+
+def _narrow(part: Config) -> None:
+    narrow = dict(num_heads=HEADS, feedforward_channels=2 * CHANNELS)
+    part.update({key: value for key, value in narrow.items() if key in part})
+
+
+def _shrink_pictures(pipeline: list) -> None:
+    for step in pipeline:
+        step.update(_PICTURE_SIZES.get(step.type, {}))
+        _shrink_pictures(step.get('transforms', []))
+
+
+def read_videos(config: Config, split: Path, folder: Path) -> None:
+    """Lets all loaders of a config read generated videos, under the config's class names."""
+    content = json.loads((split / 'instances.json').read_text())
+    for name, loader in _loaders(config).items():
+        classes = loader.dataset.get('classes')
+        if classes is not None:
+            names = resolve_class_list(classes)
+            content['categories'] = [{'id': i, 'name': n} for i, n in enumerate(names, start=1)]
+        path = folder / f'{name}.json'
+        path.write_text(json.dumps(content))
+        images = dict(img_path=str(split / 'JPEGImages'))
+        loader.dataset.update(data_root='', ann_file=str(path), data_prefix=images)
+        if name != 'train':
+            config[f'{name}_evaluator'].update(
+                ann_file=str(path), format_only=False, outfile_prefix=str(folder / name)
+            )
