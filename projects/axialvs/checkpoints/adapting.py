@@ -55,10 +55,12 @@ class AdaptationReport:
             parts.append(f'missing in it: {_some(self.missing)}')
         if self.unexpected:
             parts.append(f'not in the model: {_some(self.unexpected)}')
-        parts += [
-            f'{name} has shape {theirs} where the model has {ours}'
-            for name, (theirs, ours) in self.mismatched.items()
-        ]
+        if self.mismatched:
+            shapes = [
+                f'{name} has shape {theirs} where the model has {ours}'
+                for name, (theirs, ours) in self.mismatched.items()
+            ]
+            parts.append(_some(shapes))
         return '; '.join(parts)
 
 
@@ -170,6 +172,10 @@ def _comparable(name: str) -> str:
     return ' '.join(normalise_name(name).replace('_', ' ').split())
 
 
-def _some(names: list[str], limit: int = 8) -> str:
+# Names that a message shows before it says how many more there are.
+_SHOWN = 3
+
+
+def _some(names: list[str], limit: int = _SHOWN) -> str:
     more = f' and {len(names) - limit} more' if len(names) > limit else ''
     return ', '.join(names[:limit]) + more
