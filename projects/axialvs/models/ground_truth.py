@@ -1,22 +1,23 @@
 """Gathers the objects of a training clip from its frames' annotations."""
 
 import torch
-from mmdet.structures import TrackDataSample
+from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
 
-def gather_objects(sample: TrackDataSample, device: torch.device) -> InstanceData:
+def gather_objects(sample: TrackDataSample, device: torch.device, num_classes: int) -> InstanceData:
     """One entry for every object that occurs in any frame of a clip, in the order of instance ids.
 
     Args:
         sample: T frames with `gt_instances` of `labels`, `instances_ids` and padded bitmap `masks`.
         device: where the tensors go.
+        num_classes: N; the label N would pass for "no object" and be learnt as such.
 
     Returns:
         `labels` (n,) and `masks` (n, T, H, W) uint8, zero where an object is absent.
 
     Raises:
-        ValueError: if an object's class changes between frames.
+        ValueError: if an object's class changes between frames, or the model does not have it.
     """
     labels: dict[int, int] = {}
     for frame in sample:
@@ -24,10 +25,15 @@ def gather_objects(sample: TrackDataSample, device: torch.device) -> InstanceDat
         for object_id, label in zip(
             instances.instances_ids.tolist(), instances.labels.tolist(), strict=True
         ):
+            if label >= num_classes:
+                raise ValueError(
+                    f'{_name(frame)}: instance {object_id} has class {label}, counted from 0, but '
+                    f'the model of the config has {num_classes} classes; set its num_things_classes'
+                )
             if labels.setdefault(object_id, label) != label:
                 raise ValueError(
-                    f'{frame.metainfo.get("img_path", "a frame")}: instance {object_id} has class '
-                    f'{label}, but {labels[object_id]} in another frame; one object has one class'
+                    f'{_name(frame)}: instance {object_id} has class {label}, but '
+                    f'{labels[object_id]} in another frame; one object has one class'
                 )
     order = {object_id: row for row, object_id in enumerate(sorted(labels))}
     height, width = sample[0].gt_instances.masks.height, sample[0].gt_instances.masks.width
@@ -38,3 +44,7 @@ def gather_objects(sample: TrackDataSample, device: torch.device) -> InstanceDat
             masks[rows, t] = torch.from_numpy(frame.gt_instances.masks.masks)
     sorted_labels = torch.tensor([labels[object_id] for object_id in order], dtype=torch.long)
     return InstanceData(labels=sorted_labels.to(device), masks=masks.to(device))
+
+
+def _name(frame: DetDataSample) -> str:
+    return frame.metainfo.get('img_path', 'a frame')

@@ -106,7 +106,9 @@ class OfflineTubeLink(TubeLink):
         queries, mask_features = zip(
             *(encode(clips) for clips in inputs.split(self.clip_length, dim=1)), strict=True
         )
-        objects = [gather_objects(sample, inputs.device) for sample in data_samples]
+        objects = [
+            gather_objects(sample, inputs.device, self.num_classes) for sample in data_samples
+        ]
         return self.panoptic_head.loss_of_video(
             torch.stack(queries, dim=1), mask_features, objects, recompute
         )

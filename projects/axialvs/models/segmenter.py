@@ -70,7 +70,9 @@ class TubeLink(BaseMOTModel):
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
         """Losses of a batch of clips (B, T, 3, H, W), see `ClipMask2FormerHead.loss`."""
-        objects = [gather_objects(sample, inputs.device) for sample in data_samples]
+        objects = [
+            gather_objects(sample, inputs.device, self.num_classes) for sample in data_samples
+        ]
         return self.panoptic_head.loss(self.extract_features(inputs), inputs.shape[1], objects)
 
     def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
