@@ -8,6 +8,7 @@ from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.association.finishing import finish_tracks
+from axialvs.functional.masks import resize_mask_logits
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.video_reader import VideoReadError
 from generated_videos import frame_folders, write_videos
@@ -92,6 +93,19 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
         assert len(tracks[object_id].segmentations) == NUM_FRAMES
         for mask, code in zip(masks, tracks[object_id].segmentations, strict=True):
             np.testing.assert_array_equal(decoded(code), mask)
+
+
+def test_live_masks_are_those_of_the_video_in_memory(model, folder):
+    """With no threshold every query is shown, in each frame with the masks of that frame."""
+    clips = list(segment_video(model, folder, score_threshold=0.0))
+    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
+        images_of(folder)
+    )
+    expected = resize_mask_logits(model.predict_video(frames).mask_logits, geometry) > 0
+    for clip in clips:
+        for t, index in enumerate(clip.frame_indices):
+            ours = sorted(mask.tobytes() for mask in clip.masks[:, t])
+            assert ours == sorted(mask.numpy().tobytes() for mask in expected[:, index])
 
 
 def test_live_decides_by_averages_so_far(model, folder):

@@ -82,6 +82,17 @@ def test_no_objects():
 def test_a_cost_that_is_not_finite_is_named(field, cost, value):
     predictions, truth = inputs()
     predictions[field][2, 1] = value
+    assert_named(predictions, truth, cost)
+
+
+def test_a_cost_that_overflows_is_named():
+    predictions, truth = inputs()
+    predictions.masks[2, :2] = -3e38
+    truth.masks[:] = 1
+    assert_named(predictions, truth, 'CrossEntropyLossCost')
+
+
+def assert_named(predictions, truth, cost):
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 1234)
     with pytest.raises(NonFiniteCostError, match=f'{cost} .* iteration 1234') as error:
