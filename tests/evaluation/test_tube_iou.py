@@ -91,7 +91,9 @@ def test_only_comparable_pairs_are_compared():
     )
 
 
-def test_fault_is_located():
+@pytest.mark.parametrize('at_once', [tube_iou.MAX_CHARACTERS_AT_ONCE, 1])
+def test_fault_is_located(monkeypatch, at_once):
+    monkeypatch.setattr(tube_iou, 'MAX_CHARACTERS_AT_ONCE', at_once)
     good = encode(np.ones((LENGTH, HEIGHT, WIDTH), dtype=bool))
     bad = [good[0], None, '!']
     with pytest.raises(TubeError) as caught:

@@ -17,12 +17,22 @@ _FIRST_CHARACTER = 48
 _LAST_CHARACTER = _FIRST_CHARACTER + 0x3F
 _FIRST_CONTINUED = _FIRST_CHARACTER + 0x20  # from here on another character of the run follows
 _DIGIT_BITS = 5
-_DIGIT_MASK = 0x1F
-_MAX_CONTINUATIONS = 5  # six digits in all: 2^29 pixels a frame, and int32 holds what is read
+_MAX_DIGITS = 6  # 2^29 pixels a frame, and int32 holds what is read
 
-_CONTINUED_CHARACTERS = bytes(range(_FIRST_CONTINUED, _LAST_CHARACTER + 1))
-# For each character the digit as a signed byte, where it is a number's last and bit 4 its sign.
-_SIGNED_LAST_DIGITS = bytes((((c - _FIRST_CHARACTER) ^ 0x10) - 0x10) % 256 for c in range(256))
+
+def _table_of_last_two() -> NDArray[np.int16]:
+    """What a run's last two characters stand for; the index is 256 times the first plus the second.
+
+    Bit 4 of the last digit is the sign. The first of the two counts where it says that another
+    character follows, else it belongs to the run before.
+    """
+    first, last = np.divmod(np.arange(1 << 16), 1 << 8)
+    signed = ((last - _FIRST_CHARACTER) ^ 0x10) - 0x10
+    joined = (signed << _DIGIT_BITS) | (first - _FIRST_CONTINUED)
+    return np.where(first < _FIRST_CONTINUED, signed, joined).astype(np.int16)
+
+
+_BY_LAST_TWO = _table_of_last_two()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +47,19 @@ class MaskRuns:
         areas: (N,) pixels of each mask.
     """
 
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    starts: NDArray[np.integer]
+    ends: NDArray[np.integer]
     borders: NDArray[np.int64]
     areas: NDArray[np.int64]
 
 
-def read_runs(strings: Sequence[str], offsets: NDArray[np.int64], num_pixels: int) -> MaskRuns:
+def read_runs(strings: Sequence[str], offsets: NDArray[np.integer], num_pixels: int) -> MaskRuns:
     """Reads COCO's compressed `counts` of N masks of the same size.
 
     Args:
         strings: The `counts`, one a mask.
-        offsets: (N,) added to all positions of a mask.
+        offsets: (N,) added to all positions of a mask; their type, int32 or int64, holds all
+            positions.
         num_pixels: Height times width that the runs have to fill.
 
     Raises:
@@ -82,7 +93,7 @@ def read_runs(strings: Sequence[str], offsets: NDArray[np.int64], num_pixels: in
     if (totals != num_pixels).any() or last_run_negative or (pairs.size and _negative(gaps, runs)):
         _raise_error(strings, num_pixels)
 
-    ends = (gaps + runs).astype(np.int64)
+    ends = (gaps + runs).astype(offsets.dtype, copy=False)
     if first.size:
         shifts = offsets[filled]
         ends[first] += np.diff(shifts, prepend=0)
@@ -109,22 +120,24 @@ def _read_values(
     ):
         _raise_error(strings, num_pixels)
 
-    last_digits = text.translate(_SIGNED_LAST_DIGITS, _CONTINUED_CHARACTERS)
-    values = np.frombuffer(last_digits, dtype=np.int8).astype(np.int32)
-    # Other digits are fewer: they are put below the last one by one, the highest first.
-    places = np.flatnonzero(codes >= _FIRST_CONTINUED)
-    digits = (codes[places] & _DIGIT_MASK).astype(np.int32) ^ (_FIRST_CHARACTER & _DIGIT_MASK)
-    owners = places - np.arange(len(places))
-    for _ in range(_MAX_CONTINUATIONS):
-        if not owners.size:
-            break
-        highest = np.append(owners[1:] != owners[:-1], True)
-        chosen = owners[highest]
-        values[chosen] = (values[chosen] << _DIGIT_BITS) | digits[highest]
-        owners, digits = owners[~highest], digits[~highest]
-    ends = string_ends - np.searchsorted(places, string_ends)
-    if owners.size:
-        position = int(np.searchsorted(ends, owners[0], side='right'))
+    # Most numbers have one digit or two: a table knows them by their last two characters.
+    last_two = np.zeros(len(codes), dtype=np.uint16)
+    last_two[1:] = codes[:-1]
+    last_two = (last_two << 8) | codes
+    stops = np.flatnonzero(codes < _FIRST_CONTINUED)
+    values = _BY_LAST_TWO.take(last_two.take(stops)).astype(np.int32)
+    ends = np.searchsorted(stops, string_ends)
+    # Digits of longer ones go below these, the highest first.
+    continued = codes >= _FIRST_CONTINUED
+    places = np.flatnonzero(continued[1:] & continued[:-1])
+    owners = np.searchsorted(stops, places)
+    steps = stops[owners] - places
+    for step in range(2, _MAX_DIGITS):
+        chosen = steps == step
+        digits = codes[places[chosen]].astype(np.int32) - _FIRST_CONTINUED
+        values[owners[chosen]] = (values[owners[chosen]] << _DIGIT_BITS) | digits
+    if steps.max(initial=0) >= _MAX_DIGITS:
+        position = int(np.searchsorted(ends, owners[steps.argmax()], side='right'))
         raise RLEError(position, 'a run has too many digits')
     return values, np.diff(ends, prepend=0)
 

@@ -27,23 +27,22 @@ def match_tracks(
     Returns:
         (A, S, D) index of the ground truth track, or `UNMATCHED`.
     """
-    num_detections, num_truths = ious.shape
-    num_ranges = len(ignored)
-    matches = np.full((num_ranges, len(thresholds), num_detections), UNMATCHED)
+    shape = len(ignored), len(thresholds)
+    matches = np.full((len(ious), *shape), UNMATCHED)
     # Slightly below 1, so that a perfect tube is matched in spite of rounding.
-    thresholds = np.minimum(thresholds, 1 - 1e-10)[:, None]
-    free = np.ones((num_ranges, len(thresholds), num_truths), dtype=bool)
-    of_range, of_threshold = np.ogrid[:num_ranges, : len(thresholds)]
-    counts_first = np.where(ignored, 0, num_truths)[:, None]
-    for detection in np.flatnonzero((ious >= thresholds.min(initial=1)).any(axis=1)):
+    thresholds = np.minimum(thresholds, 1 - 1e-10)
+    free = np.ones((ious.shape[1], *shape), dtype=bool)
+    near = ious >= thresholds.min(initial=1)
+    for detection in np.flatnonzero(near.any(axis=1)).tolist():
         row = ious[detection]
-        candidates = free & (row >= thresholds)
-        # Distinct ranks decide, and the last of equal ones ranks highest.
-        ranks = np.empty(num_truths, dtype=np.int64)
-        ranks[np.argsort(row, kind='stable')] = np.arange(num_truths)
-        best = np.where(candidates, ranks + counts_first, UNMATCHED).argmax(axis=2)
-        found = candidates.any(axis=2)
-        matches[:, :, detection] = np.where(found, best, UNMATCHED)
-        taken = found & ~crowd[best]
-        free[of_range, of_threshold, best] &= ~taken
-    return matches
+        candidates = np.flatnonzero(near[detection])
+        best_first = candidates[np.argsort(row[candidates], kind='stable')[::-1]].tolist()
+        unmatched = np.ones(shape, dtype=bool)
+        for ignoring in (False, True):
+            for truth in best_first:
+                found = unmatched & free[truth] & (thresholds <= row[truth])
+                found &= (ignored[:, truth] == ignoring)[:, None]
+                matches[detection][found] = truth
+                unmatched &= ~found
+                free[truth] &= ~found | crowd[truth]
+    return matches.transpose(1, 2, 0)

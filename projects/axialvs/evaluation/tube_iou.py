@@ -1,19 +1,22 @@
 """Intersection over union of tubes, an object's masks through a video, from their run lengths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.rle import RLEError
-from axialvs.evaluation.mask_runs import MaskRuns, read_runs
+from axialvs.evaluation.mask_runs import read_runs
 
 # An object's mask in each of the L frames: COCO's compressed `counts`, or None where it is absent.
 Tube = Sequence[str | None]
 
 # Reading takes about 60 bytes a character; longer videos are read in parts of so many.
 MAX_CHARACTERS_AT_ONCE = 4_000_000
+# Few enough for the arrays to stay in the processor's cache, and in memory once it is allocated.
+_CHARACTERS_OF_A_GROUP = 200_000
 _MAX_BOUNDS_AT_ONCE = 1_000_000
 
 
@@ -74,11 +77,11 @@ def tube_overlaps(
     tubes = [*detections, *truths]
     num_detections = len(detections)
     reader = _TubeReader(tubes, size)
-    areas, lefts, rights = reader.extents()
+    areas = reader.areas
     totals = areas.sum(axis=1)
 
     pairs = np.argwhere(comparable) + np.array([0, num_detections])
-    bounds = _shared_at_most(pairs, areas, lefts, rights)
+    bounds = _shared_at_most(pairs, areas, reader.lefts, reader.rights)
     pairs = pairs[(bounds > 0) & (_ratio(bounds, totals[pairs].sum(axis=1)) >= at_least)]
     shared = np.zeros(len(pairs), dtype=np.int64)
     for part in reader.parts() if len(pairs) else ():
@@ -99,74 +102,86 @@ class _Part:
     """Consecutive frames of all tubes, positions counted through these frames.
 
     Attributes:
-        runs: Of all masks, tube by tube, each tube's in the order of the frames.
-        borders: (tubes + 1,) where in the runs each tube begins.
-        owners: (N,) the tube of each mask.
-        frames: (N,) the frame of each mask.
-        offsets: (N,) position at which each mask begins.
+        starts: For each tube where its runs start, rising.
+        ends: For each tube where they end.
     """
 
-    runs: MaskRuns
-    borders: list[int]
-    owners: NDArray[np.int64]
-    frames: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    starts: list[NDArray[np.integer]]
+    ends: list[NDArray[np.integer]]
 
 
 class _TubeReader:
-    """Reads tubes part by part; a video that fits into one part is read once."""
+    """Reads tubes part by part; a video that fits into one part is read once.
+
+    Attributes:
+        areas: (tubes, L) pixels of each mask; 0 where absent.
+        lefts: (tubes, L) first column of each mask that has an area.
+        rights: (tubes, L) last column of each mask that has an area.
+    """
 
     def __init__(self, tubes: Sequence[Tube], size: tuple[int, int]) -> None:
         self._tubes = tubes
         self._height, self._width = size
-        self._length = len(tubes[0]) if tubes else 0
-        characters = [sum(map(len, filter(None, masks))) for masks in zip(*tubes, strict=True)]
-        part_of_frame = np.cumsum(characters) // MAX_CHARACTERS_AT_ONCE
-        borders = np.flatnonzero(np.diff(part_of_frame)) + 1
-        self._borders = [0, *borders.tolist(), self._length]
+        length = len(tubes[0]) if tubes else 0
+        characters = [[len(mask or '') for mask in tube] for tube in tubes]
+        self._characters = np.array(characters, dtype=np.int64).reshape(len(tubes), length)
+        self._borders = _groups(self._characters.sum(axis=0), MAX_CHARACTERS_AT_ONCE)
         self._only_part: _Part | None = None
+        self.areas, self.lefts, self.rights = np.zeros((3, *self._characters.shape), np.int64)
+        for _ in self.parts():  # measures
+            pass
 
-    def parts(self):
+    def parts(self) -> Iterator[_Part]:
         """The parts of the video, in order."""
         if self._only_part is not None:
             yield self._only_part
             return
-        for start, stop in zip(self._borders, self._borders[1:], strict=False):
-            yield self._read(start, stop)
-
-    def extents(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Area, first and last column of each mask, each (tubes, L); absent masks have area 0."""
-        areas, lefts, rights = np.zeros((3, len(self._tubes), self._length), dtype=np.int64)
-        for part in self.parts():
-            areas[part.owners, part.frames] = part.runs.areas
-            filled = part.runs.areas > 0
-            where = part.owners[filled], part.frames[filled]
-            first = part.runs.borders[:-1][filled]
-            last = part.runs.borders[1:][filled] - 1
-            lefts[where] = (part.runs.starts[first] - part.offsets[filled]) // self._height
-            rights[where] = (part.runs.ends[last] - 1 - part.offsets[filled]) // self._height
-        return areas, lefts, rights
+        for frames in pairwise(self._borders):
+            part = self._read(*frames)
+            if len(self._borders) == 2:
+                self._only_part = part
+            yield part
 
     def _read(self, start: int, stop: int) -> _Part:
-        owners, frames, strings = [], [], []
-        for owner, tube in enumerate(self._tubes):
-            present = [frame for frame in range(start, stop) if tube[frame] is not None]
-            owners += [owner] * len(present)
-            frames += present
-            strings += [tube[frame] for frame in present]
-        num_pixels = self._height * self._width
-        places = np.array(frames, dtype=np.int64)
-        offsets = (places - start) * num_pixels
-        try:
-            runs = read_runs(strings, offsets, num_pixels)
-        except RLEError as error:
-            raise TubeError(owners[error.position], frames[error.position], error.reason) from error
-        owners = np.array(owners, dtype=np.int64)
-        masks_before = np.searchsorted(owners, np.arange(len(self._tubes) + 1))
-        part = _Part(runs, runs.borders[masks_before].tolist(), owners, places, offsets)
-        if len(self._borders) == 2:
-            self._only_part = part
+        part = _Part([], [])
+        of_tube = self._characters[:, start:stop].sum(axis=1)
+        for first, last in pairwise(_groups(of_tube, _CHARACTERS_OF_A_GROUP)):
+            self._read_group(slice(first, last), slice(start, stop), part)
         return part
+
+    def _read_group(self, tubes: slice, frames: slice, part: _Part) -> None:
+        """Reads a few tubes, adds them to the part and takes their measures."""
+        masks = [tube[frames] for tube in self._tubes[tubes]]
+        present = np.array([[mask is not None for mask in tube] for tube in masks])
+        owners, times = np.nonzero(present)
+        num_pixels = self._height * self._width
+        is_short = (frames.stop - frames.start) * num_pixels <= np.iinfo(np.int32).max
+        offsets = (times * num_pixels).astype(np.int32 if is_short else np.int64)
+        try:
+            runs = read_runs(
+                [mask for tube in masks for mask in tube if mask is not None], offsets, num_pixels
+            )
+        except RLEError as error:
+            owner, time = (int(places[error.position]) for places in (owners, times))
+            raise TubeError(tubes.start + owner, frames.start + time, error.reason) from error
+        of_tubes = runs.borders[np.searchsorted(owners, np.arange(1, len(masks)))]
+        part.starts.extend(np.split(runs.starts, of_tubes))
+        part.ends.extend(np.split(runs.ends, of_tubes))
+
+        filled = runs.areas > 0
+        where = owners[filled] + tubes.start, times[filled] + frames.start
+        first, last = runs.borders[:-1][filled], runs.borders[1:][filled] - 1
+        self.areas[where] = runs.areas[filled]
+        self.lefts[where] = (runs.starts[first] - offsets[filled]) // self._height
+        self.rights[where] = (runs.ends[last] - 1 - offsets[filled]) // self._height
+
+
+def _groups(sizes: NDArray[np.int64], limit: int) -> list[int]:
+    """Borders of consecutive groups whose sizes sum up to about `limit`."""
+    if not sizes.size:
+        return [0]
+    borders = np.flatnonzero(np.diff(np.cumsum(sizes) // limit)) + 1
+    return [0, *borders.tolist(), len(sizes)]
 
 
 def _shared_at_most(
@@ -175,7 +190,7 @@ def _shared_at_most(
     lefts: NDArray[np.int64],
     rights: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Upper bound of each pair's intersection, from what `extents` gives."""
+    """Upper bound of each pair's intersection, from the measures of `_TubeReader`."""
     bounds = np.zeros(len(pairs), dtype=np.int64)
     step = max(1, _MAX_BOUNDS_AT_ONCE // max(1, areas.shape[1]))
     for start in range(0, len(pairs), step):
@@ -193,11 +208,9 @@ def _intersection(part: _Part, first: int, second: int) -> int:
     all ends of both sorted, a position is covered twice exactly where it lies, for one k, at or
     after start k + 1 and before end k.
     """
-    one = slice(part.borders[first], part.borders[first + 1])
-    other = slice(part.borders[second], part.borders[second + 1])
-    starts = np.concatenate((part.runs.starts[one], part.runs.starts[other]))
-    ends = np.concatenate((part.runs.ends[one], part.runs.ends[other]))
+    starts = np.concatenate((part.starts[first], part.starts[second]))
+    ends = np.concatenate((part.ends[first], part.ends[second]))
     starts.sort(kind='stable')  # merges what is sorted in parts
     ends.sort(kind='stable')
     twice = ends[:-1] - starts[1:]
-    return int(np.maximum(twice, 0, out=twice).sum())
+    return int(np.maximum(twice, 0, out=twice).sum(dtype=np.int64))
