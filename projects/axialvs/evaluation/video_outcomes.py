@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from axialvs.datasets.annotations import AnnotationError, Instance, Video
 from axialvs.evaluation.compressed_masks import compressed_tube
 from axialvs.evaluation.matching import UNMATCHED, match_tracks
-from axialvs.evaluation.precision_recall import TrackOutcomes
 from axialvs.evaluation.results_file import ResultsError, TrackResult
 from axialvs.evaluation.tube_iou import TubeError, TubeOverlaps, tube_overlaps
 
@@ -26,18 +25,33 @@ MAX_DETECTIONS = (1, 10, 100)  # of a category in a video
 
 @dataclass(frozen=True, slots=True)
 class VideoOutcomes:
-    """The outcomes of one video.
+    """What became of D detected and G ground truth tracks of one video.
+
+    Detections of a category in excess of the highest of `MAX_DETECTIONS` are not among the D.
 
     Attributes:
         video_id: The video.
-        by_category: Outcomes of the categories that occur among its detections or ground truth.
-        num_detections: Of each category, as given; more than the highest of `MAX_DETECTIONS` may
-            be there and do not count.
+        num_detections: Of each category that was detected, all of them.
+        categories: (D,) category of each detection.
+        scores: (D,) falling.
+        ranks: (D,) place of the detection among those of its category, from 0.
+        matched: (A, S, D) whether matched, for A `AREA_RANGES` and S `IOU_THRESHOLDS`.
+        ignored: (A, S, D) whether the detection counts neither as right nor as wrong.
+        truth_categories: (G,) category of each ground truth track.
+        truth_ignored: (A, G) whether it does not count.
+        found: (G,) whether it is matched in the first area range at the lowest threshold.
     """
 
     video_id: int
-    by_category: dict[int, TrackOutcomes]
     num_detections: dict[int, int]
+    categories: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    ranks: NDArray[np.int64]
+    matched: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    truth_categories: NDArray[np.int64]
+    truth_ignored: NDArray[np.bool_]
+    found: NDArray[np.bool_]
 
 
 def video_outcomes(
@@ -55,48 +69,40 @@ def video_outcomes(
     """
     num_detections: dict[int, int] = {}
     best: list[TrackResult] = []  # by falling score; of equal ones the first in the file first
+    ranks: list[int] = []
     for result in sorted(results, key=lambda result: -result.score):
-        number = num_detections.get(result.category_id, 0)
-        num_detections[result.category_id] = number + 1
-        if number < MAX_DETECTIONS[-1]:
+        rank = num_detections.get(result.category_id, 0)
+        num_detections[result.category_id] = rank + 1
+        if rank < MAX_DETECTIONS[-1]:
             best.append(result)
-    categories = [np.array([x.category_id for x in tracks], int) for tracks in (best, truths)]
-    overlaps = _overlaps(video, truths, best, categories[0][:, None] == categories[1])
+            ranks.append(rank)
+    categories = np.array([result.category_id for result in best], dtype=np.int64)
+    truth_categories = np.array([truth.category_id for truth in truths], dtype=np.int64)
+    overlaps = _overlaps(video, truths, best, categories[:, None] == truth_categories)
 
-    scores = np.array([result.score for result in best], dtype=float)
     crowd = np.array([truth.iscrowd for truth in truths], dtype=bool)
-    ignored_truths = crowd | _outside_ranges(_truth_sizes(truths, overlaps.truth_areas))
-    outside = _outside_ranges(_mean_areas(overlaps.detection_areas))
-    by_category = {}
-    for category in sorted(set(categories[0].tolist()) | set(categories[1].tolist())):
-        detections, of_truths = (np.flatnonzero(ids == category) for ids in categories)
-        ious = overlaps.ious[np.ix_(detections, of_truths)]
-        by_category[category] = _outcomes(
-            scores[detections],
-            ious,
-            ignored_truths[:, of_truths],
-            crowd[of_truths],
-            outside[:, detections],
-        )
-    return VideoOutcomes(video.id, by_category, num_detections)
-
-
-def _outcomes(
-    scores: NDArray[np.float64],
-    ious: NDArray[np.float64],
-    ignored_truths: NDArray[np.bool_],
-    crowd: NDArray[np.bool_],
-    outside: NDArray[np.bool_],
-) -> TrackOutcomes:
-    matches = match_tracks(ious, ignored_truths, crowd, IOU_THRESHOLDS)
+    truth_ignored = crowd | _outside_ranges(_truth_sizes(truths, overlaps.truth_areas))
+    # Tracks of different categories have an IoU of 0, so all are matched in one go.
+    matches = match_tracks(overlaps.ious, truth_ignored, crowd, IOU_THRESHOLDS)
     matched = matches != UNMATCHED
     # What matches an ignored track, or nothing and has another size than asked for, is ignored.
-    ignored = np.repeat(outside[:, None], len(IOU_THRESHOLDS), axis=1)
-    for index, of_range in enumerate(ignored_truths):
-        hit = matched[index]
-        ignored[index][hit] = of_range[matches[index][hit]]
-    num_found = int((matched & ~ignored)[0, 0].sum())
-    return TrackOutcomes(scores, matched, ignored, (~ignored_truths).sum(axis=1), num_found)
+    ignored = ~matched & _outside_ranges(_mean_areas(overlaps.detection_areas))[:, None]
+    of_range, of_threshold, detections = np.nonzero(matched)
+    ignored[of_range, of_threshold, detections] = truth_ignored[of_range, matches[matched]]
+    found = np.zeros(len(truths), dtype=bool)
+    found[matches[0, 0][matched[0, 0]]] = True
+    return VideoOutcomes(
+        video.id,
+        num_detections,
+        categories,
+        np.array([result.score for result in best], dtype=np.float64),
+        np.array(ranks, dtype=np.int64),
+        matched,
+        ignored,
+        truth_categories,
+        truth_ignored,
+        found & ~truth_ignored[0],
+    )
 
 
 def _overlaps(

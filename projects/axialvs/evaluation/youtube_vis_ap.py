@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations import AnnotationError, Category, VideoAnnotations
-from axialvs.evaluation.precision_recall import RECALL_POINTS, precision_and_recall
+from axialvs.evaluation.precision_recall import (
+    NOTHING_COUNTS,
+    RECALL_POINTS,
+    precision_and_recall,
+)
 from axialvs.evaluation.results_file import TrackResult
 from axialvs.evaluation.video_outcomes import (
     AREA_RANGES,
@@ -19,7 +23,6 @@ from axialvs.evaluation.video_outcomes import (
     video_outcomes,
 )
 
-NOTHING_COUNTS = -1.0
 _DEFAULT_WORKERS = 4
 
 
@@ -56,12 +59,10 @@ class VideoAPResult:
         table: dict[str, dict[str, float]] = {}
         for index, category in enumerate(self.categories):
             one = slice(index, index + 1)
-            of_class = [
-                v.by_category[category.id] for v in self.videos if category.id in v.by_category
-            ]
+            truths = [v.truth_categories[~v.truth_ignored[0]] for v in self.videos]
             table[category.name] = {
                 **_figures(self.precisions[one], self.recalls[one]),
-                'truths': sum(int(outcomes.num_truths[0]) for outcomes in of_class),
+                'truths': sum(int((ids == category.id).sum()) for ids in truths),
                 'tracks': sum(video.num_detections.get(category.id, 0) for video in self.videos),
             }
         return table
@@ -75,8 +76,7 @@ class VideoAPResult:
         table: dict[int, dict[str, float]] = {}
         for video in self.videos:
             alone = summarise([video], self.categories).summary()
-            truths = sum(int(x.num_truths[0]) for x in video.by_category.values())
-            found = sum(x.num_found for x in video.by_category.values())
+            truths, found = int((~video.truth_ignored[0]).sum()), int(video.found.sum())
             table[video.video_id] = {
                 'AP': alone['AP'],
                 'AP50': alone['AP50'],
@@ -135,11 +135,35 @@ def summarise(outcomes: Iterable[VideoOutcomes], categories: Sequence[Category])
     shape = len(categories), len(AREA_RANGES), len(IOU_THRESHOLDS)
     precisions = np.full((*shape, len(RECALL_POINTS)), NOTHING_COUNTS)
     recalls = np.full((*shape, len(MAX_DETECTIONS)), NOTHING_COUNTS)
-    for index, category in enumerate(categories):
-        of_class = [v.by_category[category.id] for v in videos if category.id in v.by_category]
-        if of_class:
-            precisions[index], recalls[index] = precision_and_recall(of_class, MAX_DETECTIONS)
+    if videos:
+        _fill(precisions, recalls, videos, [category.id for category in categories])
     return VideoAPResult(categories, precisions, recalls, videos)
+
+
+def _fill(
+    precisions: NDArray[np.float64],
+    recalls: NDArray[np.float64],
+    videos: Sequence[VideoOutcomes],
+    categories: Sequence[int],
+) -> None:
+    """Computes precisions and recalls of each category, in place."""
+    pooled = {
+        name: np.concatenate([getattr(video, name) for video in videos], axis=-1)
+        for name in ('categories', 'scores', 'ranks', 'matched', 'ignored', 'truth_ignored')
+    }
+    truth_categories = np.concatenate([video.truth_categories for video in videos])
+    # By category, then by falling score; of equal scores the first video's first.
+    order = np.lexsort((-pooled['scores'], pooled['categories']))
+    borders = np.searchsorted(pooled['categories'][order], [categories, np.add(categories, 1)])
+    for index, category in enumerate(categories):
+        detections = order[slice(*borders[:, index])]
+        precisions[index], recalls[index] = precision_and_recall(
+            pooled['matched'][..., detections],
+            pooled['ignored'][..., detections],
+            pooled['ranks'][detections],
+            (~pooled['truth_ignored'][:, truth_categories == category]).sum(axis=1),
+            MAX_DETECTIONS,
+        )
 
 
 def _figures(precisions: NDArray[np.float64], recalls: NDArray[np.float64]) -> dict[str, float]:
