@@ -1,11 +1,14 @@
 """A hook that fits a loaded checkpoint to the model and says what was used of it."""
 
 import logging
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from torch import Tensor
 
 from axialvs.checkpoints.adapting import adapt_state_dict
 from axialvs.checkpoints.loading import CheckpointError, state_dict_of
@@ -19,19 +22,31 @@ class AdaptCheckpointHook(Hook):
     Names are mapped, rows of the class logits are taken over by class name, and what is missing,
     left over or of another shape is written to the log. A run can be resumed only from a
     checkpoint that fits as it is.
+
+    Args:
+        leave_out: names of the checkpoint, with wildcards, that training is not to start from. A
+            run that is resumed takes everything.
     """
 
     priority = 'HIGH'  # before hooks that read the weights, such as mmengine's EMAHook
+
+    def __init__(self, leave_out: Sequence[str] = ()) -> None:
+        self.leave_out = tuple(leave_out)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replaces the weights in the checkpoint by those that fit.
 
         Raises:
-            CheckpointError: It holds no weights, or a run that it does not fit is to be resumed.
+            CheckpointError: It holds no weights, a pattern of `leave_out` fits none of its names,
+                or a run that it does not fit is to be resumed.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = state_dict_of(checkpoint, 'to start from')
+        if not runner._resume:
+            for pattern in self.leave_out:
+                weights = _without(weights, pattern)
         fitting, report = adapt_state_dict(
-            state_dict_of(checkpoint, 'to start from'),
+            weights,
             model.state_dict(),
             class_names_of(checkpoint),
             _classes_of_run(runner),
@@ -41,6 +56,16 @@ class AdaptCheckpointHook(Hook):
         level = logging.INFO if report.is_complete else logging.WARNING
         runner.logger.log(level, f'Checkpoint: {report.summary()}')
         checkpoint['state_dict'] = fitting
+
+
+def _without(weights: dict[str, Tensor], pattern: str) -> dict[str, Tensor]:
+    kept = {name: tensor for name, tensor in weights.items() if not fnmatchcase(name, pattern)}
+    if len(kept) == len(weights):
+        raise CheckpointError(
+            f"leave_out: '{pattern}' fits no name of the checkpoint to start from; correct it in "
+            "the config's AdaptCheckpointHook, or take it out"
+        )
+    return kept
 
 
 def _classes_of_run(runner: Runner) -> tuple[str, ...] | None:

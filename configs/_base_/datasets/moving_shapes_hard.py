@@ -1,0 +1,7 @@
+# The level "hard" of the generated data set: more objects, look-alikes that cross, full occlusion, re-entry.
+_base_ = './moving_shapes.py'
+
+data_root = 'data/moving_shapes/hard/'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader

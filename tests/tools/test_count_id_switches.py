@@ -1,0 +1,76 @@
+"""The command count_id_switches.py on tracks whose switches are known."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'count_id_switches.py'
+SIZE = (8, 8)
+FRAMES = 4
+
+
+def code() -> dict:
+    mask = np.zeros(SIZE, np.uint8, order='F')
+    mask[2:6, 2:6] = 1
+    rle = coco_mask.encode(mask)
+    return {'size': list(SIZE), 'counts': rle['counts'].decode()}
+
+
+def track(score: float, frames: range) -> dict:
+    segmentations = [code() if i in frames else None for i in range(FRAMES)]
+    return dict(video_id=1, category_id=1, score=score, segmentations=segmentations)
+
+
+@pytest.fixture
+def files(tmp_path) -> list[str]:
+    height, width = SIZE
+    names = [f'v/{i}.jpg' for i in range(FRAMES)]
+    truth = dict(
+        categories=[dict(id=1, name='box')],
+        videos=[dict(id=1, height=height, width=width, length=FRAMES, file_names=names)],
+        annotations=[
+            dict(
+                id=1,
+                video_id=1,
+                category_id=1,
+                iscrowd=0,
+                height=height,
+                width=width,
+                length=FRAMES,
+                segmentations=[code()] * FRAMES,
+                bboxes=[[2, 2, 4, 4]] * FRAMES,
+                areas=[16] * FRAMES,
+            )
+        ],
+    )
+    results = [track(0.9, range(0, 2)), track(0.4, range(2, 4))]
+    paths = [tmp_path / 'truth.json', tmp_path / 'model.json']
+    for path, content in zip(paths, (truth, results), strict=True):
+        path.write_text(json.dumps(content))
+    return [str(path) for path in paths]
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    return caught.value.code or 0
+
+
+def test_counts_among_tracks_of_enough_score(monkeypatch, files, capsys):
+    assert run(monkeypatch, *files, '--min-score', '0.1', '0.5') == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert rows == [
+        '| model | 0.1 | 1 | 4 of 4 (100.0%) | 250.0 |',
+        '| model | 0.5 | 0 | 2 of 4 (50.0%) | 0.0 |',
+    ]
+
+
+def test_missing_file_is_one_line(monkeypatch, files, capsys):
+    assert run(monkeypatch, files[0], 'nowhere.json') != 0
+    assert 'nowhere.json' in capsys.readouterr().err
