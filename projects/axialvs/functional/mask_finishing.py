@@ -28,6 +28,8 @@ class _Resampling(NamedTuple):
     """Both resizing steps along one axis."""
 
     matrix: Tensor  # (original, stride 4)
+    taps: Tensor  # (original, k) int32, the few inputs that each output is made of
+    tap_weights: Tensor  # (original, k), 0 for a tap that is not needed
     outputs_of: np.ndarray  # (stride 4, 2) first and last output that an input reaches, plus one
     inputs_of: np.ndarray  # (original, 2) first and last input that an output needs, plus one
 
@@ -40,7 +42,14 @@ def _resampling(size: int, padded: int, resized: int, original: int) -> _Resampl
     if original != resized:
         steps = F.interpolate(steps, original, mode='linear', align_corners=False)
     matrix = steps.squeeze(1).T.contiguous()
-    return _Resampling(matrix, _extent(matrix.T.numpy() != 0), _extent(matrix.numpy() != 0))
+    used = matrix.numpy() != 0
+    inputs_of = _extent(used)
+    num_taps = int((inputs_of[:, 1] - inputs_of[:, 0]).max())
+    taps = (torch.from_numpy(inputs_of[:, :1]) + torch.arange(num_taps)).clamp(max=size - 1)
+    tap_weights = matrix.gather(1, taps)
+    # Beyond an output's last input there is nothing; at the border the last one must count once.
+    tap_weights[torch.arange(num_taps) >= torch.from_numpy(inputs_of[:, 1:] - inputs_of[:, :1])] = 0
+    return _Resampling(matrix, taps.int(), tap_weights, _extent(used.T), inputs_of)
 
 
 def _extent(used: np.ndarray) -> np.ndarray:
@@ -75,43 +84,69 @@ def finish_masks(logits: Tensor, geometry: FrameGeometry) -> FinishedMasks:
     codes: list[dict | None] = []
     quality = torch.zeros(len(logits))
     for i, mask_logits in enumerate(logits):
-        rows, out_rows = _reach(rows_inside[i], y)
-        columns, out_columns = _reach(columns_inside[i], x)
-        part = mask_logits[rows, columns] @ x.matrix[out_columns, columns].T
-        part = y.matrix[out_rows, rows] @ part
-        positive = part > 0
-        codes.append(
-            encode_part(positive.numpy(), out_rows.start, out_columns.start, geometry.original)
-        )
+        rows, columns = _reach(rows_inside[i], y), _reach(columns_inside[i], x)
+        part = _resample_part(mask_logits, y, rows, x, columns)
+        positive = part.numpy() > 0
+        top, left = rows[1].start, columns[1].start
+        codes.append(encode_part(positive.T, top, left, geometry.original))
         if codes[-1] is not None:
-            quality[i] = part[positive].sigmoid().mean()
+            # What a probability is above one half: pixels outside add nothing, not even rounding.
+            excess = part.clamp_(min=0).sigmoid_().sub_(0.5).sum()
+            quality[i] = 0.5 + excess / np.count_nonzero(positive)
     return FinishedMasks(codes, quality)
+
+
+def _resample_part(
+    logits: Tensor,
+    y: _Resampling,
+    rows: tuple[slice, slice],
+    x: _Resampling,
+    columns: tuple[slice, slice],
+) -> Tensor:
+    """Resizes a part of a mask (H, W); `rows` and `columns` are inputs and outputs as of `_reach`.
+
+    The result (output columns, output rows) lies column by column, as run-length codes count.
+    Along x, where it becomes large, each column is a weighted sum of two or three columns only.
+    """
+    narrow = logits[rows[0], columns[0]].T @ y.matrix[rows[1], rows[0]].T
+    if not narrow.numel():
+        return narrow
+    taps = (x.taps[columns[1]] - columns[0].start).clamp(0, len(narrow) - 1)
+    return F.embedding_bag(taps, narrow, mode='sum', per_sample_weights=x.tap_weights[columns[1]])
 
 
 def encode_part(part: np.ndarray, top: int, left: int, size: tuple[int, int]) -> dict | None:
     """Run-length code of a mask that is empty outside of a part of the frame.
 
     Args:
-        part: (H, W) bool, the part.
+        part: (H, W) bool, the part; quickest if it lies column by column.
         top, left: where it lies in the frame.
         size: (height, width) of the frame.
 
     Returns:
         `{'size': [height, width], 'counts': str}`, or None if the mask is empty.
     """
-    height, width = size
-    columns = np.zeros((part.shape[1], part.shape[0] + 2), dtype=np.int8)
-    columns[:, 1:-1] = part.T
-    column, row = np.nonzero(np.diff(columns, axis=1))
-    if not len(row):
+    if not part.any():
         return None
-    # Starts and ends of runs in turns, counted down the columns of the whole frame.
+    if part.shape == size:
+        code = coco_mask.encode(np.asfortranarray(part).view(np.uint8))
+    else:
+        counts = _count_runs(part, top, left, size)
+        code = coco_mask.frPyObjects({'size': list(size), 'counts': counts}, *size)
+    return {'size': list(size), 'counts': code['counts'].decode('ascii')}
+
+
+def _count_runs(part: np.ndarray, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
+    """Lengths of runs down the columns of the frame; arguments as in `encode_part`."""
+    height, width = size
+    columns = part.T
+    if len(part) < height:
+        # An empty row below the part ends the runs at its border.
+        columns = np.pad(columns, ((0, 0), (0, 1)))
+    flat = columns.reshape(-1)
+    changes = np.flatnonzero(np.diff(flat, prepend=False, append=False))
+    column, row = np.divmod(changes, columns.shape[1])
     changes = (left + column) * height + top + row
-    # A run to the bottom of one column and one from the top of the next are the same run.
-    meets = np.flatnonzero(changes[1:-1:2] == changes[2::2])
-    changes = np.delete(changes, np.concatenate((2 * meets + 1, 2 * meets + 2)))
-    counts = np.diff(changes, prepend=0).tolist()
-    if rest := height * width - int(changes[-1]):
-        counts.append(rest)
-    code = coco_mask.frPyObjects({'size': [height, width], 'counts': counts}, height, width)
-    return {'size': [height, width], 'counts': code['counts'].decode('ascii')}
+    counts = np.diff(changes, prepend=0)
+    rest = height * width - changes[-1]
+    return np.append(counts, rest) if rest else counts
