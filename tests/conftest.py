@@ -15,6 +15,11 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 )
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _mmdet_scope_of_shared_models():
+    init_default_scope('mmdet')
+
+
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')

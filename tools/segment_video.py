@@ -43,8 +43,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--protocol',
         choices=('live', 'scored'),
-        help='live: tracks are decided as the video runs (near-online); scored: by averages over '
-        'the whole video, as published (offline)',
+        help='live: tracks are decided as the video runs (default near-online), offline within a '
+        'window of clips; scored: by averages over the whole video, as published (default offline)',
+    )
+    parser.add_argument(
+        '--window',
+        type=int,
+        metavar='CLIPS',
+        help="offline and live: clips that are refined together (the config's, else 16)",
+    )
+    parser.add_argument(
+        '--window-overlap',
+        type=int,
+        metavar='CLIPS',
+        help="clips that neighbouring windows share (the config's, else 4)",
     )
     parser.add_argument(
         '--score-thr', type=float, help="least score of what is shown (the config's)"
@@ -90,6 +102,10 @@ def main() -> None:
         model.test_cfg['feature_memory'] = args.feature_memory * MIB
     if args.half_features:
         model.test_cfg['feature_precision'] = 'float16'
+    window = dict(num_clips=args.window, overlap=args.window_overlap)
+    model.test_cfg.setdefault('window', {}).update(
+        {name: clips for name, clips in window.items() if clips is not None}
+    )
 
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(

@@ -15,6 +15,13 @@ class ClipPrediction(NamedTuple):
     queries: Tensor  # (Q, C), the last decoder layer's, before its norm
 
 
+class DecidedClip(NamedTuple):
+    """A clip of a stream, as far as it will be known: its queries follow the clips before it."""
+
+    mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
+    class_logits: Tensor  # (Q, N + 1), from the stream so far
+
+
 class VideoPrediction(NamedTuple):
     """A whole video's answer, queries in the order of the first clip."""
 

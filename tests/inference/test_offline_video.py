@@ -66,6 +66,39 @@ def test_clips_show_one_class_and_score_a_track(model, folder):
             assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
 
 
+def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
+    """Scored, a query may have further classes."""
+    shown = dict(mode='offline', score_threshold=0.0)
+    live = segment_video(model, folder, protocol='live', **shown)
+    assert [clip.frame_indices for clip in live] == [[0, 1, 2], [3, 4, 5], [6]]
+    scored = segment_video(model, folder, **shown).tracks()
+    expected = [(track.label, track.segmentations) for track in scored]
+    found = [(track.label, track.segmentations) for track in live.tracks()]
+    assert len(found) > 1
+    assert all(track in expected for track in found)
+
+
+def test_a_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
+    monkeypatch.setitem(model.test_cfg, 'window', dict(num_clips=2, overlap=1))
+    result = segment_video(model, folder, mode='offline', protocol='live', score_threshold=0.0)
+    clips = list(result)
+    assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
+    tracks = {track.id: track for track in result.tracks()}
+    for clip in clips:
+        for row, track_id in enumerate(clip.ids.tolist()):
+            codes = [tracks[track_id].segmentations[i] for i in clip.frame_indices]
+            assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
+
+
+def test_a_stopped_window_keeps_what_was_read(model, folder):
+    result = segment_video(model, folder, mode='offline', protocol='live', score_threshold=0.0)
+    for _ in result:
+        break
+    result.close()
+    assert result.num_frames == LENGTH
+    assert {len(track.segmentations) for track in result.tracks()} == {LENGTH}
+
+
 def test_the_same_model_near_online(model, folder):
     near_online = for_video(contained_near_online(model))
     for protocol in ('live', 'scored'):
@@ -78,8 +111,6 @@ def test_the_same_model_near_online(model, folder):
 
 
 def test_what_does_not_go_together(model, folder):
-    with pytest.raises(ValueError, match="mode 'offline' at its end"):
-        segment_video(model, folder, mode='offline', protocol='live')
     with pytest.raises(ValueError, match="mode is 'offline'; this model knows 'near-online'"):
         segment_video(contained_near_online(model), folder, mode='offline')
     assert torch.is_grad_enabled()

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from axialvs.association.query_matching import match_queries
-from axialvs.structures import ClipPrediction
+from axialvs.structures import ClipPrediction, DecidedClip
 
 
 class ClipLinker:
@@ -27,6 +27,14 @@ class ClipLinker:
         self._previous = prediction.queries
         self.num_clips += 1
         return prediction
+
+    def add(self, prediction: ClipPrediction) -> list[DecidedClip]:
+        """Takes the next clip of a stream; near-online it is decided at once."""
+        return [DecidedClip(self.link(prediction).mask_logits, self.class_logits)]
+
+    def finish(self) -> list[DecidedClip]:
+        """Clips that still wait when the stream has ended: none."""
+        return []
 
     @property
     def class_logits(self) -> Tensor:

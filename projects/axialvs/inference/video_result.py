@@ -1,5 +1,6 @@
 """Segments a video from its source, clip by clip, in memory that does not grow with its length."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -8,12 +9,11 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from axialvs.association.clip_linker import ClipLinker
 from axialvs.association.live_tracks import LiveTracks
 from axialvs.inference.clip_stream import stream_clips
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.video_reader import Frame, VideoReader, open_video
-from axialvs.structures import ClipResult, FrameGeometry, Track
+from axialvs.structures import ClipResult, DecidedClip, FrameGeometry, Track
 
 Mode = Literal['near-online', 'offline']
 Protocol = Literal['live', 'scored']
@@ -22,15 +22,17 @@ Protocol = Literal['live', 'scored']
 class VideoResult:
     """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
 
-    With `live` a clip comes as soon as it is segmented. With `scored`, and always offline, the
-    video is read to its end first, then read again for the pictures. A source that breaks off, or a
+    With `live` a clip comes as soon as it is decided: near-online when it is segmented, offline
+    when its window is full (`OfflineWindow`). With `scored`, the default offline, the video is read
+    to its end first, then read again for the pictures. A source that breaks off, or a
     run that is stopped, keeps all finished frames, see `truncated` and `close`.
 
     Args:
         model: a segmenter of `axialvs.apis.init_segmenter`.
         source: video file, folder of frames or number of a camera.
         mode: one of the model's `modes`.
-        protocol: how tracks are decided; offline can only be 'scored', the default there.
+        protocol: how tracks are decided; None for 'live' near-online, 'scored'
+            offline.
         score_threshold: from which score a track is shown; `tracks()` of `scored` has all.
         labels: classes shown, as indices; None for all.
         max_frames: stop after so many frames.
@@ -58,7 +60,7 @@ class VideoResult:
         if protocol == 'scored' and not self.reader.can_rewind:
             raise ValueError(
                 f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; "
-                "use 'live' near-online or record first"
+                "use 'live' or record first"
             )
         self._model = model
         self._source = source
@@ -114,15 +116,31 @@ class VideoResult:
             yield chunk, segmented, geometry
 
     def _iterate_live(self) -> Iterator[ClipResult]:
-        linker = ClipLinker()
+        stream = self._model.new_stream(self.mode)
         live = LiveTracks(self._threshold, self._model.test_cfg['max_tracks'])
+        waiting: deque[tuple[list[Frame], FrameGeometry]] = deque()
+        decided: deque[DecidedClip] = deque()
+
+        def show_decided() -> Iterator[ClipResult]:
+            while decided:
+                clip = decided.popleft()
+                chunk, geometry = waiting.popleft()
+                masks = clip.mask_logits[:, : len(chunk)]
+                columns = live.add(masks, clip.class_logits, geometry)
+                wanted = [self._is_wanted(label) for label in columns[1].tolist()]
+                yield _clip_result(chunk, *(x[np.array(wanted, dtype=bool)] for x in columns))
+
         try:
-            for chunk, prediction, geometry in self._segmented_clips():
-                mask_logits = linker.link(prediction).mask_logits[:, : len(chunk)]
-                ids, labels, scores, masks = live.add(mask_logits, linker.class_logits, geometry)
-                shown = np.array([self._is_wanted(label) for label in labels.tolist()], dtype=bool)
-                yield _clip_result(chunk, ids[shown], labels[shown], scores[shown], masks[shown])
+            for chunk, segmented, geometry in self._segmented_clips():
+                waiting.append((chunk, geometry))
+                decided.extend(stream.add(segmented))
+                yield from show_decided()
+            decided.extend(stream.finish())
+            yield from show_decided()
         finally:
+            # Of a run that is stopped, what was segmented and not shown is in the tracks.
+            decided.extend(stream.finish())
+            deque(show_decided(), maxlen=0)
             self._tracks = live.tracks()
 
     def _iterate_scored(self) -> Iterator[ClipResult]:
@@ -151,11 +169,6 @@ def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -
         return 'live' if mode == 'near-online' else 'scored'
     if protocol not in ('live', 'scored'):
         raise ValueError(f"protocol is '{protocol}', not 'live' or 'scored'")
-    if (mode, protocol) == ('offline', 'live'):
-        raise ValueError(
-            "protocol 'live' decides as the video runs, mode 'offline' at its end; "
-            "leave the protocol out or choose 'near-online'"
-        )
     return protocol
 
 

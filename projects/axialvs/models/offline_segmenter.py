@@ -9,7 +9,9 @@ from mmdet.structures import TrackDataSample
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from axialvs.association.clip_linker import ClipLinker
 from axialvs.association.offline_tracks import ClipFeatures, OfflineTracks
+from axialvs.association.offline_window import OfflineWindow
 from axialvs.association.scored_tracks import NearOnlineTracks
 from axialvs.checkpoints.video_predictors import fill_video_predictors
 from axialvs.models.freezing import freeze, is_frozen, rest_frozen_parts
@@ -30,6 +32,9 @@ CLIP_SEGMENTER = (
     'panoptic_head.mask_embed.*',
 )
 
+# Of a stream without end, what is refined together: some 16 clips, as few videos are longer.
+DEFAULT_WINDOW = dict(num_clips=16, overlap=4)
+
 
 @MODELS.register_module()
 class OfflineTubeLink(TubeLink):
@@ -44,7 +49,8 @@ class OfflineTubeLink(TubeLink):
         activation_checkpointing: whether a clip's activations are computed again for its gradient
             instead of kept, so that a whole video can be trained end to end: of each clip only
             frames, queries and mask features stay.
-        test_cfg: further, `feature_memory` and `feature_precision` of `OfflineTracks`.
+        test_cfg: further, `feature_memory` and `feature_precision` of `OfflineTracks`; `window`,
+            the `num_clips` and `overlap` of `OfflineWindow`.
         args, kwargs: as in `TubeLink`; the head is a `CrossClipHead`.
 
     Raises:
@@ -135,6 +141,13 @@ class OfflineTubeLink(TubeLink):
             torch.no_grad()(self.panoptic_head.refine_video),
             **{name: self.test_cfg[name] for name in settings if name in self.test_cfg},
         )
+
+    def new_stream(self, mode: str) -> OfflineWindow | ClipLinker:
+        """A stream to which clips are added likewise, and which decides as it goes."""
+        if mode != 'offline':
+            return super().new_stream(mode)
+        window = {**DEFAULT_WINDOW, **self.test_cfg.get('window', {})}
+        return OfflineWindow(torch.no_grad()(self.panoptic_head.refine_video), **window)
 
     @torch.no_grad()
     def segment_clips(self, clips: Tensor, mode: str) -> list[ClipPrediction] | list[ClipFeatures]:

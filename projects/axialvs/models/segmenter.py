@@ -13,6 +13,7 @@ from axialvs.association.clip_linker import ClipLinker
 from axialvs.association.clip_splitting import Clip, SplitMode, split_video
 from axialvs.association.scored_tracks import NearOnlineTracks, ScoredTracks
 from axialvs.models.ground_truth import gather_objects
+from axialvs.models.inference_form import InferenceForm
 from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
 
 
@@ -52,6 +53,7 @@ class TubeLink(BaseMOTModel):
         super().__init__(data_preprocessor, init_cfg)
         # Channels last, convolutions take three quarters of the time on a CPU.
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
+        self._inference_form = InferenceForm()
         self.panoptic_head = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
         self.test_cfg = test_cfg
         self._video: tuple[int, NearOnlineTracks] | None = None
@@ -116,6 +118,11 @@ class TubeLink(BaseMOTModel):
         self.check_mode(mode)
         return NearOnlineTracks(self.new_scored_tracks())
 
+    def new_stream(self, mode: str) -> ClipLinker:
+        """A stream to which clips are added likewise, and which decides as it goes."""
+        self.check_mode(mode)
+        return ClipLinker()
+
     @torch.no_grad()
     def segment_clips(self, clips: Tensor, mode: str) -> list[ClipPrediction]:
         """What each clip (B, T, 3, H, W) gives to the video that it is a part of."""
@@ -135,7 +142,7 @@ class TubeLink(BaseMOTModel):
     def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
         """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""
         frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.backbone(frames)
+        return self._inference_form.of(self.backbone)(frames)
 
     @torch.no_grad()
     def predict_clip(self, frames: Tensor) -> ClipPrediction:
