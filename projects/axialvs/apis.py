@@ -15,6 +15,7 @@ from axialvs.checkpoints import (
     load_weights,
 )
 from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.inference.frames import VideoReader
 from axialvs.inference.video_result import Mode, Protocol, VideoResult
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
 
@@ -93,7 +94,7 @@ def _classes(
 
 def segment_video(
     model: torch.nn.Module,
-    source: str | Path,
+    source: str | Path | VideoReader,
     mode: Mode = 'near-online',
     protocol: Protocol | None = None,
     score_threshold: float | None = None,
@@ -101,11 +102,11 @@ def segment_video(
     max_frames: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VideoResult:
-    """Segments a video file, a folder of frames or a camera.
+    """Segments a video file, a folder of frames, a camera or frames of one's own.
 
     Args:
         model: of `init_segmenter`.
-        source: path, or the number of a camera.
+        source: path, the number of a camera, or a `VideoReader` of one's own.
         mode: 'near-online', clip by clip, or 'offline', all clips refined together at the end.
         protocol: 'live' decides as it goes, the default near-online; 'scored' chooses the tracks
             by the whole video, always so offline.
@@ -130,6 +131,5 @@ def segment_video(
                 f'the model knows {", ".join(model.class_names)}'
             )
         labels = [model.class_names.index(name) for name in classes]
-    return VideoResult(
-        model, str(source), mode, protocol, score_threshold, labels, max_frames, progress
-    )
+    source = source if isinstance(source, VideoReader) else str(source)
+    return VideoResult(model, source, mode, protocol, score_threshold, labels, max_frames, progress)

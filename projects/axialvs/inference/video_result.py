@@ -29,7 +29,7 @@ class VideoResult:
 
     Args:
         model: a segmenter of `axialvs.apis.init_segmenter`.
-        source: video file, folder of frames or number of a camera.
+        source: video file, folder of frames, number of a camera, or a reader of frames.
         mode: one of the model's `modes`.
         protocol: how tracks are decided; None for 'live' near-online, 'scored'
             offline.
@@ -46,7 +46,7 @@ class VideoResult:
     def __init__(
         self,
         model: torch.nn.Module,
-        source: str,
+        source: str | VideoReader,
         mode: Mode = 'near-online',
         protocol: Protocol | None = None,
         score_threshold: float | None = None,

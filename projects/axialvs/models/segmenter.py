@@ -14,7 +14,6 @@ from axialvs.association.clip_splitting import Clip, SplitMode, split_video
 from axialvs.association.scored_tracks import NearOnlineTracks, ScoredTracks
 from axialvs.models.ground_truth import gather_objects
 from axialvs.models.inference_form import InferenceForm
-from axialvs.models.inference_form import InferenceForm
 from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
 
 
