@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 
-from axialvs.functional import trajectory_attention as module
+from axialvs.functional import trajectory_pieces, trajectory_steps
 from axialvs.functional.trajectory_attention import (
     TrajectoryProjections,
-    pool_trajectories,
     trace_trajectories,
     trajectory_attention,
     trajectory_attention_eager,
@@ -104,28 +103,57 @@ def test_both_forms_compute_the_equations(setting, num_frames):
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
-@pytest.mark.parametrize('num_frames', [1, 2, 3, 5])
 @pytest.mark.parametrize('setting', SETTINGS)
-def test_both_ways_to_pool_agree_for_any_number_of_frames(setting, num_frames, monkeypatch):
+def test_both_ways_to_pool_two_frames_agree(setting):
     num_heads, scale, bias = SETTINGS[setting].values()
-    sequences, projections = random_case(num_frames, bias, seed=1)
-    points = trace_trajectories(*sequences, num_frames, num_heads, scale)
-    assert points.shape == (BATCH, num_frames * TOKENS, num_frames, CHANNELS)
-    monkeypatch.setattr(module, '_MIN_FRAMES_TO_ABSORB', num_frames + 1)
-    projected = pool_trajectories(points, projections, num_heads, scale)
-    monkeypatch.setattr(module, '_MIN_FRAMES_TO_ABSORB', 1)
-    absorbed = pool_trajectories(points, projections, num_heads, scale)
-    torch.testing.assert_close(projected, absorbed, rtol=0, atol=1e-12)
+    sequences, projections = random_case(2, bias, seed=1)
+    points = trace_trajectories(*sequences, 2, num_heads, scale)
+    assert points.shape == (BATCH, 2 * TOKENS, 2, CHANNELS)
+    query = torch.randn(points.shape[0] * points.shape[1], num_heads, CHANNELS // num_heads)
+    arguments = (query.double(), points.flatten(0, 1), projections)
+    pair, absorbed = (
+        trajectory_steps._pool_pair(*arguments),
+        trajectory_steps._pool_absorbed(*arguments),
+    )
+    torch.testing.assert_close(pair, absorbed, rtol=0, atol=1e-12)
 
 
-def test_long_batches_are_worked_on_in_pieces(monkeypatch):
+@pytest.mark.parametrize('num_frames', [2, 3])
+@pytest.mark.parametrize(('lines', 'tokens'), [(2, TOKENS), (1, 2), (1, 1)])
+def test_pieces_give_what_the_whole_gives(monkeypatch, num_frames, lines, tokens):
+    """Several lines at once, or less than a line; the last piece is a smaller one."""
     num_heads, scale, bias = SETTINGS['released'].values()
-    sequences, projections = random_case(3, bias, batch=5)
-    arguments = (projections, 3, num_heads, scale)
-    whole = trajectory_attention(*sequences, *arguments)
-    monkeypatch.setattr(module, '_TOKENS_AT_ONCE', 2 * 3 * TOKENS)  # two of the five at once
-    in_pieces = trajectory_attention(*sequences, *arguments)
-    torch.testing.assert_close(in_pieces, whole, rtol=0, atol=1e-12)
+    sequences, projections = random_case(num_frames, bias, batch=5)
+    inputs = [x.requires_grad_() for x in (*sequences, *projections)]
+    arguments = (projections, num_frames, num_heads, scale)
+    direction = torch.randn_like(sequences[0])
+
+    def result_and_gradients(form):
+        out = form(*sequences, *arguments)
+        out = out[0] if isinstance(out, tuple) else out
+        return out, *torch.autograd.grad(out, inputs, direction)
+
+    whole = result_and_gradients(trajectory_attention_eager)
+    points = lines * tokens * num_frames**2
+    monkeypatch.setattr(trajectory_pieces, '_POINTS_AT_ONCE', points)
+    assert len(trajectory_pieces._pieces(sequences[0], num_frames)) > 1
+    for ours, theirs in zip(result_and_gradients(trajectory_attention), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+    with torch.no_grad():
+        without = trajectory_attention(*sequences, *arguments)
+    torch.testing.assert_close(without, whole[0], rtol=0, atol=1e-10)
+
+
+def test_the_backward_pass_draws_the_forward_pass_dropout():
+    """The output is linear in the values of the first step: their gradient gives it back."""
+    sequences, projections = random_case(1, bias=False)
+    value = sequences[2].requires_grad_()
+    torch.manual_seed(5)
+    out = trajectory_attention(*sequences, projections, 1, 2, 1.0, 0.5)
+    torch.rand(7)  # somebody else draws in between
+    direction = torch.randn_like(out)
+    (gradient,) = torch.autograd.grad(out, value, direction)
+    torch.testing.assert_close((gradient * value).sum(), (direction * out).sum())
 
 
 @pytest.mark.parametrize('num_frames', [2, 4])

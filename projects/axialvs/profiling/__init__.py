@@ -1,0 +1,1 @@
+"""How much work, time and memory a function or a model takes."""
