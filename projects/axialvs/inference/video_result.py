@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from pycocotools import mask as coco_mask
 from axialvs.association.live_tracks import LiveTracks
 from axialvs.inference.clip_stream import stream_clips
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.video_reader import Frame, VideoReader, open_video
 from axialvs.structures import ClipResult, DecidedClip, FrameGeometry, Track
 
@@ -103,17 +105,23 @@ class VideoResult:
         frames = islice(reader, self._max_frames)
         return stream_clips(frames, self._model.clip_length, self._model.split_mode, length)
 
-    def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
-        """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
+    def _prepared_clips(self) -> Iterator[tuple[list[Frame], torch.Tensor, FrameGeometry]]:
+        """The frames of each clip, the network's input made of them, and their sizes."""
         for chunk in self._chunks(self.reader):
             images = [frame.image for frame in chunk]
             if self._model.split_mode == 'repeat_last':
                 images += images[-1:] * (self._model.clip_length - len(images))
-            frames, geometry = self._prepare(images)
-            (segmented,) = self._model.segment_clips(frames.unsqueeze(0), self.mode)
-            self.num_frames += len(chunk)
-            self._progress(len(chunk))
-            yield chunk, segmented, geometry
+            yield chunk, *self._prepare(images)
+
+    def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
+        """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
+        # The next clip is read and prepared while the network is busy with this one.
+        with closing(read_ahead(self._prepared_clips())) as prepared:
+            for chunk, frames, geometry in prepared:
+                (segmented,) = self._model.segment_clips(frames.unsqueeze(0), self.mode)
+                self.num_frames += len(chunk)
+                self._progress(len(chunk))
+                yield chunk, segmented, geometry
 
     def _iterate_live(self) -> Iterator[ClipResult]:
         stream = self._model.new_stream(self.mode)

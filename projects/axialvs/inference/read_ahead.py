@@ -1,0 +1,67 @@
+"""Reads what comes next in the background while what came before is worked on."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar('T')
+
+# How often a waiting reader looks whether it is still wanted, in seconds.
+_PATIENCE = 0.1
+
+
+class _Failure:
+    """An error on its way to where the items are used."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+_END = object()
+
+
+def read_ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
+    """Yields the items in order while a thread makes the next ones.
+
+    An error of the source is raised in its place, after all items before it. Closing the result, or
+    dropping it, ends the thread before its next item and closes the source.
+
+    Args:
+        items: the source; a generator is closed in the end.
+        depth: items that may wait; one more is being made.
+    """
+    waiting: queue.Queue = queue.Queue(depth)
+    unwanted = threading.Event()
+
+    def hand_over(item: object) -> bool:
+        while not unwanted.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=_PATIENCE)
+                return True
+        return False
+
+    def read() -> None:
+        last: object = _END
+        try:
+            for item in items:
+                if not hand_over(item):
+                    break
+        except BaseException as error:  # whatever it is, it belongs to the reader's user
+            last = _Failure(error)
+        finally:
+            if hasattr(items, 'close'):
+                items.close()
+            hand_over(last)
+
+    thread = threading.Thread(target=read, name='read-ahead', daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+    finally:
+        unwanted.set()
+        thread.join()

@@ -1,0 +1,57 @@
+"""Reading in the background gives what reading in place gives."""
+
+import threading
+
+import pytest
+
+from axialvs.inference.read_ahead import read_ahead
+
+
+def threads_reading() -> int:
+    return sum(thread.name == 'read-ahead' for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize('depth', [1, 3])
+def test_same_items_in_order(depth):
+    assert list(read_ahead(iter(range(20)), depth)) == list(range(20))
+    assert list(read_ahead(iter([None, None]), depth)) == [None, None]
+    assert list(read_ahead(iter([]), depth)) == []
+    assert threads_reading() == 0
+
+
+def test_error_comes_after_the_items_before_it():
+    def breaks():
+        yield 1
+        yield 2
+        raise OSError('cut off')
+
+    ahead = read_ahead(breaks())
+    assert [next(ahead), next(ahead)] == [1, 2]
+    with pytest.raises(OSError, match='cut off'):
+        next(ahead)
+    assert threads_reading() == 0
+
+
+def test_no_more_is_read_than_may_wait_and_closing_ends_it():
+    made = []
+    closed = []
+    enough = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                made.append(len(made))
+                if len(made) == 4:
+                    enough.set()
+                yield made[-1]
+        finally:
+            closed.append(True)
+
+    ahead = read_ahead(endless(), depth=2)
+    assert next(ahead) == 0
+    assert enough.wait(5)  # one taken, two waiting, one in the making
+    assert made == [0, 1, 2, 3]
+    ahead.close()
+    assert closed == [True]
+    assert threads_reading() == 0
+    assert made == [0, 1, 2, 3]
