@@ -22,6 +22,7 @@ _PICTURE_SIZES = {
     'RandomChoiceResize': dict(scales=[(_LONG_SIDE_FREE, side) for side in (32, 40)]),
     'Resize': dict(scale=SIZE),
     'RandomCrop': dict(crop_size=(48, 32)),
+    'MoveStill': dict(short_sides=(32, 40)),
 }
 
 
@@ -30,8 +31,9 @@ def shrink(config: Config) -> None:
     _shrink_model(config.model)
     for loader in _loaders(config).values():
         loader.update(num_workers=0, persistent_workers=False, batch_size=1)
-        loader.dataset.serialize_data = False  # which would collect garbage first
-        _shrink_pictures(loader.dataset.pipeline)
+        for dataset in _parts(loader.dataset):
+            dataset.serialize_data = False  # which would collect garbage first
+            _shrink_pictures(dataset.pipeline)
     if config.model.get('clip_length'):  # offline: training takes several clips at once
         config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
     config.train_cfg.update(max_iters=1, val_begin=2)
@@ -41,6 +43,10 @@ def shrink(config: Config) -> None:
 def _loaders(config: Config) -> dict[str, Config]:
     loaders = {name: config[f'{name}_dataloader'] for name in _LOADERS}
     return {name: loader for name, loader in loaders.items() if loader is not None}
+
+
+def _parts(dataset: Config) -> list[Config]:
+    return dataset.get('datasets') or [dataset]
 
 
 def _shrink_model(model: Config) -> None:
@@ -79,15 +85,38 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
     """Lets all loaders of a config read generated videos, under the config's class names."""
     content = json.loads((split / 'instances.json').read_text())
     for name, loader in _loaders(config).items():
-        classes = loader.dataset.get('classes')
-        if classes is not None:
-            names = resolve_class_list(classes)
-            content['categories'] = [{'id': i, 'name': n} for i, n in enumerate(names, start=1)]
-        path = folder / f'{name}.json'
-        path.write_text(json.dumps(content))
-        images = dict(img_path=str(split / 'JPEGImages'))
-        loader.dataset.update(data_root='', ann_file=str(path), data_prefix=images)
+        for dataset in _parts(loader.dataset):
+            classes = dataset.get('classes')
+            if classes is not None:
+                names = resolve_class_list(classes)
+                categories = [{'id': i, 'name': n} for i, n in enumerate(names, start=1)]
+                content['categories'] = categories
+            stills = dataset.type == 'CocoClips'
+            path = folder / f'{name}{"_stills" * stills}.json'
+            path.write_text(json.dumps(_first_frames(content) if stills else content))
+            images = dict(img_path=str(split / 'JPEGImages'))
+            dataset.update(data_root='', ann_file=str(path), data_prefix=images)
         if name != 'train':
             config[f'{name}_evaluator'].update(
                 ann_file=str(path), format_only=False, outfile_prefix=str(folder / name)
             )
+
+
+def _first_frames(content: dict) -> dict:
+    """The first frame of every video as a still image of a COCO file."""
+    images = [
+        dict(id=v['id'], width=v['width'], height=v['height'], file_name=v['file_names'][0])
+        for v in content['videos']
+    ]
+    annotations = [
+        dict(
+            id=a['id'],
+            image_id=a['video_id'],
+            category_id=a['category_id'],
+            segmentation=a['segmentations'][0],
+            iscrowd=a['iscrowd'],
+        )
+        for a in content['annotations']
+        if a['segmentations'][0] is not None
+    ]
+    return dict(images=images, annotations=annotations, categories=content['categories'])

@@ -102,14 +102,14 @@ def read_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
     """
     path = os.fspath(path)
     place = Place(path)
-    content = Record(_load_json(path), place)
+    content = Record(load_json(path), place)
     if 'images' in content.values:
         raise place.error(
             'images',
             'this looks like a converted COCO-video file; give the official file of the data '
             'set, whose videos have "file_names" and whose instances have "segmentations"',
         )
-    categories = _read_categories(content)
+    categories = read_categories(content)
     videos = _read_videos(content)
     instances = None
     if content.values.get('annotations') is not None:
@@ -117,7 +117,8 @@ def read_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
     return VideoAnnotations(path, categories, videos, instances)
 
 
-def _load_json(path: str) -> Any:
+def load_json(path: str) -> Any:
+    """What a JSON file holds; an error in words where it is missing or cannot be read."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f'{path}: no such annotation file. Check ann_file and data_root in the config.'
@@ -129,7 +130,8 @@ def _load_json(path: str) -> Any:
         raise AnnotationError(f'{path}: not a readable JSON file ({error}).') from error
 
 
-def _read_categories(content: Record) -> tuple[Category, ...]:
+def read_categories(content: Record) -> tuple[Category, ...]:
+    """The categories of a file of any of the layouts, in its order."""
     categories: list[Category] = []
     ids: set[int] = set()
     names: dict[str, int] = {}

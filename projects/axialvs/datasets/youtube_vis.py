@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from axialvs.association.clip_splitting import SplitMode, split_video
 from axialvs.datasets.annotations import VideoAnnotations, read_annotations
 from axialvs.datasets.clip_sampling import sample_frames, start_frames
-from axialvs.datasets.label_map import match_classes
+from axialvs.datasets.label_map import LabelMap, match_classes
 from axialvs.datasets.random_state import random_state
 from axialvs.datasets.sample_index import SampleIndex
 from axialvs.datasets.video_records import (
@@ -59,6 +59,8 @@ class YouTubeVISDataset(BaseDataset):
         ValueError: An argument is wrong, or there is nothing to train on.
     """
 
+    unit = 'videos'  # what a record is, in messages
+
     def __init__(
         self,
         ann_file: str,
@@ -94,21 +96,27 @@ class YouTubeVISDataset(BaseDataset):
 
     def load_data_list(self) -> list[VideoRecord]:
         """Reads the file; one record a video."""
-        annotations = read_annotations(self.ann_file)
+        annotations = self._read_annotations()
         if annotations.instances is None and not self.test_mode:
             raise ValueError(
                 f"{self.ann_file}: field 'annotations': is missing or null, so there is nothing "
                 'to train on. Set test_mode=True to use the file for testing.'
             )
-        labels = match_classes(
-            annotations.categories, self.classes, self.ann_file, self.allow_unlisted_categories
-        )
+        labels = self._match_classes(annotations)
         self._metainfo.update(classes=labels.classes, category_ids=labels.category_ids)
         instances = {} if self.test_mode else annotations.instances_by_video()
-        self._skipped = Counter(_count_skipped(annotations, set(labels.category_ids)))
+        self._skipped = Counter(_count_skipped(annotations, labels))
         return [
             make_record(video, instances.get(video.id, ()), labels) for video in annotations.videos
         ]
+
+    def _read_annotations(self) -> VideoAnnotations:
+        return read_annotations(self.ann_file)
+
+    def _match_classes(self, annotations: VideoAnnotations) -> LabelMap:
+        return match_classes(
+            annotations.categories, self.classes, self.ann_file, self.allow_unlisted_categories
+        )
 
     def filter_data(self) -> list[VideoRecord]:
         """Builds the index of clips and drops the videos that have none."""
@@ -122,20 +130,20 @@ class YouTubeVISDataset(BaseDataset):
             starts = [[clip.start for clip in self._split(record)] for record in records]
         else:
             starts = [self._training_starts(record) for record in records]
-            self._skipped['videos without a clip that shows an object'] += sum(
+            self._skipped[f'{self.unit} without a clip that shows an object'] += sum(
                 len(of_video) == 0 for of_video in starts
             )
         kept = [index for index, of_video in enumerate(starts) if len(of_video)]
         if not kept:
             raise ValueError(
-                f'{self.ann_file}: none of its {len(records)} videos has a clip to use '
+                f'{self.ann_file}: none of its {len(records)} {self.unit} has a clip to use '
                 f'({_in_words(self._skipped) or "nothing was skipped"}).'
             )
         lengths = [len(starts[index]) for index in kept]
         self._clip_videos = np.repeat(np.arange(len(kept)), lengths)
         self._clip_starts = np.concatenate([starts[index] for index in kept]).astype(np.int64)
         print_log(
-            f'{self.ann_file}: {len(kept)} videos, {len(self._clip_starts)} clips of '
+            f'{self.ann_file}: {len(kept)} {self.unit}, {len(self._clip_starts)} clips of '
             f'{self.clip_length} frames. Skipped: {_in_words(self._skipped) or "nothing"}.',
             logger='current',
         )
@@ -226,11 +234,11 @@ class YouTubeVISDataset(BaseDataset):
     get_subset_ = get_subset
 
 
-def _count_skipped(annotations: VideoAnnotations, category_ids: set[int | None]) -> dict[str, int]:
+def _count_skipped(annotations: VideoAnnotations, labels: LabelMap) -> dict[str, int]:
     instances = annotations.instances or ()
     return {
         'instances of categories that are no class': sum(
-            instance.category_id not in category_ids for instance in instances
+            labels.label_of(instance.category_id) is None for instance in instances
         ),
         'instances that are visible in no frame': sum(
             not instance.visible.any() for instance in instances

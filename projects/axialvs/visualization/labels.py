@@ -106,7 +106,7 @@ def draw_labels(
     height, width = image.shape[:2]
     taken: list[Box] = []
     for box, (text, addition), colour in zip(boxes, texts, colours, strict=True):
-        words = f'{text} {addition}'
+        words = f'{text} {addition}'.rstrip()
         if _text_size(words, style)[0] > width // 3:
             words = text
         text_width, text_height, below = _text_size(words, style)

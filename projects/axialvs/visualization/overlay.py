@@ -55,7 +55,7 @@ def draw_tracks(
     masks: np.ndarray,
     ids: Sequence[int],
     labels: Sequence[int],
-    scores: Sequence[float],
+    scores: Sequence[float] | None,
     class_names: Sequence[str],
 ) -> np.ndarray:
     """Draw the tracks of one frame.
@@ -65,7 +65,7 @@ def draw_tracks(
         masks: (n, H, W) bool. Empty ones are left away.
         ids: (n,) track ids, which give the colours.
         labels: (n,) indices into ``class_names``.
-        scores: (n,) in 0..1.
+        scores: (n,) in 0..1, or None for ground truth, which has none.
         class_names: Names of the classes.
 
     Returns:
@@ -75,9 +75,10 @@ def draw_tracks(
         ValueError: If the arrays do not fit each other.
     """
     count = len(masks)
-    if not len(ids) == len(labels) == len(scores) == count:
+    num_scores = count if scores is None else len(scores)
+    if not len(ids) == len(labels) == num_scores == count:
         raise ValueError(
-            f'{count} masks, {len(ids)} ids, {len(labels)} labels and {len(scores)} scores: '
+            f'{count} masks, {len(ids)} ids, {len(labels)} labels and {num_scores} scores: '
             f'their numbers must be equal'
         )
     if count and masks.shape[1:] != image.shape[:2]:
@@ -97,7 +98,8 @@ def draw_tracks(
         mask = np.ascontiguousarray(masks[index]).astype(bool, copy=False).view(np.uint8)
         boxes.append(_tint(canvas, mask, colour, style.line))
         name = plain_text(class_names[int(labels[index])])
-        texts.append((f'{name} {int(ids[index])}', f'{float(scores[index]):.2f}'))
+        score = '' if scores is None else f'{float(scores[index]):.2f}'
+        texts.append((f'{name} {int(ids[index])}', score))
         colours.append(colour)
     draw_labels(canvas, boxes, texts, colours, style)
     return canvas

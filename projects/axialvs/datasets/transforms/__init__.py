@@ -1,7 +1,8 @@
-"""Transforms of clips: loading, colour, dropping what a crop left out, packing."""
+"""Transforms of clips: loading, colour, stills, dropping what a crop left out, packing."""
 
 from axialvs.datasets.transforms.colour import ClipPhotoMetricDistortion
 from axialvs.datasets.transforms.loading import LoadClipAnnotations, LoadFrame
+from axialvs.datasets.transforms.move_still import MoveStill
 from axialvs.datasets.transforms.packing import PackClip
 from axialvs.datasets.transforms.visible_instances import KeepVisibleInstances
 
@@ -10,5 +11,6 @@ __all__ = [
     'KeepVisibleInstances',
     'LoadClipAnnotations',
     'LoadFrame',
+    'MoveStill',
     'PackClip',
 ]

@@ -1,0 +1,19 @@
+# Near-online Axial-VS with ResNet-50, pre-trained on clips made of COCO's still images, for the classes of YouTube-VIS 2021.
+# Not in the paper, which trains on videos alone (as the release does); no AP is known. Go on with the video config and
+# --cfg-options load_from=CHECKPOINT.
+_base_ = [
+    './axialvs-wc_r50_8xb1-15k_youtubevis2021.py',
+    '../_base_/datasets/coco_clips.py',
+]
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='CocoClips',
+        data_root=_base_.coco_root,
+        ann_file=_base_.coco_ann_file,
+        data_prefix=dict(img_path=_base_.coco_images),
+        classes=_base_.classes,
+        clip_length=_base_.clip_length,
+        pipeline=_base_.coco_pipeline,
+    ),
+)

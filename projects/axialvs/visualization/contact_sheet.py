@@ -1,0 +1,110 @@
+"""One picture of a training clip: its frames side by side with masks, classes and ids."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.structures import DetDataSample
+from numpy.typing import NDArray
+
+from axialvs.visualization.overlay import draw_tracks, plain_text
+
+_GAP = 6  # pixels between frames
+_CAPTION = 28  # pixels of the line above each frame
+_MAX_WIDTH = 3200  # pixels; more frames go into further rows
+_PAPER, _INK = 245, (40, 40, 40)
+_CROWD = (128, 128, 128)
+_CROWD_OPACITY = 0.6
+_LONGEST_ID = 9999  # longer ones, as COCO has, are numbered through
+
+
+def contact_sheet(
+    sample: dict[str, Any], class_names: Sequence[str], height: int
+) -> NDArray[np.uint8]:
+    """Draws a clip as the loader hands it to the model.
+
+    Crowds, which are not learnt, are grey. Ids of more than four digits are replaced by their
+    rank in the clip, which makes short labels and distinct colours.
+
+    Args:
+        sample: `inputs` (T, 3, H, W) uint8 BGR, and `data_samples` of T frames.
+        class_names: Names of the classes.
+        height: Of a frame in the picture, in pixels.
+
+    Returns:
+        uint8 RGB (rows, columns, 3).
+    """
+    frames = sample['inputs'].numpy().transpose(0, 2, 3, 1)[..., ::-1]
+    names = _names_of_ids(sample['data_samples'])
+    cells = [
+        _cell(frame, truth, names, class_names, height)
+        for frame, truth in zip(frames, sample['data_samples'], strict=True)
+    ]
+    per_row = max(1, _MAX_WIDTH // (cells[0].shape[1] + _GAP))
+    rows = [_side_by_side(cells[i : i + per_row]) for i in range(0, len(cells), per_row)]
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate([_widened(row, width) for row in rows])
+
+
+def _names_of_ids(clip: Sequence[DetDataSample]) -> dict[int, int]:
+    ids = sorted({i for frame in clip for i in frame.gt_instances.instances_ids.tolist()})
+    if ids and ids[-1] > _LONGEST_ID:
+        return {identifier: rank for rank, identifier in enumerate(ids, start=1)}
+    return {identifier: identifier for identifier in ids}
+
+
+def _cell(
+    frame: NDArray[np.uint8],
+    truth: DetDataSample,
+    names: dict[int, int],
+    class_names: Sequence[str],
+    height: int,
+) -> NDArray[np.uint8]:
+    """One frame, scaled before anything is drawn so that lines and letters stay sharp."""
+    size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
+    image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
+    for mask in _scaled(truth.ignored_instances.masks.masks, size):
+        grey = (1 - _CROWD_OPACITY) * image[mask] + _CROWD_OPACITY * np.array(_CROWD)
+        image[mask] = grey.astype(np.uint8)
+    instances = truth.gt_instances
+    ids = [names[identifier] for identifier in instances.instances_ids.tolist()]
+    masks = _scaled(instances.masks.masks, size)
+    image = draw_tracks(image, masks, ids, instances.labels.tolist(), None, class_names)
+    bar = np.full((_CAPTION, size[0], 3), _PAPER, np.uint8)
+    cv2.putText(
+        bar, _caption(truth, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA
+    )
+    return np.concatenate([bar, image])
+
+
+def _caption(truth: DetDataSample, width: int) -> str:
+    meta = truth.metainfo
+    parts = [
+        f'frame {meta.get("frame_id", "?")}',
+        f'{len(truth.gt_instances)} objects' + ', flipped' * bool(meta.get('flip')),
+        'x'.join(map(str, meta['img_shape'][::-1])),
+        f'video {meta.get("video_id", "?")}',
+    ]
+    text = ''
+    for part in parts:  # what fits into the width
+        longer = plain_text(f'{text}, {part}' if text else part)
+        if cv2.getTextSize(longer, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] > width - 4:
+            break
+        text = longer
+    return text
+
+
+def _scaled(masks: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
+    scaled = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in masks]
+    return np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
+
+
+def _side_by_side(cells: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    gap = np.full((cells[0].shape[0], _GAP, 3), _PAPER, np.uint8)
+    parts = [part for cell in cells for part in (cell, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def _widened(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=_PAPER)

@@ -1,0 +1,57 @@
+"""Writes pictures of augmented training clips: browse_dataset.py CONFIG --out DIR
+
+One picture a clip, its frames side by side, with masks in the colours of their instance ids, class
+names and ids. The clips are those that training with this config sees first, in the same order and
+with the same augmentation.
+"""
+
+import argparse
+import sys
+from itertools import islice
+from pathlib import Path
+
+import cv2
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from axialvs.cli import run_command
+from axialvs.datasets.from_config import training_data
+from axialvs.visualization.contact_sheet import contact_sheet
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', metavar='CONFIG')
+    parser.add_argument('--out', metavar='DIR', type=Path, default=Path('work_dirs/browse'))
+    parser.add_argument('--clips', type=int, default=16, help='how many (default: 16)')
+    parser.add_argument('--start', type=int, default=0, help='position of the first in the run')
+    parser.add_argument('--seed', type=int, help="of the run (default: the config's)")
+    parser.add_argument('--height', type=int, default=360, help='of a frame in the picture, pixels')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in training'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Draws the clips and says where they are."""
+    args = parse_args()
+    if args.clips < 1 or args.start < 0:
+        raise ValueError(f'--clips {args.clips} --start {args.start}: at least 1 and 0 are needed.')
+    dataset, sampler = training_data(args.config, args.cfg_options, args.seed)
+    sampler.skip(args.start)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for index in tqdm(islice(sampler, args.clips), total=args.clips, unit='clip'):
+        sample = dataset[index]
+        sheet = contact_sheet(sample, dataset.metainfo['classes'], args.height)
+        path = args.out / f'clip_{index.position:06d}.jpg'
+        if not cv2.imwrite(str(path), sheet[..., ::-1]):
+            raise OSError(f'{path}: the picture cannot be written.')
+    print(f'{args.clips} clips are in {args.out}')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
