@@ -6,8 +6,8 @@ from mmengine import Config
 
 from tiny_segmenter import HEADS, randomise, tiny_config, tiny_segmenter
 
-CROSS_CLIP = 'axialvs/axialvs-cc_tiny_1xb2-4k_movingshapes.py'
-END_TO_END = 'axialvs/axialvs-cc_tiny_1xb2-4k-end2end_movingshapes.py'
+CROSS_CLIP = 'axialvs/axialvs-cc_tiny_1xb2-400_movingshapes.py'
+END_TO_END = 'axialvs/axialvs-cc_tiny_1xb2-400-end2end_movingshapes.py'
 BLOCKS = 2
 
 

@@ -15,9 +15,11 @@ model = dict(
     panoptic_head=dict(type='CrossClipHead', cross_clip=cross_clip),
 )
 
-max_iters = 4000
+max_iters = 400
+warmup_iters = 40
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=200, end=max_iters),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup_iters),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
 ]
 train_cfg = dict(max_iters=max_iters)
+default_hooks = dict(checkpoint=dict(interval=max_iters))

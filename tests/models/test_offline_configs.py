@@ -13,8 +13,9 @@ OFFLINE = {
     'axialvs-cc_r50_8xb1-10k_youtubevis2021.py': (5, 4),
     'axialvs-cc_r50_8xb1-10k-end2end_youtubevis2021.py': (5, 4),
     'axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py': (3, 3),
-    'axialvs-cc_tiny_1xb2-4k_movingshapes.py': (8, 3),
-    'axialvs-cc_tiny_1xb2-4k-end2end_movingshapes.py': (8, 3),
+    'axialvs-cc_tiny_1xb2-400_movingshapes.py': (8, 3),
+    'axialvs-cc_tiny_1xb2-400-end2end_movingshapes.py': (8, 3),
+    'axialvs-cc_tiny_1xb2-400_movingshapes-hard.py': (8, 3),
 }
 
 
