@@ -1,4 +1,4 @@
-"""The whole path on two cores: make data, score, train on, score again, segment a video.
+"""The whole path on two cores: make data, score, train on, score again, segment a video both ways.
 
 python tools/demo.py [--out work_dirs/demo]; every step prints the command that it runs.
 """
@@ -18,6 +18,8 @@ from axialvs.inference.video_writer import VideoWriter
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py'
 WEIGHTS = ROOT / 'weights/axialvs-wc_tiny_movingshapes.pth'
+OFFLINE_CONFIG = ROOT / 'configs/axialvs/axialvs-cc_tiny_1xb2-400_movingshapes.py'
+OFFLINE_WEIGHTS = ROOT / 'weights/axialvs-cc_tiny_movingshapes.pth'
 
 # The shipped weights were trained on seed 0; nothing of it is seen here.
 SEED = 2024
@@ -52,12 +54,12 @@ def data_options(data: Path) -> list[str]:
     return ['--cfg-options', *loaders, f'test_evaluator.ann_file={annotations}']
 
 
-def score(title: str, checkpoint: Path, metrics: Path, options: list[str]) -> float:
+def score(title: str, config: Path, checkpoint: Path, metrics: Path, options: list[str]) -> float:
     """Average precision of a checkpoint on the unseen videos."""
     run(
         title,
         'test.py',
-        CONFIG,
+        config,
         checkpoint,
         '--work-dir',
         metrics.parent,
@@ -66,6 +68,16 @@ def score(title: str, checkpoint: Path, metrics: Path, options: list[str]) -> fl
         *options,
     )
     return json.loads(metrics.read_text())['youtube_vis/AP']
+
+
+def segment(video: Path, mode: str, config: Path, checkpoint: Path) -> None:
+    """Segments the video in one of the modes; the files beside it are named after the mode."""
+    run(
+        f'Segment a video, {mode}',
+        'segment_video.py',
+        *(video, '--mode', mode, '--config', config, '--checkpoint', checkpoint),
+        *('--out', video.with_name(f'{mode}.mp4'), '--json', video.with_name(f'{mode}.json')),
+    )
 
 
 def write_video(path: Path) -> None:
@@ -90,25 +102,31 @@ def main() -> None:
     )
     options = data_options(data)
     before = score(
-        'Score the shipped weights on unseen videos', WEIGHTS, out / 'before.json', options
+        'Score the shipped near-online weights on unseen videos',
+        *(CONFIG, WEIGHTS, out / 'before.json', options),
+    )
+    offline = score(
+        'Score the shipped offline weights: the same, with the cross-clip tracking module',
+        *(OFFLINE_CONFIG, OFFLINE_WEIGHTS, out / 'offline_score.json', options),
     )
     run('Train on', 'train.py', CONFIG, '--work-dir', training, *options, f'load_from={WEIGHTS}')
     checkpoint = Path((training / 'last_checkpoint').read_text().strip())
-    after = score('Score again', checkpoint, out / 'after.json', options)
-    video, overlay, tracks = out / 'video.mp4', out / 'overlay.mp4', out / 'tracks.json'
+    after = score('Score again', CONFIG, checkpoint, out / 'after.json', options)
+    video = out / 'video.mp4'
     write_video(video)
-    run(
-        'Segment a video',
-        'segment_video.py',
-        *(video, '--config', CONFIG, '--checkpoint', checkpoint),
-        *('--out', overlay, '--json', tracks),
-    )
+    segment(video, 'near-online', CONFIG, checkpoint)
+    segment(video, 'offline', OFFLINE_CONFIG, OFFLINE_WEIGHTS)
     print(
-        f'\nAP on {VALID_VIDEOS} unseen videos: {before:.3f} before, {after:.3f} after training on'
+        f'\nAP on {VALID_VIDEOS} unseen videos: near-online {before:.3f} before, {after:.3f} after '
+        f'training on; offline {offline:.3f}'
     )
-    print(f'time       {(time.monotonic() - start) / 60:.1f} minutes')
-    print(f'overlay    {overlay}\ntracks     {tracks}')
-    print(f'scores     {out / "before.json"}, {out / "after.json"}\ncheckpoint {checkpoint}')
+    print(f'time        {(time.monotonic() - start) / 60:.1f} minutes')
+    for mode in ('near-online', 'offline'):
+        print(f'{mode:<11} {out / f"{mode}.mp4"}, {out / f"{mode}.json"}')
+    print(
+        f'scores      {", ".join(str(out / f"{x}.json") for x in ("before", "after", "offline"))}'
+    )
+    print(f'checkpoint  {checkpoint}')
 
 
 if __name__ == '__main__':
