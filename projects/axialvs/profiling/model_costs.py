@@ -1,0 +1,76 @@
+"""What a segmenter costs at one clip length and size."""
+
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData
+from torch import nn
+
+from axialvs.profiling.flops import count_flops
+from axialvs.profiling.memory import peak_extra_bytes
+
+GIGA = 1e9
+MIB = 2**20
+_OBJECTS = 4
+
+
+def clip_costs(model: nn.Module, num_frames: int, height: int, width: int, train: bool) -> dict:
+    """GFLOPs, parameters and peak memory on one clip of noise.
+
+    Args:
+        model: a segmenter in evaluation mode, and so it is left.
+        num_frames: T.
+        height, width: of the padded frames.
+        train: whether a training step is measured too.
+
+    Returns:
+        `frames`, `size`, `gflops_defined`, `gflops_executed`, `parameters` (millions),
+        `forward_mib` and, on request, `training_mib`.
+    """
+    device = next(model.parameters()).device
+    frames = torch.randn(num_frames, 3, height, width, device=device)
+
+    def forward() -> None:
+        model.predict_clip(frames)
+
+    flops = count_flops(model, forward)
+    costs = {
+        'frames': num_frames,
+        'size': f'{height}x{width}',
+        'gflops_defined': flops.defined / GIGA,
+        'gflops_executed': flops.executed / GIGA,
+        'parameters': sum(x.numel() for x in model.parameters()) / 1e6,
+        'forward_mib': peak_extra_bytes(forward, device) / MIB,
+    }
+    if train:
+        costs['training_mib'] = (
+            peak_extra_bytes(lambda: _training_step(model, frames), device) / MIB
+        )
+        model.zero_grad(set_to_none=True)
+    return costs
+
+
+def _training_step(model: nn.Module, frames: torch.Tensor) -> None:
+    """One forward and backward pass, without the optimiser's step."""
+    model.train()
+    try:
+        losses = model.loss(frames[None], [_objects(*frames.shape[::2], frames.shape[-1])])
+        sum(losses.values()).backward()
+    finally:
+        model.eval()
+
+
+def _objects(length: int, height: int, width: int) -> TrackDataSample:
+    """Boxes that stay where they are."""
+    masks = np.zeros((_OBJECTS, height, width), dtype=np.uint8)
+    for i, mask in enumerate(masks):
+        mask[i * height // _OBJECTS : (i + 1) * height // _OBJECTS, : width // 2] = 1
+    objects = InstanceData(
+        labels=torch.zeros(_OBJECTS, dtype=torch.long),
+        instances_ids=torch.arange(_OBJECTS),
+        masks=BitmapMasks(masks, height, width),
+    )
+    sample = TrackDataSample()
+    sample.video_data_samples = [DetDataSample(gt_instances=objects) for _ in range(length)]
+    return sample
