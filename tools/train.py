@@ -31,7 +31,13 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint, by default from the last one in the work dir, if any',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision; needs a GPU')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -57,7 +63,7 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
-        use_mixed_precision(config)
+        use_mixed_precision(config, args.amp)
     if args.auto_scale_lr:
         scale_learning_rate(config)
     if args.seed is not None:
@@ -71,11 +77,26 @@ def main() -> None:
         finish_processes()
 
 
-def use_mixed_precision(config: Config) -> None:
-    """Turns the optimiser's wrapper into mmengine's for mixed precision."""
-    if not torch.cuda.is_available():
-        raise ValueError('--amp needs a GPU and none was found; leave it out')
+def use_mixed_precision(config: Config, dtype: str) -> None:
+    """Turns the optimiser's wrapper into the one for 'float16', 'bfloat16' or what suits best.
+
+    Raises:
+        ValueError: The device does not have the type.
+    """
+    has_gpu = torch.cuda.is_available()
+    has_bfloat16 = not has_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+    if dtype == 'auto':
+        dtype = 'bfloat16' if has_bfloat16 else 'float16'
+    if dtype == 'bfloat16':
+        if not has_bfloat16:
+            raise ValueError('--amp bfloat16: this GPU does not have it; use --amp float16')
+        config.optim_wrapper.type = 'Bfloat16OptimWrapper'
+        config.optim_wrapper.pop('loss_scale', None)
+        return
+    if not has_gpu:
+        raise ValueError('--amp float16 needs a GPU and none was found; use --amp bfloat16')
     config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.dtype = 'float16'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 

@@ -110,7 +110,8 @@ def test_bfloat16_values_under_autocast():
     [
         ('cpu', torch.float32, True, 'torch', 'device is cpu'),
         ('cuda', torch.float32, False, 'torch', 'without compiled operators'),
-        ('cuda', torch.bfloat16, True, 'torch', 'torch.bfloat16'),
+        ('cuda', torch.bfloat16, True, 'mmcv', 'in float32'),
+        ('cuda', torch.float64, True, 'torch', 'torch.float64'),
         ('cuda', torch.float32, True, 'mmcv', 'compiled'),
         ('cuda', torch.float16, True, 'mmcv', 'compiled'),
     ],

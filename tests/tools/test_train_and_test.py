@@ -107,6 +107,19 @@ def test_resuming_what_has_not_begun_begins_it(tmp_path):
     assert (tmp_path / 'new' / 'iter_1.pth').is_file()
 
 
+def test_amp_trains_in_bfloat16_without_a_gpu(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('with a GPU, --amp takes what the GPU has')
+    write_config(tmp_path)
+    options = ['--amp', '--cfg-options', 'train_cfg.max_iters=1']
+    result = call('train.py', tmp_path, 'tiny.py', *options)
+    assert result.code == 0, result.errors
+    weights = load_checkpoint_safely(tmp_path / 'work_dirs' / 'tiny' / 'iter_1.pth')['state_dict']
+    assert weights['weight'].dtype == torch.float32
+    (written,) = (tmp_path / 'work_dirs' / 'tiny').glob('*.py')
+    assert "type='Bfloat16OptimWrapper'" in written.read_text()
+
+
 def test_scores_are_written(trained, tmp_path):
     weights = load_checkpoint_safely(trained / 'work_dirs' / 'tiny' / 'iter_6.pth')['state_dict']
     torch.save({'state_dict': weights}, tmp_path / 'weights.pth')
@@ -148,7 +161,7 @@ def test_user_errors_are_one_line(trained, tmp_path):
         (('test.py', tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
     ]
     if not torch.cuda.is_available():
-        cases.append((('train.py', tmp_path, config, '--amp'), '--amp needs a GPU'))
+        cases.append((('train.py', tmp_path, config, '--amp', 'float16'), 'float16 needs a GPU'))
     for command, expected in cases:
         error = error_of(call(*command))
         assert error.startswith(f'{command[0]}: error: ')

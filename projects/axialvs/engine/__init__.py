@@ -2,6 +2,7 @@
 
 from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
 from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
 from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
@@ -10,5 +11,6 @@ __all__ = [
     'AdaptCheckpointHook',
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
+    'Bfloat16OptimWrapper',
     'write_atomically',
 ]

@@ -37,6 +37,8 @@ def choose_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
         return 'torch', f'device is {device_type}'
     if not has_compiled_operators():
         return 'torch', missing_reason()
+    if dtype == torch.bfloat16:
+        return 'mmcv', 'compiled CUDA operator, in float32'
     if dtype not in _OPERATOR_TYPES:
         return 'torch', f'the compiled operator does not take {dtype}'
     return 'mmcv', 'compiled CUDA operator'
@@ -85,11 +87,15 @@ def _sample_with_operator(
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
     sizes, starts = _level_tensors(tuple(map(tuple, shapes)), value.device)
+    dtype = value.dtype
+    # float16 has not the range of bfloat16, so what the kernel does not take goes up, not across.
+    value = value if dtype in _OPERATOR_TYPES else value.float()
     # The kernel asserts that its step divides the batch; the batch itself always does.
     step = value.shape[0]
-    return MultiScaleDeformableAttnFunction.apply(
+    out = MultiScaleDeformableAttnFunction.apply(
         value.contiguous(), sizes, starts, locations.to(value.dtype), weights.to(value.dtype), step
     )
+    return out.to(dtype)
 
 
 def sample_with_grid(
