@@ -6,3 +6,5 @@ _base_ = [
     '../_base_/schedules/youtube_vis_10k_swin-l.py',
     '../_base_/default_runtime.py',
 ]
+# Training starts from COCO: mmdet's public Mask2Former, downloaded once.
+load_from = 'axialvs://mask2former_swin-l_coco-panoptic'

@@ -3,6 +3,7 @@ _base_ = './youtube_vis_2021.py'
 
 data_root = 'data/ovis/'
 classes = 'ovis'
+num_ovis_classes = 25
 long_side_free = 1_000_000
 
 train_pipeline = [

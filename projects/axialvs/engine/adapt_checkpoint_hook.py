@@ -12,6 +12,7 @@ from torch import Tensor
 
 from axialvs.checkpoints.adapting import adapt_state_dict
 from axialvs.checkpoints.loading import CheckpointError, state_dict_of
+from axialvs.checkpoints.query_rows import keep_first_queries
 from axialvs.checkpoints.weights import class_names_of
 
 
@@ -45,6 +46,8 @@ class AdaptCheckpointHook(Hook):
         if not runner._resume:
             for pattern in self.leave_out:
                 weights = _without(weights, pattern)
+            if isinstance(runner._train_loop, BaseLoop):  # a test takes a checkpoint as it is
+                weights = _with_our_queries(weights, model.state_dict(), runner)
         fitting, report = adapt_state_dict(
             weights,
             model.state_dict(),
@@ -66,6 +69,17 @@ def _without(weights: dict[str, Tensor], pattern: str) -> dict[str, Tensor]:
             "the config's AdaptCheckpointHook, or take it out"
         )
     return kept
+
+
+def _with_our_queries(
+    weights: dict[str, Tensor], target: dict[str, Tensor], runner: Runner
+) -> dict[str, Tensor]:
+    weights, cut = keep_first_queries(weights, target)
+    if cut:
+        runner.logger.warning(
+            f'Checkpoint: its first {cut[1]} of {cut[0]} queries are taken, as the model has'
+        )
+    return weights
 
 
 def _classes_of_run(runner: Runner) -> tuple[str, ...] | None:
