@@ -25,8 +25,8 @@ ALL = sorted(
 NAME = re.compile(
     r'(tube-link|axialvs-(wc|cc)|video-kmax)_[a-z0-9-]+_\d+xb\d+-[a-z0-9-]+_[a-z0-9-]+(_release)?'
 )
-# Every network and every kind of data runs once; YouTube-VIS 2019 and 2022 differ from 2021 by class
-# numbers and files, Swin-L on OVIS from R50 by its backbone.
+# Every network and every kind of data runs once; YouTube-VIS 2019 and 2022 differ from 2021 by
+# numbers of classes and files, Swin-L on OVIS from R50 by its backbone.
 RUN = [name for name in ALL if not re.search('youtubevis20(19|22)|swin-l.*_ovis', name)]
 # Releases of a method change more than the method.
 WITHIN_CLIP = [name for name in ALL if 'axialvs-wc' in name and not name.endswith('_release.py')]
