@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import torch
+from mmdet.registry import MODELS
 from mmengine import Config
 
 from axialvs.datasets.class_lists import resolve_class_list
@@ -39,6 +41,15 @@ def shrink(config: Config) -> None:
         config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
     config.train_cfg.update(max_iters=1, val_begin=2)
     config.load_from = None
+
+
+def build_for_names(model: Config) -> torch.nn.Module:
+    """A network of which only names and classes are looked at: without memory where that goes."""
+    if model.backbone.type == 'SwinTransformer':  # which reads numbers while it is built
+        _shrink_model(model)
+        return MODELS.build(model)
+    with torch.device('meta'):
+        return MODELS.build(model)
 
 
 def _loaders(config: Config) -> dict[str, Config]:
