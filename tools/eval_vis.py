@@ -34,6 +34,9 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='the video that the JSON of segment_video.py shows; only this one is scored',
     )
+    parser.add_argument(
+        '--workers', type=int, help='processes that share the videos; by default as many as pay'
+    )
     return parser.parse_args()
 
 
@@ -44,7 +47,7 @@ def main() -> None:
     results = read_results(args.results, annotations, args.video_id)
     if args.video_id is not None:
         annotations = only_video(annotations, args.video_id)
-    scores = evaluate_tracks(annotations, results)
+    scores = evaluate_tracks(annotations, results, args.workers)
     metrics: dict = scores.summary()
     print(summary_table(metrics))
     if args.per_class:

@@ -57,7 +57,7 @@ def test_fixture_with_measured_areas(fixture, folder):
     assert figures == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
 
 
-def test_threads_change_nothing(fixture, folder):
+def test_processes_change_nothing(fixture, folder):
     one, four = (
         score(folder, fixture['ground_truth'], fixture['results'], workers) for workers in (1, 4)
     )

@@ -1,14 +1,13 @@
 """The official YouTube-VIS figures: average precision and recall of tracks by tube IoU."""
 
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations import AnnotationError, Category, VideoAnnotations
+from axialvs.evaluation.forked_map import forked_map, usable_cores
 from axialvs.evaluation.precision_recall import (
     NOTHING_COUNTS,
     RECALL_POINTS,
@@ -23,7 +22,8 @@ from axialvs.evaluation.video_outcomes import (
     video_outcomes,
 )
 
-_DEFAULT_WORKERS = 4
+_MAX_WORKERS = 4  # each needs memory
+_MASKS_OF_A_WORKER = 10_000  # a few thousand masks take as long as starting a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +89,20 @@ class VideoAPResult:
 
 
 def evaluate_tracks(
-    annotations: VideoAnnotations, results: Iterable[TrackResult], workers: int | None = None
+    annotations: VideoAnnotations, results: Sequence[TrackResult], workers: int | None = None
 ) -> VideoAPResult:
     """Scores detected tracks.
 
     Args:
         annotations: The ground truth.
         results: The tracks, see `results_file`.
-        workers: Threads, a video each; by default one a CPU core, at most four. Memory is that of
-            a video a thread.
+        workers: Processes that share the videos; each needs the memory of one video. By default
+            as many as there are CPU cores, but no more than four, nor than pays.
 
     Raises:
         AnnotationError: The ground truth has no annotations, or a mask that is none.
         ResultsError: A track has a mask that is none.
+        RuntimeError: A process died.
     """
     if annotations.instances is None:
         raise AnnotationError(
@@ -114,13 +115,14 @@ def evaluate_tracks(
     for result in results:
         by_video[result.video_id].append(result)
     if workers is None:
-        workers = min(os.cpu_count() or 1, _DEFAULT_WORKERS)
-    with ThreadPoolExecutor(workers) as pool:
-        outcomes = pool.map(
-            lambda video: video_outcomes(video, truths[video.id], by_video[video.id]),
-            annotations.videos,
-        )
-        return summarise(outcomes, annotations.categories)
+        num_masks = sum(len(result.segmentations) for result in results)
+        workers = min(usable_cores(), _MAX_WORKERS, 1 + num_masks // _MASKS_OF_A_WORKER)
+    outcomes = forked_map(
+        lambda video: video_outcomes(video, truths[video.id], by_video[video.id]),
+        annotations.videos,
+        workers,
+    )
+    return summarise(outcomes, annotations.categories)
 
 
 def summarise(outcomes: Iterable[VideoOutcomes], categories: Sequence[Category]) -> VideoAPResult:
