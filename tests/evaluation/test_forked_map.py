@@ -75,6 +75,15 @@ def test_a_killed_process_is_said():
         list(forked_map(die, range(5), 2))
 
 
+@pytest.fixture
+def _ctrl_c_interrupts():
+    """Also where the tests run in the background, which may ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('_ctrl_c_interrupts')
 def test_interrupted(capfd):
     """Ctrl-C goes to all processes; the calling one is interrupted and the others say nothing."""
     parent = os.getpid()
