@@ -123,9 +123,8 @@ def main() -> None:
     print(f'time        {(time.monotonic() - start) / 60:.1f} minutes')
     for mode in ('near-online', 'offline'):
         print(f'{mode:<11} {out / f"{mode}.mp4"}, {out / f"{mode}.json"}')
-    print(
-        f'scores      {", ".join(str(out / f"{x}.json") for x in ("before", "after", "offline"))}'
-    )
+    scores = [str(out / f'{name}.json') for name in ('before', 'after', 'offline_score')]
+    print(f'scores      {", ".join(scores)}')
     print(f'checkpoint  {checkpoint}')
 
 
