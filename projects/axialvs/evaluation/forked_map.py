@@ -1,5 +1,6 @@
 """A map over videos in forked processes, which see the parent's memory without a copy of it."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -73,6 +74,7 @@ def _start(
 
 def _work(function: Callable[[Item], Value], share: Sequence[Item], sender: Connection) -> None:
     """Sends for each video whether it succeeded, and the value."""
+    gc.freeze()  # a collection would touch, and so copy, all that the parent holds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which sees to it
     try:
         for item in share:

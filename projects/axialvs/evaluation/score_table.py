@@ -29,6 +29,16 @@ def video_table(by_video: Mapping[int, Mapping[str, float]]) -> str:
     return _rows('video', by_video, _VIDEO_COLUMNS)
 
 
+def panoptic_table(figures: Mapping[str, float]) -> str:
+    """VPQ, a row a window and their mean, and STQ, from `VideoPanopticScores.summary`."""
+    windows = [name for name in figures if name.startswith('vpq') and '_' not in name]
+    rows = [
+        [name, *(figures[name + part] for part in ('', '_thing', '_stuff'))] for name in windows
+    ]
+    rest = [[name, figures[name]] for name in ('stq', 'aq', 'sq')]
+    return _layout([['percent', 'all', 'thing', 'stuff'], *rows]) + '\n\n' + _layout(rest)
+
+
 def _rows(noun: str, table: Mapping[Any, Mapping[str, float]], columns: Sequence[str]) -> str:
     return _layout(
         [[noun, *columns], *([str(key), *(row[c] for c in columns)] for key, row in table.items())]

@@ -1,0 +1,230 @@
+"""Reads panoptic segmentations of videos in VIPSeg's layout: a JSON file and a folder of PNGs.
+
+The JSON's `annotations` hold for each video, by its `video_id`, one entry a frame: `file_name` and
+`segments_info`, a list of `{id, category_id, iscrowd}`. The ground truth has `categories` with
+`isthing` too. A PNG, `FOLDER/VIDEO_ID/FILE_NAME`, has in each pixel the id of its segment as
+R + 256 G + 65536 B, and 0, void, where there is none. The pixels of one id through a video are a
+tube. All else that the files say (`area`, `bbox`, ...) is not read: areas are counted.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from axialvs.datasets.annotation_fields import AnnotationError, Place, Record, shown
+from axialvs.datasets.annotations import load_json
+
+VOID = 0
+_MAX_ID = 0xFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticCategory:
+    """A class: `isthing` where its objects are told apart, else it is stuff."""
+
+    id: int
+    name: str
+    isthing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticVideo:
+    """What a JSON file says about a video.
+
+    Attributes:
+        id: Its `video_id`, the name of its folder.
+        file_names: Of the frames' PNGs.
+        segments: For each frame the ids of the segments that are seen.
+        categories: Category id of each tube, by the tube's id.
+        crowds: Ids of tubes that stand for groups that are not taken apart.
+    """
+
+    id: str
+    file_names: tuple[str, ...]
+    segments: tuple[frozenset[int], ...]
+    categories: Mapping[int, int]
+    crowds: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticSegmentation:
+    """Segmented videos.
+
+    Attributes:
+        path: The JSON file.
+        folder: The folder of the videos' folders of PNGs.
+        categories: In the ground truth's order.
+        videos: In the ground truth's order, with frames in its order.
+    """
+
+    path: str
+    folder: str
+    categories: tuple[PanopticCategory, ...]
+    videos: tuple[PanopticVideo, ...]
+
+
+def read_ground_truth(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> PanopticSegmentation:
+    """Reads the JSON file of a ground truth.
+
+    Args:
+        path: The JSON file.
+        folder: The folder of its PNGs.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        AnnotationError: Something in the file is wrong.
+    """
+    path, folder, content = _open(path, folder)
+    categories = _read_categories(content)
+    return PanopticSegmentation(path, folder, categories, _read_videos(content, categories))
+
+
+def read_predictions(
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    ground_truth: PanopticSegmentation,
+) -> PanopticSegmentation:
+    """Reads the JSON file of predictions; they have to have the ground truth's videos and frames.
+
+    Args:
+        path: The JSON file.
+        folder: The folder of its PNGs.
+        ground_truth: What they will be compared with; the categories are its own.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        AnnotationError: Something in the file is wrong, or a video or frame is missing or unknown.
+    """
+    path, folder, content = _open(path, folder)
+    found = {video.id: video for video in _read_videos(content, ground_truth.categories)}
+    _check_same(path, 'video', [video.id for video in ground_truth.videos], found, ground_truth)
+    videos = tuple(
+        _in_order(found[video.id], video, path, ground_truth) for video in ground_truth.videos
+    )
+    return PanopticSegmentation(path, folder, ground_truth.categories, videos)
+
+
+def _open(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> tuple[str, str, Record]:
+    path, folder = os.fspath(path), os.fspath(folder)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: no such file; the JSON of the segments belongs here.')
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f'{folder}: no such folder; the PNGs of {path} belong here, as VIDEO_ID/FILE_NAME.'
+        )
+    return path, folder, Record(load_json(path), Place(path))
+
+
+def _read_categories(content: Record) -> tuple[PanopticCategory, ...]:
+    categories: list[PanopticCategory] = []
+    ids: set[int] = set()
+    for record in content.records('categories', 'category'):
+        record.get('isthing')  # which has no default
+        categories.append(
+            PanopticCategory(
+                record.unique_integer('id', ids),
+                record.text('name'),
+                record.flag('isthing', default=False),
+            )
+        )
+    if not categories:
+        raise content.error('categories', 'the list is empty')
+    return tuple(categories)
+
+
+def _read_videos(
+    content: Record, categories: tuple[PanopticCategory, ...]
+) -> tuple[PanopticVideo, ...]:
+    known = {category.id for category in categories}
+    videos: dict[str, PanopticVideo] = {}
+    for record in content.records('annotations', 'video'):
+        video_id = record.get('video_id')
+        if type(video_id) not in (str, int) or not _is_file_name(str(video_id)):
+            raise record.error('video_id', f'{shown(video_id)} is no name of a folder')
+        video_id = str(video_id)
+        if video_id in videos:
+            raise record.error('video_id', f'{video_id!r} stands twice')
+        videos[video_id] = _read_video(video_id, record, known)
+    if not videos:
+        raise content.error('annotations', 'the list is empty, so there is no video')
+    return tuple(videos.values())
+
+
+def _read_video(video_id: str, record: Record, known: set[int]) -> PanopticVideo:
+    record = Record(record.values, Place(record.place.path, f'video {video_id}'))
+    segments: dict[str, frozenset[int]] = {}
+    categories: dict[int, int] = {}
+    crowds: set[int] = set()
+    for frame in record.records('annotations', 'frame'):
+        name = frame.text('file_name')
+        if not _is_file_name(name) or name in segments:
+            problem = 'stands twice' if name in segments else 'is no file name in the video folder'
+            raise frame.error('file_name', f'{name!r} {problem}')
+        frame = Record(frame.values, Place(frame.place.path, f'video {video_id}, frame {name}'))
+        segments[name] = _read_segments(frame, known, categories, crowds)
+    if not segments:
+        raise record.error('annotations', 'the list is empty, so the video has no frames')
+    return PanopticVideo(
+        video_id, tuple(segments), tuple(segments.values()), categories, frozenset(crowds)
+    )
+
+
+def _read_segments(
+    frame: Record, known: set[int], categories: dict[int, int], crowds: set[int]
+) -> frozenset[int]:
+    """The ids of a frame; what the file says about their tubes is added to the other two."""
+    ids: set[int] = set()
+    for index, entry in enumerate(frame.records('segments_info', 'segment')):
+        where = f'{frame.place.where}, segments_info[{index}]'
+        segment = Record(entry.values, Place(frame.place.path, where))
+        identifier = segment.unique_integer('id', ids)
+        if not VOID < identifier <= _MAX_ID:
+            problem = f'{identifier} is not in 1 ... {_MAX_ID}; 0 is void and no segment'
+            raise segment.error('id', problem)
+        category = segment.integer('category_id')
+        if category not in known:
+            raise segment.error('category_id', f'{category} is no category of the ground truth')
+        other = categories.setdefault(identifier, category)
+        if other != category:
+            raise segment.error(
+                'category_id',
+                f'{category}, but segment {identifier} had category {other} in an earlier frame; '
+                'give another id to what is another object',
+            )
+        if segment.flag('iscrowd', default=False):
+            crowds.add(identifier)
+    return frozenset(ids)
+
+
+def _is_file_name(name: str) -> bool:
+    return bool(name.strip()) and name == os.path.basename(name) and name not in ('.', '..')
+
+
+def _in_order(
+    video: PanopticVideo, truth: PanopticVideo, path: str, ground_truth: PanopticSegmentation
+) -> PanopticVideo:
+    segments = dict(zip(video.file_names, video.segments, strict=True))
+    _check_same(f'{path}: video {video.id}', 'frame', truth.file_names, segments, ground_truth)
+    ordered = tuple(segments[name] for name in truth.file_names)
+    return PanopticVideo(video.id, truth.file_names, ordered, video.categories, video.crowds)
+
+
+def _check_same(
+    place: str,
+    noun: str,
+    expected: Any,
+    found: Mapping[str, Any],
+    ground_truth: PanopticSegmentation,
+) -> None:
+    for problem, names in (
+        ('is missing; predict all that the ground truth has', set(expected) - set(found)),
+        ('is unknown; score it with the ground truth that has it', set(found) - set(expected)),
+    ):
+        if names:
+            more = f' (and {len(names) - 1} more)' if len(names) > 1 else ''
+            raise AnnotationError(
+                f'{place}: {noun} {min(names)!r}{more} {problem}, {ground_truth.path}.'
+            )

@@ -1,0 +1,55 @@
+"""VPQ and STQ of video panoptic segmentation, from files in VIPSeg's layout."""
+
+import argparse
+import functools
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.cli import run_command
+from axialvs.engine.atomic_backend import write_atomically
+from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.evaluation.score_table import panoptic_table
+from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
+
+_BAD_INPUT = 2  # as argparse has it for bad arguments
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for side, whose in (('gt', 'ground truth'), ('pred', 'predicted')):
+        parser.add_argument(
+            f'--{side}-json', metavar='JSON', required=True, help=f'{whose} segments'
+        )
+        parser.add_argument(
+            f'--{side}-dir',
+            metavar='DIR',
+            required=True,
+            help=f'{whose} PNGs, as VIDEO_ID/FILE_NAME, with id = R + 256 G + 65536 B',
+        )
+    parser.add_argument('--out', metavar='METRICS.json', type=Path, help='also write the figures')
+    parser.add_argument(
+        '--workers', type=int, help='processes that share the videos; by default one a CPU core'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Scores the predictions, prints a table and writes the figures."""
+    args = parse_args()
+    truth = read_ground_truth(args.gt_json, args.gt_dir)
+    predictions = read_predictions(args.pred_json, args.pred_dir, truth)
+    progress = functools.partial(tqdm, total=len(truth.videos), unit='video')
+    metrics = evaluate_panoptic(truth, predictions, args.workers, progress).summary()
+    print(panoptic_table(metrics))
+    if args.out is not None:
+        write_atomically(args.out, (json.dumps(metrics, indent=2) + '\n').encode())
+        print(f'\nwrote {args.out}')
+
+
+if __name__ == '__main__':
+    code = run_command(main)
+    sys.exit(_BAD_INPUT if code == 1 else code)
