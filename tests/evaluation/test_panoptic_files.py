@@ -1,0 +1,199 @@
+"""What is wrong in panoptic files is named: file, video, frame, value and what to do."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from panoptic_cases import Side, score, write, write_png
+from PIL import Image
+
+from axialvs.datasets.annotation_fields import AnnotationError
+from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.evaluation.panoptic_overlaps import read_ids, shared_pixels
+from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
+
+IDS = np.full((2, 4, 6), 300)
+IDS[:, :2] = 0
+VIDEOS = [Side(IDS, {300: 4}), Side(IDS, {300: 1})]
+
+
+class Files:
+    """Both sides of two videos on disk, the same on both, to be spoilt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gt, self.gt_folder = write(folder, VIDEOS, 'gt')
+        self.pred, self.pred_folder = write(folder, VIDEOS, 'pred')
+
+    def edit(self, path: Path, change) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    def score(self, workers: int = 1) -> dict[str, float]:
+        truth = read_ground_truth(self.gt, self.gt_folder)
+        predictions = read_predictions(self.pred, self.pred_folder, truth)
+        return evaluate_panoptic(truth, predictions, workers).summary()
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+def frame(content: dict) -> dict:
+    """The second frame of the second video."""
+    return content['annotations'][1]['annotations'][1]
+
+
+def segment(content: dict) -> dict:
+    return frame(content)['segments_info'][0]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: c.pop('annotations'), "field 'annotations': is missing"),
+        (lambda c: c.update(annotations=[]), 'the list is empty, so there is no video'),
+        (lambda c: c.update(annotations=[3]), '3 is not a JSON object'),
+        (lambda c: c['annotations'].pop(), "video 'video1' is missing; predict all"),
+        (
+            lambda c: c['annotations'].append({**c['annotations'][0], 'video_id': 'other'}),
+            "video 'other' is unknown",
+        ),
+        (lambda c: c['annotations'][1].update(video_id='video0'), "'video0' stands twice"),
+        (lambda c: c['annotations'][1].update(video_id='../x'), "'../x' is no name of a folder"),
+        (lambda c: c['annotations'][1].update(video_id=None), 'None is no name of a folder'),
+        (lambda c: c['annotations'][1].update(annotations=[]), 'video video1, field'),
+        (
+            lambda c: c['annotations'][1]['annotations'].pop(),
+            "video video1: frame '0001.png' is missing; predict all",
+        ),
+        (lambda c: frame(c).update(file_name='0000.png'), "'0000.png' stands twice"),
+        (lambda c: frame(c).update(file_name='a/b.png'), "'a/b.png' is no file name"),
+        (lambda c: frame(c).update(file_name='7.png'), "frame '0001.png' is missing"),
+        (lambda c: frame(c).pop('segments_info'), "frame 0001.png, field 'segments_info': is miss"),
+        (
+            lambda c: segment(c).update(category_id=77),
+            "frame 0001.png, segments_info[0], field 'category_id': 77 is no category",
+        ),
+        (lambda c: segment(c).update(category_id='1'), "'1' is not an integer"),
+        (lambda c: segment(c).update(category_id=2), '2, but segment 300 had category 1 in an ear'),
+        (lambda c: segment(c).update(id=0), "field 'id': 0 is not in 1 ... 16777215; 0 is void"),
+        (lambda c: segment(c).update(id=2**24), "field 'id': 16777216 is not in 1 ... 16777215"),
+        (lambda c: frame(c)['segments_info'].append(segment(c)), "field 'id': 300 stands twice"),
+        (lambda c: segment(c).update(iscrowd=2), '2 is neither 0 nor 1'),
+    ],
+)
+def test_faults_of_a_json_are_named(files, change, message):
+    files.edit(files.pred, change)
+    with pytest.raises(AnnotationError, match=re.escape(message)) as caught:
+        files.score()
+    assert str(caught.value).startswith(str(files.pred))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: c.pop('categories'), "field 'categories': is missing"),
+        (lambda c: c.update(categories=[]), "field 'categories': the list is empty"),
+        (lambda c: c['categories'][0].pop('isthing'), "category 0, field 'isthing': is missing"),
+        (lambda c: c['categories'][0].update(id=5), "field 'id': 5 stands twice"),
+    ],
+)
+def test_faults_of_categories_are_named(files, change, message):
+    files.edit(files.gt, change)
+    with pytest.raises(AnnotationError, match=re.escape(message)):
+        files.score()
+
+
+def test_missing_files(files, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no\.json: no such file'):
+        read_ground_truth(tmp_path / 'no.json', files.gt_folder)
+    with pytest.raises(FileNotFoundError, match=r'no: no such folder; the PNGs of .*gt\.json'):
+        read_ground_truth(files.gt, tmp_path / 'no')
+    (files.pred_folder / 'video1' / '0001.png').unlink()
+    for workers in (1, 2):
+        with pytest.raises(
+            FileNotFoundError, match=r'0001\.png: no such file; it is frame 0001\.png of video vid'
+        ):
+            files.score(workers)
+
+
+def test_ids_of_picture_and_json(files):
+    png = files.pred_folder / 'video1' / '0001.png'
+    write_png(png, np.where(IDS[1] == 300, 301, 0))
+    with pytest.raises(AnnotationError, match=r'0001\.png: video video1, frame .*ids 301: in the'):
+        files.score()
+    write_png(png, np.zeros_like(IDS[1]))
+    with pytest.raises(AnnotationError, match=r'ids 300: in segments_info of .* not in the pict'):
+        files.score()
+    write_png(png, np.arange(24).reshape(4, 6))
+    with pytest.raises(AnnotationError, match=r'ids 1, 2, 3, 4, 5 and 18 more: in the picture'):
+        files.score()
+
+
+def test_sizes(files):
+    write_png(files.pred_folder / 'video0' / '0000.png', np.full((8, 12), 300))
+    with pytest.raises(
+        AnnotationError, match=r'video0, frame 0000\.png: 12x8 pixels where .* has 6x4'
+    ):
+        files.score()
+
+
+def test_pictures_that_are_none(files):
+    png = files.pred_folder / 'video0' / '0000.png'
+    png.write_bytes(b'text')
+    with pytest.raises(AnnotationError, match=r'0000\.png: not readable as a picture'):
+        files.score()
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(png)
+    with pytest.raises(AnnotationError, match=r"the kind 'L' where RGB is needed"):
+        files.score()
+    write_png(png, np.random.default_rng(0).integers(0, 2**24, (60, 60)))
+    png.write_bytes(png.read_bytes()[:2000])
+    with pytest.raises(AnnotationError, match=r'0000\.png: not readable as a picture'):
+        files.score()
+
+
+def test_order_of_predicted_videos_and_frames_does_not_matter(files):
+    def turn(content):
+        content['annotations'].reverse()
+        for video in content['annotations']:
+            video['annotations'].reverse()
+
+    files.edit(files.pred, turn)
+    assert files.score()['vpq2'] == 100
+
+
+def test_numbers_as_video_ids(files):
+    def number(content):
+        content['annotations'][0]['video_id'] = 12
+
+    for path, folder in ((files.gt, files.gt_folder), (files.pred, files.pred_folder)):
+        files.edit(path, number)
+        (folder / 'video0').rename(folder / '12')
+    assert files.score()['vpq1'] == 100
+
+
+def test_ids_survive_the_picture(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 2**24, (5, 7))
+    write_png(tmp_path / 'ids.png', ids)
+    np.testing.assert_array_equal(read_ids(tmp_path / 'ids.png'), ids)
+
+
+def test_shared_pixels_of_noise():
+    """Runs of one pixel each, the worst case."""
+    random = np.random.default_rng(0)
+    truth, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
+    *pairs, pixels = np.array(shared_pixels(truth, predicted)).tolist()
+    assert dict(zip(zip(*pairs, strict=True), pixels, strict=True)) == {
+        (a, b): int(((truth == a) & (predicted == b)).sum())
+        for a in (0, 7, 2**24 - 1)
+        for b in (0, 7, 2**24 - 1)
+    }
+
+
+def test_the_same_files_score_fully(tmp_path):
+    assert score(tmp_path, VIDEOS, VIDEOS).summary()['vpq1'] == 100
