@@ -7,19 +7,24 @@ import pytest
 from axialvs.inference.read_ahead import read_ahead
 
 
-def threads_reading() -> int:
-    return sum(thread.name == 'read-ahead' for thread in threading.enumerate())
+@pytest.fixture
+def threads_reading():
+    """How many threads of this test read."""
+    before = set(threading.enumerate())
+    return lambda: sum(
+        thread.name == 'read-ahead' for thread in set(threading.enumerate()) - before
+    )
 
 
 @pytest.mark.parametrize('depth', [1, 3])
-def test_same_items_in_order(depth):
+def test_same_items_in_order(depth, threads_reading):
     assert list(read_ahead(iter(range(20)), depth)) == list(range(20))
     assert list(read_ahead(iter([None, None]), depth)) == [None, None]
     assert list(read_ahead(iter([]), depth)) == []
     assert threads_reading() == 0
 
 
-def test_error_comes_after_the_items_before_it():
+def test_error_comes_after_the_items_before_it(threads_reading):
     def breaks():
         yield 1
         yield 2
@@ -32,7 +37,7 @@ def test_error_comes_after_the_items_before_it():
     assert threads_reading() == 0
 
 
-def test_no_more_is_read_than_may_wait_and_closing_ends_it():
+def test_no_more_is_read_than_may_wait_and_closing_ends_it(threads_reading):
     made = []
     closed = []
     enough = threading.Event()

@@ -1,5 +1,8 @@
 """A folder of frames through a network: every frame once, names that last, both protocols."""
 
+import gc
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -250,3 +253,13 @@ def test_nothing_to_read(model, tmp_path):
         segment_video(model, tmp_path / 'missing')
     with pytest.raises(VideoReadError, match='holds no images'):
         segment_video(model, tmp_path)
+
+
+def test_a_result_that_is_dropped_reads_no_further(model, folder):
+    before = set(threading.enumerate())
+    result = segment_video(model, folder, protocol='live')
+    next(iter(result))
+    assert set(threading.enumerate()) - before
+    del result
+    gc.collect()
+    assert set(threading.enumerate()) <= before

@@ -64,4 +64,5 @@ def read_ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
             yield item
     finally:
         unwanted.set()
-        thread.join()
+        if thread is not threading.current_thread():  # the garbage collector runs in any thread
+            thread.join()

@@ -105,18 +105,12 @@ class VideoResult:
         frames = islice(reader, self._max_frames)
         return stream_clips(frames, self._model.clip_length, self._model.split_mode, length)
 
-    def _prepared_clips(self) -> Iterator[tuple[list[Frame], torch.Tensor, FrameGeometry]]:
-        """The frames of each clip, the network's input made of them, and their sizes."""
-        for chunk in self._chunks(self.reader):
-            images = [frame.image for frame in chunk]
-            if self._model.split_mode == 'repeat_last':
-                images += images[-1:] * (self._model.clip_length - len(images))
-            yield chunk, *self._prepare(images)
-
     def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
         """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
         # The next clip is read and prepared while the network is busy with this one.
-        with closing(read_ahead(self._prepared_clips())) as prepared:
+        padded_length = self._model.clip_length if self._model.split_mode == 'repeat_last' else 0
+        clips = _prepared_clips(self._chunks(self.reader), padded_length, self._prepare)
+        with closing(read_ahead(clips)) as prepared:
             for chunk, frames, geometry in prepared:
                 (segmented,) = self._model.segment_clips(frames.unsqueeze(0), self.mode)
                 self.num_frames += len(chunk)
@@ -168,6 +162,19 @@ class VideoResult:
                 break
             frames_left -= len(chunk)
             yield _shown_in(chunk, shown)
+
+
+def _prepared_clips(
+    chunks: Iterator[list[Frame]], padded_length: int, prepare: FramePreparation
+) -> Iterator[tuple[list[Frame], torch.Tensor, FrameGeometry]]:
+    """The frames of each clip, the network's input made of them, and their sizes.
+
+    No method, for it runs in a thread, which would keep a result that nobody wants any more.
+    """
+    for chunk in chunks:
+        images = [frame.image for frame in chunk]
+        images += images[-1:] * (padded_length - len(images))
+        yield chunk, *prepare(images)
 
 
 def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -> Protocol:
