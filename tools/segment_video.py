@@ -81,6 +81,9 @@ def parse_args() -> argparse.Namespace:
         parser.error('nothing to write: give --out, --json or both')
     if args.checkpoint is not None and args.config is None and args.checkpoint not in CHECKPOINTS:
         parser.error('--checkpoint needs the --config that it was trained with')
+    windowed = (args.mode, args.protocol) == ('offline', 'live')
+    if not windowed and (args.window, args.window_overlap) != (None, None):
+        parser.error('--window and --window-overlap go with --mode offline --protocol live')
     if args.max_frames is not None and args.max_frames < 1:
         parser.error(f'--max-frames {args.max_frames}: at least 1')
     return args
@@ -103,9 +106,9 @@ def main() -> None:
     if args.half_features:
         model.test_cfg['feature_precision'] = 'float16'
     window = dict(num_clips=args.window, overlap=args.window_overlap)
-    model.test_cfg.setdefault('window', {}).update(
-        {name: clips for name, clips in window.items() if clips is not None}
-    )
+    chosen = {name: clips for name, clips in window.items() if clips is not None}
+    if chosen:
+        model.test_cfg['window'] = {**model.test_cfg.get('window', {}), **chosen}
 
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(

@@ -107,9 +107,9 @@ def segment_video(
     Args:
         model: of `init_segmenter`.
         source: path, the number of a camera, or a `VideoReader` of one's own.
-        mode: 'near-online', clip by clip, or 'offline', all clips refined together at the end.
-        protocol: 'live' decides as it goes, the default near-online; 'scored' chooses the tracks
-            by the whole video, always so offline.
+        mode: 'near-online', clip by clip, or 'offline', clips refined together.
+        protocol: 'live' decides as it goes, the default near-online, offline within a window of
+            clips; 'scored' chooses the tracks by the whole video, the default offline.
         score_threshold: from which score a track is shown; the config's by default.
         classes: names of the classes wanted; all by default.
         max_frames: stop after so many frames.

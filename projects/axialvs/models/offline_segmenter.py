@@ -32,7 +32,7 @@ CLIP_SEGMENTER = (
     'panoptic_head.mask_embed.*',
 )
 
-# Of a stream without end, what is refined together: some 16 clips, as few videos are longer.
+# Clips of a stream without end that are refined together, and that neighbouring windows share.
 DEFAULT_WINDOW = dict(num_clips=16, overlap=4)
 
 

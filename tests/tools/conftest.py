@@ -1,0 +1,23 @@
+"""What tests of the commands share."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+@pytest.fixture
+def run_tool(monkeypatch):
+    """Runs a command of tools/ in this process and gives its exit status."""
+
+    def run(name: str, *arguments) -> int:
+        tool = str(TOOLS / name)
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(tool, run_name='__main__')
+        return caught.value.code
+
+    return run
