@@ -4,24 +4,15 @@
 _base_ = [
     './axialvs-wc_r50_8xb1-15k_youtubevis2021.py',
     '../_base_/models/cross_clip_tracking.py',
+    '../_base_/schedules/cross_clip_10k.py',
 ]
-clip_length = 4
-num_clips = 5
 load_from = 'work_dirs/axialvs-wc_r50_8xb1-15k_youtubevis2021/iter_15000.pth'
 
-train_dataloader = dict(dataset=dict(clip_length=num_clips * clip_length))
+train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
 model = dict(
     type='OfflineTubeLink',
-    clip_length=clip_length,
+    clip_length=_base_.clip_length,
     panoptic_head=dict(type='CrossClipHead', cross_clip=_base_.cross_clip_tracking),
 )
-
-max_iters = 10_000
-milestones = [2_500, 7_500]
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
-    dict(
-        type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=milestones, gamma=0.1
-    ),
-]
-train_cfg = dict(max_iters=max_iters, val_begin=max_iters, val_interval=max_iters)
+param_scheduler = _base_.cross_clip_param_scheduler
+train_cfg = _base_.cross_clip_train_cfg

@@ -1,7 +1,7 @@
 # The public release's settings, which its offline weights were trained with: videos of 9 frames, 3 clips of 3; class
 # and mask layers shared by clips and videos, and trained, so that the clip-level segmenter changes as well; at most
 # 30 masks in a frame. Convert the weights with tools/model_converters/convert_release.py.
-_base_ = './axialvs-cc_r50_8xb1-10k_youtubevis2021.py'
+_base_ = ['./axialvs-cc_r50_8xb1-10k_youtubevis2021.py', '../_base_/models/cross_clip_release.py']
 
 clip_length = 3
 num_clips = 3
@@ -12,15 +12,7 @@ val_dataloader = dict(dataset=dict(clip_length=clip_length))
 test_dataloader = val_dataloader
 model = dict(
     clip_length=clip_length,
-    frozen=[
-        'backbone.*',
-        'panoptic_head.pixel_decoder.*',
-        'panoptic_head.decoder_input_projs.*',
-        'panoptic_head.transformer_decoder.*',
-        'panoptic_head.query_embed.*',
-        'panoptic_head.query_feat.*',
-        'panoptic_head.level_embed.*',
-    ],
+    frozen=_base_.release_frozen,
     panoptic_head=dict(own_predictors=False),
     test_cfg=dict(max_masks_per_frame=30),
 )
