@@ -11,7 +11,6 @@ them.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from mmengine.utils import get_installed_path
 import axialvs  # noqa: F401, registers its parts
 from axialvs.apis import init_segmenter
 from axialvs.config_files import find_config
+from axialvs.profiling.memory import peak_resident_bytes
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
 STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
@@ -103,7 +103,7 @@ def run_one(args: argparse.Namespace) -> None:
     before = time.process_time()
     seconds = time_ours(frames, args.config) if args.only == 'ours' else time_stock(frames)
     cpu_seconds = time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_resident_bytes() / 2**30
     print(json.dumps({'seconds': seconds, 'cpu_seconds': cpu_seconds, 'peak_gib': peak}))
 
 

@@ -7,7 +7,6 @@ times the mask features of a frame, which is what an offline model has to keep.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +24,9 @@ from axialvs.apis import init_segmenter, segment_video
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.profiling.memory import peak_resident_bytes
 
 MIB = 2**20
-KIB_PER_MIB = 1024  # resource counts in KiB
 OBJECTS = 4  # of a training video
 FEATURE_STRIDE = 4
 FLOAT_BYTES = 4
@@ -104,7 +103,7 @@ def measure(args: argparse.Namespace, length: int) -> dict:
         train_once(config, length, height, width)
     channels = config.model.panoptic_head.out_channels
     feature_bytes = channels * (height // FEATURE_STRIDE) * (width // FEATURE_STRIDE) * FLOAT_BYTES
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
+    peak = peak_resident_bytes() / MIB
     return dict(frames=length, peak_mib=peak, feature_mib=feature_bytes / MIB)
 
 

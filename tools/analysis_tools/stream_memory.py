@@ -9,7 +9,6 @@ peak is of all of its resident memory, network and libraries included.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -21,10 +20,11 @@ from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.datasets.moving_shapes.video import generate_video
 from axialvs.inference.frames import Frame, VideoReader
+from axialvs.profiling.memory import peak_resident_bytes
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 PROTOCOLS = ('live', 'scored')
-KIB_PER_MIB = 1024  # resource counts in KiB
+MIB = 2**20
 FRAME_RATE = 10.0
 
 
@@ -106,7 +106,7 @@ def measure(args: argparse.Namespace, protocol: str, length: int) -> dict:
     return dict(
         protocol=protocol,
         frames=length,
-        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB,
+        peak_mib=peak_resident_bytes() / MIB,
         seconds=time.perf_counter() - start,
         tracks=tracks,
     )
