@@ -1,15 +1,12 @@
 """The command count_id_switches.py on tracks whose switches are known."""
 
+import functools
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'count_id_switches.py'
 SIZE = (8, 8)
 FRAMES = 4
 
@@ -55,15 +52,13 @@ def files(tmp_path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def run(monkeypatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(str(TOOL), run_name='__main__')
-    return caught.value.code or 0
+@pytest.fixture
+def count(run_tool):
+    return functools.partial(run_tool, 'analysis_tools/count_id_switches.py')
 
 
-def test_counts_among_tracks_of_enough_score(monkeypatch, files, capsys):
-    assert run(monkeypatch, *files, '--min-score', '0.1', '0.5') == 0
+def test_counts_among_tracks_of_enough_score(count, files, capsys):
+    assert count(*files, '--min-score', '0.1', '0.5') == 0
     rows = capsys.readouterr().out.splitlines()[2:]
     assert rows == [
         '| model | 0.1 | 1 | 4 of 4 (100.0%) | 250.0 |',
@@ -71,6 +66,6 @@ def test_counts_among_tracks_of_enough_score(monkeypatch, files, capsys):
     ]
 
 
-def test_missing_file_is_one_line(monkeypatch, files, capsys):
-    assert run(monkeypatch, files[0], 'nowhere.json') != 0
+def test_missing_file_is_one_line(count, files, capsys):
+    assert count(files[0], 'nowhere.json') != 0
     assert 'nowhere.json' in capsys.readouterr().err

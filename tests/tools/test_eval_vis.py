@@ -1,14 +1,12 @@
 """The command eval_vis.py: figures from two files, and one line for bad input."""
 
+import functools
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools' / 'eval_vis.py'
 FIXTURE = ROOT / 'tests' / 'data' / 'parity' / 'youtube_vis_ap.json'
 
 
@@ -26,14 +24,8 @@ def files(case, tmp_path):
 
 
 @pytest.fixture
-def eval_vis(monkeypatch):
-    def run(*arguments) -> int:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        return caught.value.code
-
-    return run
+def eval_vis(run_tool):
+    return functools.partial(run_tool, 'eval_vis.py')
 
 
 def test_figures(eval_vis, files, case, tmp_path, capsys):

@@ -1,8 +1,7 @@
 """The command eval_vps.py: figures from files, a table, and one line for bad input."""
 
+import functools
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools' / 'eval_vps.py'
 PARTS = '', '_thing', '_stuff'
 AVERAGES = [f'vpq{window}{part}' for window in ('', 1, 2, 4, 6) for part in PARTS]
 
@@ -44,14 +42,8 @@ def files(tmp_path) -> list[str]:
 
 
 @pytest.fixture
-def eval_vps(monkeypatch):
-    def run(*arguments) -> int:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        return caught.value.code
-
-    return run
+def eval_vps(run_tool):
+    return functools.partial(run_tool, 'eval_vps.py')
 
 
 def test_figures(eval_vps, files, tmp_path, capsys):
