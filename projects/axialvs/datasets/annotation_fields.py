@@ -9,7 +9,28 @@ _MAX_INTEGER = 2**63 - 1  # ids and sizes become tensors
 
 
 class AnnotationError(ValueError):
-    """Something is wrong in an annotation file; the message names file, video, instance, field."""
+    """Something is wrong in an annotation file; the message names file, video, instance, field.
+
+    Attributes:
+        kind: What sort of fault it is, a key of `checking.findings.KINDS`.
+        where: The record in words, empty for the file itself.
+        field: The field of the record.
+        problem: What is wrong with it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        kind: str = 'layout',
+        where: str = '',
+        field: str = '',
+        problem: str = '',
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.where = where
+        self.field = field
+        self.problem = problem or message
 
 
 def shown(value: object) -> str:
@@ -30,10 +51,11 @@ class Place:
     path: str
     where: str = ''
 
-    def error(self, field: str, problem: str) -> AnnotationError:
+    def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
         """The error for a field of this record."""
         record = f' {self.where},' if self.where else ''
-        return AnnotationError(f"{self.path}:{record} field '{field}': {problem}.")
+        message = f"{self.path}:{record} field '{field}': {problem}."
+        return AnnotationError(message, kind, self.where, field, problem)
 
 
 class Record:
@@ -50,13 +72,16 @@ class Record:
     def __init__(self, values: Any, place: Place) -> None:
         if not isinstance(values, dict):
             where = f' {place.where}:' if place.where else ''
-            raise AnnotationError(f'{place.path}:{where} {shown(values)} is not a JSON object.')
+            problem = f'{shown(values)} is not a JSON object'
+            raise AnnotationError(
+                f'{place.path}:{where} {problem}.', where=place.where, problem=problem
+            )
         self.values: dict[str, Any] = values
         self.place = place
 
-    def error(self, field: str, problem: str) -> AnnotationError:
+    def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
         """The error for one of this record's fields."""
-        return self.place.error(field, problem)
+        return self.place.error(field, problem, kind)
 
     def get(self, field: str) -> Any:
         """The field's value; an error where it is missing."""
@@ -79,7 +104,7 @@ class Record:
         """The field as an integer that no record before had; it is added to `taken`."""
         value = self.integer(field)
         if value in taken:
-            raise self.error(field, f'{value} stands twice')
+            raise self.error(field, f'{value} stands twice', 'duplicate-id')
         taken.add(value)
         return value
 
@@ -104,7 +129,9 @@ class Record:
             raise self.error(field, f'{shown(value)} is not a list')
         if len(value) != length:
             raise self.error(
-                field, f'{len(value)} entries where the video has {length} frames (its "length")'
+                field,
+                f'{len(value)} entries where the video has {length} frames (its "length")',
+                'list-length',
             )
         return value
 
@@ -116,6 +143,13 @@ class Record:
             noun: What one entry is called.
             also: A field with the id of the video that the entry belongs to.
         """
+        for entry, place in self.entries(field, noun, also):
+            yield Record(entry, place)
+
+    def entries(
+        self, field: str, noun: str, also: str | None = None
+    ) -> Iterator[tuple[Any, Place]]:
+        """As `records`, but the values as they are, whether they are objects or not."""
         entries = self.get(field)
         if not isinstance(entries, list):
             raise self.error(field, f'{shown(entries)} is not a list')
@@ -124,4 +158,4 @@ class Record:
             if isinstance(entry, dict):
                 known = f'{noun} {shown(entry["id"])}' if 'id' in entry else where
                 where = f'video {shown(entry.get(also))}, {known}' if also else known
-            yield Record(entry, Place(self.place.path, where))
+            yield entry, Place(self.place.path, where)

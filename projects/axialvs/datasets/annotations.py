@@ -6,6 +6,7 @@ field. Masks are checked but not decoded, so a whole data set is read in seconds
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,20 +102,24 @@ def read_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
         AnnotationError: Something in the file is wrong; the message says what and where.
     """
     path = os.fspath(path)
-    place = Place(path)
-    content = Record(load_json(path), place)
-    if 'images' in content.values:
-        raise place.error(
-            'images',
-            'this looks like a converted COCO-video file; give the official file of the data '
-            'set, whose videos have "file_names" and whose instances have "segmentations"',
-        )
+    content = Record(load_json(path), Place(path))
+    refuse_coco_video(content)
     categories = read_categories(content)
     videos = _read_videos(content)
     instances = None
     if content.values.get('annotations') is not None:
         instances = _read_instances(content, categories, videos)
     return VideoAnnotations(path, categories, videos, instances)
+
+
+def refuse_coco_video(content: Record) -> None:
+    """Raises where a file has images beside or instead of videos."""
+    if 'images' in content.values:
+        raise content.error(
+            'images',
+            'this looks like a converted COCO-video file; give the official file of the data '
+            'set, whose videos have "file_names" and whose instances have "segmentations"',
+        )
 
 
 def load_json(path: str) -> Any:
@@ -137,14 +142,20 @@ def read_categories(content: Record) -> tuple[Category, ...]:
     names: dict[str, int] = {}
     for record in content.records('categories', 'category'):
         identifier = record.unique_integer('id', ids)
-        name = repair_name(record.text('name'))
-        other = names.setdefault(normalise_name(name), identifier)
-        if other != identifier:
-            raise record.error('name', f'{name!r} is also the name of category {other}')
-        categories.append(Category(identifier, name))
+        categories.append(Category(identifier, read_category_name(record, identifier, names)))
     if not categories:
         raise content.error('categories', 'the list is empty')
     return tuple(categories)
+
+
+def read_category_name(record: Record, identifier: int, names: dict[str, int]) -> str:
+    """The name of a category, repaired, which no category before had; it is added to `names`."""
+    name = repair_name(record.text('name'))
+    other = names.setdefault(normalise_name(name), identifier)
+    if other != identifier:
+        problem = f'{name!r} is also the name of category {other}'
+        raise record.error('name', problem, 'duplicate-name')
+    return name
 
 
 def _read_videos(content: Record) -> tuple[Video, ...]:
@@ -153,13 +164,19 @@ def _read_videos(content: Record) -> tuple[Video, ...]:
     for record in content.records('videos', 'video'):
         identifier = record.unique_integer('id', ids)
         length = record.integer('length', minimum=1)
-        file_names = record.sequence('file_names', length)
-        for index, file_name in enumerate(file_names):
-            if not isinstance(file_name, str) or not file_name.strip():
-                raise record.error(f'file_names[{index}]', f'{file_name!r} is not a file name')
+        file_names = read_file_names(record, length)
         width, height = (record.integer(field, minimum=1) for field in ('width', 'height'))
-        videos.append(Video(identifier, width, height, length, tuple(file_names)))
+        videos.append(Video(identifier, width, height, length, file_names))
     return tuple(videos)
+
+
+def read_file_names(record: Record, length: int) -> tuple[str, ...]:
+    """The names of a video's frames."""
+    file_names = record.sequence('file_names', length)
+    for index, file_name in enumerate(file_names):
+        if not isinstance(file_name, str) or not file_name.strip():
+            raise record.error(f'file_names[{index}]', f'{file_name!r} is not a file name')
+    return tuple(file_names)
 
 
 def _read_instances(
@@ -171,21 +188,31 @@ def _read_instances(
     instances = []
     for record in content.records('annotations', 'instance', also='video_id'):
         identifier = record.unique_integer('id', ids)
-        video_id = record.integer('video_id')
-        if video_id not in videos_by_id:
-            raise record.error('video_id', f'{video_id} is no video of this file')
-        category_id = record.integer('category_id')
-        if category_id not in category_ids:
-            raise record.error('category_id', f'{category_id} is no category of this file')
-        instances.append(_read_instance(record, identifier, videos_by_id[video_id], category_id))
+        video = videos_by_id[read_reference(record, 'video_id', videos_by_id, 'video')]
+        category_id = read_reference(record, 'category_id', category_ids, 'category')
+        instances.append(_read_instance(record, identifier, video, category_id))
     return tuple(instances)
+
+
+def read_reference(record: Record, field: str, known: Collection[int], noun: str) -> int:
+    """The field as the id of a record that the file has."""
+    value = record.integer(field)
+    if value not in known:
+        raise record.error(field, f'{value} is no {noun} of this file', f'unknown-{noun}')
+    return value
+
+
+def check_copy(record: Record, field: str, video: Video) -> None:
+    """Checks a field that may repeat one of the video: 'width', 'height' or 'length'."""
+    expected = getattr(video, field)
+    if field in record.values and record.integer(field) != expected:
+        problem = f'{record.values[field]}, but its video has {expected}'
+        raise record.error(field, problem, 'size-differs')
 
 
 def _read_instance(record: Record, identifier: int, video: Video, category_id: int) -> Instance:
     for field in ('width', 'height', 'length'):
-        expected = getattr(video, field)
-        if field in record.values and record.integer(field) != expected:
-            raise record.error(field, f'{record.values[field]}, but its video has {expected}')
+        check_copy(record, field, video)
     entries = record.sequence('segmentations', video.length)
     return Instance(
         identifier,
@@ -194,12 +221,14 @@ def _read_instance(record: Record, identifier: int, video: Video, category_id: i
         tuple(entries),
         read_segmentations(entries, video.height, video.width, record),
         record.flag('iscrowd', default=False),
-        _read_optional(record, 'areas', video.length, numbers=1),
-        _read_optional(record, 'bboxes', video.length, numbers=4),
+        read_frame_numbers(record, 'areas', video.length, numbers=1),
+        read_frame_numbers(record, 'bboxes', video.length, numbers=4),
     )
 
 
-def _read_optional(record: Record, field: str, length: int, numbers: int) -> tuple[Any, ...] | None:
+def read_frame_numbers(
+    record: Record, field: str, length: int, numbers: int
+) -> tuple[Any, ...] | None:
     """A field that may be missing: one entry a frame, None or so many finite numbers."""
     if record.values.get(field) is None:
         return None

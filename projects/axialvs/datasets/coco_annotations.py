@@ -9,16 +9,17 @@ from axialvs.datasets.annotations import (
     VideoAnnotations,
     load_json,
     read_categories,
+    read_reference,
 )
 from axialvs.datasets.segmentations import read_segmentations
 
 
-class _StillRecord(Record):
+class StillRecord(Record):
     """An annotation of a still, whose only segmentation stands in the field `segmentation`."""
 
-    def error(self, field: str, problem: str) -> AnnotationError:
+    def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
         """The error, under the name that the field has in a COCO file."""
-        return super().error(field.replace('segmentations[0]', 'segmentation'), problem)
+        return super().error(field.replace('segmentations[0]', 'segmentation'), problem, kind)
 
 
 def read_coco_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
@@ -65,19 +66,14 @@ def _read_instances(
     ids: set[int] = set()
     instances = []
     for plain in content.records('annotations', 'annotation'):
-        record = _StillRecord(plain.values, plain.place)
+        record = StillRecord(plain.values, plain.place)
         identifier = record.unique_integer('id', ids)
-        image_id = record.integer('image_id')
-        if image_id not in images:
-            raise record.error('image_id', f'{image_id} is no image of this file')
-        category_id = record.integer('category_id')
-        if category_id not in category_ids:
-            raise record.error('category_id', f'{category_id} is no category of this file')
-        image = images[image_id]
+        image = images[read_reference(record, 'image_id', images, 'image')]
+        category_id = read_reference(record, 'category_id', category_ids, 'category')
         entries = [record.get('segmentation')]
         visible = read_segmentations(entries, image.height, image.width, record)
         crowd = record.flag('iscrowd', default=False)
         instances.append(
-            Instance(identifier, image_id, category_id, tuple(entries), visible, crowd)
+            Instance(identifier, image.id, category_id, tuple(entries), visible, crowd)
         )
     return tuple(instances)

@@ -54,7 +54,7 @@ def read_segmentations(
             areas = areas_of([runs for _, runs in group], height * width)
         except RLEError as error:
             field = f'segmentations[{frames[error.position]}].counts'
-            raise record.error(field, error.reason) from error
+            raise record.error(field, error.reason, 'mask-broken') from error
         visible[frames] = areas > 0
     return visible
 
@@ -62,19 +62,24 @@ def read_segmentations(
 def _counts_of(entry: Any, height: int, width: int, field: str, record: Record) -> str | list[int]:
     """The counts of an RLE whose keys, types and size are right."""
     if not isinstance(entry, dict):
-        raise record.error(field, f'{shown(entry)} is neither an RLE, nor polygons, nor null')
+        raise record.error(
+            field, f'{shown(entry)} is neither an RLE, nor polygons, nor null', 'mask-broken'
+        )
     for key in ('size', 'counts'):
         if key not in entry:
-            raise record.error(f'{field}.{key}', 'is missing')
+            raise record.error(f'{field}.{key}', 'is missing', 'mask-broken')
     size = entry['size']
     if not isinstance(size, list) or [type(s) for s in size] != [int, int]:
-        raise record.error(f'{field}.size', f'{shown(size)} is not [height, width]')
+        raise record.error(f'{field}.size', f'{shown(size)} is not [height, width]', 'mask-broken')
     if size != [height, width]:
         raise record.error(
-            f'{field}.size', f'{size} where the video has [height, width] = [{height}, {width}]'
+            f'{field}.size',
+            f'{size} where the video has [height, width] = [{height}, {width}]',
+            'mask-size',
         )
     if not isinstance(entry['counts'], str | list):
-        raise record.error(f'{field}.counts', f'{shown(entry["counts"])} is no text and no list')
+        problem = f'{shown(entry["counts"])} is no text and no list'
+        raise record.error(f'{field}.counts', problem, 'mask-broken')
     return entry['counts']
 
 
@@ -82,11 +87,12 @@ def _check_polygons(
     polygons: list[Any], height: int, width: int, field: str, record: Record
 ) -> None:
     if not polygons:
-        raise record.error(field, 'the list of polygons is empty; an absent object is null')
+        problem = 'the list of polygons is empty; an absent object is null'
+        raise record.error(field, problem, 'mask-broken')
     for index, polygon in enumerate(polygons):
         problem = _polygon_problem(polygon, height, width)
         if problem:
-            raise record.error(f'{field}[{index}]', f'{shown(polygon)} {problem}')
+            raise record.error(f'{field}[{index}]', f'{shown(polygon)} {problem}', 'mask-broken')
 
 
 def _polygon_problem(polygon: Any, height: int, width: int) -> str:
