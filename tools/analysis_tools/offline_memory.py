@@ -114,8 +114,15 @@ def model_input_size(model: torch.nn.Module, height: int, width: int) -> tuple[i
 
 
 def train_once(config: Config, length: int, height: int, width: int) -> None:
-    """One forward and backward pass on noise."""
+    """One forward and backward pass on noise.
+
+    The gradients' own memory is there before, as in every step but a run's first: with one clip
+    they would otherwise take the place of what that clip has given back.
+    """
     model = MODELS.build(config.model).train()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.full_like(parameter, 0)  # written, so that it is resident
     losses = model.loss(torch.randn(1, length, 3, height, width), [objects(length, height, width)])
     sum(losses.values()).backward()
 
