@@ -1,23 +1,16 @@
 """Frames of a folder of images, in natural order of their names."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from axialvs.frame_files import IMAGE_SUFFIXES, natural_key
 from axialvs.inference.frames import Frame, VideoReader, VideoReadError
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 DEFAULT_FRAME_RATE = 25.0
 """Frames a second that give the images of a folder their timestamps if nothing is known."""
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorting key that puts 'frame10' behind 'frame9'."""
-    parts = re.split(r'(\d+)', name.lower())
-    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in parts]
 
 
 def read_image(path: Path) -> np.ndarray:
