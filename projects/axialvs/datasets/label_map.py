@@ -52,15 +52,25 @@ def match_classes(
             tuple(category.id for category in categories),
         )
     names = resolve_class_list(classes)
-    ids = {normalise_name(category.name): category.id for category in categories}
-    matched = tuple(ids.get(normalise_name(name)) for name in names)
-    absent = [name for name, category_id in zip(names, matched, strict=True) if category_id is None]
-    unlisted = [category.name for category in categories if category.id not in matched]
+    absent, unlisted = compare_classes(names, categories)
     if (absent or unlisted) and not allow_unlisted:
         raise AnnotationError(
             f"{path}: field 'categories': the file does not have the classes {classes!r}. "
-            f'Classes without a category: {absent}. Categories that are no class: {unlisted}. '
-            'Give the right class list, or set allow_unlisted_categories=True to leave out '
-            'what does not match.'
+            f'Classes without a category: {absent}. Categories that are no class: '
+            f'{[category.name for category in unlisted]}. Give the right class list, or set '
+            'allow_unlisted_categories=True to leave out what does not match.'
         )
-    return LabelMap(names, matched)
+    ids = {normalise_name(category.name): category.id for category in categories}
+    return LabelMap(names, tuple(ids.get(normalise_name(name)) for name in names))
+
+
+def compare_classes(
+    names: Sequence[str], categories: Sequence[Category]
+) -> tuple[list[str], list[Category]]:
+    """Class names that no category has, and categories whose name is no class."""
+    classes = {normalise_name(name) for name in names}
+    known = {normalise_name(category.name) for category in categories}
+    return (
+        [name for name in names if normalise_name(name) not in known],
+        [category for category in categories if normalise_name(category.name) not in classes],
+    )

@@ -1,0 +1,115 @@
+"""Finds what would go wrong in training with a data set: check_dataset.py FILE.json --images DIR
+
+Or: check_dataset.py --config CONFIG, with the config's file, images, classes and clip length.
+
+The file is in the layout of YouTube-VIS (videos) or COCO (stills). Everything that is wrong with
+it, its masks and its images is counted and shown by examples, with statistics. Exit code: 0 where
+nothing is wrong or there are only warnings, 1 with errors, 2 where nothing could be checked.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from axialvs.cli import run_command
+from axialvs.datasets.checking import SPLITS, Target, check_dataset, targets_of_config
+from axialvs.datasets.class_lists import CLASS_LISTS
+from axialvs.engine.atomic_backend import write_atomically
+
+_ERRORS_FOUND = 3
+# What `run_command` gives -> exit code; its 1 is for bad input, as argparse's 2.
+_CODES = {1: 2, _ERRORS_FOUND: 1}
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', metavar='FILE.json', nargs='?', help='annotation file')
+    parser.add_argument('--images', metavar='DIR', help='folder that file names are relative to')
+    parser.add_argument('--config', help='take data, classes and clip length from a config')
+    parser.add_argument(
+        '--split', choices=SPLITS, default='train', help='which data of the config (train)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in training'
+    )
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help=f'class names, or one of the lists {", ".join(CLASS_LISTS)}',
+    )
+    parser.add_argument('--clip-length', type=int, metavar='T', help='frames of a training clip')
+    parser.add_argument(
+        '--min-area', type=float, default=64, help='pixels below which an instance is tiny (64)'
+    )
+    parser.add_argument('--fast', action='store_true', help='look for images, do not open them')
+    parser.add_argument('--examples', type=int, default=5, help='shown of each kind (5)')
+    parser.add_argument('--workers', type=int, help='threads that open images (one a core)')
+    parser.add_argument('--out', metavar='REPORT.json', type=Path, help='also write all findings')
+    args = parser.parse_args()
+    if not args.ann_file and not args.config:
+        parser.error('give an annotation file, or --config')
+    return args
+
+
+def targets_of(args: argparse.Namespace) -> list[Target]:
+    """What the command line asks to check.
+
+    Raises:
+        ValueError: The config has several files, and one is given beside it.
+    """
+    if not args.config:
+        targets = [Target(args.ann_file)]
+    else:
+        targets = targets_of_config(args.config, args.split, args.cfg_options)
+        if args.ann_file and len(targets) > 1:
+            raise ValueError(
+                f'{args.config} has {len(targets)} annotation files; leave out {args.ann_file} to '
+                'check them all, or --config to check this one.'
+            )
+    changes = {
+        'ann_file': args.ann_file,
+        # The config's images are not those of another file.
+        'images': args.images,
+        'classes': args.classes and _class_list(args.classes),
+        'clip_length': args.clip_length,
+    }
+    return [
+        replace(target, **{key: value for key, value in changes.items() if value is not None})
+        for target in targets
+    ]
+
+
+def _class_list(names: Sequence[str]) -> str | Sequence[str]:
+    return names[0] if len(names) == 1 and names[0] in CLASS_LISTS else names
+
+
+def main() -> int:
+    """Checks, prints a report a file, and writes what was asked for."""
+    args = parse_args()
+    if args.clip_length is not None and args.clip_length < 1:
+        raise ValueError(f'--clip-length {args.clip_length}: at least 1 is needed.')
+    workers = args.workers or len(os.sched_getaffinity(0))
+    reports = []
+    for target in targets_of(args):
+        reports.append(check_dataset(target, not args.fast, args.min_area, workers))
+        print(reports[-1].as_text(args.examples))
+    if args.out:
+        content = {'reports': [report.as_json() for report in reports]}
+        write_atomically(args.out, (json.dumps(content, indent=1) + '\n').encode())
+        print(f'wrote {args.out}')
+    return _ERRORS_FOUND if any(r.findings.count('error') for r in reports) else 0
+
+
+if __name__ == '__main__':
+    code = run_command(main)
+    sys.exit(_CODES.get(code, code))

@@ -1,0 +1,99 @@
+"""Holds out a part of a training set to validate on: split_dataset.py FILE.json --share 0.1
+
+The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files
+beside FILE.json, FILE_main.json to train on and FILE_holdout.json to validate on, each with whole
+videos of it. Every class with two videos or more is in both parts, where that is possible. Images
+stay where they are. The same file, share and seed give the same parts.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from axialvs.cli import run_command
+from axialvs.datasets.annotations import VideoAnnotations, load_json, read_annotations
+from axialvs.datasets.splitting import (
+    NO_OBJECT,
+    choose_holdout,
+    classes_of_videos,
+    part_of_file,
+)
+from axialvs.engine.atomic_backend import write_atomically
+
+_PARTS = ('main', 'holdout')
+_BAD_INPUT = 2  # as argparse has it for bad arguments
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
+    parser.add_argument('--share', type=float, default=0.1, help='of videos held out (0.1)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='for the files (beside FILE)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Splits, writes both files and prints how classes are spread."""
+    args = parse_args()
+    folder = args.out_dir or args.ann_file.parent
+    paths = {part: folder / f'{args.ann_file.stem}_{part}.json' for part in _PARTS}
+    for path in paths.values():
+        if path.exists():
+            raise FileExistsError(
+                f'{path} is there already and is not replaced; remove it, or give another --out-dir'
+            )
+    annotations = read_annotations(args.ann_file)
+    if annotations.instances is None:
+        raise ValueError(
+            f"{args.ann_file}: field 'annotations': is missing or null, so there is "
+            'nothing to hold out. Give the training file.'
+        )
+    classes = classes_of_videos(annotations)
+    holdout = choose_holdout(classes, args.share, args.seed)
+    videos = {'holdout': holdout, 'main': classes.keys() - set(holdout)}
+    content = load_json(str(args.ann_file))
+    for part, path in paths.items():
+        write_atomically(path, json.dumps(part_of_file(content, videos[part])).encode())
+    print(
+        table(
+            annotations,
+            {part: Counter(c for v in videos[part] for c in classes[v]) for part in _PARTS},
+        )
+    )
+    for part, path in paths.items():
+        print(f'{len(videos[part])} videos: {path}')
+
+
+def table(annotations: VideoAnnotations, counts: Mapping[str, Mapping[int, int]]) -> str:
+    """A row a class: its videos in both parts, and why it is missing in one."""
+    rows = [(category.name, category.id) for category in annotations.categories]
+    if any(NO_OBJECT in of_part for of_part in counts.values()):
+        rows.append(('(no object)', NO_OBJECT))
+    width = max(len(name) for name, _ in rows)
+    lines = [f'{"videos with":{width}} {"main":>6} {"holdout":>8}']
+    for name, identifier in rows:
+        main, held = (counts[part][identifier] for part in _PARTS)
+        remark = '' if held or identifier == NO_OBJECT else f'  {_why(main)}'
+        lines.append(f'{name:{width}} {main:6d} {held:8d}{remark}')
+    return '\n'.join(lines)
+
+
+def _why(main: int) -> str:
+    """Why the hold-out part has no video of a class."""
+    if main == 0:
+        return 'in no video'
+    if main == 1:
+        return 'in one video only, which stays in the main part'
+    return 'its videos are needed in the main part for other classes'
+
+
+if __name__ == '__main__':
+    code = run_command(main)
+    sys.exit(_BAD_INPUT if code == 1 else code)
