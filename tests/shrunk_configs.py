@@ -103,6 +103,8 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
                 names = resolve_class_list(classes)
                 categories = [{'id': i, 'name': n} for i, n in enumerate(names, start=1)]
                 content['categories'] = categories
+                for annotation in content['annotations']:  # own data may have one class
+                    annotation['category_id'] = 1 + (annotation['category_id'] - 1) % len(names)
             stills = dataset.type == 'CocoClips'
             path = folder / f'{name}{"_stills" * stills}.json'
             path.write_text(json.dumps(_first_frames(content) if stills else content))
