@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from mmdet.registry import MODELS
 from mmengine import Config
+from torch.overrides import TorchFunctionMode
 
 from axialvs.datasets.class_lists import resolve_class_list
 from generated_videos import SIZE
@@ -44,12 +45,19 @@ def shrink(config: Config) -> None:
 
 
 def build_for_names(model: Config) -> torch.nn.Module:
-    """A network of which only names and classes are looked at: without memory where that goes."""
-    if model.backbone.type == 'SwinTransformer':  # which reads numbers while it is built
-        _shrink_model(model)
+    """A network of full size whose names and shapes are looked at; its weights are nowhere."""
+    with _WithoutMemory():
         return MODELS.build(model)
-    with torch.device('meta'):
-        return MODELS.build(model)
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Puts weights on the device that holds nothing; what is computed meanwhile stays."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs['device'] = 'meta'
+        return func(*args, **kwargs)
 
 
 def _loaders(config: Config) -> dict[str, Config]:

@@ -1,17 +1,13 @@
-# The public release's settings: 100 queries, videos of 16 frames, 4 clips of 4;
-# class and mask layers shared by clips and videos, and trained; at most 30 masks in a frame.
-_base_ = ['./axialvs-cc_swin-l_8xb1-10k_ovis.py', '../_base_/models/cross_clip_release.py']
-
-clip_length = 4
-num_clips = 4
+# The public release's settings: videos of 16 frames as 4 clips of 4;
+# what is trained and kept as in _base_/models/cross_clip_release.py.
+# Weights: tools/model_converters/convert_release.py.
+_base_ = [
+    './axialvs-cc_swin-l_8xb1-10k_ovis.py',
+    '../_base_/models/cross_clip_release.py',
+]
 load_from = 'work_dirs/axialvs-wc_swin-l_8xb1-10k_ovis_release/iter_15000.pth'
 
-train_dataloader = dict(dataset=dict(clip_length=num_clips * clip_length))
-val_dataloader = dict(dataset=dict(clip_length=clip_length))
-test_dataloader = val_dataloader
-model = dict(
-    clip_length=clip_length,
-    frozen=_base_.release_frozen,
-    panoptic_head=dict(own_predictors=False, num_queries=100),
-    test_cfg=dict(max_masks_per_frame=30),
-)
+model = _base_.release_model
+num_clips = 4
+train_dataloader = dict(dataset=dict(clip_length=num_clips * _base_.clip_length))
+optim_wrapper = _base_.release_optim_wrapper

@@ -1,5 +1,6 @@
-# The public release's settings, which its weights were trained with: clips of 5 frames, the last clips shortened
-# evenly, at most 30 masks in a frame. Convert the weights with tools/model_converters/convert_release.py.
+# The public release's settings: clips of 5 frames, the last clips of a video shortened evenly,
+# at most 30 masks in a frame.
+# Weights: tools/model_converters/convert_release.py.
 _base_ = './axialvs-wc_r50_8xb1-15k_youtubevis2021.py'
 
 clip_length = 5

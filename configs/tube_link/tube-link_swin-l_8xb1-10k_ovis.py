@@ -1,5 +1,7 @@
-# Tube-Link with Swin-L on OVIS, clips of 4 frames; 8 GPUs, one clip each.
-# Paper table 2: AP 33.3 as the authors reproduced it.
+# Tube-Link with Swin-L on OVIS: the baseline of Axial-VS.
+# Paper: tables 2 and 13, AP 33.3 as its authors reproduced Tube-Link.
+# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, crops of 384x640;
+# memory and hours are not known.
 _base_ = [
     '../_base_/models/tube-link_swin-l.py',
     '../_base_/datasets/ovis.py',

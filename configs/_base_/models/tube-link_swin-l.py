@@ -1,4 +1,5 @@
-# Tube-Link with Swin-L pre-trained at 384 pixels; 200 queries as mmdet's Swin-L checkpoints have.
+# Tube-Link with Swin-L pre-trained at 384 pixels. 100 queries, as in Tube-Link and the public release: of the 200 of
+# mmdet's COCO checkpoint, which training starts from, the first are kept (axialvs.checkpoints.query_rows).
 _base_ = './tube-link_r50.py'
 
 model = dict(
@@ -23,5 +24,5 @@ model = dict(
         frozen_stages=-1,
         init_cfg=None,
     ),
-    panoptic_head=dict(in_channels=[192, 384, 768, 1536], num_queries=200),
+    panoptic_head=dict(in_channels=[192, 384, 768, 1536]),
 )

@@ -10,7 +10,6 @@ ffn = dict(embed_dims=channels, feedforward_channels=4 * channels)
 decoder_attention = dict(embed_dims=channels, num_heads=heads)
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=32),
     # Group norm: a clip's result does not depend on what else is in the batch.
     backbone=dict(
         depth=18, base_channels=32, norm_cfg=dict(_delete_=True, type='GN', num_groups=8)

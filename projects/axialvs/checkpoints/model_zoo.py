@@ -55,6 +55,17 @@ def _mmdet(method: str, stem: str, stamp: str) -> str:
     return f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth'
 
 
+def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> KnownCheckpoint:
+    method = {'near-online': 'axialvs-wc', 'offline': 'axialvs-cc'}[mode]
+    return KnownCheckpoint(
+        name=f'release_{mode}_{backbone}_{data}',
+        description=f"The public release's {mode} {backbone}; {data} {score}",
+        config=f'axialvs/{method}_{backbone}_8xb1-{schedule}_{data}_release.py',
+        page=_RELEASE_PAGE,
+        needs_conversion=True,
+    )
+
+
 _CHECKPOINTS = (
     KnownCheckpoint(
         name='mask2former-vis_r50_youtubevis2021',
@@ -67,9 +78,19 @@ _CHECKPOINTS = (
         ),
     ),
     KnownCheckpoint(
+        name='mask2former-vis_r101_youtubevis2021',
+        description='Mask2Former-VIS R101, which is plain Tube-Link; YouTube-VIS 2021 AP 42.3',
+        config='tube_link/tube-link_r101_8xb1-15k_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_r101_8xb2-8e_youtubevis2021',
+            '20220823_092747-8077d115',
+        ),
+    ),
+    KnownCheckpoint(
         name='mask2former-vis_swin-l_youtubevis2021',
-        description='Mask2Former-VIS Swin-L, which is plain Tube-Link; YouTube-VIS 2021 AP 52.3',
-        config='tube_link/tube-link_swin-l_8xb1-10k_youtubevis2021.py',
+        description='Mask2Former-VIS Swin-L with 200 queries; YouTube-VIS 2021 AP 52.3',
+        config='tube_link/tube-link_swin-l_8xb1-10k-200queries_youtubevis2021.py',
         path=_mmdet(
             'mask2former_vis',
             'mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021',
@@ -83,6 +104,14 @@ _CHECKPOINTS = (
         path=_mmdet('mask2former', 'mask2former_r50_8xb2-lsj-50e_coco', '20220506_191028-41b088b6'),
     ),
     KnownCheckpoint(
+        name='mask2former_r101_coco',
+        description='Mask2Former R101 on COCO instances, to start training from',
+        config=None,
+        path=_mmdet(
+            'mask2former', 'mask2former_r101_8xb2-lsj-50e_coco', '20220426_100250-ecf181e2'
+        ),
+    ),
+    KnownCheckpoint(
         name='mask2former_swin-l_coco-panoptic',
         description='Mask2Former Swin-L on COCO panoptic (200 queries), to start training from',
         config=None,
@@ -92,27 +121,18 @@ _CHECKPOINTS = (
             '20220407_104949-82f8d28d',
         ),
     ),
-    KnownCheckpoint(
-        name='release_near-online_r50_youtubevis2021',
-        description="The public release's near-online R50; YouTube-VIS 2021 AP 48.4",
-        config='axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py',
-        page=_RELEASE_PAGE,
-        needs_conversion=True,
-    ),
-    KnownCheckpoint(
-        name='release_offline_r50_youtubevis2021',
-        description="The public release's offline R50; YouTube-VIS 2021 AP 48.5",
-        config='axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
-        page=_RELEASE_PAGE,
-        needs_conversion=True,
-    ),
-    KnownCheckpoint(
-        name='release_near-online_swin-l_youtubevis2021',
-        description="The public release's near-online Swin-L; YouTube-VIS 2021 AP 58.8",
-        config='axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',
-        page=_RELEASE_PAGE,
-        needs_conversion=True,
-    ),
+    _release('near-online', 'r50', 'youtubevis2021', '15k', 'AP 48.4'),
+    _release('offline', 'r50', 'youtubevis2021', '10k', 'AP 48.5'),
+    _release('near-online', 'swin-l', 'youtubevis2021', '10k', 'AP 58.8'),
+    _release('offline', 'swin-l', 'youtubevis2021', '10k', 'AP 59.1'),
+    # The page has no offline R50 for 2022, and the near-online Swin-L of 2021 once more.
+    _release('near-online', 'r50', 'youtubevis2022', '15k', 'AP all 41.6'),
+    _release('near-online', 'swin-l', 'youtubevis2022', '10k', 'AP all 47.3'),
+    _release('offline', 'swin-l', 'youtubevis2022', '10k', 'AP all 48.8'),
+    _release('near-online', 'r50', 'ovis', '10k', 'AP 27.6'),
+    _release('offline', 'r50', 'ovis', '10k', 'AP 28.3'),
+    _release('near-online', 'swin-l', 'ovis', '10k', 'AP 39.1'),
+    _release('offline', 'swin-l', 'ovis', '10k', 'AP 39.8'),
 )
 
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}

@@ -14,7 +14,8 @@ def keep_first_queries(
 
     Queries are matched to objects without regard to their order, so no row is better than another
     before training; what matters is that features and positions of a query stay together. mmdet's
-    Swin-L Mask2Former has 200, the public release 100 with fresh random ones instead.
+    Swin-L Mask2Former has 200 queries and the paper's models 100. In the release's training both
+    weights are left out for their shape, and all queries start anew.
 
     Args:
         state_dict: The checkpoint's tensors, query weights (Q', C).
