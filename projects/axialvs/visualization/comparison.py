@@ -1,0 +1,92 @@
+"""Frames of a video as the network saw them, segmented them and should have segmented them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from axialvs.visualization.overlay import draw_tracks, plain_text
+
+_PAPER, _INK = 245, (40, 40, 40)
+_GAP = 4  # pixels between frames
+_BAR = 24  # pixels of a line of text
+_FONT_SCALE = 0.5
+
+
+@dataclass(frozen=True)
+class FrameTracks:
+    """The tracks of one frame.
+
+    Attributes:
+        masks: (n, H, W) bool.
+        ids: (n,) track ids.
+        labels: (n,) indices of classes.
+        scores: (n,), or None for ground truth.
+    """
+
+    masks: NDArray[np.bool_]
+    ids: Sequence[int]
+    labels: Sequence[int]
+    scores: Sequence[float] | None = None
+
+
+def comparison_sheet(
+    title: str,
+    frames: Sequence[NDArray[np.uint8]],
+    frame_names: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[FrameTracks]]],
+    class_names: Sequence[str],
+    height: int,
+) -> NDArray[np.uint8]:
+    """Draws the frames in a row, and below it one row for each set of tracks.
+
+    Args:
+        title: The line above everything.
+        frames: T frames (H, W, 3) uint8 RGB.
+        frame_names: What stands above each frame.
+        rows: What stands above a row, and the tracks of its T frames.
+        class_names: Names of the classes.
+        height: Of a frame in the picture, pixels.
+
+    Returns:
+        uint8 RGB (rows, columns, 3).
+    """
+    size = max(1, round(height * frames[0].shape[1] / frames[0].shape[0])), height
+    images = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
+    columns = len(images) * (size[0] + _GAP) - _GAP
+    named = [_text(name, size[0]) for name in frame_names]
+    parts = [_text(title, columns), _in_a_row(named), _in_a_row(images)]
+    for name, tracks in rows:
+        drawn = [
+            _drawn(image, of_frame, class_names)
+            for image, of_frame in zip(images, tracks, strict=True)
+        ]
+        parts += [_text(name, columns), _in_a_row(drawn)]
+    return np.concatenate(parts)
+
+
+def _drawn(
+    image: NDArray[np.uint8], tracks: FrameTracks, class_names: Sequence[str]
+) -> NDArray[np.uint8]:
+    size = image.shape[1::-1]
+    scaled = [
+        cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        for mask in tracks.masks
+    ]
+    masks = np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
+    return draw_tracks(image, masks, tracks.ids, tracks.labels, tracks.scores, class_names)
+
+
+def _text(text: str, width: int) -> NDArray[np.uint8]:
+    """A line of text; what does not fit into the width is cut off."""
+    bar = np.full((_BAR, width, 3), _PAPER, np.uint8)
+    base = (2, _BAR - 7)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    return cv2.putText(bar, plain_text(text), base, font, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
+
+
+def _in_a_row(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    gap = np.full((images[0].shape[0], _GAP, 3), _PAPER, np.uint8)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)
