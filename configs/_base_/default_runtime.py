@@ -8,13 +8,16 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    overlays=dict(type='OverlayHook', videos=0),  # how many validation videos to draw
 )
 custom_hooks = [dict(type='AdaptCheckpointHook')]
 
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+log_processor = dict(type='ClipLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 randomness = dict(seed=0)  # a resumed run then draws the clips that it would have drawn
-visualizer = dict(type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
+# Where figures and pictures go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.
+vis_backends = [dict(type='LocalVisBackend'), dict(type='OptionalTensorboardVisBackend')]
+visualizer = dict(type='Visualizer', name='visualizer', vis_backends=vis_backends)
 
 env_cfg = dict(
     cudnn_benchmark=False,  # inputs change their size from one iteration to the next
