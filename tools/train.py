@@ -12,11 +12,11 @@ from axialvs.cli import run_command
 from axialvs.engine.launch import (
     LAUNCHERS,
     build_runner,
-    find_resume_checkpoint,
     finish_processes,
     load_config,
     prepare_processes,
 )
+from axialvs.engine.resume_point import find_resume_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -113,7 +113,7 @@ def resume_from(config: Config, checkpoint: str) -> None:
     if path is None:
         print(f'{config.work_dir} has no checkpoint yet: starting from the beginning')
         return
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'--resume {path}: there is no such checkpoint')
     config.resume = True
     config.load_from = str(path)

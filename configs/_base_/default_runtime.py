@@ -9,12 +9,15 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     overlays=dict(type='OverlayHook', videos=0),  # how many validation videos to draw
+    iteration_seed=dict(type='IterationSeedHook'),
+    catch_up_validation=dict(type='CatchUpValidationHook'),
+    stop_on_signal=dict(type='StopOnSignalHook'),
 )
 custom_hooks = [dict(type='AdaptCheckpointHook')]
 
 log_processor = dict(type='ClipLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
-randomness = dict(seed=0)  # a resumed run then draws the clips that it would have drawn
+randomness = dict(seed=0)
 # Where figures and pictures go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.
 vis_backends = [dict(type='LocalVisBackend'), dict(type='OptionalTensorboardVisBackend')]
 visualizer = dict(type='Visualizer', name='visualizer', vis_backends=vis_backends)

@@ -2,10 +2,13 @@
 
 mmengine tries weights-only and falls back to full unpickling, and its `Runner.resume` runs the
 config text of a checkpoint as Python. `register_safe_loaders` closes both for the whole process.
+One function, `load_trusted_checkpoint`, does run what is in a file; only publish_model.py calls it,
+when its user says so, to make plain weights of the file.
 """
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,8 @@ _HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
 # Where mmcv 1.x and mmengine keep the text of the config that a model was trained with.
 _CONFIG_TEXT = 'config'
 
+_OTHER_FILE = 'copy or download it again, or take another one'
+
 # Signs in an error message that an object was refused, rather than a file damaged.
 _REFUSALS = (
     r'GLOBAL (\S+) (?:whose module|was not)',
@@ -59,7 +64,9 @@ class DamagedCheckpointError(CheckpointError):
     """A checkpoint is cut off, damaged or not a checkpoint."""
 
 
-def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
+def load_checkpoint_safely(
+    path: str | Path, map_location: Any = 'cpu', lazily: bool = False
+) -> dict[str, Any]:
     """Reads a checkpoint of PyTorch, mmcv or mmengine without running anything it holds.
 
     Tensors, plain Python values, numpy arrays and mmengine's log histories are let through.
@@ -68,6 +75,8 @@ def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[
     Args:
         path: A local file.
         map_location: As in `torch.load`.
+        lazily: Leave the tensors' data in the file, where its format allows that: a quick way to
+            see whether it is whole.
 
     Returns:
         The checkpoint, a dict.
@@ -82,7 +91,10 @@ def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[
         raise FileNotFoundError(f'checkpoint {path} does not exist; check the path')
     try:
         with torch.serialization.safe_globals(_allowed_globals()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+            in_file = lazily and zipfile.is_zipfile(path)
+            checkpoint = torch.load(
+                path, map_location=map_location, weights_only=True, mmap=in_file
+            )
     except pickle.UnpicklingError as error:
         raise _explain(path, error) from None
     except (PermissionError, MemoryError, torch.OutOfMemoryError):
@@ -90,7 +102,7 @@ def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[
     except Exception as error:  # damaged bytes can make the reader fail in any way
         raise DamagedCheckpointError(
             f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or no checkpoint '
-            f'({_first_line(error)}); copy or download it again'
+            f'({_first_line(error)}); {_OTHER_FILE}'
         ) from error
     if not isinstance(checkpoint, Mapping):
         raise DamagedCheckpointError(
@@ -99,6 +111,34 @@ def load_checkpoint_safely(path: str | Path, map_location: Any = 'cpu') -> dict[
     checkpoint = dict(checkpoint)
     _disarm_config_text(checkpoint)
     return checkpoint
+
+
+def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint in the unsafe way: whatever code it holds is run, with the user's rights.
+
+    Args:
+        path: A local file that is trusted as a program would be.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DamagedCheckpointError: It cannot be read, or holds neither a dict nor a module.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint {path} does not exist; check the path')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # it may need classes that are not here, and do anything else
+        raise DamagedCheckpointError(
+            f'checkpoint {path} cannot be read ({type(error).__name__}: {error})'
+        ) from error
+    if isinstance(checkpoint, torch.nn.Module):
+        checkpoint = {'state_dict': checkpoint.state_dict()}
+    if not isinstance(checkpoint, Mapping):
+        raise DamagedCheckpointError(
+            f'checkpoint {path} holds a {type(checkpoint).__name__}, not weights'
+        )
+    return dict(checkpoint)
 
 
 def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, torch.Tensor]:
@@ -149,12 +189,12 @@ def _explain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
     if refused:
         return UnsafeCheckpointError(
             f'checkpoint {path} was not loaded: it holds Python objects whose reading can run code '
-            f'({refused}). Ask its author for plain weights; if you trust the file, load it where '
-            "it was made and save its weights with torch.save({'state_dict': ...})"
+            f'({refused}). Ask its author for plain weights; or, if you trust it as a program that '
+            'you would run, make plain weights of it: python '
+            f'tools/model_converters/publish_model.py {path} NEW.pth --run-code-in-source'
         )
     return DamagedCheckpointError(
-        f'checkpoint {path} is damaged or no checkpoint ({_first_line(error)}); '
-        'copy or download it again'
+        f'checkpoint {path} is damaged or no checkpoint ({_first_line(error)}); {_OTHER_FILE}'
     )
 
 

@@ -1,4 +1,4 @@
-"""One random state a sample, from the run's seed and the sample's position in the run."""
+"""Random states from numbers: of a sample in a run's order, of an iteration of a run."""
 
 import random
 from collections.abc import Iterator
@@ -35,3 +35,21 @@ def random_state(seed: int, position: int) -> Iterator[None]:
         random.setstate(outer_python)
         np.random.set_state(outer_numpy)  # noqa: NPY002
         torch.set_rng_state(outer_torch)
+
+
+def seed_iteration(seed: int, iteration: int, rank: int) -> None:
+    """Seeds Python's, numpy's and torch's generators, those of all devices, for one iteration.
+
+    What the network and its losses draw then depends on these numbers alone, so a run that is
+    resumed needs no stored state. The streams are others than those of `random_state`.
+
+    Args:
+        seed: Of the run, 0 or more.
+        iteration: Iterations that the run has done before.
+        rank: Of the process.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(iteration, rank))
+    words = sequence.generate_state(_STATE_WORDS)
+    random.seed(words.tobytes())
+    np.random.seed(words)  # noqa: NPY002 - transforms and assigners draw from it
+    torch.manual_seed(int(words[0]) << 32 | int(words[1]))

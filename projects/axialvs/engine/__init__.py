@@ -1,11 +1,14 @@
-"""What mmengine lacks: whole checkpoints, fitted checkpoints, launching on a CPU."""
+"""What mmengine lacks: whole and fitted checkpoints, going on exactly, launching on a CPU."""
 
 from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
 from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
 from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
+from axialvs.engine.catch_up_validation_hook import CatchUpValidationHook
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
 from axialvs.engine.clip_log_processor import ClipLogProcessor
+from axialvs.engine.iteration_seed_hook import IterationSeedHook
 from axialvs.engine.overlay_hook import OverlayHook
+from axialvs.engine.stop_on_signal_hook import StopOnSignalHook
 from axialvs.engine.tensorboard_backend import OptionalTensorboardVisBackend
 from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
@@ -15,8 +18,11 @@ __all__ = [
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
     'Bfloat16OptimWrapper',
+    'CatchUpValidationHook',
     'ClipLogProcessor',
+    'IterationSeedHook',
     'OptionalTensorboardVisBackend',
     'OverlayHook',
+    'StopOnSignalHook',
     'write_atomically',
 ]

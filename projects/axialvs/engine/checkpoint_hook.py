@@ -20,7 +20,9 @@ class AtomicCheckpointHook(CheckpointHook):
     """Writes a checkpoint aside, renames it, points to it, and only then deletes older ones.
 
     mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
-    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder.
+    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. A
+    save that falls into the accumulation of gradients, which no checkpoint holds, waits for its
+    end.
     """
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
@@ -29,9 +31,20 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Removes what an earlier process of this run left half-written."""
         super().before_train(runner)
-        if is_main_process() and Path(self.out_dir).is_dir():
+        if is_main_process():
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
                 partial.unlink()
+
+    def every_n_train_iters(self, runner: Runner, n: int, start: int = 0) -> bool:
+        """Whether a save is due: since the last iteration that changed the weights."""
+        if not ends_accumulation(runner):
+            return False
+        done = runner.iter + 1
+        counts = accumulation_counts(runner)
+        changed_last = (done - 1) // counts * counts
+        return n > 0 and any(
+            step >= start and (step - start) % n == 0 for step in range(changed_last + 1, done + 1)
+        )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self._deletions_last():
@@ -51,23 +64,27 @@ class AtomicCheckpointHook(CheckpointHook):
             )
             if is_main_process():
                 pointer = Path(runner.work_dir) / LAST_CHECKPOINT
-                write_atomically(pointer, self.last_ckpt.encode())
+                write_atomically(pointer, str(self.last_ckpt).encode())
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         with self._deletions_last():
             super()._save_best_checkpoint(runner, metrics)
 
     def _forget_oldest(self, runner: Runner, step: int) -> None:
-        """Keeps count of the steps whose files stay, and deletes the one that is one too many."""
+        """Keeps count of the steps whose files stay, and deletes the one that is one too many.
+
+        The new checkpoint still lists that one: a run that is killed before the deletion makes up
+        for it when it is resumed.
+        """
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return
+        runner.message_hub.update_info('keep_ckpt_ids', [*self.keep_ckpt_ids, step])
         if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
             oldest = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
             path = self.file_backend.join_path(self.out_dir, oldest)
             if is_main_process() and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
         self.keep_ckpt_ids.append(step)
-        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
     @contextlib.contextmanager
     def _deletions_last(self) -> Iterator[None]:
@@ -101,3 +118,14 @@ class _PostponedRemovals:
     def remove(self, path: str) -> None:
         """Notes a file."""
         self.paths.append(path)
+
+
+def accumulation_counts(runner: Runner) -> int:
+    """Iterations whose gradients are summed before the weights change."""
+    return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+
+
+def ends_accumulation(runner: Runner) -> bool:
+    """Whether the iteration at hand changes the weights, so that no gradient waits behind it."""
+    done = runner.iter + 1
+    return done % accumulation_counts(runner) == 0 or done == runner.max_iters

@@ -1,7 +1,6 @@
 """What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
-
-from axialvs.engine.checkpoint_hook import LAST_CHECKPOINT
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -86,33 +83,3 @@ def finish_processes() -> None:
 def build_runner(config: Config) -> Runner:
     """The runner that the config names, mmengine's by default."""
     return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-
-
-def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint that a run in this folder would go on from.
-
-    A folder may have been moved since: what `last_checkpoint` names is looked for beside it too.
-
-    Returns:
-        None where nothing was saved yet.
-
-    Raises:
-        FileNotFoundError: What `last_checkpoint` names is gone.
-    """
-    pointer = Path(work_dir) / LAST_CHECKPOINT
-    if not pointer.is_file():
-        return None
-    named = Path(pointer.read_text().strip())
-    for path in (named, pointer.parent / named.name):
-        if path.is_file():
-            return path
-    others = sorted(pointer.parent.glob('*.pth'), key=_step)
-    raise FileNotFoundError(
-        f'{pointer} names {named}, which does not exist; give the checkpoint to go on from with '
-        f'--resume PATH, in this folder there is {", ".join(map(str, others)) or "none"}'
-    )
-
-
-def _step(path: Path) -> int:
-    number = re.search(r'(\d+)\.pth$', path.name)
-    return int(number.group(1)) if number else -1

@@ -1,0 +1,131 @@
+"""A hook that saves and ends a run when the system asks for it, as Slurm does before it kills."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import Runner
+from torch import distributed
+
+from axialvs.engine.checkpoint_hook import ends_accumulation
+
+_EXIT_BASE = 128  # a shell's exit status of what a signal ended is this and its number
+
+
+@HOOKS.register_module()
+class StopOnSignalHook(Hook):
+    """Saves a checkpoint at the end of the iteration in which a signal comes, and ends the run.
+
+    Python's handler only notes the signal, so that it cannot break a save. All processes of a
+    distributed run stop at the same iteration, whichever of them got the signal. Loader workers
+    do not die of it, for Slurm signals them too. A signal during validation ends that, where the
+    run has one process; more of them deal with it when the validation is through. The exit status
+    is 128 and the signal's number, so nothing that waits takes the run for finished.
+
+    Args:
+        signals: Names. Slurm sends SIGTERM when the time is up, or what `--signal` names earlier.
+    """
+
+    priority = 'LOWEST'  # behind the checkpoint hook, which may just have saved
+
+    def __init__(self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1')) -> None:
+        self.signals = [signal.Signals[name] for name in signals if hasattr(signal, name)]
+        self._received = 0
+        self._outer: dict[int, object] = {}
+        self._group = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Makes the group of processes that agree; on a CPU, so that no device has to wait."""
+        if get_world_size() > 1 and distributed.get_backend() != 'gloo':
+            self._group = distributed.new_group(backend='gloo')
+
+    def before_train(self, runner: Runner) -> None:
+        """Listens from here on; a signal that came before has ended the process."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python lets only this one listen
+        for loop in filter(None, (runner.train_loop, runner.val_loop)):
+            inner = loop.dataloader.worker_init_fn
+            start = partial(_start_worker, inner=inner, signals=self.signals)
+            loop.dataloader.worker_init_fn = start
+        self._outer = {number: signal.signal(number, self._note) for number in self.signals}
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Stops where gradients are not being accumulated: those are in no checkpoint."""
+        if not ends_accumulation(runner):
+            return
+        number = self._agreed()
+        if number:
+            self._stop(runner, number, runner.iter + 1)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Stops in a training's validation; the resumed run does it again from its start."""
+        if self._received and get_world_size() == 1:
+            self._stop(runner, self._received, runner.iter)
+
+    def after_train(self, runner: Runner) -> None:
+        """Listens no longer."""
+        for number, handler in self._outer.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        self._outer = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+
+    def _agreed(self) -> int:
+        """The signal that any of the processes got, 0 for none."""
+        if get_world_size() == 1:
+            return self._received
+        received = torch.tensor(self._received)
+        distributed.all_reduce(received, distributed.ReduceOp.MAX, group=self._group)
+        return int(received)
+
+    def _stop(self, runner: Runner, number: int, done: int) -> None:
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook) and not hook.by_epoch:
+                _save(runner, hook, done)
+        name = signal.Signals(number).name
+        runner.logger.warning(
+            f'{name}: stopped after {done} iterations; the same command with --resume goes on '
+            'from the last checkpoint'
+        )
+        runner.call_hook('after_run')  # closes the logs
+        self.after_train(runner)
+        raise SystemExit(_EXIT_BASE + number)
+
+
+def _save(runner: Runner, hook: CheckpointHook, done: int) -> None:
+    path = os.path.join(str(hook.out_dir), hook.filename_tmpl.format(done))
+    if hook.last_ckpt == path:
+        return
+    hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))
+
+
+def _start_worker(worker: int, inner: Callable[[int], None] | None, signals: Sequence[int]) -> None:
+    """Ignores a signal once: torch, too, ends a stuck worker by SIGTERM, but only at the end."""
+
+    def ignore_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in signals:
+        signal.signal(number, ignore_once)
+    if inner is not None:
+        inner(worker)
