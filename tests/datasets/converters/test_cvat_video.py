@@ -1,0 +1,188 @@
+"""Exports of CVAT become files that our reader reads; what is wrong with them is said."""
+
+import re
+
+import numpy as np
+import pytest
+from converter_sources import (
+    HEIGHT,
+    LENGTH,
+    WIDTH,
+    assert_masks,
+    ball,
+    box_of,
+    cvat,
+    cvat_mask,
+    cvat_polygon,
+    late_box,
+    masks_of,
+    write_frames,
+)
+
+ALL = range(LENGTH)
+BALL_POLYGONS = 'ball>' + ''.join(cvat_polygon(f, ball(f)) for f in ALL)
+BOX_MASKS = 'box>' + ''.join(cvat_mask(f, late_box(f)) for f in (2, 3))
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Writes an export and its frames and gives the command's arguments."""
+    write_frames(tmp_path / 'images', [f'frame_{frame:06d}.png' for frame in ALL])
+
+    def write(text: str):
+        (tmp_path / 'annotations.xml').write_text(text)
+        return 'cvat', tmp_path / 'annotations.xml', '--images', tmp_path / 'images'
+
+    return write
+
+
+def box_shape(frame, mask, outside=0, **more):
+    x, y, width, height = box_of(mask)
+    extra = ''.join(f' {key}="{value}"' for key, value in more.items())
+    return (
+        f'<box frame="{frame}" keyframe="1" outside="{outside}" occluded="0" xtl="{x}" ytl="{y}" '
+        f'xbr="{x + width}" ybr="{y + height}" z_order="0"{extra}></box>'
+    )
+
+
+def test_polygons_and_masks_come_over(convert, task):
+    read = convert(*task(cvat(BALL_POLYGONS, BOX_MASKS)))
+    (video,) = read.videos
+    assert video.file_names == tuple(f'frame_{frame:06d}.png' for frame in ALL)
+    assert [category.name for category in read.categories] == ['ball', 'box']
+    masks = masks_of(read)
+    assert_masks(masks['ball'], [ball(frame) for frame in ALL])
+    assert_masks(masks['box'], [late_box(frame) for frame in ALL])
+
+
+def test_masks_with_holes(convert, task):
+    """Runs go along rows of the box, and may begin with an object's pixel."""
+    ring = late_box(2)
+    ring[16:19, 8:12] = False
+    read = convert(*task(cvat('ball>' + cvat_mask(1, ring))))
+    assert_masks(masks_of(read)['ball'], [ring & (frame == 1) for frame in ALL])
+
+
+def test_outside_ends_a_shape(convert, task):
+    """An object that leaves and comes back; the end of a track may lie behind the last frame."""
+    shapes = cvat_polygon(0, ball(0)) + cvat_polygon(1, ball(0), outside=1)
+    shapes += cvat_polygon(3, ball(3)) + cvat_polygon(4, ball(3), outside=1)
+    masks = masks_of(convert(*task(cvat('ball>' + shapes))))
+    assert_masks(masks['ball'], [ball(frame) & (frame in (0, 3)) for frame in ALL])
+
+
+def test_keyframes_only_are_interpolated_and_counted(convert, task, capsys):
+    shapes = cvat_polygon(0, ball(0)) + cvat_polygon(3, ball(3))
+    masks = masks_of(convert(*task(cvat('ball>' + shapes))))
+    assert_masks(masks['ball'], [ball(frame) for frame in ALL])
+    assert '2 frames not listed, interpolated (cart/0 after frame 0' in capsys.readouterr().out
+    held = cvat_mask(0, late_box(2)) + cvat_mask(3, late_box(2), outside=1)
+    masks = masks_of(convert(*task(cvat('ball>' + held))))
+    assert_masks(masks['ball'], [late_box(2) & (frame < 3) for frame in ALL])
+
+
+def test_masks_are_not_interpolated(refuse, task):
+    shapes = cvat_mask(0, ball(0)) + cvat_mask(3, ball(3))
+    assert 'lists every frame' in refuse(*task(cvat('ball>' + shapes)))
+
+
+def test_boxes_are_no_masks_but_on_request(convert, refuse, task, capsys):
+    source = task(cvat('ball>' + ''.join(box_shape(f, ball(f)) for f in ALL)))
+    said = refuse(*source)
+    assert 'track 0' in said
+    assert '--allow-boxes' in said
+    masks = masks_of(convert(*source, '--allow-boxes'))
+    assert_masks(masks['ball'], [ball(frame) for frame in ALL])
+    assert '4 masks replaced by boxes' in capsys.readouterr().out
+
+
+def test_turned_boxes_and_ellipses(convert, task):
+    """A quarter turn swaps width and height; an ellipse has the area that it should have."""
+    turned = box_shape(0, late_box(2), rotation=90)
+    ellipse = '<ellipse frame="1" outside="0" cx="20" cy="12" rx="12" ry="6" rotation="0"/>'
+    masks = masks_of(convert(*task(cvat(f'ball>{turned}', f'box>{ellipse}')), '--allow-boxes'))
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[13:23, 6:14] = True  # late_box is 10 wide and 8 high about (10, 18)
+    assert np.array_equal(masks['ball'][0], expected)
+    oval = masks['box'][1]
+    assert abs(oval.sum() - np.pi * 12 * 6) < 0.05 * np.pi * 12 * 6
+    assert oval[12, 9:31].all()
+    assert oval[12].sum() > 2 * oval[:, 20].sum() - 3
+
+
+def test_a_turn_is_clockwise(convert, task):
+    """As CVAT shows it: with y pointing down, the right end of a bar goes down."""
+    bar = '<box frame="0" outside="0" xtl="10" ytl="11" xbr="30" ybr="13" rotation="30"/>'
+    mask = masks_of(convert(*task(cvat(f'ball>{bar}')), '--allow-boxes'))['ball'][0]
+    rows = np.arange(HEIGHT)[:, None] * mask
+    assert rows[:, 26:].sum() / mask[:, 26:].sum() > 14
+    assert rows[:, :14].sum() / mask[:, :14].sum() < 10
+
+
+def test_shapes_without_an_area_are_counted(convert, task, capsys):
+    line = '<polyline frame="0" outside="0" points="1,1;5,5"/>'
+    read = convert(*task(cvat(BALL_POLYGONS, f'box>{line}')))
+    assert len(read.instances) == 1
+    said = capsys.readouterr().out
+    assert '1 tracks of polyline, which have no area (cart/1 box)' in said
+
+
+def test_frames_of_the_uploaded_video_are_counted_in_steps(convert, task, tmp_path):
+    """A task of every third frame from frame 6 on; images of the task, or of the whole video."""
+    head = '<start_frame>6</start_frame><stop_frame>15</stop_frame>'
+    head += '<frame_filter>step=3</frame_filter>'
+    shapes = ''.join(cvat_polygon(6 + 3 * frame, ball(frame)) for frame in ALL)
+    source = task(cvat('ball>' + shapes, head=head))
+    masks = masks_of(convert(*source))
+    assert_masks(masks['ball'], [ball(frame) for frame in ALL])
+    write_frames(tmp_path / 'all' / 'cart', [f'{frame}.jpg' for frame in range(20)])
+    read = convert(*source[:3], tmp_path / 'all')
+    assert read.videos[0].file_names == ('cart/6.jpg', 'cart/9.jpg', 'cart/12.jpg', 'cart/15.jpg')
+    assert_masks(masks_of(read)['ball'], [ball(frame) for frame in ALL])
+
+
+def test_tasks_of_a_project_and_of_several_files(convert, task, tmp_path):
+    """Tracks of a project carry their task; frames lie in folders of the tasks' names."""
+    single = cvat(BALL_POLYGONS)
+    head = re.search('<task>.*</task>', single, re.DOTALL)[0]
+    other = head.replace('<id>1</id><name>cart', '<id>2</id><name>plane')
+    project = single.replace(head, f'<project><tasks>{head}{other}</tasks></project>')
+    project = project.replace('<track ', '<track task_id="2" ')
+    names = [f'{frame}.jpg' for frame in ALL]
+    for name in ('cart', 'plane', 'boat'):
+        write_frames(tmp_path / 'images' / name, names)
+    source = task(project)
+    read = convert(*source)
+    assert [len(read.instances_by_video()[video.id]) for video in read.videos] == [0, 1]
+    assert read.videos[1].file_names[0] == 'plane/0.jpg'
+    boat = tmp_path / 'boat.xml'
+    boat.write_text(cvat(BOX_MASKS).replace('<name>cart', '<name>boat'))
+    read = convert(*source[:2], boat, *source[2:], '--videos', 'boat', 'plane')
+    assert [video.file_names[0] for video in read.videos] == ['plane/0.jpg', 'boat/0.jpg']
+
+
+GOOD = cvat(BALL_POLYGONS)
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        (GOOD.replace('label="ball"', 'label="dog"'), ['track 0', "'dog'", 'ball, box']),
+        (GOOD.replace('frame="3"', 'frame="9"'), ['track 0', "'9'", 'has 4']),
+        (GOOD.replace('frame="3"', 'frame="2"'), ['track 0', 'two shapes', '2']),
+        (GOOD.replace('points="3.00,', 'points="'), ['frame 0', 'is no polygon']),
+        (GOOD.replace('<size>4', '<size>40'), ['4 images', '40 frames']),
+        (GOOD.replace('<width>40', '<width>50'), ['40x24', '50x24']),
+        (GOOD.replace('<size>4</size>', ''), ['<size>', 'not a number']),
+        (GOOD.replace('polygon', 'blob'), ['<blob>']),
+        (GOOD.replace('track', 'image'), ['CVAT for images', 'CVAT for video 1.1']),
+        (GOOD[:300], ['not a readable XML']),
+        ('<html/>', ['no file of CVAT']),
+        (cvat('ball>' + cvat_mask(0, ball(0)).replace('left="3"', 'left="39"')), ['leaves']),
+        (cvat('ball>' + cvat_mask(0, ball(0)).replace('rle="0, 48', 'rle="0, 47')), ['47 pixels']),
+    ],
+)
+def test_what_is_wrong_is_named(refuse, task, text, words):
+    said = refuse(*task(text))
+    assert [word for word in words if word not in said] == []
+    assert '\n' not in said

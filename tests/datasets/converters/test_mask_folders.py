@@ -1,0 +1,266 @@
+"""Folders of masks become files that our reader reads; what is wrong with them is said."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from converter_sources import (
+    HEIGHT,
+    LENGTH,
+    PALETTE,
+    WIDTH,
+    assert_masks,
+    ball,
+    late_box,
+    masks_of,
+    object_ids,
+    write_davis,
+    write_frames,
+    write_json,
+)
+from PIL import Image
+
+CLASSES = {'1': 'ball', '2': ' box '}
+
+
+@pytest.fixture
+def davis(tmp_path):
+    write_davis(tmp_path)
+    return tmp_path
+
+
+def folders(root):
+    return '--images', root / 'JPEGImages', '--masks', root / 'Annotations'
+
+
+def with_classes(root):
+    return *folders(root), '--class-file', write_json(root / 'classes.json', CLASSES)
+
+
+def mask_path(root, frame, video='cart'):
+    return root / 'Annotations' / video / f'{frame:05d}.png'
+
+
+def rewrite(root, make):
+    """Every mask again, as `make` turns its ids into an image."""
+    for frame in range(LENGTH):
+        make(object_ids(frame)).save(mask_path(root, frame))
+
+
+def as_palette(ids):
+    image = Image.fromarray(ids, 'P')
+    image.putpalette(PALETTE)
+    return image
+
+
+def as_colours(ids):
+    return as_palette(ids).convert('RGB')
+
+
+def test_masks_classes_boxes_and_areas_come_over(convert, davis):
+    read = convert('masks', *with_classes(davis))
+    (video,) = read.videos
+    assert (video.width, video.height, video.length) == (WIDTH, HEIGHT, LENGTH)
+    assert video.file_names == tuple(f'cart/{frame:05d}.jpg' for frame in range(LENGTH))
+    masks = masks_of(read)
+    assert_masks(masks['ball'], [ball(frame) for frame in range(LENGTH)])
+    assert_masks(masks['box'], [late_box(frame) for frame in range(LENGTH)])
+    instance = read.instances[1]
+    assert instance.areas == (None, None, 80, 80)
+    assert instance.bboxes == (None, None, [5, 14, 10, 8], [5, 14, 10, 8])
+
+
+@pytest.mark.parametrize(
+    'make', [as_palette, as_colours, lambda ids: Image.fromarray(ids.astype(np.uint16) * 300)]
+)
+def test_palettes_colours_and_sixteen_bits_say_the_same(convert, davis, make):
+    rewrite(davis, make)
+    names = {'1': 'ball', '2': 'box'}
+    if make is as_colours:
+        names = {'#C80000': 'ball', '#00c800': 'box'}
+    elif make is not as_palette:
+        names = {'300': 'ball', '600': 'box'}
+    file = write_json(davis / 'classes.json', names)
+    masks = masks_of(convert('masks', *folders(davis), '--class-file', file))
+    assert_masks(masks['ball'], [ball(frame) for frame in range(LENGTH)])
+    assert_masks(masks['box'], [late_box(frame) for frame in range(LENGTH)])
+
+
+def test_black_and_white_is_one_object(convert, davis):
+    """255 in DAVIS-2016 is an id like any other; smoothed edges need --binary."""
+    for frame in range(LENGTH):
+        cv2.imwrite(str(mask_path(davis, frame)), 255 * ball(frame).astype(np.uint8))
+    plain = masks_of(convert('masks', *folders(davis)))
+    assert_masks(plain['object'], [ball(frame) for frame in range(LENGTH)])
+    for frame in range(LENGTH):
+        soft = np.where(ball(frame), 200, np.arange(WIDTH)[None] + np.arange(HEIGHT)[:, None])
+        cv2.imwrite(str(mask_path(davis, frame)), soft.astype(np.uint8))
+    smooth = masks_of(convert('masks', *folders(davis), '--binary'))
+    assert_masks(smooth['object'], [ball(frame) for frame in range(LENGTH)])
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('c.csv', 'video,object,class\n*,1,ball\ncart,2,box\n'),
+        ('c.csv', 'object,class\n01,ball\n2,box\n'),
+        ('c.json', json.dumps({'cart': {'1': 'ball', '2': 'box'}})),
+        ('c.json', json.dumps({'1': 'chair', 'cart': {'1': 'ball', '2': 'box'}})),
+        (
+            'meta.json',
+            json.dumps(
+                {
+                    'videos': {
+                        'cart': {
+                            'objects': {i: {'category': n.strip()} for i, n in CLASSES.items()}
+                        }
+                    }
+                }
+            ),
+        ),
+    ],
+)
+def test_class_files(convert, davis, name, text):
+    (davis / name).write_text(text)
+    read = convert('masks', *folders(davis), '--class-file', davis / name)
+    masks = masks_of(read)
+    assert_masks(masks['ball'], [ball(frame) for frame in range(LENGTH)])
+    assert_masks(masks['box'], [late_box(frame) for frame in range(LENGTH)])
+
+
+def test_classes_that_no_object_has_stay_so_that_files_agree(convert, davis):
+    file = write_json(davis / 'c.json', {'cart': 'cafÃ©', 'other': 'dog'})
+    read = convert('masks', *folders(davis), '--class-file', file)
+    assert [category.name for category in read.categories] == ['café', 'dog']
+    read = convert('masks', *with_classes(davis), '--one-class', 'thing')
+    assert [category.name for category in read.categories] == ['thing']
+    assert len(read.instances) == 2
+
+
+def test_frames_and_videos_are_chosen(convert, tmp_path):
+    write_davis(tmp_path, ('cart', 'plane', 'train'))
+    read = convert(
+        'masks', *with_classes(tmp_path), '--videos', 'plane', 'cart', '--frames', '1::2'
+    )
+    assert [video.file_names for video in read.videos] == [
+        ('cart/00001.jpg', 'cart/00003.jpg'),
+        ('plane/00001.jpg', 'plane/00003.jpg'),
+    ]
+    assert [mask.size for mask in read.instances[1].visible] == [1, 1]
+    assert read.instances[1].visible.tolist() == [False, True]
+
+
+def test_what_is_left_out_is_counted(convert, davis, capsys):
+    write_frames(davis / 'JPEGImages' / 'bare', ['0.jpg'])
+    read = convert('masks', *with_classes(davis), '--frames=:2', '--ignore-ids', '1')
+    assert read is None  # object 1 is ignored, object 2 comes later
+    read = convert('masks', *with_classes(davis), '--ignore-ids', '2')
+    said = capsys.readouterr().out
+    assert '1 videos without a folder of masks (bare)' in said
+    assert '2 masks of ignored ids (cart/00002.png: 2, cart/00003.png: 2)' in said
+    read = convert('masks', *with_classes(davis), '--frames=:2')
+    assert len(read.instances) == 1
+    assert '1 objects without a pixel (cart/2)' in capsys.readouterr().out
+
+
+def test_frames_without_a_mask(convert, refuse, davis):
+    mask_path(davis, 1).unlink()
+    said = refuse('masks', *with_classes(davis))
+    assert '1 of 4 frames have no mask, the first is 00001.jpg' in said
+    assert '--unlabelled drop' in said
+    dropped = convert('masks', *with_classes(davis), '--unlabelled', 'drop')
+    assert dropped.videos[0].file_names[1] == 'cart/00002.jpg'
+    empty = convert('masks', *with_classes(davis), '--unlabelled', 'empty')
+    assert empty.instances[0].visible.tolist() == [True, False, True, True]
+
+
+def _no_frame(root):
+    (root / 'JPEGImages/cart/00001.jpg').unlink()
+
+
+def _other_size(root):
+    cv2.imwrite(str(mask_path(root, 2)), np.zeros((HEIGHT, WIDTH + 1), np.uint8))
+
+
+def _other_frame_size(root):
+    path = root / 'JPEGImages/cart/00003.jpg'
+    cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH + 1, 3), np.uint8))
+
+
+def _no_image(root):
+    mask_path(root, 2).write_bytes(b'no image')
+
+
+def _cut_off(root):
+    mask_path(root, 2).write_bytes(mask_path(root, 2).read_bytes()[:60])
+
+
+def _smooth(root):
+    pixels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 251
+    cv2.imwrite(str(mask_path(root, 2)), pixels.astype(np.uint8))
+
+
+def _unknown_object(root):
+    cv2.imwrite(str(mask_path(root, 2)), object_ids(2) * 3)
+
+
+def _no_video(root):
+    write_davis(root / 'more', ('boat',))
+    (root / 'more/Annotations/boat').rename(root / 'Annotations/boat')
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (_no_frame, ['Annotations/cart/00001.png', 'no frame 00001']),
+        (_other_size, ['Annotations/cart/00002.png', '41x24', '40x24', 'nearest']),
+        (_other_frame_size, ['JPEGImages/cart/00003.jpg', '41x24', '40x24']),
+        (_no_image, ['Annotations/cart/00002.png', 'not a readable image']),
+        (_cut_off, ['Annotations/cart/00002.png', 'not a readable image']),
+        (_smooth, ['Annotations/cart/00002.png', '251 different values', '--binary']),
+        (_unknown_object, ['classes.json', 'object 3 of video cart', '--ignore-ids 3']),
+        (_no_video, ['JPEGImages/boat', 'Annotations/boat']),
+    ],
+)
+def test_what_is_wrong_is_named(refuse, davis, spoil, words):
+    spoil(davis)
+    said = refuse('masks', *with_classes(davis))
+    assert [word for word in words if word not in said] == []
+    assert '\n' not in said
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('{"1": "ball", "01": "box"}', ["'ball' and 'box'"]),
+        ('{"1": 7}', ['7 is not the name']),
+        ('[1]', ['no JSON object']),
+        ('{', ['not a readable JSON']),
+        ('{}', ['no classes']),
+    ],
+)
+def test_wrong_class_files(refuse, davis, text, words):
+    (davis / 'c.json').write_text(text)
+    said = refuse('masks', *folders(davis), '--class-file', davis / 'c.json')
+    assert 'c.json' in said
+    assert [word for word in words if word not in said] == []
+
+
+def test_wrong_options(refuse, davis):
+    assert "'boat'; it has cart" in refuse('masks', *folders(davis), '--videos', 'boat')
+    said = refuse('masks', *with_classes(davis), '--classes', 'ball')
+    assert "object 2 of video cart is of class 'box'" in said
+    assert '--drop-other-classes' in said
+    assert 'give the folder above' in refuse(
+        'masks', '--images', davis / 'JPEGImages/cart', '--masks', davis / 'Annotations/cart'
+    )
+    assert 'none is chosen' in refuse('masks', *folders(davis), '--frames', '9:')
+
+
+def test_other_classes_are_dropped_on_request(convert, davis, capsys):
+    options = '--classes', 'chair', 'BALL', '--drop-other-classes'
+    read = convert('masks', *with_classes(davis), *options)
+    assert [category.name for category in read.categories] == ['chair', 'BALL']
+    assert list(masks_of(read)) == ['BALL']
+    assert '1 objects of other classes (cart/2: box)' in capsys.readouterr().out

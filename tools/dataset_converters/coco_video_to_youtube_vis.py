@@ -1,0 +1,56 @@
+"""A COCO file of videos to the YouTube-VIS layout.
+
+python tools/dataset_converters/coco_video_to_youtube_vis.py ANNOTATIONS.json --images DIR \\
+    --out train.json
+
+Reads mmdet's CocoVID (frame_id, instance_id) and TAO's layout (frame_index, track_id), with
+polygons or RLE. A file in YouTube-VIS's own layout needs no conversion.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.cli import run_command
+from axialvs.datasets.converters.coco_video import read_all, read_coco_videos
+from axialvs.datasets.converters.command_line import add_options, check_target, convert
+from axialvs.datasets.converters.labelled_video import LeftOut
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('annotations', type=Path, metavar='ANNOTATIONS.json')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder that file names are relative to: looks for every image and compares its size '
+        '(default: images are not looked at)',
+    )
+    parser.add_argument(
+        '--allow-boxes',
+        action='store_true',
+        help='take the box of an annotation without a mask as its mask, and count it',
+    )
+    add_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Reads the annotations and writes the file."""
+    args = parse_args()
+    check_target(args.out, args.overwrite)
+    left_out = LeftOut()
+    source = read_coco_videos(args.annotations, args.videos, left_out)
+    with tqdm(total=sum(map(len, source.frames.values())), unit='frame') as bar:
+        videos = list(read_all(source, args.images, args.allow_boxes, left_out, bar.update))
+    convert(args, videos, source.classes, left_out, str(args.annotations))
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))

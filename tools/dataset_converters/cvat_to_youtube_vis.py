@@ -1,0 +1,48 @@
+"""Exports "CVAT for video 1.1" to the YouTube-VIS layout.
+
+python tools/dataset_converters/cvat_to_youtube_vis.py annotations.xml --images DIR --out train.json
+
+Several files may be given, or the export of a project. The frames of a task lie in a folder of its
+name below --images; with one task in all they may lie in --images itself. Polygons, masks and
+ellipses become masks. Boxes are an error, unless --allow-boxes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.cli import run_command
+from axialvs.datasets.converters.command_line import add_options, check_target, convert
+from axialvs.datasets.converters.cvat_video import read_all, read_cvat_videos
+from axialvs.datasets.converters.labelled_video import LeftOut
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('annotations', nargs='+', type=Path, metavar='ANNOTATIONS.xml')
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
+    parser.add_argument(
+        '--allow-boxes', action='store_true', help='take boxes as masks, and count them'
+    )
+    add_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Reads the tracks and writes the file."""
+    args = parse_args()
+    check_target(args.out, args.overwrite)
+    left_out = LeftOut()
+    source = read_cvat_videos(args.annotations, args.videos)
+    with tqdm(total=sum(len(task.tracks) for task in source.tasks), unit='track') as bar:
+        videos = list(read_all(source, args.images, args.allow_boxes, left_out, bar.update))
+    convert(args, videos, source.labels, left_out, ', '.join(map(str, args.annotations)))
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))

@@ -1,0 +1,88 @@
+"""Folders of mask images, as DAVIS has them, to the YouTube-VIS layout.
+
+python tools/dataset_converters/masks_to_youtube_vis.py --images JPEGImages --masks Annotations \\
+    --out train.json
+
+JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png belong together. In a mask, 0 is
+background and every other palette index, grey value or colour is one object, the same through the
+video. Images stay where they are: the file names them relative to the folder --images, which the
+config has as data_prefix.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.cli import run_command
+from axialvs.datasets.converters.command_line import add_options, check_target, convert
+from axialvs.datasets.converters.labelled_video import LeftOut
+from axialvs.datasets.converters.mask_folders import find_videos, read_all
+from axialvs.datasets.converters.object_classes import one_class, read_object_classes
+
+DEFAULT_CLASS = 'object'
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
+    parser.add_argument('--masks', type=Path, required=True, metavar='DIR', help='of the masks')
+    parser.add_argument(
+        '--class-file',
+        type=Path,
+        metavar='FILE',
+        help='JSON or CSV with the class of each object or video; see docs/own_data.md '
+        f'(default: all are of the class {DEFAULT_CLASS!r}, or of --one-class)',
+    )
+    parser.add_argument(
+        '--binary',
+        action='store_true',
+        help='every pixel of more than half brightness is the one object of its video',
+    )
+    parser.add_argument(
+        '--ignore-ids',
+        nargs='+',
+        type=_object_id,
+        default=(),
+        metavar='ID',
+        help='ids that are no objects, as 255 where it stands for "do not care", or #RRGGBB',
+    )
+    parser.add_argument(
+        '--unlabelled',
+        choices=('error', 'drop', 'empty'),
+        default='error',
+        help='a frame without a mask is an error, is left out, or shows no object (%(default)s)',
+    )
+    add_options(parser)
+    return parser.parse_args()
+
+
+def _object_id(text: str) -> int:
+    try:
+        return int(text[1:], 16) if text.startswith('#') else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is neither a number nor #RRGGBB') from None
+
+
+def main() -> None:
+    """Reads the masks and writes the file."""
+    args = parse_args()
+    check_target(args.out, args.overwrite)
+    if args.class_file:
+        classes = read_object_classes(args.class_file)
+    else:
+        classes = one_class(args.one_class or DEFAULT_CLASS)
+    left_out = LeftOut()
+    videos = find_videos(args.images, args.masks, args.videos, args.unlabelled, left_out)
+    with tqdm(total=sum(len(video.images) for video in videos), unit='frame') as bar:
+        labelled = read_all(videos, classes, args.ignore_ids, args.binary, left_out, bar.update)
+        videos = list(labelled)
+    convert(args, videos, classes.listed(), left_out, f'masks in {args.masks}')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
