@@ -1,4 +1,7 @@
-"""Official YouTube-VIS figures: python tools/eval_vis.py GROUND_TRUTH.json RESULTS.json."""
+"""Official YouTube-VIS figures: python tools/eval_vis.py GROUND_TRUTH.json RESULTS.json.
+
+YouTube-VIS 2022: eval_vis.py GT_SHORT.json RESULTS.json --long GT_LONG.json
+"""
 
 import argparse
 import json
@@ -10,9 +13,11 @@ from axialvs.datasets.annotations import read_annotations
 from axialvs.engine.atomic_backend import write_atomically
 from axialvs.evaluation.results_file import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
-from axialvs.evaluation.youtube_vis_ap import evaluate_tracks
+from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_figures
+from axialvs.evaluation.youtube_vis_ap import VideoAPResult, evaluate_tracks
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
+_HEADLINES = ('AP_all', 'AP_short', 'AP_long')
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +30,11 @@ def parse_args() -> argparse.Namespace:
         'results',
         metavar='RESULTS.json',
         help='official list of results, a zip of it, or the JSON of segment_video.py',
+    )
+    parser.add_argument(
+        '--long',
+        metavar='GT_LONG.json',
+        help='ground truth of long videos, scored apart; the results hold both kinds',
     )
     parser.add_argument('--out', metavar='METRICS.json', type=Path, help='also write the figures')
     parser.add_argument('--per-class', action='store_true', help='figures of each class too')
@@ -41,13 +51,47 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Scores the results, prints tables and writes what was asked for."""
+    """Scores the results, prints tables and writes the figures if asked to."""
     args = parse_args()
+    metrics = score(args) if args.long is None else score_short_and_long(args)
+    if args.out is not None:
+        write_atomically(args.out, (json.dumps(metrics, indent=2) + '\n').encode())
+        print(f'\nwrote {args.out}')
+
+
+def score(args: argparse.Namespace) -> dict:
+    """Scores one file of results against one ground truth."""
     annotations = read_annotations(args.ground_truth)
     results = read_results(args.results, annotations, args.video_id)
     if args.video_id is not None:
         annotations = only_video(annotations, args.video_id)
-    scores = evaluate_tracks(annotations, results, args.workers)
+    return tables(evaluate_tracks(annotations, results, args.workers), args)
+
+
+def score_short_and_long(args: argparse.Namespace) -> dict:
+    """Scores one file of results against the ground truths of short and of long videos.
+
+    Raises:
+        ValueError: An option is for one ground truth only, or a file is wrong.
+    """
+    if args.video_id is not None:
+        raise ValueError('--video-id is for the tracks of one video, and does not go with --long.')
+    parts = {SHORT: read_annotations(args.ground_truth), LONG: read_annotations(args.long)}
+    results = read_results(args.results, join_parts(parts[SHORT], parts[LONG]))
+    found = {}
+    for name, annotations in parts.items():
+        ids = {video.id for video in annotations.videos}
+        of_part = [result for result in results if result.video_id in ids]
+        print(f'{len(ids)} {name} videos')
+        found[name] = tables(evaluate_tracks(annotations, of_part, args.workers), args)
+        print()
+    metrics = short_long_figures(found[SHORT], found[LONG])
+    print('\n'.join(f'{name:8}  {metrics[name]:.4f}' for name in _HEADLINES))
+    return metrics
+
+
+def tables(scores: VideoAPResult, args: argparse.Namespace) -> dict:
+    """Prints the figures, and those of classes and videos if asked for, and gives them."""
     metrics: dict = scores.summary()
     print(summary_table(metrics))
     if args.per_class:
@@ -56,9 +100,7 @@ def main() -> None:
     if args.per_video:
         metrics['per_video'] = scores.per_video()
         print('\n' + video_table(metrics['per_video']))
-    if args.out is not None:
-        write_atomically(args.out, (json.dumps(metrics, indent=2) + '\n').encode())
-        print(f'\nwrote {args.out}')
+    return metrics
 
 
 if __name__ == '__main__':

@@ -61,6 +61,41 @@ def test_tracks_of_segment_video(eval_vis, files, case, tmp_path):
     assert json.loads(one.read_text())['AP'] == of_video['AP'] > 0
 
 
+def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
+    """One file of results and two ground truths, as for YouTube-VIS 2022."""
+    truth, long_ids = case['ground_truth'], {3, 4, 7}
+    results = tmp_path / 'results.json'
+    results.write_text(json.dumps(case['results']))
+    expected, paths = {}, {}
+    for name in ('short', 'long'):
+        part = {
+            **truth,
+            'videos': [v for v in truth['videos'] if (v['id'] in long_ids) == (name == 'long')],
+            'annotations': [
+                a for a in truth['annotations'] if (a['video_id'] in long_ids) == (name == 'long')
+            ],
+        }
+        ids = {video['id'] for video in part['videos']}
+        own = tmp_path / f'own_{name}.json'
+        own.write_text(json.dumps([e for e in case['results'] if e['video_id'] in ids]))
+        paths[name] = tmp_path / f'gt_{name}.json'
+        paths[name].write_text(json.dumps(part))
+        assert eval_vis(paths[name], own, '--out', tmp_path / 'own.json') == 0
+        figures = json.loads((tmp_path / 'own.json').read_text())
+        expected |= {f'{figure}_{name}': value for figure, value in figures.items()}
+    expected['AP_all'] = (expected['AP_short'] + expected['AP_long']) / 2
+    out = tmp_path / 'both.json'
+    arguments = (paths['short'], results, '--long', paths['long'])
+    capsys.readouterr()
+    assert eval_vis(*arguments, '--out', out) == 0
+    assert json.loads(out.read_text()) == pytest.approx(expected)
+    text = capsys.readouterr().out
+    assert f'AP_all    {expected["AP_all"]:.4f}' in text
+    assert '3 long videos' in text
+    assert eval_vis(*arguments, '--video-id', 3) == 2
+    assert 'does not go with --long' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

@@ -26,7 +26,7 @@ _IDS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
+class FinishedVideo:
     """A finished video on its way from the process that segmented it to the one that counts."""
 
     video_id: int
@@ -120,14 +120,14 @@ class VideoInstanceMetric(BaseMetric):
             if 'pred_tracks' in sample:
                 self.results.append(self._take(int(sample['video_id']), sample['pred_tracks']))
 
-    def _take(self, video_id: int, tracks: dict[str, Any]) -> _Finished:
+    def _take(self, video_id: int, tracks: dict[str, Any]) -> FinishedVideo:
         entries = self._entries(video_id, tracks)
         source = f'prediction for video {video_id}'
         results = check_results(entries, self.annotations, source)
         outcomes = None
         if not self.format_only:
             outcomes = video_outcomes(*self._truths[video_id], results)
-        return _Finished(video_id, outcomes, entries if self.outfile_prefix else None)
+        return FinishedVideo(video_id, outcomes, entries if self.outfile_prefix else None)
 
     def _entries(self, video_id: int, tracks: dict[str, Any]) -> list[dict[str, Any]]:
         """The tracks of a video in the official layout."""
@@ -180,7 +180,7 @@ class VideoInstanceMetric(BaseMetric):
                 'videos that came.'
             )
 
-    def compute_metrics(self, results: list[_Finished]) -> dict[str, float]:
+    def compute_metrics(self, results: list[FinishedVideo]) -> dict[str, float]:
         """The figures, unrounded fractions, and the files that were asked for.
 
         Args:
@@ -191,6 +191,14 @@ class VideoInstanceMetric(BaseMetric):
             self._write([entry for video in results for entry in video.entries])
         if self.format_only:
             return {}
+        return self.compute_figures(results)
+
+    def compute_figures(self, results: list[FinishedVideo]) -> dict[str, float]:
+        """The figures of matched videos, unrounded fractions.
+
+        Args:
+            results: Of all processes, one a video.
+        """
         scores = summarise([video.outcomes for video in results], self.annotations.categories)
         return {**scores.summary(), **(self._classwise(scores) if self.classwise else {})}
 
