@@ -1,0 +1,41 @@
+# Own data for the tiny models: clips of 3 small frames, with crops and colours varied, as small data sets need it.
+_base_ = './own_data.py'
+
+clip_length = 3
+crop_size = (96, 160)  # the size that the small weights were trained at
+
+train_pipeline = [
+    dict(
+        type='TransformBroadcaster',
+        share_random_params=True,
+        transforms=[
+            dict(type='LoadFrame'),
+            dict(type='LoadClipAnnotations'),
+            dict(
+                type='RandomChoiceResize',
+                scales=[(_base_.long_side_free, short) for short in range(96, 161, 16)],
+                keep_ratio=True,
+            ),
+            dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='ClipPhotoMetricDistortion', swap_channels=False),
+        ],
+    ),
+    dict(type='KeepVisibleInstances'),
+    dict(type='PackClip'),
+]
+test_pipeline = [
+    dict(
+        type='TransformBroadcaster',
+        transforms=[
+            dict(type='LoadFrame'),
+            dict(type='Resize', scale=crop_size[::-1], keep_ratio=True),
+        ],
+    ),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(
+    num_workers=1, dataset=dict(clip_length=clip_length, pipeline=train_pipeline)
+)
+val_dataloader = dict(num_workers=1, dataset=dict(clip_length=clip_length, pipeline=test_pipeline))
+test_dataloader = val_dataloader

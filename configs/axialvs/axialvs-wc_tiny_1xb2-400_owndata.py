@@ -1,0 +1,7 @@
+# The tiny near-online Axial-VS, fine-tuned on own data of one class from the weights that ship with the repository;
+# docs/own_data.md is its tutorial, and says what to change for other classes.
+_base_ = [
+    '../tube_link/tube-link_tiny_1xb2-400_owndata.py',
+    '../_base_/models/within_clip_tracking_tiny.py',
+]
+model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.trajectory)))
