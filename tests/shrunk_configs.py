@@ -38,6 +38,11 @@ def shrink(config: Config) -> None:
         for dataset in _parts(loader.dataset):
             dataset.serialize_data = False  # which would collect garbage first
             _shrink_pictures(dataset.pipeline)
+    for name in ('val', 'test'):
+        evaluator = config[f'{name}_evaluator']
+        if evaluator and evaluator.type == 'ShortLongMetric':  # generated videos are of one kind
+            evaluator.type = 'VideoInstanceMetric'
+            del evaluator['short_ann_file'], evaluator['long_ann_file']
     if config.model.get('clip_length'):  # offline: training takes several clips at once
         config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
     config.train_cfg.update(max_iters=1, val_begin=2)
