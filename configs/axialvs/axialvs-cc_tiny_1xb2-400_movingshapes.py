@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/models/cross_clip_tracking.py',
 ]
 num_clips = 8
-load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
+load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 
 train_dataloader = dict(batch_size=2, dataset=dict(clip_length=num_clips * _base_.clip_length))
 cross_clip = dict(_base_.cross_clip_tracking, num_heads=_base_.heads)

@@ -2,7 +2,7 @@
 # weights that ship with the repository. tools/demo.py runs it.
 _base_ = './axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 
-load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
+load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 max_iters = 400
 train_cfg = dict(max_iters=max_iters)
 val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result

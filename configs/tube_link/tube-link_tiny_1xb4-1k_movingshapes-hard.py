@@ -10,6 +10,6 @@ val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the resu
 test_evaluator = dict(
     type='VideoInstanceMetric', ann_file='data/moving_shapes/hard/valid/instances.json'
 )
-load_from = 'weights/axialvs-wc_tiny_movingshapes.pth'
+load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 within_clip_parts = ['*.self_attn.temporal_layer.*', '*.self_attn.gamma']
 custom_hooks = [dict(type='AdaptCheckpointHook', leave_out=within_clip_parts)]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axialvs.checkpoints.download import DownloadError, cache_folder, download, hash_in_name
+from axialvs.config_files import find_shipped_weights
 
 # The libraries' own host, and a mirror of it that the maintained forks use.
 _HOSTS = ('https://download.openmmlab.com', 'https://mmassets.onedl.ai')
@@ -26,6 +27,7 @@ class KnownCheckpoint:
             initialises training.
         path: Where it lies on `_HOSTS`; None where it has to be downloaded by hand.
         page: The page that offers it, for a download by hand.
+        shipped: Its file in the folder `weights/` that comes with the package.
         size: Bytes, where known.
         licence: Licence of the weights as their authors state it.
         needs_conversion: Whether it goes through tools/model_converters/convert_release.py.
@@ -36,6 +38,7 @@ class KnownCheckpoint:
     config: str | None
     path: str | None = None
     page: str | None = None
+    shipped: str | None = None
     size: int | None = None
     licence: str = 'Apache-2.0'
     needs_conversion: bool = False
@@ -53,6 +56,15 @@ class KnownCheckpoint:
 
 def _mmdet(method: str, stem: str, stamp: str) -> str:
     return f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth'
+
+
+def _small(method: str, schedule: str, description: str) -> KnownCheckpoint:
+    return KnownCheckpoint(
+        name=f'{method}_tiny_movingshapes',
+        description=f'{description}, on generated videos; comes with the package',
+        config=f'axialvs/{method}_tiny_{schedule}_movingshapes.py',
+        shipped=f'{method}_tiny_movingshapes.pth',
+    )
 
 
 def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> KnownCheckpoint:
@@ -133,13 +145,15 @@ _CHECKPOINTS = (
     _release('offline', 'r50', 'ovis', '10k', 'AP 28.3'),
     _release('near-online', 'swin-l', 'ovis', '10k', 'AP 39.1'),
     _release('offline', 'swin-l', 'ovis', '10k', 'AP 39.8'),
+    _small('axialvs-wc', '1xb4-10k', 'The small near-online Axial-VS'),
+    _small('axialvs-cc', '1xb2-400', 'The small offline Axial-VS'),
 )
 
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
 
 
 def fetch_checkpoint(name: str) -> Path:
-    """The local file of a known checkpoint, downloaded on the first call.
+    """The local file of a known checkpoint, which may have to be downloaded on the first call.
 
     Args:
         name: A name in `CHECKPOINTS`.
@@ -152,6 +166,8 @@ def fetch_checkpoint(name: str) -> Path:
     known = CHECKPOINTS.get(name)
     if known is None:
         raise ValueError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
+    if known.shipped:
+        return find_shipped_weights(known.shipped)
     if not known.addresses:
         raise CheckpointUnavailableError(_by_hand(known))
     failures = []
