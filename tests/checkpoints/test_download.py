@@ -185,7 +185,9 @@ def test_table_is_consistent():
     for name, known in CHECKPOINTS.items():
         assert name == known.name
         assert known.licence
-        assert bool(known.addresses) != bool(known.page)
+        assert sum(map(bool, (known.addresses, known.page, known.shipped))) == 1
+        if known.shipped:
+            assert fetch_checkpoint(name).is_file()
         if known.addresses:
             assert len(known.sha256) == 8
             assert all(address.startswith('https://') for address in known.addresses)

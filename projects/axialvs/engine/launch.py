@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
+from axialvs.config_files import find_config
+
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 # Set by torchrun for every process that it starts.
@@ -21,16 +23,14 @@ def load_config(
     """Reads a config and applies what the command line says.
 
     Args:
-        path: Config file.
+        path: Config file, or the name of one of the project, see `find_config`.
         options: Dotted keys and the values that replace the config's.
         work_dir: Where the run writes; the config's own or `work_dirs/NAME` by default.
 
     Raises:
         FileNotFoundError: There is no such config.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'config {path} does not exist; configs/ has those of the project')
+    path = find_config(path)
     config = Config.fromfile(str(path))
     if options:
         config.merge_from_dict(options)
