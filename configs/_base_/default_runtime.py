@@ -20,7 +20,7 @@ log_level = 'INFO'
 randomness = dict(seed=0)
 # Where figures and pictures go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.
 vis_backends = [dict(type='LocalVisBackend'), dict(type='OptionalTensorboardVisBackend')]
-visualizer = dict(type='Visualizer', name='visualizer', vis_backends=vis_backends)
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 
 env_cfg = dict(
     cudnn_benchmark=False,  # inputs change their size from one iteration to the next
