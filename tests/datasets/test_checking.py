@@ -194,6 +194,9 @@ def test_many_faults_are_all_found_at_once(content, write_json):
     assert [text.partition(':')[0] for text in kinds['mask-size']] == ['video 1, instance 7'] * 3
     assert 'video 1: file_names: is missing' in kinds['layout']
     assert "annotations[6]: 'nothing' is not a JSON object" in kinds['layout']
+    # What follows from a broken mask alone is not said.
+    assert 'box-without-mask' not in kinds
+    assert 'track-unseen' not in kinds
     text = report.as_text(examples=2)
     assert '3 x mask of another size' in text
     assert '... and 1 more' in text

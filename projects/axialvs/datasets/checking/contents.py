@@ -41,6 +41,7 @@ class Track:
         category_id: Of the file, or None where it is no category.
         segmentations: One entry a frame: RLE, polygons or None.
         visible: (L,) bool, see `annotations.Instance`.
+        broken: (L,) bool: frames whose mask is broken, so that nothing more is said of them.
         iscrowd: Whether it is a crowd.
         areas: One a frame, or None.
         bboxes: One a frame, or None.
@@ -52,6 +53,7 @@ class Track:
     category_id: int | None
     segmentations: tuple[Any, ...]
     visible: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
     iscrowd: bool
     areas: tuple[float | None, ...] | None
     bboxes: tuple[list[float] | None, ...] | None
@@ -239,15 +241,17 @@ def _read_track(record: Record, video: Video, category_id: int | None, findings:
     for field in ('width', 'height', 'length'):
         findings.attempt(check_copy, record, field, video)
     entries = findings.attempt(record.sequence, 'segmentations', video.length)
-    segmentations, visible = _read_masks(entries or [None] * video.length, video, record, findings)
+    if entries is None:
+        masks = (None,) * video.length, *np.array([[False], [True]]).repeat(video.length, 1)
+    else:
+        masks = _read_masks(entries, video, record, findings)
     stills = isinstance(record, _StillRecord)
     return Track(
         f'image {video.id}, {record.place.where}' if stills else record.place.where,
         stills,
         video,
         category_id,
-        segmentations,
-        visible,
+        *masks,
         findings.attempt(record.flag, 'iscrowd', False) or False,
         findings.attempt(read_frame_numbers, record, 'areas', video.length, 1),
         findings.attempt(read_frame_numbers, record, 'bboxes', video.length, 4),
@@ -256,18 +260,18 @@ def _read_track(record: Record, video: Video, category_id: int | None, findings:
 
 def _read_masks(
     entries: Sequence[Any], video: Video, record: Record, findings: Findings
-) -> tuple[tuple[Any, ...], NDArray[np.bool_]]:
-    """All masks at once, and one by one where something is wrong with any."""
+) -> tuple[tuple[Any, ...], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks, `visible` and `broken`: all at once, or one by one where something is wrong."""
     size = video.height, video.width
     try:
-        return tuple(entries), read_segmentations(entries, *size, record)
+        visible = read_segmentations(entries, *size, record)
+        return tuple(entries), visible, np.zeros_like(visible)
     except AnnotationError:
         pass
     found = [
         findings.attempt(read_segmentations, [entry], *size, _FrameRecord(record, frame))
         for frame, entry in enumerate(entries)
     ]
-    kept = tuple(
-        None if visible is None else entry for entry, visible in zip(entries, found, strict=True)
-    )
-    return kept, np.array([visible is not None and visible[0] for visible in found], dtype=bool)
+    broken = np.array([visible is None for visible in found], dtype=bool)
+    kept = tuple(None if lost else entry for entry, lost in zip(entries, broken, strict=True))
+    return kept, np.array([visible is not None and visible[0] for visible in found]), broken

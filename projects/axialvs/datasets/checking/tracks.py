@@ -65,7 +65,8 @@ def _check_track(
             'crowd', track.where, '' if track.stills else f'{np.count_nonzero(areas)} masks'
         )
     if not areas.any():
-        findings.add('track-unseen', track.where)
+        if not track.broken.any():
+            findings.add('track-unseen', track.where)
     elif areas.max() < min_area:
         findings.add('object-tiny', track.where, f'at most {areas.max()} pixels')
     return areas
@@ -85,7 +86,7 @@ def _compare_boxes(
 ) -> None:
     for frame, box in enumerate(track.bboxes or ()):
         where = track.in_frame(frame)
-        if box is None:
+        if box is None or track.broken[frame]:
             continue
         if track.segmentations[frame] is None:
             # A box of no size is how some writers put "absent".
