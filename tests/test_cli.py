@@ -1,7 +1,9 @@
 """Tests of how commands end: one line for what a user can mend, a traceback for the rest."""
 
+import errno
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,6 +41,23 @@ def test_defects_keep_their_traceback():
         run_command(lambda: json.loads(''))
     with pytest.raises(KeyError):
         run_command(lambda: {}['x'])
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs a device that is always full')
+def test_full_disk_is_one_line_wherever_it_is_met(capsys):
+    assert run_command(lambda: Path('/dev/full').write_text('x') and None) == 1
+    error = capsys.readouterr().err
+    assert error == (
+        'tool.py: error: No space left on device; make room, or write to another disk\n'
+    )
+
+
+def test_folder_without_access_is_one_line(capsys):
+    def main():
+        raise PermissionError(errno.EACCES, 'Permission denied', '/somewhere')
+
+    assert run_command(main) == 1
+    assert '/somewhere: Permission denied; change its owner' in capsys.readouterr().err
 
 
 def test_interruption_is_no_traceback(capsys):

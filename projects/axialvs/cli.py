@@ -1,5 +1,6 @@
 """How commands end: with what they return, or with one line for an error that a user can mend."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,16 @@ TRACEBACK_VARIABLE = 'AXIALVS_TRACEBACK'
 _FAILURE = 1
 _INTERRUPTED = 130
 _PACKAGE = str(Path(__file__).parent)
+# What no code can mend, wherever it is met: no room, no access, a broken disk.
+_SYSTEM_ERRORS = {
+    errno.ENOSPC: 'make room, or write to another disk',
+    errno.EDQUOT: 'your quota is used up: make room, or write to another disk',
+    errno.EFBIG: 'files of this size are not allowed here: raise the limit, see ulimit -f',
+    errno.EROFS: 'write to another folder',
+    errno.EACCES: 'change its owner or mode, or choose another',
+    errno.EPERM: 'change its owner or mode, or choose another',
+    errno.EIO: 'check the disk',
+}
 # What torch puts before the traceback of an error in a data loader's worker process.
 _WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
 
@@ -20,8 +31,9 @@ def run_command(main: Callable[[], int | None]) -> int:
     """Runs a command's main function.
 
     An error that this package raises for its users (OSError, ValueError, ArithmeticError,
-    RuntimeError and their subclasses) becomes one line on the error stream. What other code raises
-    is a defect or unforeseen, and keeps its traceback.
+    RuntimeError and their subclasses) becomes one line on the error stream, and so does a full disk
+    or a file without access wherever it is met. What other code raises is a defect or unforeseen,
+    and keeps its traceback.
 
     Args:
         main: Returns an exit code, or None for success.
@@ -35,7 +47,7 @@ def run_command(main: Callable[[], int | None]) -> int:
         print('interrupted', file=sys.stderr)
         return _INTERRUPTED
     except (OSError, ValueError, ArithmeticError, RuntimeError) as error:
-        if os.environ.get(TRACEBACK_VARIABLE) or not _is_ours(error):
+        if os.environ.get(TRACEBACK_VARIABLE) or not (_is_ours(error) or _is_of_system(error)):
             raise
         program = Path(sys.argv[0]).name
         print(f'{program}: error: {_message(error)}', file=sys.stderr)
@@ -48,6 +60,11 @@ def _is_ours(error: BaseException) -> bool:
         frames = [line for line in str(error).splitlines() if line.lstrip().startswith('File "')]
         return bool(frames) and _PACKAGE in frames[-1]
     return _raised_in(error.__traceback__)
+
+
+def _is_of_system(error: BaseException) -> bool:
+    """Whether the operating system refused something that users can mend."""
+    return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
 
 
 def _raised_in(traceback: TracebackType | None) -> bool:
@@ -64,6 +81,8 @@ def _message(error: BaseException) -> str:
     if _WORKER_TRACEBACK in text:
         # Its last line is `package.NameOfTheError: message`.
         text = text.strip().splitlines()[-1].partition(': ')[2]
-    elif isinstance(error, OSError) and error.strerror and error.filename:
-        text = f'{error.filename}: {error.strerror}'
+    elif isinstance(error, OSError) and error.strerror:
+        text = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        if error.errno in _SYSTEM_ERRORS:
+            text += f'; {_SYSTEM_ERRORS[error.errno]}'
     return text.strip() or type(error).__name__

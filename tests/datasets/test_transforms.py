@@ -215,7 +215,7 @@ def test_colours_stay_bytes(clip):
 def test_missing_image_names_file_and_video(clip):
     results = clip()
     results['img_path'][1] = 'nowhere/v1/00002.png'
-    with pytest.raises(FileNotFoundError, match=r'nowhere/v1/00002\.png: .* \(video 1\)'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere/v1/00002\.png: .*\(video 1, frame 2\)'):
         run([], results)
 
 
@@ -223,7 +223,22 @@ def test_file_that_is_no_image_names_file_and_video(clip, tmp_path):
     results = clip()
     results['img_path'][1] = str(tmp_path / 'note.png')
     (tmp_path / 'note.png').write_text('not an image')
-    with pytest.raises(ValueError, match=r'note\.png: not a readable image \(video 1\)'):
+    with pytest.raises(ValueError, match=r'note\.png: not a readable image.*\(video 1, frame 2\)'):
+        run([], results)
+
+
+@pytest.mark.parametrize('end', [b'', b'\0' * 20])
+def test_cut_off_jpeg_is_refused_and_what_follows_its_end_is_not(clip, tmp_path, end):
+    """OpenCV decodes the part that is there and says nothing."""
+    whole = cv2.imencode('.jpg', cv2.imread(clip()['img_path'][1]))[1].tobytes()
+    results = clip()
+    path = tmp_path / 'x.jpg'
+    results['img_path'][1] = str(path)
+    path.write_bytes(whole + end)
+    run([], results)
+    path.write_bytes(whole[:-20] + end)
+    assert cv2.imread(str(path)) is not None
+    with pytest.raises(ValueError, match=r'x\.jpg: the JPEG image is cut off \(video 1, frame 2\)'):
         run([], results)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import os
 import re
 import sys
@@ -71,7 +72,7 @@ def download(url: str, folder: Path | None = None, sha256: str | None = None) ->
             return target
         try:
             _fetch(url, partial)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise DownloadError(f'{url} could not be downloaded ({_cause(error)})') from error
         _check_hash(url, partial, sha256 or hash_in_name(name))
         os.replace(partial, target)

@@ -44,7 +44,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 def _explained(error: OSError, path: Path, size: int) -> OSError:
     """The error with the file's name and what can be done; its number stays."""
     if error.errno in _OUT_OF_SPACE:
-        remedy = f'{size / 2**20:.1f} MiB are needed: make room, or write to another disk'
+        remedy = f'{size / 1e6:.3g} MB are needed: make room, or write to another disk'
     elif error.errno in _NO_ACCESS:
         remedy = 'the folder may not be written to: change its owner or mode, or choose another'
     else:

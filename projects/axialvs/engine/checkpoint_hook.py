@@ -29,8 +29,14 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args or dict(backend=ATOMIC_BACKEND), **kwargs)
 
     def before_train(self, runner: Runner) -> None:
-        """Removes what an earlier process of this run left half-written."""
+        """Removes what an earlier process of this run left half-written, and knows its last file.
+
+        A validation that is made up for has the last checkpoint saved again with its best score.
+        """
         super().before_train(runner)
+        if runner.iter and not self.by_epoch:
+            name = self.filename_tmpl.format(runner.iter)
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         if is_main_process():
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
                 partial.unlink()

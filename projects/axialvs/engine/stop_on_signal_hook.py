@@ -114,7 +114,7 @@ class StopOnSignalHook(Hook):
 
 def _save(runner: Runner, hook: CheckpointHook, done: int) -> None:
     path = os.path.join(str(hook.out_dir), hook.filename_tmpl.format(done))
-    if hook.last_ckpt == path:
+    if hook.last_ckpt == path and (os.path.exists(path) or get_world_size() > 1):
         return
     hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))
 

@@ -1,9 +1,14 @@
-"""Loads a video's frame and its masks, with errors that name file and video."""
+"""Loads a video's frame and its masks, with errors that name file, video and frame."""
+
+import os
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import LoadTrackAnnotations
 from mmdet.registry import TRANSFORMS
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_REMEDY = 'Restore it, then go on from the last checkpoint with --resume'
 
 
 @TRANSFORMS.register_module()
@@ -18,17 +23,28 @@ class LoadFrame(LoadImageFromFile):
 
         Raises:
             FileNotFoundError: The image is not there.
-            ValueError: It cannot be decoded or has another size than the annotations say.
+            ValueError: It cannot be decoded, is cut off, or has another size than the annotations
+                say.
         """
         path, video = results['img_path'], results['video_id']
+        place = (
+            f'video {video}, frame {results["frame_id"]}'
+            if 'frame_id' in results
+            else f'video {video}'
+        )
         try:
             results = super().transform(results)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'{path}: no such image (video {video}). Check data_root and data_prefix.'
+                f'{path}: no such image ({place}). Check data_root and data_prefix, or restore '
+                'it, then go on from the last checkpoint with --resume'
             ) from error
         except Exception as error:
-            raise ValueError(f'{path}: not a readable image (video {video}): {error}') from error
+            raise ValueError(
+                f'{path}: not a readable image, or cut off ({place}). {_REMEDY}'
+            ) from error
+        if is_cut_off_jpeg(path):
+            raise ValueError(f'{path}: the JPEG image is cut off ({place}). {_REMEDY}')
         expected = (results['height'], results['width'])
         if results['img'].shape[:2] != expected:
             raise ValueError(
@@ -37,6 +53,19 @@ class LoadFrame(LoadImageFromFile):
             )
         results['scale_factor'] = (1.0, 1.0)  # for pipelines that do not resize
         return results
+
+
+def is_cut_off_jpeg(path: str) -> bool:
+    """Whether a file is a JPEG image without its end, which OpenCV fills with grey in silence."""
+    with open(path, 'rb') as file:
+        if file.read(len(_JPEG_START)) != _JPEG_START:
+            return False
+        file.seek(-len(_JPEG_END), os.SEEK_END)
+        if file.read() == _JPEG_END:
+            return False
+        file.seek(0)  # something may follow the end
+        content = file.read()
+    return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
 
 
 @TRANSFORMS.register_module()

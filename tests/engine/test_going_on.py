@@ -1,0 +1,259 @@
+"""A run that is interrupted goes on as if nothing had been: draws, validation, signals, files."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tiny_run import TinyMetric, tiny_config
+
+from axialvs.checkpoints import DamagedCheckpointError, load_checkpoint_safely
+from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.resume_point import find_resume_checkpoint
+
+ITERATIONS = 6
+
+
+def build(folder: Path, resume: bool = False, **options) -> Runner:
+    folder.mkdir(exist_ok=True)
+    if resume:
+        last = find_resume_checkpoint(folder / 'run')
+        options.update(resume=True, load_from=str(last))
+    config = tiny_config(folder, **options)
+    config.experiment_name = f'{folder.name}_{os.urandom(4).hex()}'
+    return Runner.from_cfg(config)
+
+
+def train(folder: Path, resume: bool = False, **options) -> Runner:
+    runner = build(folder, resume, **options)
+    runner.train()
+    return runner
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    """Weights and momenta are equal, bit by bit."""
+    states = [load_checkpoint_safely(f / 'run' / f'iter_{ITERATIONS}.pth') for f in (folder, other)]
+    momenta = [s['optimizer']['state'][0]['momentum_buffer'] for s in states]
+    assert torch.equal(*(s['state_dict']['weight'] for s in states))
+    assert torch.equal(*momenta)
+    assert momenta[0].any()
+
+
+@HOOKS.register_module(force=True)
+class SignalHook(Hook):
+    """Sends this process, and its loader workers, a signal in one iteration."""
+
+    def __init__(self, at: int, name: str = 'SIGTERM') -> None:
+        self.at, self.number = at, signal.Signals[name]
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter + 1 == self.at:
+            iterator = runner.train_loop.dataloader_iterator._iterator
+            for worker in getattr(iterator, '_workers', ()):
+                os.kill(worker.pid, self.number)
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory) -> Path:
+    """A run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp('whole')
+    train(folder)
+    return folder
+
+
+def test_without_a_seed_the_drawn_one_is_kept(tmp_path):
+    unseeded = dict(randomness__seed=None)
+    train(tmp_path / 'halves', **unseeded, train_cfg__max_iters=3)
+    second = train(tmp_path / 'halves', resume=True, **unseeded)
+    train(tmp_path / 'other', randomness__seed=second.seed)
+    assert_same_end(tmp_path / 'halves', tmp_path / 'other')
+    assert second.train_dataloader.sampler.seed == second.seed
+
+
+@pytest.mark.parametrize(('name', 'workers'), [('SIGTERM', 1), ('SIGUSR1', 0)])
+def test_signal_saves_and_stops(tmp_path, whole, name, workers):
+    """Also where loader workers get it too, as from Slurm; the next save is far away."""
+    before = signal.getsignal(signal.Signals[name])
+    options = dict(default_hooks__checkpoint__interval=100, train_dataloader__num_workers=workers)
+    runner = build(tmp_path, **options, custom_hooks=[dict(type='SignalHook', at=4, name=name)])
+    with pytest.raises(SystemExit) as end:
+        runner.train()
+    assert end.value.code == 128 + signal.Signals[name]
+    assert signal.getsignal(signal.Signals[name]) == before
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_4.pth'
+    train(tmp_path, resume=True, **options)
+    assert_same_end(tmp_path, whole)
+
+
+def test_signal_does_not_break_a_save(tmp_path, whole, monkeypatch):
+    put = AtomicLocalBackend.put
+
+    def signalling_put(self, data, path):
+        if str(path).endswith('iter_2.pth'):
+            os.kill(os.getpid(), signal.SIGTERM)
+        put(self, data, path)
+
+    monkeypatch.setattr(AtomicLocalBackend, 'put', signalling_put)
+    with pytest.raises(SystemExit):
+        train(tmp_path)
+    monkeypatch.undo()
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_2.pth'
+    train(tmp_path, resume=True)
+    assert_same_end(tmp_path, whole)
+
+
+def test_signal_waits_for_accumulated_gradients(tmp_path):
+    options = dict(optim_wrapper__accumulative_counts=2, default_hooks__checkpoint__interval=3)
+    with pytest.raises(SystemExit):
+        train(tmp_path / 'a', **options, custom_hooks=[dict(type='SignalHook', at=1)])
+    assert find_resume_checkpoint(tmp_path / 'a' / 'run').name == 'iter_2.pth'
+    train(tmp_path / 'a', resume=True, **options)
+    train(tmp_path / 'b', **options)
+    names = {path.name for path in (tmp_path / 'b' / 'run').glob('*.pth')}
+    assert names == {'iter_4.pth', 'iter_6.pth'}
+    assert_same_end(tmp_path / 'a', tmp_path / 'b')
+
+
+BEST = dict(
+    train_cfg__val_interval=3,
+    default_hooks__checkpoint__save_best='tiny/sum',
+    default_hooks__checkpoint__rule='greater',
+)
+
+
+@pytest.fixture
+def validated(monkeypatch) -> list[int]:
+    """How many samples each validation has seen."""
+    seen = []
+    compute = TinyMetric.compute_metrics
+
+    def counting(self, results):
+        seen.append(len(results))
+        return compute(self, results)
+
+    monkeypatch.setattr(TinyMetric, 'compute_metrics', counting)
+    return seen
+
+
+def test_validation_that_was_cut_off_is_made_up_for(tmp_path, validated, monkeypatch):
+    counting = TinyMetric.compute_metrics
+
+    def fail_at_the_end(self, results):
+        if validated:
+            raise KeyboardInterrupt
+        return counting(self, results)
+
+    monkeypatch.setattr(TinyMetric, 'compute_metrics', fail_at_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, **BEST)
+    best = tmp_path / 'run' / 'best_tiny_sum_iter_6.pth'
+    assert not best.exists()
+    monkeypatch.setattr(TinyMetric, 'compute_metrics', counting)
+    train(tmp_path, resume=True, **BEST)
+    assert validated == [16, 16]
+    assert best.exists()
+    saved = load_checkpoint_safely(tmp_path / 'run' / 'iter_6.pth')['message_hub']['runtime_info']
+    assert Path(saved['best_ckpt']).name == best.name
+    train(tmp_path, resume=True, **BEST)  # there is nothing left to do
+    assert validated == [16, 16]
+
+
+def test_signal_in_a_validation_ends_it(tmp_path, validated):
+    @HOOKS.register_module(force=True)
+    class SignalInValidationHook(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    options = dict(BEST, default_hooks__checkpoint__interval=100)
+    with pytest.raises(SystemExit):
+        train(tmp_path, **options, custom_hooks=[dict(type='SignalInValidationHook')])
+    assert validated == []
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_3.pth'
+    train(tmp_path, resume=True, **options)
+    assert validated == [16, 16]
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    """A working directory with three checkpoints."""
+    for step in (8, 9, 10):
+        torch.save({'state_dict': {'a': torch.ones(999)}}, tmp_path / f'iter_{step}.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_10.pth'))
+    return tmp_path
+
+
+def cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """What is logged."""
+    lines = []
+    monkeypatch.setattr(
+        'axialvs.engine.resume_point.print_log', lambda text, **kwargs: lines.append(text)
+    )
+    return lines
+
+
+@pytest.mark.parametrize('share', [0, 0.2, 0.7, 0.99])
+def test_cut_off_checkpoint_is_passed_over_and_that_is_told(saved, told, share):
+    cut(saved / 'iter_10.pth', share)
+    assert find_resume_checkpoint(saved) == saved / 'iter_9.pth'
+    assert f'{saved}/iter_10.pth' in told[0]
+    assert 'is cut off, damaged or no checkpoint' in told[0]
+    assert f'going on from {saved}/iter_9.pth' in told[0]
+
+
+def test_later_checkpoints_of_another_attempt_are_not_taken(saved, told):
+    """A run that was resumed from an older one leaves newer files of the earlier attempt."""
+    (saved / 'last_checkpoint').write_text(str(saved / 'iter_9.pth'))
+    cut(saved / 'iter_9.pth', 0.5)
+    assert find_resume_checkpoint(saved) == saved / 'iter_8.pth'
+
+
+def test_without_any_whole_checkpoint_there_is_an_error(saved):
+    for step in (8, 9, 10):
+        cut(saved / f'iter_{step}.pth', 0.5)
+    with pytest.raises(DamagedCheckpointError, match=r'iter_10\.pth.*iter_9\.pth.*iter_8\.pth'):
+        find_resume_checkpoint(saved)
+
+
+def test_killed_before_last_checkpoint_was_written(saved, told):
+    (saved / 'last_checkpoint').unlink()
+    (saved / 'best_AP_iter_11.pth').write_bytes(b'')
+    assert find_resume_checkpoint(saved) == saved / 'iter_10.pth'
+    assert 'last_checkpoint is missing' in told[0]
+
+
+def test_full_disk_leaves_the_old_file_and_no_other(tmp_path):
+    """The system refuses to write on, here because of a limit on the size of files."""
+    path = tmp_path / 'iter_1.pth'
+    write_atomically(path, b'old')
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OSError, match=r'iter_1\.pth could not be written .*4\.19 MB are need'):
+            write_atomically(path, bytes(4 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_killed_run_ends_as_an_undisturbed_one(tmp_path):
+    """Twice, by the real tool: in an iteration, and while a checkpoint is being written."""
+    script = Path(__file__).with_name('kill_and_resume.py')
+    command = [sys.executable, script, '--kills', '2', '--iterations', '9', '--folder', tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert 'died writing ' in result.stdout
+    assert 'different: nothing; processes left: none' in result.stdout
