@@ -2,7 +2,7 @@
 _base_ = './own_data.py'
 
 clip_length = 3
-crop_size = (96, 160)  # the size that the small weights were trained at
+size = (160, 96)  # (width, height) that the small weights were trained at
 
 train_pipeline = [
     dict(
@@ -16,7 +16,7 @@ train_pipeline = [
                 scales=[(_base_.long_side_free, short) for short in range(96, 161, 16)],
                 keep_ratio=True,
             ),
-            dict(type='RandomCrop', crop_size=crop_size, allow_negative_crop=True),
+            dict(type='RandomCrop', crop_size=size, allow_negative_crop=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='ClipPhotoMetricDistortion', swap_channels=False),
         ],
@@ -29,7 +29,7 @@ test_pipeline = [
         type='TransformBroadcaster',
         transforms=[
             dict(type='LoadFrame'),
-            dict(type='Resize', scale=crop_size[::-1], keep_ratio=True),
+            dict(type='Resize', scale=size, keep_ratio=True),
         ],
     ),
     dict(type='PackClip'),
