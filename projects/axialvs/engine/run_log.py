@@ -1,0 +1,130 @@
+"""Reads back what training wrote, one curve for a figure, through all resumptions of a run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SCALARS = 'scalars.json'  # mmengine's file, one JSON object a line
+_PREFIXES = ('train/', 'val/')
+_PLACES = ('step', 'iter', 'epoch')  # say when, not what
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A figure through a run: (n,) iterations, rising, and (n,) values."""
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """What a run wrote.
+
+    Attributes:
+        path: The folder or file that was read.
+        parts: How many files were read: 1, and 1 more for each time that the run was resumed.
+        curves: By name, such as `train/loss` or `val/youtube_vis/AP`.
+    """
+
+    path: Path
+    parts: int
+    curves: dict[str, Curve]
+
+    def find(self, name: str) -> str | None:
+        """The whole name of a curve: `loss` means `train/loss`, `AP` the `val/…/AP`; or None."""
+        for candidate in (name, *(prefix + name for prefix in _PREFIXES)):
+            if candidate in self.curves:
+                return candidate
+        return next((known for known in self.curves if known.endswith(f'/{name}')), None)
+
+
+def read_run(path: str | Path) -> RunLog:
+    """Reads a run's figures.
+
+    A resumed run writes a new file. What the dead process wrote beyond the checkpoint that the
+    next one went on from is left out: the later file holds from where it begins.
+
+    Args:
+        path: A work dir, one of the folders in it that are named by a time, or a file.
+
+    Raises:
+        FileNotFoundError: There is no log.
+        ValueError: A line in the middle of a file is no JSON object.
+    """
+    path = Path(path)
+    parts = [_read_part(file) for file in _files(path)]
+    parts = [part for part in parts if part]
+    if not parts:
+        raise FileNotFoundError(
+            f'{path}: no figures of a training here; give a work dir, whose folders have '
+            f'vis_data/{_SCALARS}, with at least one line of log in it'
+        )
+    records: list[dict[str, float]] = []
+    for part in parts:
+        records = _before(records, part) + part
+    return RunLog(path, len(parts), _curves(records))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    for pattern in (_SCALARS, f'vis_data/{_SCALARS}', f'*/vis_data/{_SCALARS}'):
+        files = sorted(path.glob(pattern))  # the folders' names are times
+        if files:
+            return files
+    return []
+
+
+def _read_part(file: Path) -> list[dict[str, float]]:
+    lines = file.read_text().splitlines()
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_with_prefixes(json.loads(line)))
+        except (ValueError, AttributeError) as error:
+            if number < len(lines):
+                raise ValueError(f'{file}, line {number}: not a JSON object ({error})') from error
+            # A process that was killed may leave half a line at the end.
+    return [record for record in records if 'step' in record]
+
+
+def _with_prefixes(record: dict[str, Any]) -> dict[str, float]:
+    """Older logs, and mmdet's, do not say whether a figure is of training or of validation."""
+    numbers = {key: value for key, value in record.items() if isinstance(value, int | float)}
+    of_training = any(key.endswith('lr') for key in numbers)
+    prefix = _PREFIXES[0] if of_training else _PREFIXES[1]
+    return {
+        key if key in _PLACES or key.startswith(_PREFIXES) else prefix + key: value
+        for key, value in numbers.items()
+    }
+
+
+def _before(records: list[dict[str, float]], later: list[dict[str, float]]) -> list[dict]:
+    """The records that a later part of the run does not replace."""
+    trained = [record['step'] for record in later if _is_training(record)]
+    validated = [record['step'] for record in later if not _is_training(record)]
+    # A resumed run may begin with the validation of the checkpoint, whose training was logged.
+    train_end = trained[0] if trained else validated[0] + 1
+    val_end = min(trained[:1] + validated[:1])
+    return [r for r in records if r['step'] < (train_end if _is_training(r) else val_end)]
+
+
+def _is_training(record: dict[str, float]) -> bool:
+    return any(key.startswith(_PREFIXES[0]) for key in record)
+
+
+def _curves(records: list[dict[str, float]]) -> dict[str, Curve]:
+    points: dict[str, dict[int, float]] = {}
+    for record in records:
+        for key, value in record.items():
+            if key not in _PLACES:
+                points.setdefault(key, {})[int(record['step'])] = float(value)
+    return {
+        key: Curve(np.array(sorted(of_key)), np.array([of_key[step] for step in sorted(of_key)]))
+        for key, of_key in points.items()
+    }

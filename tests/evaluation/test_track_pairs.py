@@ -1,0 +1,37 @@
+"""Predicted tracks take the ids of the objects that they show."""
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from axialvs.evaluation.track_pairs import ids_like_truth
+
+SIZE = (4, 8)
+
+
+def tube(*columns: slice | None) -> list[str | None]:
+    """A track of which each frame is some columns of the picture, or nothing."""
+    frames = []
+    for chosen in columns:
+        if chosen is None:
+            frames.append(None)
+            continue
+        mask = np.zeros(SIZE, np.uint8, order='F')
+        mask[:, chosen] = 1
+        frames.append(coco_mask.encode(mask)['counts'].decode())
+    return frames
+
+
+def test_each_object_goes_to_one_track_so_that_the_overlaps_are_greatest():
+    left, right = slice(0, 4), slice(4, 8)
+    truths = [tube(left, left), tube(right, right)]
+    predictions = [
+        tube(left, right),  # changes its object; the other object is left to it
+        tube(left, left),
+        tube(None, slice(0, 1)),  # overlaps an object that another track shows better
+    ]
+    assert ids_like_truth(predictions, truths, [5, 9], SIZE) == [9, 5, 10]
+
+
+def test_without_objects_tracks_are_numbered_from_one():
+    assert ids_like_truth([tube(slice(0, 4)), tube(slice(2, 4))], [], [], SIZE) == [1, 2]
+    assert ids_like_truth([], [tube(slice(0, 4))], [3], SIZE) == []

@@ -1,0 +1,160 @@
+"""Draws the curves of training runs and sums up their time: plot_log.py WORK_DIR ... --out PNG
+
+Several runs share each picture. A run that was killed and resumed is one curve. Names may be short:
+loss, loss_cls, d0.loss_mask, grad_norm, lr, time, memory, AP, AR10.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from axialvs.cli import run_command
+from axialvs.engine.run_log import Curve, RunLog, read_run
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt
+
+_DEFAULT_KEYS = ('loss', 'grad_norm', 'lr', 'AP')
+_COLUMNS = 2
+_SIZE = (5.5, 3.4)  # of one picture, inches
+_DPI = 120
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'runs', metavar='WORK_DIR', nargs='+', type=Path, help='work dirs, or scalars.json files'
+    )
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        help=f'what to draw (default: those of {", ".join(_DEFAULT_KEYS)} that a run has)',
+    )
+    parser.add_argument('--names', nargs='+', help="of the runs (default: their folders' names)")
+    parser.add_argument(
+        '--smooth', type=int, default=1, metavar='N', help='mean over N points (default: 1)'
+    )
+    parser.add_argument('--out', type=Path, metavar='PNG', help='PNG, PDF or SVG')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints the summary and draws the curves."""
+    args = parse_args()
+    runs = [read_run(path) for path in args.runs]
+    names = args.names or [path.resolve().name for path in args.runs]
+    if len(names) != len(runs):
+        raise ValueError(f'--names: {len(names)} names for {len(runs)} runs')
+    if args.smooth < 1:
+        raise ValueError(f'--smooth {args.smooth}: at least 1 is needed')
+    for name, run in zip(names, runs, strict=True):
+        print('\n'.join([name, *(f'  {line}' for line in summary(run))]))
+    if args.out:
+        draw(args.out, runs, names, chosen_keys(runs, args.keys), args.smooth)
+        print(f'curves are in {args.out}')
+
+
+def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]:
+    """The keys to draw.
+
+    Raises:
+        ValueError: No run has a key that was asked for.
+    """
+    if keys is None:
+        keys = [key for key in _DEFAULT_KEYS if any(run.find(key) for run in runs)]
+    for key in keys:
+        if not any(run.find(key) for run in runs):
+            known = sorted({name for run in runs for name in run.curves})
+            raise ValueError(f'--keys {key}: no run has it; there are {", ".join(known)}')
+    return list(keys)
+
+
+def summary(run: RunLog) -> list[str]:
+    """Lines that say how far a run came, what it took, and its best scores."""
+    training = [curve.steps[-1] for name, curve in run.curves.items() if name.startswith('train/')]
+    last = max(training, default=0)
+    resumed = f', resumed {run.parts - 1} times' if run.parts > 1 else ''
+    lines = [f'{last} iterations{resumed}']
+    if 'train/time' in run.curves:
+        lines.append(_times(run.curves['train/time'], run.curves.get('train/data_time')))
+    if 'train/memory' in run.curves:
+        lines.append(f'memory: at most {run.curves["train/memory"].values.max():.0f} MB')
+    for name, curve in run.curves.items():
+        if name.startswith('train/') and not np.isfinite(curve.values).all():
+            first = curve.steps[~np.isfinite(curve.values)][0]
+            lines.append(f'{name} is not finite from iteration {first} on')
+        if name.startswith('val/') and name.endswith('/AP'):
+            best = int(np.nanargmax(curve.values))
+            lines.append(
+                f'{name}: best {curve.values[best]:.4f} at iteration {curve.steps[best]}, '
+                f'last {curve.values[-1]:.4f} at {curve.steps[-1]}'
+            )
+    return lines
+
+
+def _times(time: Curve, data_time: Curve | None) -> str:
+    """Each value is a mean over the iterations since the value before."""
+    iterations = np.diff(time.steps, prepend=0)
+    total = float((iterations * time.values).sum())
+    text = (
+        f'time: {total / 3600:.2f} h in training steps, {total / iterations.sum():.3f} s each '
+        f'(from {time.values.min():.3f} to {time.values.max():.3f} between lines of the log)'
+    )
+    if data_time is not None:
+        share = (np.diff(data_time.steps, prepend=0) * data_time.values).sum() / total
+        text += f'; {share:.0%} of it waiting for data'
+    return text
+
+
+def draw(
+    out: Path, runs: Sequence[RunLog], names: Sequence[str], keys: Sequence[str], smooth: int
+) -> None:
+    """Draws one picture a key, the runs in the same colours in all of them."""
+    columns = min(_COLUMNS, len(keys))
+    rows = -(-len(keys) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(_SIZE[0] * columns, _SIZE[1] * rows), squeeze=False
+    )
+    for key, axis in zip(keys, axes.flat, strict=False):
+        for number, (run, name) in enumerate(zip(runs, names, strict=True)):
+            found = run.find(key)
+            if found is not None:
+                axis.set_title(found, fontsize=10)
+                _draw_curve(axis, run.curves[found], f'C{number}', name, smooth)
+        axis.set_xlabel('iteration')
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    for axis in axes.flat[len(keys) :]:
+        axis.remove()
+    figure.tight_layout()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=_DPI)
+    plt.close(figure)
+
+
+def _draw_curve(axis: plt.Axes, curve: Curve, colour: str, name: str, smooth: int) -> None:
+    marker = 'o' if len(curve.steps) < 30 else None
+    if smooth == 1:
+        axis.plot(curve.steps, curve.values, color=colour, label=name, marker=marker, markersize=3)
+        return
+    axis.plot(curve.steps, curve.values, color=colour, alpha=0.25)
+    axis.plot(curve.steps, running_mean(curve.values, smooth), color=colour, label=name)
+
+
+def running_mean(values: np.ndarray, number: int) -> np.ndarray:
+    """The mean of each value and up to `number` - 1 before it."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - number, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))

@@ -1,0 +1,69 @@
+"""Prints a config with everything that it inherits: print_config.py CONFIG [--cfg-options ...]
+
+The printed text is a config itself.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from axialvs.cli import run_command
+from axialvs.config_files import find_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a file, or the name of one of the project')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, as in training',
+    )
+    parser.add_argument(
+        '--key', metavar='A.B', help='print one setting only, such as model.panoptic_head'
+    )
+    parser.add_argument('--out', type=Path, metavar='PY', help='write it to a file instead')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints or writes the config."""
+    args = parse_args()
+    config = Config.fromfile(find_config(args.config))
+    config.merge_from_dict(args.cfg_options or {})
+    text = (config if args.key is None else only(config, args.key)).pretty_text
+    if args.out is None:
+        print(text)
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text)
+
+
+def only(config: Config, key: str) -> Config:
+    """A config of one setting, under the last part of its name.
+
+    Raises:
+        ValueError: There is no such setting.
+    """
+    value, seen = config, []
+    for part in key.split('.'):
+        known = dict(enumerate(value)) if isinstance(value, list) else value
+        index = int(part) if isinstance(value, list) and part.isdecimal() else part
+        if not hasattr(known, 'keys') or index not in known:
+            names = ', '.join(map(str, known.keys())) if hasattr(known, 'keys') else 'nothing'
+            place = '.'.join(seen) or 'the config'
+            raise ValueError(f'--key {key}: {place} has no {part}; it has {names}')
+        value = known[index]
+        seen.append(part)
+    return Config({seen[-1]: value})
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
