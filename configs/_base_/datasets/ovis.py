@@ -4,7 +4,6 @@ _base_ = './youtube_vis_2021.py'
 data_root = 'data/ovis/'
 classes = 'ovis'
 num_ovis_classes = 25
-long_side_free = 1_000_000
 
 train_pipeline = [
     dict(
@@ -15,7 +14,7 @@ train_pipeline = [
             dict(type='LoadClipAnnotations'),
             dict(
                 type='RandomChoiceResize',
-                scales=[(long_side_free, short) for short in range(480, 801, 32)],
+                scales=[(_base_.long_side_free, short) for short in range(480, 801, 32)],
                 keep_ratio=True,
             ),
             dict(type='RandomFlip', prob=0.5),
