@@ -1,0 +1,38 @@
+"""The best checkpoint outlives worse ones, those that rotate, and the end of a process."""
+
+from mmengine.runner import Runner
+from tiny_run import tiny_config
+
+from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.engine.resume_point import find_resume_checkpoint
+
+# The tiny model's sum rises in every iteration, so that by this rule the first score is the best.
+LOWEST = dict(
+    train_cfg__val_interval=2,
+    default_hooks__checkpoint__save_best='tiny/sum',
+    default_hooks__checkpoint__rule='less',
+    default_hooks__checkpoint__max_keep_ckpts=1,
+)
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in (folder / 'run').glob('*.pth*')}
+
+
+def test_worse_scores_and_rotation_leave_the_best(tmp_path):
+    Runner.from_cfg(tiny_config(tmp_path, **LOWEST)).train()
+    assert names(tmp_path) == {'best_tiny_sum_iter_2.pth', 'iter_6.pth'}
+    best = load_checkpoint_safely(tmp_path / 'run' / 'best_tiny_sum_iter_2.pth')
+    assert best['meta']['iter'] == 2
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_6.pth'
+
+
+def test_resumed_run_compares_with_the_best_before_it(tmp_path):
+    Runner.from_cfg(tiny_config(tmp_path, **LOWEST, train_cfg__max_iters=4)).train()
+    config = tiny_config(tmp_path, **LOWEST, resume=True)
+    config.load_from = str(find_resume_checkpoint(tmp_path / 'run'))
+    config.experiment_name = 'resumed'
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert runner.iter == 6
+    assert names(tmp_path) == {'best_tiny_sum_iter_2.pth', 'iter_6.pth'}
