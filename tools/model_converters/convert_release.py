@@ -1,11 +1,13 @@
 """Converts a checkpoint of the public release: convert_release.py SRC DST [--config CONFIG].
 
 Every tensor of SRC gets the name that it has in this project, and every tensor of the model that
-CONFIG builds has to be found; otherwise nothing is written and the names are listed.
+CONFIG builds has to be found; otherwise nothing is written and the names are listed. The config is
+recognised by method, backbone, classes, queries and blocks of the cross-clip tracking module.
 """
 
 import argparse
 import io
+import shlex
 import sys
 from pathlib import Path
 
@@ -45,9 +47,8 @@ def main() -> None:
     checkpoint = load_checkpoint_safely(args.source)
     weights = state_dict_of(checkpoint, args.source)
     release = recognise(weights)
-    config_path, config = choose_config(release, args.config)
-    print(f'{args.source}: {release.method}, {release.backbone}, {release.num_classes} classes')
-    print(f'model: {config_path}')
+    print(f'{args.source}: {describe(release)}')
+    config = choose_config(release, args.config)
     converted, our_name = convert_release(weights, MODELS.build(config.model).state_dict())
     renamed = {name: ours for name, ours in our_name.items() if name != ours}
     if not args.quiet:
@@ -58,27 +59,47 @@ def main() -> None:
     print(f'written to {args.target}')
 
 
-def choose_config(release: ReleaseModel, chosen: Path | None) -> tuple[Path, Config]:
-    """The config whose model the checkpoint has to fill.
+def describe(release: ReleaseModel) -> str:
+    """What a checkpoint holds, in a line."""
+    parts = [
+        release.method,
+        release.backbone,
+        f'{release.num_classes} classes',
+        f'{release.num_queries} queries',
+    ]
+    if release.num_blocks:
+        parts.append(f'{release.num_blocks} blocks of cross-clip tracking')
+    return ', '.join(parts)
 
-    A config that was recognised by the network takes over the checkpoint's number of classes.
+
+def choose_config(release: ReleaseModel, chosen: Path | None) -> Config:
+    """The config whose model the checkpoint has to fill, which it prints.
+
+    A config that was recognised by the network takes over numbers that the checkpoint has
+    differently; what is printed with it has to be given to the commands that use the weights.
 
     Raises:
         ConversionError: No config is known for the network.
     """
     if chosen is not None:
-        return chosen, load_config(chosen)
+        print(f'model: {chosen}')
+        return load_config(chosen)
     if release.config is None or not (CONFIGS / release.config).is_file():
         raise ConversionError(
             f'no config is known for {release.method} with backbone {release.backbone}; '
             'name one with --config'
         )
-    path = CONFIGS / release.config
-    config = load_config(path)
-    head = config.model.panoptic_head
-    head.num_things_classes = release.num_classes
-    head.loss_cls.class_weight = [1.0] * release.num_classes + [head.loss_cls.class_weight[-1]]
-    return path, config
+    config = load_config(CONFIGS / release.config)
+    changes = release.changes_to(config.model.panoptic_head)
+    changes = {f'model.panoptic_head.{name}': value for name, value in changes.items()}
+    config.merge_from_dict(changes)
+    print(f'model: {CONFIGS / release.config}')
+    for other in release.configs[1:]:
+        print(f'  or, for another test set: {CONFIGS / other}')
+    if changes:
+        options = [f'{name}={value}'.replace(' ', '') for name, value in changes.items()]
+        print(f'  with --cfg-options {shlex.join(options)}')
+    return config
 
 
 def write(
