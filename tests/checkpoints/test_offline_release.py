@@ -108,4 +108,3 @@ def test_known_checkpoints_name_configs_that_exist():
     for known in CHECKPOINTS.values():
         if known.config is not None:
             assert (CONFIGS / known.config).is_file(), known.name
-        assert known.needs_conversion == bool(known.config and 'axialvs/' in known.config)
