@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 
 from axialvs.checkpoints import load_weights, resolve_checkpoint
 from axialvs.cli import run_command
+from axialvs.engine import mixed_precision
 from axialvs.engine.launch import (
     LAUNCHERS,
     build_runner,
@@ -28,6 +29,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
     parser.add_argument('--work-dir', help='where the log goes (work_dirs/CONFIG)')
     parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to a file')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=mixed_precision.CHOICES,
+        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -46,19 +54,19 @@ def main() -> None:
     """Builds a runner from the config, loads the checkpoint into its model, and tests."""
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir)
+    if args.amp:
+        mixed_precision.use_in_test(config, args.amp)
     checkpoint = resolve_checkpoint(args.checkpoint)
     config.load_from = None  # loaded below, where it has to fit
     prepare_processes(config, args.launcher)
-    try:
-        runner = build_runner(config)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        report = load_weights(model, checkpoint)
-        runner.logger.info(f'{checkpoint}: {report.summary()}')
-        metrics = runner.test()
-        if args.out and is_main_process():
-            write_metrics(Path(args.out), metrics)
-    finally:
-        finish_processes()
+    runner = build_runner(config)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    report = load_weights(model, checkpoint)
+    runner.logger.info(f'{checkpoint}: {report.summary()}')
+    metrics = runner.test()
+    if args.out and is_main_process():
+        write_metrics(Path(args.out), metrics)
+    finish_processes()
 
 
 def write_metrics(path: Path, metrics: dict) -> None:

@@ -5,10 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-import torch
 from mmengine.config import Config, DictAction
 
 from axialvs.cli import run_command
+from axialvs.engine import mixed_precision
+from axialvs.engine.batch_size import (
+    accumulate_gradients,
+    scale_learning_rate,
+    warn_of_other_batch,
+)
 from axialvs.engine.launch import (
     LAUNCHERS,
     build_runner,
@@ -35,10 +40,19 @@ def parse_args() -> argparse.Namespace:
         '--amp',
         nargs='?',
         const='auto',
-        choices=('auto', 'float16', 'bfloat16'),
+        choices=mixed_precision.CHOICES,
         help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
     )
-    parser.add_argument(
+    batch = parser.add_mutually_exclusive_group()
+    batch.add_argument(
+        '--accumulate',
+        nargs='?',
+        const='auto',
+        metavar='BATCHES',
+        help='take a step of the optimiser every so many batches; by default as many as make the '
+        'batch that the config was made for',
+    )
+    batch.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help="scale the learning rate by the batch size in relation to the config's",
@@ -63,7 +77,9 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
-        use_mixed_precision(config, args.amp)
+        mixed_precision.use_in_training(config, args.amp)
+    if args.accumulate:
+        accumulate_gradients(config, args.accumulate)
     if args.auto_scale_lr:
         scale_learning_rate(config)
     if args.seed is not None:
@@ -71,40 +87,11 @@ def main() -> None:
     if args.resume:
         resume_from(config, args.resume)
     prepare_processes(config, args.launcher)
-    try:
-        build_runner(config).train()
-    finally:
-        finish_processes()
-
-
-def use_mixed_precision(config: Config, dtype: str) -> None:
-    """Turns the optimiser's wrapper into the one for 'float16', 'bfloat16' or what suits best.
-
-    Raises:
-        ValueError: The device does not have the type.
-    """
-    has_gpu = torch.cuda.is_available()
-    has_bfloat16 = not has_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
-    if dtype == 'auto':
-        dtype = 'bfloat16' if has_bfloat16 else 'float16'
-    if dtype == 'bfloat16':
-        if not has_bfloat16:
-            raise ValueError('--amp bfloat16: this GPU does not have it; use --amp float16')
-        config.optim_wrapper.type = 'Bfloat16OptimWrapper'
-        config.optim_wrapper.pop('loss_scale', None)
-        return
-    if not has_gpu:
-        raise ValueError('--amp float16 needs a GPU and none was found; use --amp bfloat16')
-    config.optim_wrapper.type = 'AmpOptimWrapper'
-    config.optim_wrapper.dtype = 'float16'
-    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def scale_learning_rate(config: Config) -> None:
-    """Turns mmengine's scaling on, which needs the batch size that the config was made for."""
-    if 'base_batch_size' not in config.get('auto_scale_lr', {}):
-        raise ValueError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
-    config.auto_scale_lr.enable = True
+    runner = build_runner(config)
+    if not (args.accumulate or args.auto_scale_lr):
+        warn_of_other_batch(runner)
+    runner.train()
+    finish_processes()
 
 
 def resume_from(config: Config, checkpoint: str) -> None:

@@ -1,5 +1,6 @@
 """What mmengine lacks: whole and fitted checkpoints, going on exactly, launching on a CPU."""
 
+from axialvs.engine.accumulating_loop import AccumulatingTrainLoop
 from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
 from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
 from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
@@ -7,6 +8,7 @@ from axialvs.engine.catch_up_validation_hook import CatchUpValidationHook
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
 from axialvs.engine.clip_log_processor import ClipLogProcessor
 from axialvs.engine.iteration_seed_hook import IterationSeedHook
+from axialvs.engine.mean_losses_hook import MeanLossesHook
 from axialvs.engine.overlay_hook import OverlayHook
 from axialvs.engine.stop_on_signal_hook import StopOnSignalHook
 from axialvs.engine.tensorboard_backend import OptionalTensorboardVisBackend
@@ -14,6 +16,7 @@ from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
 __all__ = [
     'SCOPE',
+    'AccumulatingTrainLoop',
     'AdaptCheckpointHook',
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
@@ -21,6 +24,7 @@ __all__ = [
     'CatchUpValidationHook',
     'ClipLogProcessor',
     'IterationSeedHook',
+    'MeanLossesHook',
     'OptionalTensorboardVisBackend',
     'OverlayHook',
     'StopOnSignalHook',
