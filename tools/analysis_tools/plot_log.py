@@ -145,7 +145,8 @@ def _draw_curve(axis: plt.Axes, curve: Curve, colour: str, name: str, smooth: in
         axis.plot(curve.steps, curve.values, color=colour, label=name, marker=marker, markersize=3)
         return
     axis.plot(curve.steps, curve.values, color=colour, alpha=0.25)
-    axis.plot(curve.steps, running_mean(curve.values, smooth), color=colour, label=name)
+    means = running_mean(curve.values, smooth)
+    axis.plot(curve.steps, means, color=colour, label=name, marker=marker, markersize=3)
 
 
 def running_mean(values: np.ndarray, number: int) -> np.ndarray:
