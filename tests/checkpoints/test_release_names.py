@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from axialvs.checkpoints.release_conversion import (
     ConversionError,
@@ -15,9 +12,10 @@ from axialvs.checkpoints.release_conversion import (
     recognise,
 )
 from axialvs.checkpoints.release_names import is_release_state_dict, rename_release_tensor
+from config_files import load
+from shrunk_configs import build_for_names
 
-ROOT = Path(__file__).parents[2]
-KEYS = ROOT / 'tests' / 'data' / 'release_keys'
+KEYS = Path(__file__).parents[1] / 'data' / 'release_keys'
 ENCODER = 'panoptic_head.pixel_decoder.encoder.layers.5'
 DECODER = 'panoptic_head.transformer_decoder.layers.8'
 
@@ -31,8 +29,7 @@ def release_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def homes_of(config: str) -> dict[str, torch.Tensor]:
-    init_default_scope('mmdet')
-    return MODELS.build(Config.fromfile(ROOT / 'configs' / config).model).state_dict()
+    return build_for_names(load(config).model).state_dict()
 
 
 @pytest.mark.parametrize(
