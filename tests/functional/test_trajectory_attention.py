@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from axialvs.functional import trajectory_pieces, trajectory_steps
+from axialvs.functional import trajectory_gradients, trajectory_pooling, trajectory_steps
 from axialvs.functional.trajectory_attention import (
     TrajectoryProjections,
     trace_trajectories,
@@ -118,30 +118,96 @@ def test_both_ways_to_pool_two_frames_agree(setting):
     torch.testing.assert_close(pair, absorbed, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize('num_frames', [2, 3])
-@pytest.mark.parametrize(('lines', 'tokens'), [(2, TOKENS), (1, 2), (1, 1)])
-def test_pieces_give_what_the_whole_gives(monkeypatch, num_frames, lines, tokens):
+@pytest.mark.parametrize('num_frames', [1, 2, 3])
+@pytest.mark.parametrize('at_once', [2, 1, 2 / 3, 1 / 3], ids='{:.2f} lines'.format)
+def test_pieces_give_what_the_whole_gives(monkeypatch, num_frames, at_once):
     """Several lines at once, or less than a line; the last piece is a smaller one."""
-    num_heads, scale, bias = SETTINGS['released'].values()
-    sequences, projections = random_case(num_frames, bias, batch=5)
+    sequences, projections = random_case(num_frames, True, batch=5)
+    tokens = round(at_once * num_frames * TOKENS)
+    monkeypatch.setattr(trajectory_gradients, '_TOKENS_AT_ONCE', tokens)
+    monkeypatch.setattr(trajectory_pooling, '_TOKENS_AT_ONCE', max(1, tokens // 2))
+    pieces = list(trajectory_gradients._pieces(sequences[0], num_frames, 8))
+    assert len(pieces) == (3 if at_once == 2 else 5)
+    assert len(pieces[0][1]) == {2: 1, 1: 1, 2 / 3: 2, 1 / 3: 3}[at_once]
+    assert_equal_to_eager(sequences, projections, num_frames)
+
+
+@pytest.mark.parametrize('setting', SETTINGS)
+@pytest.mark.parametrize(('batch', 'num_frames'), [(1, 1), (1, 2), (2, 2), (3, 4), (1, 7)])
+def test_results_and_gradients_are_those_of_the_eager_form(setting, batch, num_frames):
+    num_heads, scale, bias = SETTINGS[setting].values()
+    sequences, projections = random_case(num_frames, bias, seed=2, batch=batch)
+    assert_equal_to_eager(sequences, projections, num_frames, num_heads, scale)
+
+
+def test_inputs_may_be_strided():
+    sequences, projections = random_case(3, True, seed=6)
+    sequences = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in sequences]
+    projections = TrajectoryProjections(
+        *(x.repeat_interleave(2, -1)[..., ::2] for x in projections)
+    )
+    assert not any(x.is_contiguous() for x in (*sequences, *projections))
+    assert_equal_to_eager(sequences, projections, 3)
+
+
+def assert_equal_to_eager(sequences, projections, num_frames, num_heads=8, scale=0.7):
+    """Results, with and without gradients, and all gradients of a direction that is strided."""
+    inputs = [x if x is None else x.requires_grad_() for x in (*sequences, *projections)]
+    inputs = [x for x in inputs if x is not None]
+    arguments = (*sequences, projections, num_frames, num_heads, scale)
+    direction = torch.randn_like(sequences[0].transpose(1, 2).contiguous()).transpose(1, 2)
+    out = trajectory_attention(*arguments)
+    expected = trajectory_attention_eager(*arguments)[0]
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
+    for ours, theirs in zip(
+        torch.autograd.grad(out, inputs, direction),
+        torch.autograd.grad(expected, inputs, direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+    with torch.no_grad():
+        without = trajectory_attention(*arguments)
+    torch.testing.assert_close(without, expected, rtol=0, atol=1e-10)
+
+
+def test_a_frozen_input_gets_no_gradient():
+    sequences, projections = random_case(2, True, seed=7)
+    sequences[2].requires_grad_()
+    trajectory_attention(*sequences, projections, 2, 8, 0.7).sum().backward()
+    assert sequences[2].grad is not None
+    assert all(x.grad is None for x in (*sequences[:2], *projections))
+
+
+@pytest.mark.parametrize('dropout_p', [0.0, 0.3])
+def test_a_second_derivative_is_refused(dropout_p):
+    sequences, projections = random_case(2, True, seed=8)
+    query = sequences[0].requires_grad_()
+    out = trajectory_attention(*sequences, projections, 2, 8, 0.7, dropout_p)
+    (gradient,) = torch.autograd.grad(out.square().sum(), query, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        gradient.sum().backward()
+
+
+def test_dropout_of_the_recomputed_form_is_that_of_the_plain_steps():
+    """The same draws as autograd through the steps: results and gradients agree."""
+    sequences, projections = random_case(3, True, seed=10)
     inputs = [x.requires_grad_() for x in (*sequences, *projections)]
-    arguments = (projections, num_frames, num_heads, scale)
     direction = torch.randn_like(sequences[0])
 
-    def result_and_gradients(form):
-        out = form(*sequences, *arguments)
-        out = out[0] if isinstance(out, tuple) else out
-        return out, *torch.autograd.grad(out, inputs, direction)
+    def plain():
+        points = trace_trajectories(*sequences, 3, 8, 0.7, 0.4)
+        return trajectory_steps.pool_trajectories(points, projections, 8, 0.7)
 
-    whole = result_and_gradients(trajectory_attention_eager)
-    points = lines * tokens * num_frames**2
-    monkeypatch.setattr(trajectory_pieces, '_POINTS_AT_ONCE', points)
-    assert len(trajectory_pieces._pieces(sequences[0], num_frames)) > 1
-    for ours, theirs in zip(result_and_gradients(trajectory_attention), whole, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
-    with torch.no_grad():
-        without = trajectory_attention(*sequences, *arguments)
-    torch.testing.assert_close(without, whole[0], rtol=0, atol=1e-10)
+    results = []
+    for form in (
+        lambda: trajectory_attention(*sequences, projections, 3, 8, 0.7, 0.4),
+        plain,
+    ):
+        torch.manual_seed(0)
+        out = form()
+        results.append((out, *torch.autograd.grad(out, inputs, direction)))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_the_backward_pass_draws_the_forward_pass_dropout():
@@ -154,21 +220,6 @@ def test_the_backward_pass_draws_the_forward_pass_dropout():
     direction = torch.randn_like(out)
     (gradient,) = torch.autograd.grad(out, value, direction)
     torch.testing.assert_close((gradient * value).sum(), (direction * out).sum())
-
-
-@pytest.mark.parametrize('num_frames', [2, 4])
-def test_gradients_are_those_of_the_eager_form(num_frames):
-    num_heads, scale, bias = SETTINGS['released'].values()
-    sequences, projections = random_case(num_frames, bias, seed=2)
-    inputs = [x.requires_grad_() for x in (*sequences, *projections)]
-    direction = torch.randn(BATCH, num_frames * TOKENS, CHANNELS, dtype=torch.float64)
-    arguments = (projections, num_frames, num_heads, scale)
-    fast = torch.autograd.grad(trajectory_attention(*sequences, *arguments), inputs, direction)
-    eager = torch.autograd.grad(
-        trajectory_attention_eager(*sequences, *arguments)[0], inputs, direction
-    )
-    for ours, theirs in zip(fast, eager, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize('num_frames', [1, 2, 3])

@@ -1,4 +1,4 @@
-"""Trajectory attention piece by piece, and its gradients by computing each piece anew.
+"""How trajectory attention is run: with gradients by hand, or by computing pieces anew.
 
 Nothing between the steps outlives its piece, in the forward pass or for the backward pass.
 """
@@ -6,6 +6,7 @@ Nothing between the steps outlives its piece, in the forward pass or for the bac
 import torch
 from torch import Tensor
 
+from axialvs.functional.trajectory_gradients import attend_backward, attend_forward
 from axialvs.functional.trajectory_steps import (
     TrajectoryProjections,
     pool_trajectories,
@@ -26,8 +27,24 @@ def attend_in_pieces(
 ) -> Tensor:
     """Both steps; arguments and result as in `trajectory_attention`."""
     inputs = (query, key, value, *projections)
-    attend = _Recomputed.apply if _should_recompute(*inputs) else _attend_all
-    return attend(*inputs, *numbers)
+    by_hand = _can_go_by_hand(*inputs, dropout_p=numbers[-1])
+    if _should_recompute(*inputs):
+        if by_hand:
+            return _ByHand.apply(*inputs, *numbers[:-1])
+        return _Recomputed.apply(*inputs, *numbers)
+    if by_hand:
+        return attend_forward(query, key, value, projections, *numbers[:-1])[0]
+    return _attend_all(*inputs, *numbers)
+
+
+def _can_go_by_hand(*inputs: Tensor | None, dropout_p: float) -> bool:
+    """On a CPU, in full precision, without dropout: what the forms by hand were written for."""
+    if torch.compiler.is_compiling() or dropout_p or torch.is_autocast_enabled('cpu'):
+        return False
+    dtype = inputs[0].dtype
+    return dtype in (torch.float32, torch.float64) and all(
+        x is None or (x.device.type == 'cpu' and x.dtype == dtype) for x in inputs
+    )
 
 
 def _should_recompute(*inputs: Tensor | None) -> bool:
@@ -96,6 +113,25 @@ def _attend_all(
             out = part.new_empty(by_frame.shape)
         out[lines, :, tokens] = part.unflatten(1, (num_frames, -1))
     return out.flatten(1, 2)
+
+
+class _ByHand(torch.autograd.Function):
+    """`attend_forward` with `attend_backward`; it cannot be differentiated twice."""
+
+    @staticmethod
+    def forward(ctx, query: Tensor, key: Tensor, value: Tensor, *rest) -> Tensor:
+        projections, ctx.numbers = TrajectoryProjections(*rest[:4]), rest[4:]
+        out, kept = attend_forward(query, key, value, projections, *ctx.numbers, keep=True)
+        ctx.save_for_backward(query, key, value, *projections, *kept)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, *rest = ctx.saved_tensors
+        projections, kept = TrajectoryProjections(*rest[:4]), rest[4:]
+        gradients = attend_backward(query, key, value, projections, kept, grad_out, *ctx.numbers)
+        return *gradients, *(None for _ in ctx.numbers)
 
 
 class _Recomputed(torch.autograd.Function):

@@ -1,0 +1,157 @@
+"""Trajectory attention on a CPU with its gradients by hand: cache-sized pieces, no graph.
+
+For the backward pass are kept, of each token, its second query and its weights in time (and one
+projection with two frames); maps and trajectory points are computed anew, piece by piece.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from axialvs.functional.trajectory_by_heads import (
+    attention_map,
+    by_heads,
+    from_heads,
+    trace,
+    trace_backward,
+)
+from axialvs.functional.trajectory_pooling import Gradients, pooling
+from axialvs.functional.trajectory_steps import TrajectoryProjections
+
+# What is worked on at once, measured: small enough for the cache, large enough for the calls.
+_TOKENS_AT_ONCE = 240
+_MAP_AT_ONCE = 2**20  # weights of the first step
+
+
+def attend_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    projections: TrajectoryProjections,
+    num_frames: int,
+    num_heads: int,
+    scale: float,
+    keep: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
+    """Both steps; arguments as in `trajectory_attention`, on a CPU and of one type.
+
+    Returns:
+        (B, T * n, C), and if `keep` what the backward pass needs, (B, T, n, ...) each.
+    """
+    form = pooling(projections, num_frames, num_heads, scale)
+    by_frame = query.unflatten(1, (num_frames, -1))
+    results: list[Tensor] = []
+    for lines, parts in _pieces(query, num_frames, num_heads):
+        keys = by_heads(key[lines], num_heads)
+        values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
+        for tokens in parts:
+            some = by_frame[lines, :, tokens]
+            queries = by_heads(some, num_heads) * scale
+            points = trace(attention_map(queries, keys, num_frames), values, num_heads)
+            points = points.flatten(3).flatten(0, 1)
+            out, kept = form.forward(points, _own(points, some.shape).reshape(len(points), -1))
+            del points
+            for i, part in enumerate((out, *kept) if keep else (out,)):
+                part = part.unflatten(0, some.shape[:3])
+                if i == len(results):
+                    results.append(part.new_empty((*by_frame.shape[:3], *part.shape[3:])))
+                results[i][lines, :, tokens] = part
+    return results[0].flatten(1, 2), results[1:]
+
+
+def attend_backward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    projections: TrajectoryProjections,
+    kept: list[Tensor],
+    grad_out: Tensor,
+    num_frames: int,
+    num_heads: int,
+    scale: float,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of query, key, value and the four projections.
+
+    Arguments as in `attend_forward`; `kept` is what it returned, `grad_out` (B, T * n, C).
+    """
+    form = pooling(projections, num_frames, num_heads, scale)
+    gradients = Gradients.zeros(projections)
+    query, grad_out = (x.unflatten(1, (num_frames, -1)) for x in (query, grad_out))
+    grad_query = query.new_empty(query.shape)
+    grad_key, grad_value = (x.new_empty(x.shape) for x in (key, value))
+    for lines, parts in _pieces(key, num_frames, num_heads):
+        keys = by_heads(key[lines], num_heads)
+        values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
+        grad_keys, grad_values = torch.zeros_like(keys), torch.zeros_like(values)
+        for tokens in parts:
+            some = query[lines, :, tokens]
+            queries = by_heads(some, num_heads) * scale
+            path_weights = attention_map(queries, keys, num_frames)
+            traced = trace(path_weights, values, num_heads)
+            points = traced.flatten(3).flatten(0, 1)
+            grad_points, grad_own = form.backward(
+                points,
+                _own(points, some.shape).reshape(len(points), -1),
+                [x[lines, :, tokens].flatten(0, 2) for x in kept],
+                grad_out[lines, :, tokens].reshape(len(points), -1),
+                gradients,
+            )
+            _own(grad_points, some.shape).add_(grad_own.view(some.shape))
+            of_queries = trace_backward(
+                path_weights,
+                queries,
+                keys,
+                values,
+                traced,
+                grad_points.view(traced.shape),
+                grad_keys,
+                grad_values,
+            )
+            torch.mul(
+                from_heads(of_queries, num_heads).unflatten(1, some.shape[1:3]),
+                scale,
+                out=grad_query[lines, :, tokens].unflatten(-1, (num_heads, -1)),
+            )
+        for total, part in ((grad_key, grad_keys), (grad_value, grad_values.flatten(1, 2))):
+            total[lines].unflatten(-1, (num_heads, -1)).copy_(from_heads(part, num_heads))
+    return grad_query.flatten(1, 2), grad_key, grad_value, *_unscaled(gradients, projections, scale)
+
+
+def _unscaled(
+    gradients: Gradients, projections: TrajectoryProjections, scale: float
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the projections as they were given."""
+    query_bias = key_value_bias = None
+    if projections.query_bias is not None:
+        query_bias = gradients.query_bias.mul_(scale)
+    if projections.key_value_bias is not None:
+        of_values = gradients.value_bias
+        key_value_bias = torch.cat((torch.zeros_like(of_values), of_values))
+    query_weight = gradients.query_weight.mul_(scale)
+    return query_weight, query_bias, gradients.key_value_weight, key_value_bias
+
+
+def _own(points: Tensor, shape: torch.Size) -> Tensor:
+    """Those in the tokens' own frames: points (b * T * m, T, C), shape (b, T, m, C) -> a view."""
+    by_frame = points.view(*shape[:3], *points.shape[1:])
+    return by_frame.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+
+
+def _pieces(
+    sequences: Tensor, num_frames: int, num_heads: int
+) -> Iterator[tuple[slice, list[slice]]]:
+    """Lines that are worked on together, and in which parts of each frame's tokens.
+
+    Tokens of one line look at the same keys, so a line is cut only where it alone is too long.
+    """
+    batch, length, _ = sequences.shape
+    tokens = length // num_frames
+    at_once = min(_TOKENS_AT_ONCE, _MAP_AT_ONCE // (num_heads * length))
+    lines = max(1, at_once // length)
+    per_frame = min(tokens, max(1, at_once // num_frames))
+    parts = [slice(start, start + per_frame) for start in range(0, tokens, per_frame)]
+    if lines > 1:
+        parts = [slice(0, tokens)]
+    for line in range(0, batch, lines):
+        yield slice(line, line + lines), parts
