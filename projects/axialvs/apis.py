@@ -31,7 +31,11 @@ __all__ = [
 
 
 def init_segmenter(
-    config: str | Path | Config, checkpoint: str | Path | None = None, device: str = 'cpu'
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str = 'cpu',
+    precision: torch.dtype | None = None,
+    compiled: bool = False,
 ) -> torch.nn.Module:
     """Builds a segmenter in evaluation mode.
 
@@ -39,6 +43,10 @@ def init_segmenter(
         config: a config or its file.
         checkpoint: weights, read without executing anything they hold; random weights without.
         device: 'cpu', 'cuda', 'cuda:1' ...
+        precision: `torch.bfloat16` or `torch.float16` runs the network's products in half
+            precision; None in the weights' own.
+        compiled: whether `torch.compile` makes backbone and head quicker, which takes minutes at
+            the first clip of each size and pays on a GPU.
 
     Returns:
         The model, with `predict_clip` and `predict_video`, and `class_names`, `category_ids`.
@@ -59,6 +67,9 @@ def init_segmenter(
         load_weights(model, checkpoint)
         loaded = load_checkpoint_safely(checkpoint)
     model.class_names, model.category_ids = _classes(model.num_classes, loaded, config)
+    model.precision = precision
+    if compiled:
+        model.compile()
     return model.to(_available(device)).eval()
 
 

@@ -1,20 +1,41 @@
 """The forms of deformable sampling against one another, against mmcv's and by hand."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
 import pytest
 import torch
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
 import axialvs.functional.deformable_sampling as module
 from axialvs.functional.deformable_sampling import (
+    check_backend,
     choose_backend,
     deformable_sampling,
+)
+from axialvs.functional.sampling_forms import (
+    level_tensors,
     sample_with_embedding_bag,
     sample_with_grid,
 )
+from axialvs.functional.sampling_operators import (
+    deformops_missing_reason,
+    sample_with_deformops,
+    sample_with_mmcv,
+)
+from axialvs.operators import MissingOperatorError, missing_reason
 
 SHAPES = ((2, 3), (4, 6), (7, 5))
 NUM_VALUES = sum(h * w for h, w in SHAPES)
-FORMS = [sample_with_grid, sample_with_embedding_bag]
+needs_deformops = pytest.mark.skipif(
+    deformops_missing_reason() is not None, reason=str(deformops_missing_reason())
+)
+FORMS = [
+    sample_with_grid,
+    sample_with_embedding_bag,
+    pytest.param(sample_with_deformops, marks=needs_deformops),
+]
 
 
 def random_case(seed=0, batch=2, heads=2, channels=4, queries=9, points=3, dtype=torch.float64):
@@ -105,19 +126,107 @@ def test_bfloat16_values_under_autocast():
         torch.testing.assert_close(out.float(), expected, rtol=0.02, atol=0.02)
 
 
+HERE, NOT_HERE = None, 'not installed'
+
+
 @pytest.mark.parametrize(
-    ('device', 'dtype', 'compiled', 'backend', 'reason'),
+    ('device', 'dtype', 'mmcv', 'deformops', 'backend', 'reason'),
     [
-        ('cpu', torch.float32, True, 'torch', 'device is cpu'),
-        ('cuda', torch.float32, False, 'torch', 'without compiled operators'),
-        ('cuda', torch.bfloat16, True, 'mmcv', 'in float32'),
-        ('cuda', torch.float64, True, 'torch', 'torch.float64'),
-        ('cuda', torch.float32, True, 'mmcv', 'compiled'),
-        ('cuda', torch.float16, True, 'mmcv', 'compiled'),
+        ('cpu', torch.float32, HERE, HERE, 'torch', 'device is cpu'),
+        ('cuda', torch.float32, NOT_HERE, NOT_HERE, 'torch', 'not installed'),
+        ('cuda', torch.float32, HERE, HERE, 'mmcv', 'compiled'),
+        ('cuda', torch.float16, HERE, HERE, 'mmcv', 'compiled'),
+        ('cuda', torch.float32, NOT_HERE, HERE, 'deformops', 'Triton'),
+        ('cuda', torch.bfloat16, HERE, HERE, 'deformops', 'Triton'),
+        ('cuda', torch.bfloat16, HERE, NOT_HERE, 'mmcv', 'in float32'),
+        ('cuda', torch.float64, HERE, HERE, 'torch', 'torch.float64'),
     ],
 )
-def test_choice_of_the_backend(monkeypatch, device, dtype, compiled, backend, reason):
-    monkeypatch.setattr(module, 'has_compiled_operators', lambda: compiled)
+def test_choice_of_the_backend(monkeypatch, device, dtype, mmcv, deformops, backend, reason):
+    monkeypatch.setattr(module, 'missing_reason', lambda: mmcv)
+    monkeypatch.setattr(module, 'deformops_missing_reason', lambda: deformops)
     chosen, why = choose_backend(device, dtype)
     assert chosen == backend
     assert reason in why
+
+
+def test_a_backend_that_is_not_here_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(module, 'missing_reason', lambda: 'mmcv has none')
+    monkeypatch.setattr(module, 'deformops_missing_reason', lambda: 'deformops: pip adds it')
+    case = random_case()
+    with pytest.raises(MissingOperatorError, match=r"'mmcv' is not here: mmcv has none\. .*pip"):
+        deformable_sampling(case[0], SHAPES, *case[1:], backend='mmcv')
+    with pytest.raises(MissingOperatorError, match=r"'deformops' is not here: .*pip adds it"):
+        deformable_sampling(case[0], SHAPES, *case[1:], backend='deformops')
+    with pytest.raises(ValueError, match="backend is 'cuda'; there is 'auto', 'mmcv'"):
+        check_backend('cuda')
+    monkeypatch.setattr(module, 'missing_reason', lambda: None)
+    with pytest.raises(ValueError, match=r"runs on a GPU only.*on cpu; use 'auto' or 'torch'"):
+        deformable_sampling(case[0], SHAPES, *case[1:], backend='mmcv')
+
+
+@pytest.mark.parametrize('backend', ['auto', 'torch'])
+def test_asking_for_what_runs_anyway_changes_nothing(backend):
+    value, *rest = random_case(seed=5)
+    expected = sample_with_grid(value, SHAPES, *rest)
+    assert torch.equal(deformable_sampling(value, SHAPES, *rest, backend=backend), expected)
+
+
+class KernelInPython(ModuleType):
+    """mmcv's two kernels with their calling convention, for a machine that cannot run them."""
+
+    @staticmethod
+    def ms_deform_attn_forward(value, sizes, starts, locations, weights, im2col_step):
+        assert value.shape[0] % im2col_step == 0
+        assert starts.tolist() == [0, 6, 30]
+        return multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)
+
+    @classmethod
+    def ms_deform_attn_backward(
+        cls, value, sizes, starts, locations, weights, grad_out, *gradients, im2col_step
+    ):
+        inputs = [x.detach().requires_grad_() for x in (value, locations, weights)]
+
+        def differentiate():
+            out = multi_scale_deformable_attn_pytorch(inputs[0], sizes, *inputs[1:])
+            return torch.autograd.grad(out, inputs, grad_out)
+
+        # An operator runs below autograd, which a thread of its own has again.
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(differentiate).result()
+        for total, gradient in zip(gradients, found, strict=True):
+            total += gradient
+
+
+@pytest.mark.skipif(missing_reason() is None, reason='the real kernels are here, for a GPU')
+def test_operator_around_the_kernels(monkeypatch):
+    """Arguments, gradients and what a compiler sees; the kernels themselves need a GPU."""
+    kernels = KernelInPython('mmcv._ext')
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', kernels)
+    monkeypatch.setattr('mmcv._ext', kernels)
+    value, *rest = random_case(seed=6, batch=3, dtype=torch.float32)
+    inputs = [x.requires_grad_() for x in (value, *rest)]
+    direction = torch.randn(3, 9, 8)
+
+    def results(sample):
+        out = sample(inputs[0], SHAPES, *inputs[1:])
+        return out, *torch.autograd.grad(out, inputs, direction)
+
+    expected = results(sample_with_grid)
+    compiled = torch.compile(sample_with_mmcv, backend='aot_eager', fullgraph=True)
+    for form in (sample_with_mmcv, compiled):
+        for ours, theirs in zip(results(form), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    low = sample_with_mmcv(value.bfloat16(), SHAPES, *rest)
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), expected[0], rtol=0.02, atol=0.02)
+
+
+def test_level_tensors_made_in_inference_mode_serve_training():
+    shapes = ((5, 7), (10, 13))
+    with torch.inference_mode():
+        level_tensors(shapes, torch.device('cpu'))
+    sizes, starts = level_tensors(list(map(list, shapes)), torch.device('cpu'))
+    assert sizes.tolist() == [[5, 7], [10, 13]]
+    assert starts.tolist() == [0, 35]
+    assert not sizes.is_inference()

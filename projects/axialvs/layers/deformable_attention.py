@@ -6,15 +6,24 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
-from axialvs.functional.deformable_sampling import Shape, deformable_sampling
+from axialvs.functional.deformable_sampling import Backend, Shape, deformable_sampling
+from axialvs.functional.sampling_forms import level_tensors
 from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
 
 
 class ClipDeformableAttention(MultiScaleDeformableAttention):
     """mmcv's attention with shapes as Python ints, so that nothing waits for the device.
 
-    Parameters, constructor and initialisation are mmcv's.
+    Parameters and initialisation are mmcv's, and so are all arguments but one.
+
+    Args:
+        backend: what samples, see `deformable_sampling`.
+        deformable: arguments of mmcv's `MultiScaleDeformableAttention`.
     """
+
+    def __init__(self, *, backend: Backend = 'auto', **deformable) -> None:
+        super().__init__(**deformable)
+        self.backend = backend
 
     def forward(
         self,
@@ -54,11 +63,11 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         value = self.value_proj(value).unflatten(-1, (self.num_heads, -1))
         offsets = self.sampling_offsets(query).unflatten(-1, (*heads, 2))
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
-        widths_heights = [(width, height) for height, width in spatial_shapes]
-        scale = offsets.new_tensor(widths_heights)[:, None]
-        locations = reference_points[:, :, None, :, None] + offsets / scale
+        sizes, _ = level_tensors(spatial_shapes, value.device)
+        cells = offsets / sizes.flip(-1)[:, None]  # x and y, in units of the map's size
+        locations = reference_points[:, :, None, :, None] + cells
         return deformable_sampling(
-            value, spatial_shapes, locations, weights.unflatten(-1, heads[1:])
+            value, spatial_shapes, locations, weights.unflatten(-1, heads[1:]), self.backend
         )
 
     def _track(
@@ -79,7 +88,7 @@ class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
         trajectory: `num_levels` coarsest levels that are tracked; the rest goes to
             `AxialTrajectoryEncoder`.
         layer_scale: first value of the learnt factors.
-        deformable: arguments of mmcv's `MultiScaleDeformableAttention`.
+        deformable: arguments of `ClipDeformableAttention`.
     """
 
     def __init__(self, trajectory: dict, layer_scale: float = 1e-6, **deformable) -> None:

@@ -14,9 +14,13 @@ class InferenceForm:
     The module itself, its parameters and its checkpoints stay as they are. In evaluation a batch
     norm is a scale and a shift of each channel, which the convolution before it can apply itself:
     the same result to rounding, without a pass over every map.
+
+    Args:
+        compile_options: arguments of `torch.compile` for the copy; None leaves it as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, compile_options: dict | None = None) -> None:
+        self._compile_options = compile_options
         self._folded: nn.Module | None = None
         self._made_from: tuple | None = None
 
@@ -40,6 +44,8 @@ class InferenceForm:
         if self._made_from != weights:
             folded = fuse_conv_bn(copy.deepcopy(module))
             self._folded = folded.to(memory_format=torch.channels_last)
+            if self._compile_options is not None:
+                self._folded.compile(**self._compile_options)
             self._made_from = weights
         return self._folded
 

@@ -154,7 +154,8 @@ class OfflineTubeLink(TubeLink):
         """What each clip (B, T, 3, H, W) gives to the video that it is a part of."""
         if mode != 'offline':
             return super().segment_clips(clips, mode)
-        return [ClipFeatures(*clip) for clip in zip(*self._encode(clips), strict=True)]
+        with self.autocast():
+            return [ClipFeatures(*clip) for clip in zip(*self._encode(clips), strict=True)]
 
     @torch.no_grad()
     def predict_video(self, frames: Tensor) -> VideoPrediction:

@@ -8,12 +8,13 @@ from mmdet.registry import MODELS
 from mmengine import ConfigDict
 from torch import Tensor, nn
 
-from axialvs.functional.deformable_sampling import Shape
+from axialvs.functional.deformable_sampling import Backend, Shape
 from axialvs.layers.deformable_attention import (
     ClipDeformableAttention,
     DeformableAxialTrajectoryAttention,
 )
 from axialvs.layers.position_encoding import CachedPositionEncoding
+from axialvs.layers.shape_cache import ShapeCache
 
 
 @MODELS.register_module()
@@ -24,12 +25,20 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         encoder: as in mmdet; its attention works frame by frame.
         trajectory: the within-clip tracking module inside every attention, see
             `DeformableAxialTrajectoryAttention`; None leaves the plain Tube-Link pixel decoder.
+        sampling_backend: what samples in the deformable attentions, see `deformable_sampling`.
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
 
-    def __init__(self, *args, encoder: dict, trajectory: dict | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        encoder: dict,
+        trajectory: dict | None = None,
+        sampling_backend: Backend = 'auto',
+        **kwargs,
+    ) -> None:
         super().__init__(*args, encoder=ConfigDict(encoder), **kwargs)
-        attention = dict(encoder['layer_cfg']['self_attn_cfg'])
+        attention = dict(encoder['layer_cfg']['self_attn_cfg'], backend=sampling_backend)
         channels = attention['embed_dims']
         for layer in self.encoder.layers:
             if trajectory is None:
@@ -37,6 +46,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             else:
                 layer.self_attn = DeformableAxialTrajectoryAttention(trajectory, **attention)
         self.postional_encoding = CachedPositionEncoding(self.postional_encoding)
+        self._reference_points = ShapeCache(_cell_centres)
         self.num_trajectory_levels = 0
         if trajectory is not None:
             self.num_trajectory_levels = trajectory['num_levels']
@@ -64,7 +74,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             * T, C, H_l, W_l) from low to high resolution.
         """
         inputs = feats[::-1][: self.num_encoder_levels]
-        shapes = [tuple(x.shape[-2:]) for x in inputs]
+        shapes = tuple(tuple(x.shape[-2:]) for x in inputs)
         tokens = [
             conv(x).flatten(2).transpose(1, 2)
             for conv, x in zip(self.input_convs, inputs, strict=True)
@@ -76,7 +86,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             spatial_shapes=shapes,
             level_start_index=None,
             valid_ratios=None,
-            reference_points=_cell_centres(shapes, inputs[0].device),
+            reference_points=self._reference_points(shapes, inputs[0].device),
             num_frames=num_frames,
             positions_3d=self._positions_3d(num_frames, shapes, inputs[0].device),
         )
@@ -84,7 +94,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         maps = [x.unflatten(-1, shape) for x, shape in zip(levels, shapes, strict=True)]
         return self._merge_top_down(maps, feats[: self.num_input_levels - self.num_encoder_levels])
 
-    def _positions_2d(self, shapes: list[Shape], device: torch.device) -> Tensor:
+    def _positions_2d(self, shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
         encoded = [
             self.postional_encoding(shape, device).flatten(1, 2) + self.level_encoding.weight[i]
             for i, shape in enumerate(shapes)
@@ -92,7 +102,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         return torch.cat(encoded, dim=1)
 
     def _positions_3d(
-        self, num_frames: int, shapes: list[Shape], device: torch.device
+        self, num_frames: int, shapes: tuple[Shape, ...], device: torch.device
     ) -> list[Tensor]:
         return [
             self.position_encoding_3d((num_frames, *shape), device)
@@ -112,7 +122,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         return self.mask_feature(maps[-1]), maps[: self.num_outs]
 
 
-def _cell_centres(shapes: list[Shape], device: torch.device) -> Tensor:
+def _cell_centres(shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
     """Centre of each cell as its reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
     centres = []
     for height, width in shapes:

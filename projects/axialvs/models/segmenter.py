@@ -1,6 +1,7 @@
 """Tube-Link: segments clips of any length and links them into a video."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmdet.models.mot import BaseMOTModel
@@ -12,6 +13,7 @@ from torch import Tensor
 from axialvs.association.clip_linker import ClipLinker
 from axialvs.association.clip_splitting import Clip, SplitMode, split_video
 from axialvs.association.scored_tracks import NearOnlineTracks, ScoredTracks
+from axialvs.functional.deformable_sampling import let_compiler_resolve_once
 from axialvs.models.ground_truth import gather_objects
 from axialvs.models.inference_form import InferenceForm
 from axialvs.structures import ClipPrediction, FrameGeometry, Track, VideoPrediction
@@ -34,9 +36,11 @@ class TubeLink(BaseMOTModel):
         clip_length: T of `predict_video`; `axialvs.apis.init_segmenter` takes it from the config's
             test data set.
         split_mode: how `predict_video` cuts a video, see `split_video`; likewise.
+        precision: type of the products in inference, under autocast; None leaves it to the caller.
     """
 
     clip_length: int | None = None
+    precision: torch.dtype | None = None
     split_mode: SplitMode = 'repeat_last'
     # How a video can be segmented; the first is what `predict` and `predict_video` do.
     modes: tuple[str, ...] = ('near-online',)
@@ -123,6 +127,23 @@ class TubeLink(BaseMOTModel):
         self.check_mode(mode)
         return ClipLinker()
 
+    def compile(self, **options) -> None:
+        """Compiles backbone and head, where the time goes; what surrounds them stays Python.
+
+        Args:
+            options: of `torch.compile`.
+        """
+        let_compiler_resolve_once()
+        self._inference_form = InferenceForm(options)
+        self.backbone.compile(**options)
+        self.panoptic_head.compile(**options)
+
+    def autocast(self) -> AbstractContextManager:
+        """Where products are of the type that `precision` says."""
+        if self.precision is None:
+            return nullcontext()
+        return torch.autocast(next(self.parameters()).device.type, self.precision)
+
     @torch.no_grad()
     def segment_clips(self, clips: Tensor, mode: str) -> list[ClipPrediction]:
         """What each clip (B, T, 3, H, W) gives to the video that it is a part of."""
@@ -137,7 +158,8 @@ class TubeLink(BaseMOTModel):
             )
 
     def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
-        return self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
+        with self.autocast():
+            return self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
 
     def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
         """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""
