@@ -119,16 +119,18 @@ def test_both_ways_to_pool_two_frames_agree(setting):
 
 
 @pytest.mark.parametrize('num_frames', [1, 2, 3])
-@pytest.mark.parametrize('at_once', [2, 1, 2 / 3, 1 / 3], ids='{:.2f} lines'.format)
+@pytest.mark.parametrize('at_once', [2, 1, 2 / 3, 1 / 3, 1 / 6], ids='{:.2f} lines'.format)
 def test_pieces_give_what_the_whole_gives(monkeypatch, num_frames, at_once):
-    """Several lines at once, or less than a line; the last piece is a smaller one."""
+    """Several lines at once, less than a line, or less than a token of every frame; the last piece
+    is a smaller one."""
     sequences, projections = random_case(num_frames, True, batch=5)
     tokens = round(at_once * num_frames * TOKENS)
     monkeypatch.setattr(trajectory_gradients, '_TOKENS_AT_ONCE', tokens)
     monkeypatch.setattr(trajectory_pooling, '_TOKENS_AT_ONCE', max(1, tokens // 2))
     pieces = list(trajectory_gradients._pieces(sequences[0], num_frames, 8))
     assert len(pieces) == (3 if at_once == 2 else 5)
-    assert len(pieces[0][1]) == {2: 1, 1: 1, 2 / 3: 2, 1 / 3: 3}[at_once]
+    of_frames = min(num_frames, 2)  # half of the frames, where there are several
+    assert len(pieces[0][1]) == {2: 1, 1: 1, 2 / 3: 2, 1 / 3: 3, 1 / 6: 3 * of_frames}[at_once]
     assert_equal_to_eager(sequences, projections, num_frames)
 
 

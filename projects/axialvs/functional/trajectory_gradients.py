@@ -45,18 +45,19 @@ def attend_forward(
     for lines, parts in _pieces(query, num_frames, num_heads):
         keys = by_heads(key[lines], num_heads)
         values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
-        for tokens in parts:
-            some = by_frame[lines, :, tokens]
+        for frames, tokens in parts:
+            some = by_frame[lines, frames, tokens]
             queries = by_heads(some, num_heads) * scale
             points = trace(attention_map(queries, keys, num_frames), values, num_heads)
             points = points.flatten(3).flatten(0, 1)
-            out, kept = form.forward(points, _own(points, some.shape).reshape(len(points), -1))
-            del points
+            own = _own(points, some.shape, frames.start)
+            out, kept = form.forward(points, own.reshape(len(points), -1))
+            del points, own
             for i, part in enumerate((out, *kept) if keep else (out,)):
                 part = part.unflatten(0, some.shape[:3])
                 if i == len(results):
                     results.append(part.new_empty((*by_frame.shape[:3], *part.shape[3:])))
-                results[i][lines, :, tokens] = part
+                results[i][lines, frames, tokens] = part
     return results[0].flatten(1, 2), results[1:]
 
 
@@ -84,20 +85,20 @@ def attend_backward(
         keys = by_heads(key[lines], num_heads)
         values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
         grad_keys, grad_values = torch.zeros_like(keys), torch.zeros_like(values)
-        for tokens in parts:
-            some = query[lines, :, tokens]
+        for frames, tokens in parts:
+            some = query[lines, frames, tokens]
             queries = by_heads(some, num_heads) * scale
             path_weights = attention_map(queries, keys, num_frames)
             traced = trace(path_weights, values, num_heads)
             points = traced.flatten(3).flatten(0, 1)
             grad_points, grad_own = form.backward(
                 points,
-                _own(points, some.shape).reshape(len(points), -1),
-                [x[lines, :, tokens].flatten(0, 2) for x in kept],
-                grad_out[lines, :, tokens].reshape(len(points), -1),
+                _own(points, some.shape, frames.start).reshape(len(points), -1),
+                [x[lines, frames, tokens].flatten(0, 2) for x in kept],
+                grad_out[lines, frames, tokens].reshape(len(points), -1),
                 gradients,
             )
-            _own(grad_points, some.shape).add_(grad_own.view(some.shape))
+            _own(grad_points, some.shape, frames.start).add_(grad_own.view(some.shape))
             of_queries = trace_backward(
                 path_weights,
                 queries,
@@ -111,7 +112,7 @@ def attend_backward(
             torch.mul(
                 from_heads(of_queries, num_heads).unflatten(1, some.shape[1:3]),
                 scale,
-                out=grad_query[lines, :, tokens].unflatten(-1, (num_heads, -1)),
+                out=grad_query[lines, frames, tokens].unflatten(-1, (num_heads, -1)),
             )
         for total, part in ((grad_key, grad_keys), (grad_value, grad_values.flatten(1, 2))):
             total[lines].unflatten(-1, (num_heads, -1)).copy_(from_heads(part, num_heads))
@@ -132,26 +133,41 @@ def _unscaled(
     return query_weight, query_bias, gradients.key_value_weight, key_value_bias
 
 
-def _own(points: Tensor, shape: torch.Size) -> Tensor:
-    """Those in the tokens' own frames: points (b * T * m, T, C), shape (b, T, m, C) -> a view."""
+def _own(points: Tensor, shape: torch.Size, first_frame: int) -> Tensor:
+    """Those in the tokens' own frames, a view.
+
+    Args:
+        points: (b * f * m, T, C), of the tokens of f frames in a row.
+        shape: of the tokens, (b, f, m, C).
+        first_frame: the number of the first of these frames.
+    """
     by_frame = points.view(*shape[:3], *points.shape[1:])
-    return by_frame.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+    return by_frame.diagonal(first_frame, dim1=1, dim2=3).permute(0, 3, 1, 2)
 
 
 def _pieces(
     sequences: Tensor, num_frames: int, num_heads: int
-) -> Iterator[tuple[slice, list[slice]]]:
-    """Lines that are worked on together, and in which parts of each frame's tokens.
+) -> Iterator[tuple[slice, list[tuple[slice, slice]]]]:
+    """Lines that are worked on together, and in which parts: some frames, some tokens of each.
 
-    Tokens of one line look at the same keys, so a line is cut only where it alone is too long.
+    Tokens of one line look at the same keys, so a line is cut only where it alone is too long, and
+    its frames are parted only where one token of each is too much.
     """
     batch, length, _ = sequences.shape
     tokens = length // num_frames
-    at_once = min(_TOKENS_AT_ONCE, _MAP_AT_ONCE // (num_heads * length))
+    at_once = max(1, min(_TOKENS_AT_ONCE, _MAP_AT_ONCE // (num_heads * length)))
     lines = max(1, at_once // length)
-    per_frame = min(tokens, max(1, at_once // num_frames))
-    parts = [slice(start, start + per_frame) for start in range(0, tokens, per_frame)]
     if lines > 1:
-        parts = [slice(0, tokens)]
-    for line in range(0, batch, lines):
-        yield slice(line, line + lines), parts
+        parts = [(slice(0, num_frames), slice(0, tokens))]
+    else:
+        parts = [
+            (frames, some)
+            for frames in _slices(num_frames, at_once)
+            for some in _slices(tokens, max(1, at_once // num_frames))
+        ]
+    for line in _slices(batch, lines):
+        yield line, parts
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
