@@ -161,6 +161,8 @@ def test_only_the_coarsest_levels_are_tracked():
 def test_layer_scale_begins_small():
     attention = DeformableAxialTrajectoryAttention(TRAJECTORY, **DEFORMABLE)
     assert torch.equal(attention.gamma, torch.full((CHANNELS,), 1e-6))
+    attention = DeformableAxialTrajectoryAttention(dict(TRAJECTORY, layer_scale=0.1), **DEFORMABLE)
+    assert torch.equal(attention.gamma, torch.full((CHANNELS,), 0.1))
 
 
 def test_frames_meet_in_trajectories_only():

@@ -85,13 +85,12 @@ class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
     coarsest levels.
 
     Args:
-        trajectory: `num_levels` coarsest levels that are tracked; the rest goes to
-            `AxialTrajectoryEncoder`.
-        layer_scale: first value of the learnt factors.
+        trajectory: `num_levels` coarsest levels that are tracked; `layer_scale`, first value of the
+            learnt factors, 1e-6 as released; the rest goes to `AxialTrajectoryEncoder`.
         deformable: arguments of `ClipDeformableAttention`.
     """
 
-    def __init__(self, trajectory: dict, layer_scale: float = 1e-6, **deformable) -> None:
+    def __init__(self, trajectory: dict, **deformable) -> None:
         super().__init__(**deformable)
         trajectory = dict(trajectory)
         self.num_trajectory_levels = trajectory.pop('num_levels')
@@ -100,6 +99,7 @@ class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
                 f'trajectory num_levels is {self.num_trajectory_levels}, but the attention has '
                 f'{self.num_levels} levels'
             )
+        layer_scale = trajectory.pop('layer_scale', 1e-6)
         self.gamma = nn.Parameter(torch.full((self.embed_dims,), float(layer_scale)))
         self.temporal_layer = AxialTrajectoryEncoder(self.embed_dims, **trajectory)
 
