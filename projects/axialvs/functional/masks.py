@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch.nn.functional as F
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from axialvs.functional.mask_finishing import encode_part
 from axialvs.structures import FrameGeometry
 
 
@@ -54,13 +54,18 @@ def encode_masks(masks: np.ndarray) -> list[dict | None]:
     Returns:
         For each mask `{'size': [H, W], 'counts': str}`, or None where it is empty.
     """
+    rows, columns = masks.any(2), masks.any(1)
     encoded: list[dict | None] = []
-    for mask in masks:
-        if not mask.any():
+    for mask, of_rows, of_columns in zip(masks, rows, columns, strict=True):
+        if not of_rows.any():
             encoded.append(None)
             continue
-        rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-        encoded.append(
-            {'size': [int(x) for x in rle['size']], 'counts': rle['counts'].decode('ascii')}
-        )
+        # Objects are small beside the frame: only the part that holds one is looked at again.
+        (top, bottom), (left, right) = (_extent(x) for x in (of_rows, of_columns))
+        encoded.append(encode_part(mask[top:bottom, left:right], top, left, mask.shape))
     return encoded
+
+
+def _extent(used: np.ndarray) -> tuple[int, int]:
+    """First true place, and the last one plus one."""
+    return int(used.argmax()), len(used) - int(used[::-1].argmax())
