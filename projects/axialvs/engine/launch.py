@@ -1,6 +1,7 @@
 """What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 # Set by torchrun for every process that it starts.
 _TORCHRUN_VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+# Set by srun likewise.
+_SLURM_VARIABLES = ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST', 'SLURM_JOB_ID')
+
+# Ports of Slurm jobs: below those that systems give to clients.
+_SLURM_PORTS = range(15_000, 30_000)
 
 
 def load_config(
@@ -43,7 +49,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
     """Sets the config up for its launcher; without a GPU, the processes talk over gloo.
 
     mmengine's runner binds every process to a GPU where it starts the process group itself, so
-    on a CPU the group is started here.
+    on a CPU the group is started here. Warnings are shown by the first process only.
 
     Raises:
         ValueError: The process was not started by the launcher, or the launcher needs GPUs.
@@ -52,16 +58,19 @@ def prepare_processes(config: Config, launcher: str) -> None:
     if launcher == 'none':
         return
     if launcher == 'pytorch':
-        missing = [name for name in _TORCHRUN_VARIABLES if name not in os.environ]
-        if missing:
-            raise ValueError(
-                f'--launcher pytorch: {", ".join(missing)} not set, so this process was not '
-                'started by torchrun; use tools/dist_train.sh or tools/dist_test.sh'
-            )
+        _check_started_by('torchrun', launcher, _TORCHRUN_VARIABLES, 'dist')
+    elif launcher == 'slurm':
+        _check_started_by('srun', launcher, _SLURM_VARIABLES, 'slurm')
+        os.environ.setdefault('MASTER_PORT', str(_port_of_slurm_step()))
+    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) != '0':
+        warnings.simplefilter('ignore')
     if torch.cuda.is_available():
         return
     if launcher != 'pytorch':
-        raise ValueError(f'--launcher {launcher} needs GPUs and none was found')
+        raise ValueError(
+            f'--launcher {launcher} needs GPUs and none was found; on CPUs, start '
+            'tools/dist_train.sh or tools/dist_test.sh on each machine'
+        )
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     wrapper = config.get('model_wrapper_cfg') or {}
@@ -74,8 +83,30 @@ def prepare_processes(config: Config, launcher: str) -> None:
     )
 
 
+def _check_started_by(starter: str, launcher: str, variables: tuple[str, ...], tools: str) -> None:
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'--launcher {launcher}: {", ".join(missing)} not set, so this process was not started '
+            f'by {starter}; use tools/{tools}_train.sh or tools/{tools}_test.sh'
+        )
+
+
+def _port_of_slurm_step() -> int:
+    """One port for all processes of a step, and another one for each job that runs beside it.
+
+    mmengine would take 29500 for every job, so that two on one machine could not start.
+    """
+    job, step = int(os.environ['SLURM_JOB_ID']), int(os.environ.get('SLURM_STEP_ID', 0))
+    return _SLURM_PORTS[(job + 1_000 * step) % len(_SLURM_PORTS)]
+
+
 def finish_processes() -> None:
-    """Leaves the process group, so that no process waits for one that is gone."""
+    """Leaves the process group at the end of a run.
+
+    Not to be called after an error: it waits for what the other processes still have under way,
+    while they wait for this one. A process that ends with an error is noticed by its launcher.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

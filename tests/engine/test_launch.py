@@ -1,0 +1,96 @@
+"""Tests of what processes do before a run: launchers that are missing, ports, mixed precision."""
+
+import os
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from tiny_run import TinyModel, tiny_config
+
+from axialvs.engine import mixed_precision
+from axialvs.engine.batch_size import warn_of_other_batch
+from axialvs.engine.launch import prepare_processes
+
+SEEN = []
+
+
+@MODELS.register_module(force=True)
+class AutocastModel(TinyModel):
+    """Notes in what type a matrix product comes out."""
+
+    def forward(self, inputs, mode: str = 'tensor', **kwargs):
+        SEEN.append((self.weight[None] @ self.weight[:, None]).dtype)
+        return super().forward(inputs, mode, **kwargs)
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    """The variables that srun sets."""
+    variables = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_NODELIST='a', SLURM_JOB_ID='77')
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv('SLURM_STEP_ID', '0')
+    monkeypatch.setenv('MASTER_PORT', '')  # so that it is put back
+    monkeypatch.delenv('MASTER_PORT')
+    return monkeypatch
+
+
+def port_of(slurm, job: int, step: int = 0) -> int:
+    slurm.setenv('SLURM_JOB_ID', str(job))
+    slurm.setenv('SLURM_STEP_ID', str(step))
+    slurm.delenv('MASTER_PORT', raising=False)
+    slurm.setattr(torch.cuda, 'is_available', lambda: True)  # the process group is not started
+    prepare_processes(Config(), 'slurm')
+    return int(os.environ['MASTER_PORT'])
+
+
+def test_jobs_and_steps_of_slurm_take_ports_of_their_own(slurm):
+    ports = [port_of(slurm, job, step) for job in (77, 78, 79) for step in (0, 1)]
+    assert len(set(ports)) == len(ports)
+    assert all(15_000 <= port < 30_000 for port in ports)
+    assert port_of(slurm, 77) == ports[0]  # all processes of a step agree
+    slurm.setenv('MASTER_PORT', '4711')
+    prepare_processes(Config(), 'slurm')
+    assert os.environ['MASTER_PORT'] == '4711'
+
+
+def test_a_launcher_that_did_not_start_the_process_is_named(slurm):
+    slurm.delenv('SLURM_PROCID')
+    with pytest.raises(ValueError, match=r'SLURM_PROCID not set.*slurm_train\.sh'):
+        prepare_processes(Config(), 'slurm')
+    slurm.delenv('RANK', raising=False)
+    with pytest.raises(ValueError, match=r'RANK.*not started by torchrun'):
+        prepare_processes(Config(), 'pytorch')
+
+
+def test_slurm_without_gpus_is_refused(slurm):
+    slurm.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match=r'start tools/dist_train\.sh'):
+        prepare_processes(Config(), 'slurm')
+
+
+def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for amp, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        config = tiny_config(tmp_path, model__type='AutocastModel')
+        if amp:
+            mixed_precision.use_in_test(config, 'auto')
+        SEEN.clear()
+        assert Runner.from_cfg(config).test()['tiny/samples'] == 16
+        assert set(SEEN) == {dtype}
+    with pytest.raises(ValueError, match='float16 needs a GPU'):
+        mixed_precision.use_in_test(config, 'float16')
+
+
+def test_another_batch_than_the_configs_is_pointed_out(tmp_path):
+    warned = []
+    for batch_size in (2, 4):
+        config = tiny_config(tmp_path, train_dataloader__batch_size=batch_size)
+        runner = Runner.from_cfg(config)
+        runner.logger.warning = warned.append
+        warn_of_other_batch(runner)
+    assert [text.split(':')[0] for text in warned] == [
+        'A step has 2 clips, and the learning rate was made for 4'
+    ]
