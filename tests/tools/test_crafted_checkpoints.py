@@ -1,0 +1,104 @@
+"""A crafted checkpoint runs nothing through any command or function that reads one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from axialvs.apis import init_segmenter
+from axialvs.checkpoints import UnsafeCheckpointError, load_checkpoint_safely
+from generated_videos import frame_folders, write_videos
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests' / 'engine'))
+
+from tiny_run import write_config  # noqa: E402
+
+CONFIG = ROOT / 'configs' / 'tube_link' / 'tube-link_tiny_1xb4-10k_movingshapes.py'
+
+
+class Touching:
+    """Creates a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def trace(tmp_path) -> Path:
+    """What the crafted file would leave."""
+    return tmp_path / 'trace'
+
+
+@pytest.fixture
+def crafted(tmp_path, trace) -> Path:
+    path = tmp_path / 'run' / 'iter_3.pth'
+    path.parent.mkdir()
+    content = {'state_dict': {'weight': torch.ones(3)}, 'meta': {'x': Touching(trace)}}
+    torch.save(content, path)
+    (path.parent / 'last_checkpoint').write_text(str(path))
+    return path
+
+
+@pytest.fixture
+def commands(tmp_path, crafted) -> dict[str, list]:
+    config = write_config(tmp_path)
+    work_dir = ['--work-dir', crafted.parent]
+    return {
+        'resume': ['train.py', config, *work_dir, '--resume'],
+        'resume path': ['train.py', config, *work_dir, '--resume', crafted],
+        'config': ['train.py', config, *work_dir, '--cfg-options', 'resume=True'],
+        'load_from': ['train.py', config, *work_dir, '--cfg-options', f'load_from={crafted}'],
+        'test': ['test.py', config, crafted, *work_dir],
+        'segment': ['segment_video.py', tmp_path, '--config', CONFIG, '--checkpoint', crafted],
+        'convert': ['model_converters/convert_release.py', crafted, tmp_path / 'new.pth'],
+        'publish': ['model_converters/publish_model.py', crafted, tmp_path / 'new.pth'],
+    }
+
+
+ENTRIES = ['resume', 'resume path', 'config', 'load_from', 'test', 'segment', 'convert', 'publish']
+
+
+@pytest.mark.parametrize('entry', ENTRIES)
+def test_commands_run_nothing(run_tool, commands, crafted, trace, tmp_path, capsys, entry):
+    if entry == 'segment':
+        folder = frame_folders(write_videos(tmp_path / 'videos', [3]))[0]
+        commands[entry][1:2] = [folder, '--json', tmp_path / 'out.json']
+    assert run_tool(*commands[entry]) == 1
+    assert not trace.exists()
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f'error: checkpoint {crafted} was not loaded: it holds Python objects' in error
+    assert '--run-code-in-source' in error
+    assert not (tmp_path / 'new.pth').exists()
+
+
+def test_python_functions_run_nothing(crafted, trace):
+    with pytest.raises(UnsafeCheckpointError):
+        init_segmenter(CONFIG, crafted)
+    assert not trace.exists()
+
+
+def test_plain_weights_are_made_of_a_trusted_file(run_tool, crafted, trace, tmp_path, capsys):
+    """The flag runs what is in the file, says so, and writes what any command reads."""
+    target = tmp_path / 'plain.pth'
+    command = ['model_converters/publish_model.py', crafted, target, '--run-code-in-source']
+    assert run_tool(*command) in (0, None)
+    assert trace.exists()
+    assert f'warning: code that {crafted} may hold is run now' in capsys.readouterr().err
+    assert torch.equal(load_checkpoint_safely(target)['state_dict']['weight'], torch.ones(3))
+
+
+def test_plain_weights_are_made_of_a_pickled_module(run_tool, tmp_path):
+    source, target = tmp_path / 'module.pth', tmp_path / 'plain.pth'
+    module = nn.Linear(2, 3)
+    torch.save(module, source)
+    command = ['model_converters/publish_model.py', source, target]
+    assert run_tool(*command) == 1
+    assert run_tool(*command, '--run-code-in-source') in (0, None)
+    assert torch.equal(load_checkpoint_safely(target)['state_dict']['weight'], module.weight)
