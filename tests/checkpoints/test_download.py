@@ -23,7 +23,8 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 class Files(BaseHTTPRequestHandler):
     """Serves one content under every path that does not start with /none.
 
-    /short breaks off half-way; /whole ignores ranges, as simple servers do.
+    /short breaks off half-way; /whole ignores ranges, as simple servers do; /chunks breaks off in
+    a piece of a file whose length it does not tell.
     """
 
     def do_GET(self) -> None:
@@ -34,11 +35,20 @@ class Files(BaseHTTPRequestHandler):
         if self.path.startswith('/none') or start >= len(CONTENT):
             self.send_error(404 if self.path.startswith('/none') else 416)
             return
+        if self.path.startswith('/chunks'):
+            self._break_off_in_a_chunk()
+            return
         self.send_response(206 if start else 200)
         self.send_header('Content-Length', str(len(CONTENT) - start))
         self.end_headers()
         end = len(CONTENT) // 2 if self.path.startswith('/short') else len(CONTENT)
         self.wfile.write(CONTENT[start:end])
+
+    def _break_off_in_a_chunk(self) -> None:
+        self.send_response(200)
+        self.send_header('Transfer-Encoding', 'chunked')
+        self.end_headers()
+        self.wfile.write(b'%x\r\n' % len(CONTENT) + CONTENT[:2000])
 
     def log_message(self, *args) -> None:
         pass
@@ -94,6 +104,14 @@ def test_connection_that_ends_early_is_an_error_and_can_be_continued(server):
     assert not (folder / 'net.pth').exists()
     assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
     assert server.requests[-1] == ('/net.pth', len(CONTENT) // 2)
+
+
+def test_file_of_untold_length_that_breaks_off_gets_no_name(server, monkeypatch):
+    monkeypatch.setattr(Files, 'protocol_version', 'HTTP/1.1')
+    with pytest.raises(DownloadError, match=r'/chunks/net\.pth could not be downloaded'):
+        download(f'{server.address}/chunks/net.pth')
+    assert not (cache_folder() / 'checkpoints' / 'net.pth').exists()
+    assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
 
 
 def test_wrong_hash_is_refused_and_set_aside(server):
