@@ -17,5 +17,9 @@ elif [ -n "${PORT:-}" ]; then
 else
     RENDEZVOUS=(--standalone)
 fi
+if [ "$GPUS" -gt 1 ]; then
+    # Processes share the machine: torchrun and mmengine choose one thread each, and warn of it.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1}
+fi
 exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" --nproc-per-node "$GPUS" \
     "$SCRIPT" "$@" --launcher pytorch

@@ -11,6 +11,7 @@ default_hooks = dict(
     overlays=dict(type='OverlayHook', videos=0),  # how many validation videos to draw
     iteration_seed=dict(type='IterationSeedHook'),
     catch_up_validation=dict(type='CatchUpValidationHook'),
+    mean_losses=dict(type='MeanLossesHook'),
     stop_on_signal=dict(type='StopOnSignalHook'),
 )
 custom_hooks = [dict(type='AdaptCheckpointHook')]
