@@ -12,10 +12,14 @@ from axialvs.datasets.moving_shapes.writer import write_split
 SIZE = (64, 40)  # (width, height): the height is padded
 
 
-def write_videos(folder: Path, lengths: Sequence[int], seed: int = 0) -> Path:
+def write_videos(
+    folder: Path, lengths: Sequence[int], seed: int = 0, num_objects: tuple[int, int] = (1, 3)
+) -> Path:
     """Writes one split of videos of the given lengths, in the official layout."""
     # As easy as it gets, with the classes that the tiny models have.
-    level = replace(get_level('easy', size=SIZE), classes=get_level('demo').classes)
+    level = replace(
+        get_level('easy', size=SIZE), classes=get_level('demo').classes, num_objects=num_objects
+    )
     videos = (
         generate_video(level, seed, index, size=SIZE, num_frames=length)
         for index, length in enumerate(lengths)

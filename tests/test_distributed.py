@@ -1,7 +1,8 @@
-"""Two processes on a CPU, by the real tools: they learn and score what one does alone."""
+"""Several processes on a CPU, by the real launchers: they learn and score what one does alone."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,96 +11,112 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-import fixed_points  # noqa: F401 - registers the head of `make_config`
-from axialvs.checkpoints import load_checkpoint_safely
-from generated_videos import point_at, write_videos
-from tiny_segmenter import tiny_config, tiny_segmenter
+from generated_videos import write_videos
+from repeatable_run import (
+    largest_difference,
+    losses_of,
+    repeatable_config,
+    weights_after,
+    write_start,
+)
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / 'tools'
-SEED = 3
-TOLERANCE = 1e-5
+ITERATIONS = 3
+# Of the largest change of a weight. Sums are taken in another order, and later steps start from it.
+TOLERANCE = 1e-4
+# Equal numbers of objects: mmdet divides the mask losses of a batch by the batch's number of them.
+NUM_OBJECTS = (2, 2)
 
 
-def make_config(folder: Path, split: Path, batch_size: int):
-    """One training step that can be repeated, written to a file; and its run's folder."""
-    config = tiny_config()
-    point_at(config, train=split, test=split)
-    # All masks are compared at points that depend on neither process nor place in the batch, and
-    # classes weigh the same: mmdet divides the class loss by the weights of each process's own.
-    config.custom_imports.imports.append('fixed_points')
-    config.model.panoptic_head.type = 'FixedPointsHead'
-    config.model.panoptic_head.loss_cls.class_weight = [1.0] * 6
-    config.train_dataloader.batch_size = batch_size
-    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=10)
-    # Weights change by their gradients.
-    config.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0))
-    config.param_scheduler = []
-    config.randomness = dict(seed=SEED)
-    config.load_from = str(folder / 'start.pth')
-    config.test_evaluator.outfile_prefix = str(folder / f'results_{batch_size}')
-    config.work_dir = str(folder / f'batch_{batch_size}')
-    config.experiment_name = f'batch_{batch_size}'
-    path = folder / f'batch_{batch_size}.py'
-    config.dump(path)
-    return config, path
-
-
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint_safely(folder / 'iter_1.pth')['state_dict']
-
-
-def run(*command) -> str:
-    environment = os.environ | {'PYTHON': sys.executable}
+def start(script: str, *arguments, **variables: str) -> subprocess.Popen:
+    environment = os.environ | {'PYTHON': sys.executable} | variables
     environment['PYTHONPATH'] = os.pathsep.join((str(ROOT / 'tests'), environment['PYTHONPATH']))
-    command = [str(part) for part in command]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return result.stdout + result.stderr
+    command = ['bash', str(TOOLS / script), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def output_of(process: subprocess.Popen) -> str:
+    output, _ = process.communicate()
+    assert process.returncode == 0, output[-6000:]
+    return output
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope='module')
 def split(tmp_path_factory):
-    return write_videos(tmp_path_factory.mktemp('videos') / 'videos', [4, 7, 3])
+    folder = tmp_path_factory.mktemp('videos') / 'videos'
+    return write_videos(folder, [4, 7, 3, 5], num_objects=NUM_OBJECTS)
 
 
 @pytest.fixture(scope='module')
-def alone(split, tmp_path_factory):
-    """A run of one process with both clips, and its folder."""
-    folder = tmp_path_factory.mktemp('runs')
-    torch.save({'state_dict': tiny_segmenter().state_dict()}, folder / 'start.pth')
-    config, _ = make_config(folder, split, batch_size=2)
-    runner = Runner.from_cfg(config)
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('runs of')  # a blank, which scripts have to pass on
+    write_start(folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def alone(folder, split) -> Runner:
+    """A run of one process with batches of four."""
+    runner = Runner.from_cfg(repeatable_config(folder, 'alone', split, 4, ITERATIONS))
     runner.train()
-    return runner, folder
+    return runner
 
 
-def test_two_processes_learn_what_one_learns(alone, split):
-    _, folder = alone
-    _, config = make_config(folder, split, batch_size=1)
-    log = run('bash', TOOLS / 'dist_train.sh', config, 2)
-    before = torch.load(folder / 'start.pth', weights_only=True)['state_dict']
-    ours, expected = weights_of(folder / 'batch_1'), weights_of(folder / 'batch_2')
-    assert ours.keys() == expected.keys()
-    gradients = {key: before[key] - expected[key] for key in ours}
-    scale = max(gradient.abs().max() for gradient in gradients.values())
-    assert scale > 0.1
-    for key, weight in ours.items():
-        error = (weight - expected[key]).abs().max()
-        assert error <= TOLERANCE * scale, f'{key} differs by {error / scale:.1e} of the scale'
+def assert_learnt_as_alone(folder: Path, name: str) -> None:
+    """Loss curve and weights."""
+    begin = torch.load(folder / 'start.pth', weights_only=True)['state_dict']
+    ours, expected = (weights_after(folder / run, ITERATIONS) for run in (name, 'alone'))
+    assert largest_difference(ours, expected, begin) <= TOLERANCE
+    losses, curve = (losses_of(folder / run, ITERATIONS) for run in (name, 'alone'))
+    assert losses == pytest.approx(curve, rel=1e-5)
+    assert len(set(curve)) == ITERATIONS
+
+
+def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
+    loop = dict(type='AccumulatingTrainLoop', global_batch_size=4)
+    repeatable_config(folder, 'processes', split, 1, ITERATIONS, **loop)
+    log = output_of(start('dist_train.sh', folder / 'processes.py', 2))
+    assert_learnt_as_alone(folder, 'processes')
     assert 'Distributed training: True' in log
+    for line in ('2 processes x 2 batches x 1 clips = 4 clips', f'Iter(train) [{ITERATIONS}/'):
+        assert log.count(line) == 1
+    assert 'NUM_THREADS environment variable' not in log
 
 
-def test_two_processes_score_what_one_scores(alone, split, tmp_path):
-    runner, folder = alone
-    _, config = make_config(folder, split, batch_size=1)
-    checkpoint = folder / 'start.pth'
-    runner.model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
-    expected = runner.test()
+def test_two_machines_learn_what_one_learns(alone, folder, split):
+    """Both on the loopback device, with a process each."""
+    repeatable_config(folder, 'machines', split, 2, ITERATIONS)
+    meeting = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(free_port()))
+    machines = [
+        start('dist_train.sh', folder / 'machines.py', 1, **meeting, NODE_RANK=rank)
+        for rank in '01'
+    ]
+    logs = [output_of(machine) for machine in machines]
+    assert_learnt_as_alone(folder, 'machines')
+    assert f'Iter(train) [{ITERATIONS}/' in logs[0]
+    assert 'Iter(train)' not in logs[1]
+
+
+def test_two_processes_score_what_one_scores(alone, folder, split, tmp_path):
+    repeatable_config(folder, 'scores', split, 1, ITERATIONS)
+    begin = folder / 'start.pth'
+    alone.model.load_state_dict(torch.load(begin, weights_only=True)['state_dict'])
+    expected = alone.test()
     out = tmp_path / 'metrics.json'
-    run('bash', TOOLS / 'dist_test.sh', config, checkpoint, 2, '--out', out)
+    output_of(start('dist_test.sh', folder / 'scores.py', begin, 2, '--out', out))
     assert json.loads(out.read_text()) == expected
-    ours, theirs = (json.loads((folder / f'results_{n}.json').read_text()) for n in (1, 2))
-    assert {entry['video_id'] for entry in ours} == {1, 2, 3}
+    ours, theirs = (
+        json.loads((folder / run / 'results.json').read_text()) for run in ('scores', 'alone')
+    )
+    assert {entry['video_id'] for entry in ours} == {1, 2, 3, 4}
     assert any(any(entry['segmentations']) for entry in ours)
     assert ours == theirs
