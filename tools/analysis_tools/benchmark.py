@@ -1,52 +1,90 @@
 """Measures work, time and memory of models and of their attention: benchmark.py --help.
 
-python tools/analysis_tools/benchmark.py CONFIG [CONFIG] --frames 2 5 --sizes 384x640
+python tools/analysis_tools/benchmark.py CONFIG [CONFIG] --frames 2 5 --sizes 192x320 384x640
+python tools/analysis_tools/benchmark.py CONFIG --lengths 20 100 --out costs.md
 python tools/analysis_tools/benchmark.py --suite attention
 python tools/analysis_tools/benchmark.py --suite gpu
 
 Weights and frames are random: time does not depend on them. Two configs are timed in turns.
+GFLOPs count a multiply-add as one, of the operations as the papers define them (what a reader
+compares with other models) and as they are executed here.
 """
 
 import argparse
 import json
 import os
+import platform
 import statistics
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 # Its notices would stand between the rows.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 
 import torch
+from torch import nn
+from tqdm import tqdm
 
 from axialvs.apis import init_segmenter
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.engine.mixed_precision import CHOICES, precision_of_device
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
 from axialvs.profiling.gpu_suite import gpu_suite
-from axialvs.profiling.model_costs import clip_costs
+from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
+from axialvs.profiling.tables import growth, markdown
 from axialvs.profiling.timing import median_ratio, time_in_turns
+
+CLIP_COSTS = ['gflops_defined', 'gflops_executed', 'seconds', 'forward_mib', 'training_mib']
+VIDEO_COSTS = ['seconds', 'peak_mib']
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('configs', nargs='*', help='one config, or two to compare')
     parser.add_argument('--suite', choices=('attention', 'gpu'), help='a fixed set instead')
     parser.add_argument('--frames', type=int, nargs='+', default=[5], help='clip lengths T')
-    parser.add_argument('--sizes', nargs='+', default=['384x640'], metavar='HxW')
     parser.add_argument(
-        '--lengths', type=int, nargs='*', default=[], help='lengths of videos, in frames'
+        '--sizes',
+        type=parse_size,
+        nargs='+',
+        default=[(384, 640)],
+        metavar='HxW',
+        help='sizes of the padded frames',
+    )
+    parser.add_argument(
+        '--lengths',
+        type=int,
+        nargs='*',
+        default=[],
+        metavar='L',
+        help='lengths of whole videos in frames, from clips to tracks',
     )
     parser.add_argument('--rounds', type=int, default=3, help='timed calls of each')
     parser.add_argument('--no-train', action='store_true', help='leave out the training step')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=CHOICES,
+        help='inference in half precision, by default in bfloat16 where the device has it',
+    )
+    parser.add_argument('--compile', action='store_true', help='inference with torch.compile')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--small', action='store_true', help='tiny shapes, to try a suite')
+    parser.add_argument('--out', type=Path, metavar='TABLES.md', help='also write the tables here')
     parser.add_argument('--json', type=Path, help='also write the rows to this file')
     args = parser.parse_args()
     if bool(args.suite) == bool(args.configs) or len(args.configs) > 2:
         parser.error('give one config, two configs, or --suite')
+    if min(args.rounds, args.threads, *args.frames, *args.lengths) < 1:
+        parser.error('--frames, --lengths, --rounds and --threads are at least 1')
     return args
 
 
@@ -54,68 +92,116 @@ def main() -> None:
     """Measures and prints Markdown tables."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    print(f'device {args.device}, {args.threads} threads, torch {torch.__version__}')
+    machine = describe(args)
+    print(machine, flush=True)
     if args.suite == 'attention':
         shapes = SMALL_SHAPES if args.small else SHAPES
-        tables = {
-            'attention': list(attention_suite(shapes, device=args.device, rounds=args.rounds))
-        }
+        rows = attention_suite(shapes, device=args.device, rounds=args.rounds)
+        tables = [('attention', list(rows))]
     elif args.suite == 'gpu':
-        tables = gpu_suite(args.device, args.small, args.rounds)
+        tables = gpu_suite(args.device, args.small, args.rounds).items()
     else:
         tables = compare(args)
-    for title, rows in tables.items():
-        print(f'\n{title}\n\n{markdown(rows)}')
-    if args.json:
-        args.json.write_text(json.dumps(tables, indent=2) + '\n')
+    done: dict[str, list[dict]] = {}
+    written = [f'{machine}\n']
+    # A table is out as soon as it is made: what comes later may fail or be stopped.
+    for title, rows in tables:
+        done[title] = rows
+        written.append(f'## {title}\n\n{markdown(rows)}\n')
+        print(f'\n{written[-1]}', end='', flush=True)
+        if args.out:
+            args.out.write_text('\n'.join(written))
+        if args.json:
+            args.json.write_text(json.dumps(done, indent=2) + '\n')
 
 
-def compare(args: argparse.Namespace) -> dict[str, list[dict]]:
-    """Costs of every config at every clip length and size, and frames a second in turns."""
-    models = [init_segmenter(find_config(config), device=args.device) for config in args.configs]
-    names = [Path(config).stem for config in args.configs]
-    clips, videos = [], []
-    for height, width in map(parse_size, args.sizes):
-        for length in args.frames:
-            frames = torch.randn(length, 3, height, width, device=args.device)
-            rows = [clip_costs(x, length, height, width, not args.no_train) for x in models]
-            add_speed(rows, [model.predict_clip for model in models], frames, args)
-            clips += [{'config': name, **row} for name, row in zip(names, rows, strict=True)]
-        for length in args.lengths:
-            frames = torch.randn(length, 3, height, width, device=args.device)
-            rows = [{'video_frames': length, 'size': f'{height}x{width}'} for _ in models]
-            add_speed(rows, [model.predict_video for model in models], frames, args)
-            videos += [{'config': name, **row} for name, row in zip(names, rows, strict=True)]
-    return {'clips': clips, **({'videos': videos} if videos else {})}
+def describe(args: argparse.Namespace) -> str:
+    """One line about the machine and how it is used."""
+    device = args.device
+    if torch.device(device).type == 'cuda' and torch.cuda.is_available():
+        device = f'{device} ({torch.cuda.get_device_name(device)})'
+    used = [f'{device}', f'{args.threads} threads', f'torch {torch.__version__}']
+    used += [f'Python {platform.python_version()}', platform.machine()]
+    used += [f'--amp {args.amp}'] * bool(args.amp) + ['--compile'] * args.compile
+    return ', '.join(used)
+
+
+def compare(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
+    """Costs of clips and videos of every config, and how they grow."""
+    precision = precision_of_device(args.amp) if args.amp else None
+    models = {
+        Path(config).stem: init_segmenter(
+            find_config(config), None, args.device, precision, args.compile
+        )
+        for config in args.configs
+    }
+    if len(models) < len(args.configs):
+        raise ValueError(f'{args.configs[0]} is given twice')
+    clips = list(clip_rows(args, models))
+    yield 'clips', [without_seconds(row) for row in clips]
+    pixels = {f'{h}x{w}': h * w for h, w in args.sizes}
+    frames = {n: n for n in (*args.frames, *args.lengths)}
+    steps = growth(clips, 'T', 'frames', frames, CLIP_COSTS)
+    steps += growth(clips, 'pixels', 'size', pixels, CLIP_COSTS)
+    if args.lengths:
+        videos = list(video_rows(args, models))
+        yield 'videos, from clips to tracks', [without_seconds(row) for row in videos]
+        steps += growth(videos, 'video', 'video_frames', frames, VIDEO_COSTS)
+    if steps:
+        yield 'how costs grow: factors from the first to the second', steps
+
+
+def clip_rows(args: argparse.Namespace, models: dict[str, nn.Module]) -> Iterator[dict]:
+    """Costs of one clip at every size and length, frames a second in turns."""
+    cases = [(*size, length) for size in args.sizes for length in args.frames]
+    for height, width, length in tqdm(cases, 'clips', file=sys.stderr):
+        frames = torch.randn(length, 3, height, width, device=args.device)
+        rows = [
+            {'config': name, **clip_costs(model, length, height, width, not args.no_train)}
+            for name, model in models.items()
+        ]
+        calls = [partial(model.predict_clip, frames) for model in models.values()]
+        add_speed(rows, calls, length, args)
+        yield from rows
+
+
+def video_rows(args: argparse.Namespace, models: dict[str, nn.Module]) -> Iterator[dict]:
+    """Costs of whole videos at every size and length, frames a second in turns."""
+    cases = [(*size, length) for size in args.sizes for length in args.lengths]
+    for height, width, length in tqdm(cases, 'videos', file=sys.stderr):
+        rows = [
+            {'config': name, **video_costs(model, length, height, width)}
+            for name, model in models.items()
+        ]
+        calls = [partial(segment_noise, x, length, height, width) for x in models.values()]
+        add_speed(rows, calls, length, args, warm_up=0)
+        yield from rows
 
 
 def add_speed(
-    rows: list[dict], calls: list, frames: torch.Tensor, args: argparse.Namespace
+    rows: list[dict], calls: list, length: int, args: argparse.Namespace, warm_up: int = 1
 ) -> None:
-    """Adds frames a second to each row and, to the second, its time over the first's."""
-    runs = {str(i): lambda call=call: call(frames) for i, call in enumerate(calls)}
-    seconds = list(time_in_turns(runs, args.rounds, device=args.device).values())
+    """Adds frames a second to each row and, where there are two, time over the first's."""
+    runs = {str(i): call for i, call in enumerate(calls)}
+    seconds = list(time_in_turns(runs, args.rounds, warm_up, args.device).values())
     for row, times in zip(rows, seconds, strict=True):
-        row['frames_a_second'] = len(frames) / statistics.median(times)
-        row['time_ratio'] = median_ratio(times, seconds[0])
+        row['seconds'] = statistics.median(times)
+        row['frames_a_second'] = length / row['seconds']
+        if len(rows) > 1:
+            row['time_ratio'] = median_ratio(times, seconds[0])
+
+
+def without_seconds(row: dict) -> dict:
+    """A row for the table, which says frames a second."""
+    return {key: value for key, value in row.items() if key != 'seconds'}
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """'384x640' -> (384, 640)."""
-    height, separator, width = text.partition('x')
-    if not (separator and height.isdigit() and width.isdigit()):
-        raise ValueError(f"size is '{text}': it reads HxW, as in 384x640")
+    height, _, width = text.partition('x')
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"size is '{text}': it reads HxW, as in 384x640")
     return int(height), int(width)
-
-
-def markdown(rows: list[dict]) -> str:
-    """A table with one line for each row."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [' | '.join(columns), ' | '.join(['---'] * len(columns))]
-    for row in rows:
-        cells = (row.get(key, '') for key in columns)
-        lines.append(' | '.join(f'{x:.2f}' if isinstance(x, float) else str(x) for x in cells))
-    return '\n'.join(f'| {line} |' for line in lines)
 
 
 if __name__ == '__main__':

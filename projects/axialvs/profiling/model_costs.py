@@ -1,4 +1,4 @@
-"""What a segmenter costs at one clip length and size."""
+"""What a segmenter costs at one clip length and size, and for a whole video."""
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from axialvs.profiling.flops import count_flops
 from axialvs.profiling.memory import peak_extra_bytes
+from axialvs.structures import FrameGeometry
 
 GIGA = 1e9
 MIB = 2**20
@@ -34,21 +35,57 @@ def clip_costs(model: nn.Module, num_frames: int, height: int, width: int, train
     def forward() -> None:
         model.predict_clip(frames)
 
-    flops = count_flops(model, forward)
-    costs = {
-        'frames': num_frames,
-        'size': f'{height}x{width}',
-        'gflops_defined': flops.defined / GIGA,
-        'gflops_executed': flops.executed / GIGA,
-        'parameters': sum(x.numel() for x in model.parameters()) / 1e6,
-        'forward_mib': peak_extra_bytes(forward, device) / MIB,
-    }
+    costs = work_of_clip(model, num_frames, height, width)
+    costs['forward_mib'] = peak_extra_bytes(forward, device) / MIB
     if train:
         costs['training_mib'] = (
             peak_extra_bytes(lambda: _training_step(model, frames), device) / MIB
         )
         model.zero_grad(set_to_none=True)
     return costs
+
+
+def work_of_clip(model: nn.Module, num_frames: int, height: int, width: int) -> dict:
+    """`frames`, `size`, `gflops_defined`, `gflops_executed` and `parameters` of `clip_costs`."""
+    device = next(model.parameters()).device
+    frames = torch.zeros(num_frames, 3, height, width, device=device)
+    flops = count_flops(model, lambda: model.predict_clip(frames))
+    return {
+        'frames': num_frames,
+        'size': f'{height}x{width}',
+        'gflops_defined': flops.defined / GIGA,
+        'gflops_executed': flops.executed / GIGA,
+        'parameters': sum(x.numel() for x in model.parameters()) / 1e6,
+    }
+
+
+def segment_noise(model: nn.Module, num_frames: int, height: int, width: int) -> None:
+    """Segments a video of noise clip by clip, frames that exist one clip at a time, to its tracks.
+
+    Args:
+        model: a segmenter in evaluation mode; its first mode is what runs.
+        num_frames: L.
+        height, width: of the padded frames and of the masks.
+    """
+    device = next(model.parameters()).device
+    mode = model.modes[0]
+    geometry = FrameGeometry(*((height, width),) * 3)
+    video = model.new_video(mode)
+    try:
+        for start in range(0, num_frames, model.clip_length):
+            clip = torch.randn(1, model.clip_length, 3, height, width, device=device)
+            (segmented,) = model.segment_clips(clip, mode)
+            video.add(segmented, geometry, min(model.clip_length, num_frames - start))
+        video.finish()
+    finally:
+        video.close()
+
+
+def video_costs(model: nn.Module, num_frames: int, height: int, width: int) -> dict:
+    """`video_frames`, `size` and `peak_mib` of `segment_noise`, torch's tensors only."""
+    device = next(model.parameters()).device
+    peak = peak_extra_bytes(lambda: segment_noise(model, num_frames, height, width), device)
+    return {'video_frames': num_frames, 'size': f'{height}x{width}', 'peak_mib': peak / MIB}
 
 
 def _training_step(model: nn.Module, frames: torch.Tensor) -> None:

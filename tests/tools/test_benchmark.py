@@ -1,0 +1,82 @@
+"""The tools that measure work, time and memory, in shapes of a few pixels."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from axialvs.apis import init_segmenter
+from axialvs.profiling.model_costs import work_of_clip
+from axialvs.profiling.tables import growth, markdown
+
+TINY = 'configs/axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
+PLAIN = 'configs/tube_link/tube-link_tiny_1xb4-10k_movingshapes.py'
+
+
+def test_two_configs_with_growth_and_files(run_tool, tmp_path, capsys):
+    out, rows = tmp_path / 'costs.md', tmp_path / 'costs.json'
+    options = ['--frames', 1, 2, '--sizes', '32x32', '32x64', '--lengths', 3, 6, '--rounds', 1]
+    run_tool('analysis_tools/benchmark.py', PLAIN, TINY, *options, '--out', out, '--json', rows)
+    printed = capsys.readouterr().out
+    assert out.read_text().split('## ')[1].splitlines()[2] in printed
+    tables = json.loads(rows.read_text())
+    clips, videos, steps = tables.values()
+    assert len(clips) == 2 * 2 * 2
+    assert len(videos) == 2 * 2 * 2
+    plain, tracked = clips[:2]
+    assert plain['time_ratio'] == 1
+    assert tracked['gflops_defined'] > plain['gflops_defined'] > 0
+    assert tracked['training_mib'] > tracked['forward_mib'] > 0
+    grows = {(step['what grows'], step['times']) for step in steps}
+    assert grows == {('T', 2.0), ('pixels', 2.0), ('video', 2.0)}
+    of_frames = [step for step in steps if step['what grows'] == 'T']
+    assert all(1.5 < step['gflops_defined'] <= 2.5 for step in of_frames)
+
+
+def test_flops_counted_without_running_are_those_of_a_run(run_tool, capsys):
+    run_tool('analysis_tools/get_flops.py', TINY, PLAIN, '--shape', 2, 32, 64)
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].startswith('| config | T | size | GFLOPs, as defined | GFLOPs, executed')
+    ran = [work_of_clip(init_segmenter(config), 2, 32, 64) for config in (TINY, PLAIN)]
+    names = [{'config': Path(config).stem} for config in (TINY, PLAIN)]
+    assert table[2:] == markdown([a | b for a, b in zip(names, ran, strict=True)]).splitlines()[2:]
+    assert ran[0]['gflops_defined'] > ran[1]['gflops_defined'] > 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'give one config'),
+        ([TINY, '--sizes', '64'], "size is '64': it reads HxW"),
+        ([TINY, '--frames', '0'], 'at least 1'),
+    ],
+)
+def test_wrong_options(run_tool, capsys, arguments, message):
+    assert run_tool('analysis_tools/benchmark.py', *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_growth_compares_what_is_alike():
+    rows = [
+        {'config': 'a', 'frames': 2, 'size': 'small', 'work': 3.0, 'room': 0.0},
+        {'config': 'a', 'frames': 6, 'size': 'small', 'work': 12.0, 'room': 5.0},
+        {'config': 'b', 'frames': 2, 'size': 'small', 'work': 1.0},
+        {'config': 'a', 'frames': 2, 'size': 'large', 'work': 9.0},
+    ]
+    (step,) = growth(rows, 'T', 'frames', {2: 2, 6: 6}, ['work', 'room'])
+    assert step == {
+        'config': 'a', 'frames': '', 'size': 'small', 'what grows': 'T', 'from': 2, 'to': 6,
+        'times': 3.0, 'work': 4.0,
+    }  # fmt: skip
+    headings = markdown([step, *growth(rows, 'size', 'size', {'small': 1, 'large': 2}, ['work'])])
+    assert headings.startswith('| config | T | size | what grows |')
+
+
+def test_table_in_markdown():
+    rows = [{'config': 'a', 'frames': 2, 'ms': 0.00123}, {'config': 'b', 'ms': 12345.6}]
+    assert markdown(rows).splitlines() == [
+        '| config | T | ms |',
+        '| --- | --- | --- |',
+        '| a | 2 | 0.0012 |',
+        '| b |  | 12,346 |',
+    ]
