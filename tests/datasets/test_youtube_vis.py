@@ -75,7 +75,9 @@ class TestData:
         prefix = build(content).data_prefix
         changed['videos'][1]['file_names'][3] = 'v2/none.png'
         dataset = build(changed, data_prefix=prefix)
-        with pytest.raises(FileNotFoundError, match=r'v2/none\.png: no such image \(video 2\)'):
+        with pytest.raises(
+            FileNotFoundError, match=r'v2/none\.png: no such image \(video 2, frame 3\)'
+        ):
             dataset[6]
         with pytest.raises(
             FileNotFoundError, match=r'none\.png: .* \(video 2 of .*instances\.json'
