@@ -4,6 +4,7 @@ Tube intersections are arithmetic on these places, so no mask is ever decoded. T
 described in `axialvs.datasets.rle`, which also words the errors.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -17,22 +18,11 @@ _FIRST_CHARACTER = 48
 _LAST_CHARACTER = _FIRST_CHARACTER + 0x3F
 _FIRST_CONTINUED = _FIRST_CHARACTER + 0x20  # from here on another character of the run follows
 _DIGIT_BITS = 5
+_DIGIT_MASK = np.uint8(0x1F)
+_SIGN = np.uint8(0x10)
 _MAX_DIGITS = 6  # 2^29 pixels a frame, and int32 holds what is read
-
-
-def _table_of_last_two() -> NDArray[np.int16]:
-    """What a run's last two characters stand for; the index is 256 times the first plus the second.
-
-    Bit 4 of the last digit is the sign. The first of the two counts where it says that another
-    character follows, else it belongs to the run before.
-    """
-    first, last = np.divmod(np.arange(1 << 16), 1 << 8)
-    signed = ((last - _FIRST_CHARACTER) ^ 0x10) - 0x10
-    joined = (signed << _DIGIT_BITS) | (first - _FIRST_CONTINUED)
-    return np.where(first < _FIRST_CONTINUED, signed, joined).astype(np.int16)
-
-
-_BY_LAST_TWO = _table_of_last_two()
+_HALF = 32  # bits
+_UPPER = int(sys.byteorder == 'little')  # which 32 bits of 64 come second in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ def read_runs(strings: Sequence[str], offsets: NDArray[np.integer], num_pixels: 
     ends = (gaps + runs).astype(offsets.dtype, copy=False)
     if first.size:
         shifts = offsets[filled]
-        ends[first] += np.diff(shifts, prepend=0)
+        ends[first] += _differences(shifts)
         ends[first[1:]] -= spans[filled][:-1]
         np.cumsum(ends, out=ends)
     return MaskRuns(ends - runs, ends, borders, areas)
@@ -120,12 +110,8 @@ def _read_values(
     ):
         _raise_error(strings, num_pixels)
 
-    # Most numbers have one digit or two: a table knows them by their last two characters.
-    last_two = np.zeros(len(codes), dtype=np.uint16)
-    last_two[1:] = codes[:-1]
-    last_two = (last_two << 8) | codes
     stops = np.flatnonzero(codes < _FIRST_CONTINUED)
-    values = _BY_LAST_TWO.take(last_two.take(stops)).astype(np.int32)
+    values = _last_two_digits(codes).take(stops).astype(np.int32)
     ends = np.searchsorted(stops, string_ends)
     # Digits of longer ones go below these, the highest first.
     continued = codes >= _FIRST_CONTINUED
@@ -139,7 +125,24 @@ def _read_values(
     if steps.max(initial=0) >= _MAX_DIGITS:
         position = int(np.searchsorted(ends, owners[steps.argmax()], side='right'))
         raise RLEError(position, 'a run has too many digits')
-    return values, np.diff(ends, prepend=0)
+    return values, _differences(ends)
+
+
+def _last_two_digits(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """What each character stands for as the last one of a number, with the digit before it.
+
+    Most numbers have no more digits than two. Bit 4 of the last one is the sign.
+    """
+    digits = codes - np.uint8(_FIRST_CHARACTER)
+    continued = (digits > _DIGIT_MASK).view(np.uint8)  # whether another character follows
+    digits &= _DIGIT_MASK
+    values = ((digits ^ _SIGN).view(np.int8) - np.int8(_SIGN)).astype(np.int16)
+    digits *= continued
+    continued *= _DIGIT_MASK
+    continued += 1  # 1, or 32 to make room for the digit before
+    values[1:] *= continued[:-1].astype(np.int16)
+    values[1:] += digits[:-1].astype(np.int16)
+    return values
 
 
 def _undo_differences(
@@ -148,22 +151,33 @@ def _undo_differences(
     """Lengths of background and of object runs, from the stored differences.
 
     Running sums down each column, which begin anew where a mask does. The very first background
-    is no summand of the later ones.
+    is no summand of the later ones. Both columns are summed in one go, one in the upper half of
+    a number and one in the lower.
 
     Args:
         pairs: (R, 2) as stored.
         first: Rows in which the masks begin.
     """
-    gaps, runs = pairs[:, 0].copy(), pairs[:, 1].copy()
+    leading = pairs[first, 0]
+    pairs[first, 0] = 0
+    sums = pairs[:, 1].astype(np.int64)
+    sums <<= _HALF
+    sums += pairs[:, 0]
     if first.size:
-        leading = gaps[first]
-        gaps[first] = 0
-        for column in (gaps, runs):
-            sums = np.add.reduceat(column, first)
-            column[first[1:]] -= sums[:-1]
-            np.cumsum(column, out=column)
-        gaps[first] = leading
+        sums[first[1:]] -= np.add.reduceat(sums, first)[:-1]
+        np.cumsum(sums, out=sums)
+    gaps = sums.astype(np.int32)  # the lower half
+    sums -= gaps
+    runs = sums.view(np.int32).reshape(-1, 2)[:, _UPPER].copy()
+    gaps[first] = leading
     return gaps, runs
+
+
+def _differences(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Each number less the one before it; the first one as it is."""
+    found = numbers.copy()
+    found[1:] -= numbers[:-1]
+    return found
 
 
 def _negative(gaps: NDArray[np.int32], runs: NDArray[np.int32]) -> bool:

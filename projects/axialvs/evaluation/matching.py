@@ -38,10 +38,11 @@ def match_tracks(
         candidates = np.flatnonzero(near[detection])
         best_first = candidates[np.argsort(row[candidates], kind='stable')[::-1]].tolist()
         unmatched = np.ones(shape, dtype=bool)
-        for ignoring in (False, True):
+        for ignoring in (False, True) if len(best_first) > 1 else (None,):
             for truth in best_first:
                 found = unmatched & free[truth] & (thresholds <= row[truth])
-                found &= (ignored[:, truth] == ignoring)[:, None]
+                if ignoring is not None:  # with a choice
+                    found &= (ignored[:, truth] == ignoring)[:, None]
                 matches[detection][found] = truth
                 unmatched &= ~found
                 free[truth] &= ~found | crowd[truth]

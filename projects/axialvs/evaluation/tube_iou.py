@@ -16,8 +16,9 @@ Tube = Sequence[str | None]
 # Reading takes about 60 bytes a character; longer videos are read in parts of so many.
 MAX_CHARACTERS_AT_ONCE = 4_000_000
 # Few enough for the arrays to stay in the processor's cache, and in memory once it is allocated.
-_CHARACTERS_OF_A_GROUP = 200_000
+_CHARACTERS_OF_A_GROUP = 400_000
 _MAX_BOUNDS_AT_ONCE = 1_000_000
+_ABSENT = -1  # characters of a mask that is not there
 
 
 class TubeError(ValueError):
@@ -123,8 +124,10 @@ class _TubeReader:
         self._tubes = tubes
         self._height, self._width = size
         length = len(tubes[0]) if tubes else 0
-        characters = [[len(mask or '') for mask in tube] for tube in tubes]
-        self._characters = np.array(characters, dtype=np.int64).reshape(len(tubes), length)
+        lengths = [[_ABSENT if mask is None else len(mask) for mask in tube] for tube in tubes]
+        characters = np.array(lengths, dtype=np.int64).reshape(len(tubes), length)
+        self._present = characters != _ABSENT
+        self._characters = np.where(self._present, characters, 0)
         self._borders = _groups(self._characters.sum(axis=0), MAX_CHARACTERS_AT_ONCE)
         self._only_part: _Part | None = None
         self.areas, self.lefts, self.rights = np.zeros((3, *self._characters.shape), np.int64)
@@ -152,8 +155,7 @@ class _TubeReader:
     def _read_group(self, tubes: slice, frames: slice, part: _Part) -> None:
         """Reads a few tubes, adds them to the part and takes their measures."""
         masks = [tube[frames] for tube in self._tubes[tubes]]
-        present = np.array([[mask is not None for mask in tube] for tube in masks])
-        owners, times = np.nonzero(present)
+        owners, times = np.nonzero(self._present[tubes, frames])
         num_pixels = self._height * self._width
         is_short = (frames.stop - frames.start) * num_pixels <= np.iinfo(np.int32).max
         offsets = (times * num_pixels).astype(np.int32 if is_short else np.int64)
@@ -164,9 +166,9 @@ class _TubeReader:
         except RLEError as error:
             owner, time = (int(places[error.position]) for places in (owners, times))
             raise TubeError(tubes.start + owner, frames.start + time, error.reason) from error
-        of_tubes = runs.borders[np.searchsorted(owners, np.arange(1, len(masks)))]
-        part.starts.extend(np.split(runs.starts, of_tubes))
-        part.ends.extend(np.split(runs.ends, of_tubes))
+        of_tubes = runs.borders[np.searchsorted(owners, np.arange(len(masks) + 1))].tolist()
+        part.starts.extend(runs.starts[a:b] for a, b in pairwise(of_tubes))
+        part.ends.extend(runs.ends[a:b] for a, b in pairwise(of_tubes))
 
         filled = runs.areas > 0
         where = owners[filled] + tubes.start, times[filled] + frames.start
@@ -213,4 +215,5 @@ def _intersection(part: _Part, first: int, second: int) -> int:
     starts.sort(kind='stable')  # merges what is sorted in parts
     ends.sort(kind='stable')
     twice = ends[:-1] - starts[1:]
-    return int(np.maximum(twice, 0, out=twice).sum(dtype=np.int64))
+    # No larger than a position, so its type holds the sum; a wider one would take a copy.
+    return int(np.maximum(twice, 0, out=twice).sum(dtype=twice.dtype))
