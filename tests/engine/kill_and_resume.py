@@ -39,10 +39,12 @@ from generated_videos import point_at, write_videos  # noqa: E402
 from tiny_segmenter import tiny_config  # noqa: E402
 
 SAVE_INTERVAL = 2
+VALIDATION_INTERVAL = 6
 SLOW_DISK = 0.05  # seconds more for each fsync, so that saves can be hit
 PATIENCE = 300  # seconds until something has to happen
 WORKERS_END = 30  # torch's workers look every five seconds whether their parent lives
 _ITERATION = re.compile(r'Iter\(train\)\s*\[\s*(\d+)/')
+_CLIP_OF_VALIDATION = re.compile(r'Iter\(val\)\s*\[\s*(\d+)/\d+\]\s+eta')
 _RESUMED = re.compile(r'resumed epoch: \d+, iter: (\d+)')
 
 
@@ -55,7 +57,7 @@ def write_config(folder: Path, iterations: int, workers: int, keep: int) -> Path
         batch_size=2, num_workers=workers, persistent_workers=workers > 0
     )
     config.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations // 3
+        type='IterBasedTrainLoop', max_iters=iterations, val_interval=VALIDATION_INTERVAL
     )
     config.default_hooks.logger.interval = 1
     config.default_hooks.checkpoint.update(
@@ -110,6 +112,12 @@ class Training:
     def iteration(self) -> int:
         found = _ITERATION.findall(self.said())
         return int(found[-1]) if found else 0
+
+    def validated_clips(self) -> int:
+        """How many clips the validation at hand has behind it; 0 outside of one."""
+        lines = [line for line in self.said().splitlines() if 'Iter(' in line]
+        found = _CLIP_OF_VALIDATION.search(lines[-1]) if lines else None
+        return int(found.group(1)) if found else 0
 
     def iteration_after_start(self) -> int:
         """The iteration that the process goes on from, once it says so; 0 from the beginning."""
@@ -201,7 +209,25 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
     return kill
 
 
-MOMENTS = [kill_in_iteration, kill_in_save('writing'), kill_in_save('renamed')]
+def kill_in_validation(run: Training, rng: random.Random, last: int) -> str | None:
+    """Kills between two clips of a validation, one that a killed run makes up for included."""
+    clip = rng.randint(1, 4)
+    if not run.wait_for(lambda: run.validated_clips() >= clip):
+        return None
+    with run.held():
+        time.sleep(0.01)  # until it stands
+        seen = run.validated_clips()
+        if seen:
+            run.kill()
+    return f'in a validation behind clip {seen}' if seen else kill_in_validation(run, rng, last)
+
+
+MOMENTS = [
+    kill_in_iteration,
+    kill_in_save('writing'),
+    kill_in_validation,
+    kill_in_save('renamed'),
+]
 
 
 def kill_and_resume(config: Path, work_dir: Path, kills: int, rng: random.Random) -> list[Training]:
