@@ -237,6 +237,36 @@ def test_gradcheck(num_frames):
     assert torch.autograd.gradcheck(attend, inputs)
 
 
+@pytest.mark.parametrize('needs_gradient', [False, True])
+@pytest.mark.parametrize('num_frames', [1, 2, 3])
+@pytest.mark.parametrize('setting', SETTINGS)
+def test_under_autocast_results_have_the_type_of_a_linear_layer(
+    setting, num_frames, needs_gradient
+):
+    num_heads, scale, bias = SETTINGS[setting].values()
+    sequences, projections = random_case(num_frames, bias, seed=11)
+    sequences = [x.float().requires_grad_(needs_gradient) for x in sequences]
+    projections = TrajectoryProjections(*(x if x is None else x.float() for x in projections))
+    arguments = (*sequences, projections, num_frames, num_heads, scale)
+    expected = trajectory_attention(*arguments)
+    with torch.autocast('cpu', torch.bfloat16):
+        linear = torch.nn.functional.linear(sequences[0], projections.query_weight)
+        out = trajectory_attention(*arguments)
+        eager, *_ = trajectory_attention_eager(*arguments)
+    assert out.dtype == eager.dtype == linear.dtype == torch.bfloat16
+    # An error of a few roundings to eight bits.
+    bound = 0.05 * expected.abs().max()
+    assert (out - expected).abs().max() < bound
+    if needs_gradient:
+        direction = torch.randn_like(expected)
+        found, wanted = (
+            torch.cat(torch.autograd.grad(x, sequences, direction.to(x.dtype)))
+            for x in (out, expected)
+        )
+        assert found.dtype == torch.float32
+        assert torch.cosine_similarity(found.flatten(), wanted.flatten(), dim=0) > 0.99
+
+
 @pytest.mark.parametrize('num_frames', [2, 5])
 def test_reordered_frames_give_the_reordered_result(num_frames):
     num_heads, scale, bias = SETTINGS['released'].values()

@@ -67,9 +67,11 @@ def trace_trajectories(
         _attend(
             query, split_heads(keys, num_heads), split_heads(values, num_heads), scale, dropout_p
         )
+        .transpose(1, 2)
+        .flatten(2)  # no copy of what a fused kernel gives
         for keys, values in zip(key.chunk(num_frames, 1), value.chunk(num_frames, 1), strict=True)
     ]
-    return torch.stack(points, dim=3).permute(0, 2, 3, 1, 4).flatten(-2)
+    return torch.stack(points, dim=2)
 
 
 def pool_trajectories(
@@ -131,5 +133,6 @@ def _pool_absorbed(query: Tensor, points: Tensor, projections: TrajectoryProject
     pooled = torch.bmm(weights, points).transpose(0, 1)  # h, S, C
     out = torch.bmm(pooled, value_weight.transpose(1, 2)).transpose(0, 1).flatten(1)
     if projections.key_value_bias is not None:
-        out = out + projections.key_value_bias[channels:]
+        # Under autocast products are in half precision, and so is what a linear layer adds to them.
+        out = out + projections.key_value_bias[channels:].to(out.dtype)
     return out
