@@ -63,29 +63,43 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope='module')
-def alone(folder, split) -> Runner:
-    """A run of one process with batches of four."""
-    runner = Runner.from_cfg(repeatable_config(folder, 'alone', split, 4, ITERATIONS))
+def train_alone(folder: Path, name: str, split: Path, batch_size: int) -> Runner:
+    """A run of one process."""
+    runner = Runner.from_cfg(repeatable_config(folder, name, split, batch_size, ITERATIONS))
     runner.train()
     return runner
 
 
-def assert_learnt_as_alone(folder: Path, name: str) -> None:
-    """Loss curve and weights."""
+@pytest.fixture(scope='module')
+def alone(folder, split) -> Runner:
+    """A run of one process with batches of four."""
+    return train_alone(folder, 'alone', split, 4)
+
+
+def assert_learnt_as(expected: str, folder: Path, name: str) -> None:
+    """Loss curve and weights of two runs."""
     begin = torch.load(folder / 'start.pth', weights_only=True)['state_dict']
-    ours, expected = (weights_after(folder / run, ITERATIONS) for run in (name, 'alone'))
-    assert largest_difference(ours, expected, begin) <= TOLERANCE
-    losses, curve = (losses_of(folder / run, ITERATIONS) for run in (name, 'alone'))
+    ours, theirs = (weights_after(folder / run, ITERATIONS) for run in (name, expected))
+    assert largest_difference(ours, theirs, begin) <= TOLERANCE
+    losses, curve = (losses_of(folder / run, ITERATIONS) for run in (name, expected))
     assert losses == pytest.approx(curve, rel=1e-5)
     assert len(set(curve)) == ITERATIONS
+
+
+def test_two_processes_learn_what_one_learns(folder, split):
+    """Two with a clip each, and one with both."""
+    train_alone(folder, 'one', split, 2)
+    repeatable_config(folder, 'two', split, 1, ITERATIONS)
+    log = output_of(start('dist_train.sh', folder / 'two.py', 2))
+    assert_learnt_as('one', folder, 'two')
+    assert 'Distributed training: True' in log
 
 
 def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
     loop = dict(type='AccumulatingTrainLoop', global_batch_size=4)
     repeatable_config(folder, 'processes', split, 1, ITERATIONS, **loop)
     log = output_of(start('dist_train.sh', folder / 'processes.py', 2))
-    assert_learnt_as_alone(folder, 'processes')
+    assert_learnt_as('alone', folder, 'processes')
     assert 'Distributed training: True' in log
     for line in ('2 processes x 2 batches x 1 clips = 4 clips', f'Iter(train) [{ITERATIONS}/'):
         assert log.count(line) == 1
@@ -101,7 +115,7 @@ def test_two_machines_learn_what_one_learns(alone, folder, split):
         for rank in '01'
     ]
     logs = [output_of(machine) for machine in machines]
-    assert_learnt_as_alone(folder, 'machines')
+    assert_learnt_as('alone', folder, 'machines')
     assert f'Iter(train) [{ITERATIONS}/' in logs[0]
     assert 'Iter(train)' not in logs[1]
 

@@ -139,6 +139,22 @@ def test_losses_are_mask2formers_on_the_tall_image(num_frames):
         torch.testing.assert_close(ours[key], theirs[key], rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_weighs_its_clips_by_their_objects():
+    """So batches that share a step are equal to one batch where all show as many objects."""
+    model = training_model()
+    frames, clips = images(2, 3), boxes(1, 3)
+    with torch.no_grad(), fixed_points():
+        one, three = (model.loss(frames[i : i + 1], clips[i : i + 1]) for i in range(2))
+        both = model.loss(frames, clips)
+    for term in ('loss_mask', 'loss_dice'):
+        torch.testing.assert_close(both[term], (one[term] + 3 * three[term]) / 4)
+        assert both[term] != pytest.approx((one[term] + three[term]).item() / 2, rel=0.01)
+    # A query that is matched weighs 1, the others 0.1.
+    a, b = (number + 0.1 * (QUERIES - number) for number in (1, 3))
+    expected = (a * one['loss_cls'] + b * three['loss_cls']) / (a + b)
+    torch.testing.assert_close(both['loss_cls'], expected)
+
+
 def test_order_of_the_batch_does_not_matter():
     model = training_model()
     clips, samples = images(3, 2), boxes(2, 0, 3, num_frames=2)
