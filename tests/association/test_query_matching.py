@@ -37,6 +37,16 @@ def test_permutation_is_recovered(queries, order):
     assert torch.equal(order[match_queries(queries, shuffled)], torch.arange(QUERIES))
 
 
+def test_autocast_does_not_round_angles():
+    """Pairs that half precision cannot tell apart, under autocast as in a whole test with --amp."""
+    angles = torch.tensor([0.0, 1e-3, 2e-3, 3e-3])
+    queries = torch.stack((angles.cos(), angles.sin(), torch.zeros(4)), dim=1)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.autocast('cpu', torch.bfloat16):
+        found = match_queries(queries, queries[order])
+    assert torch.equal(order[found], torch.arange(4))
+
+
 def test_length_of_a_query_is_not_looked_at(queries, order):
     lengths = torch.linspace(0.1, 50, QUERIES)[:, None]
     indices = match_queries(queries, (queries * lengths)[order])

@@ -11,7 +11,7 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
     """Finds the order of one clip's queries that follows another clip's.
 
     The cost of a pair is one minus the cosine of their angle; the assignment is the cheapest one-
-    to-one.
+    to-one. Angles are taken in float32, under autocast too.
 
     Args:
         target: queries (Q, C) of the clip before, already in order.
@@ -23,7 +23,8 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
     Raises:
         ValueError: if a query is not finite.
     """
-    similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
+    with torch.autocast(current.device.type, enabled=False):
+        similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
     if not torch.isfinite(similarity).all():
         raise ValueError(
             'clip queries are not finite: the network diverged or its weights are damaged'
