@@ -1,6 +1,6 @@
 """The few names that a Python user needs: build a segmenter, segment a video."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -35,7 +35,7 @@ def init_segmenter(
     checkpoint: str | Path | None = None,
     device: str = 'cpu',
     precision: torch.dtype | None = None,
-    compiled: bool = False,
+    compiled: bool | Mapping = False,
 ) -> torch.nn.Module:
     """Builds a segmenter in evaluation mode.
 
@@ -46,7 +46,7 @@ def init_segmenter(
         precision: `torch.bfloat16` or `torch.float16` runs the network's products in half
             precision; None in the weights' own.
         compiled: whether `torch.compile` makes backbone and head quicker, which takes minutes at
-            the first clip of each size and pays on a GPU.
+            the first clip of each size and pays on a GPU; or the options of `torch.compile`.
 
     Returns:
         The model, with `predict_clip` and `predict_video`, and `class_names`, `category_ids`.
@@ -68,8 +68,8 @@ def init_segmenter(
         loaded = load_checkpoint_safely(checkpoint)
     model.class_names, model.category_ids = _classes(model.num_classes, loaded, config)
     model.precision = precision
-    if compiled:
-        model.compile()
+    if compiled is not False:
+        model.compile(**(compiled if isinstance(compiled, Mapping) else {}))
     return model.to(_available(device)).eval()
 
 

@@ -80,3 +80,29 @@ def test_table_in_markdown():
         '| a | 2 | 0.0012 |',
         '| b |  | 12,346 |',
     ]
+
+
+def test_gpu_suite_in_its_small_form(run_tool, tmp_path, capsys):
+    rows = tmp_path / 'rows.json'
+    options = ['--small', '--device', 'cpu', '--rounds', 1, '--threads', 1, '--json', rows]
+    assert run_tool('analysis_tools/benchmark.py', '--suite', 'gpu', *options) == 0
+    tables = json.loads(rows.read_text())
+    printed = capsys.readouterr().out
+    assert all(f'## {title}\n' in printed for title in tables)
+    assert not any('warnings' in title for title in tables)
+    attention = [row for title, each in tables.items() if 'attention' in title for row in each]
+    assert {row['dtype'] for row in attention} == {'bfloat16', 'float16', 'float32'}
+    assert {row['pass'] for row in attention} == {'forward', 'forward + backward'}
+    assert all(row['speedup'] > 0 and row['memory_ratio'] > 0 for row in attention)
+    (clips,) = (
+        rows for title, rows in tables.items() if title.endswith('compiled') and 'clip' in title
+    )
+    plain, tracked = clips
+    assert plain['time_ratio'] == plain['memory_ratio'] == plain['all_memory_ratio'] == 1
+    assert tracked['all_mib'] > tracked['extra_mib'] > 0
+    assert tracked['all_memory_ratio'] > 1  # it has more weights
+    operations = [rows for title, rows in tables.items() if 'operations of' in title]
+    assert len(operations) == 2
+    (video,) = tables[next(title for title in tables if 'file to masks' in title)]
+    assert video['frames_a_second'] > 0
+    assert video['tracks'] > 0

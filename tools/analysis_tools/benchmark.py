@@ -32,7 +32,7 @@ from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.engine.mixed_precision import CHOICES, precision_of_device
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
-from axialvs.profiling.gpu_suite import gpu_suite
+from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
 from axialvs.profiling.tables import growth, markdown
 from axialvs.profiling.timing import median_ratio, time_in_turns
@@ -88,8 +88,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    """Measures and prints Markdown tables."""
+def main() -> int:
+    """Measures and prints Markdown tables; 1 if something could not be measured."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     machine = describe(args)
@@ -99,7 +99,7 @@ def main() -> None:
         rows = attention_suite(shapes, device=args.device, rounds=args.rounds)
         tables = [('attention', list(rows))]
     elif args.suite == 'gpu':
-        tables = gpu_suite(args.device, args.small, args.rounds).items()
+        tables = gpu_suite(args.device, args.small, args.rounds)
     else:
         tables = compare(args)
     done: dict[str, list[dict]] = {}
@@ -113,6 +113,10 @@ def main() -> None:
             args.out.write_text('\n'.join(written))
         if args.json:
             args.json.write_text(json.dumps(done, indent=2) + '\n')
+    failed = [title for title, rows in done.items() if any(FAILED in row for row in rows)]
+    for title in failed:
+        print(f'could not be measured: {title}', file=sys.stderr)
+    return int(bool(failed))
 
 
 def describe(args: argparse.Namespace) -> str:

@@ -1,22 +1,25 @@
 """Everything that is worth knowing on a GPU, in one run; small enough for a CPU on request."""
 
-import tempfile
-from pathlib import Path
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 
-import numpy as np
 import torch
 from mmengine import Config
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
-from axialvs.apis import init_segmenter, segment_video
+from axialvs.apis import init_segmenter
 from axialvs.config_files import find_config
-from axialvs.inference.video_writer import VideoWriter
+from axialvs.functional.deformable_sampling import choose_backend
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
-from axialvs.profiling.memory import peak_extra_bytes
-from axialvs.profiling.timing import median_ratio, time_in_turns, time_once
+from axialvs.profiling.clip_inference import compare_on_clip
+from axialvs.profiling.operation_times import operation_times
+from axialvs.profiling.video_throughput import video_throughput
 
-MIB = 2**20
+Table = tuple[str, list[dict]]
+
 WITHIN_CLIP = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
 BASELINE = 'tube_link/tube-link_r50_8xb1-15k_youtubevis2021'
 SMALL_WITHIN_CLIP = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
@@ -24,102 +27,129 @@ SMALL_BASELINE = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
 # Padded to what the backbone's strides divide: 2x769x1345 and 5x360x640.
 CLIPS = ((2, 800, 1376), (5, 384, 640))
 SMALL_CLIPS = ((2, 64, 96),)
-VIDEOS, SMALL_VIDEOS = ((360, 640), (720, 1280)), ((64, 96),)
-VIDEO_RATE = 25
-_PROFILE_ROWS = 25
+VIDEOS, VIDEO_FRAMES = ((360, 640), (720, 1280)), 120
+SMALL_VIDEOS, SMALL_VIDEO_FRAMES = ((64, 96),), 6
+TYPES = (torch.bfloat16, torch.float16, torch.float32)
+FAILED = 'failed'
+# What generates code takes minutes on a CPU; this only traces.
+_SMALL_COMPILER = {'backend': 'eager'}
 
 
-def gpu_suite(device: str, small: bool, rounds: int) -> dict[str, list[dict]]:
-    """Attention in three types, the within-clip module against the baseline, and a profile.
+def gpu_suite(device: str, small: bool, rounds: int) -> Iterator[Table]:
+    """Attention in three types, the within-clip module against the baseline, whole videos.
+
+    The models are those of `init_segmenter` in bfloat16 and compiled. Each table comes as soon as
+    it is measured, the quick ones first. What fails gives a row with the error in `failed`, its
+    traceback goes to the error stream, and the rest goes on.
 
     Args:
         device: where it runs.
-        small: tiny models and shapes, not compiled: to see that everything runs.
+        small: tiny models and shapes, compiled without generated code: to see that everything
+            runs.
         rounds: timed calls of each.
 
-    Returns:
-        Rows of a table, by its title.
+    Yields:
+        Title and rows of a table.
     """
-    types = (torch.float32, torch.float16, torch.bfloat16)
-    shapes = SMALL_SHAPES if small else SHAPES
-    attention = list(attention_suite(shapes, types, device, rounds))
     names = (SMALL_BASELINE, SMALL_WITHIN_CLIP) if small else (BASELINE, WITHIN_CLIP)
-    models = {name: _build(name, device, compiled=not small) for name in names}
-    clips = []
+    build = {name: partial(_build, name, device, small) for name in names}
+    parts: list[tuple[str, Callable[[], Iterator[Table]]]] = [
+        ('deformable sampling', partial(_sampling, device))
+    ]
+    for dtype in TYPES:
+        title = f'trajectory attention, {str(dtype).removeprefix("torch.")}'
+        parts.append((title, partial(_attention, title, dtype, device, small, rounds)))
     for shape in SMALL_CLIPS if small else CLIPS:
-        clips += _compare(models, shape, device, rounds)
-    frames = _noise((SMALL_CLIPS if small else CLIPS)[-1], device)
-    return {
-        'attention': attention,
-        'within-clip module against the baseline, bfloat16': clips,
-        'file to masks, live': _from_file(models[names[1]], small),
-        'where the time goes': _profile(models[names[1]], frames, device),
-    }
+        title = f'a clip of {"x".join(map(str, shape))} in bfloat16, compiled'
+        parts.append((title, partial(_clip, title, build, shape, device, rounds)))
+    for size in SMALL_VIDEOS if small else VIDEOS:
+        title = f'from a {size[0]}x{size[1]} file to masks, live, in bfloat16, compiled'
+        length = SMALL_VIDEO_FRAMES if small else VIDEO_FRAMES
+        parts.append((title, partial(_video, title, build[names[1]], size, length, rounds)))
+    for title, measure in parts:
+        yield from _or_failure(title, measure)
 
 
-def _from_file(model: nn.Module, small: bool) -> list[dict]:
-    """Frames a second of the whole pipeline: a video file of noise is read and segmented."""
+def _or_failure(title: str, measure: Callable[[], Iterator[Table]]) -> Iterator[Table]:
+    # Compiled anew: for a second size torch would otherwise generate code for any size, which is
+    # slower, and which somebody with videos of one size never sees.
+    torch.compiler.reset()
+    with _CompilerWarnings() as warnings:
+        try:
+            yield from measure()
+        except Exception as error:  # whatever it is, the other parts are still wanted
+            yield f'{title}: broken off', [_failure(error)]
+    if warnings.seen:
+        yield f'{title}: warnings of the compiler', [{'warning': x} for x in warnings.seen]
+
+
+def _failure(error: Exception) -> dict:
+    """The error as a row; its traceback goes to the error stream."""
+    traceback.print_exception(error, file=sys.stderr)
+    return {FAILED: f'{type(error).__name__}: {_one_line(str(error))}'}
+
+
+def _one_line(text: str) -> str:
+    return ' '.join(text.split())[:300].replace('|', ' ')
+
+
+class _CompilerWarnings(logging.Handler):
+    """Collects what would make a time one of code that is not compiled, such as too many sizes."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(_one_line(record.getMessage()))
+
+    def __enter__(self) -> '_CompilerWarnings':
+        logging.getLogger('torch._dynamo').addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger('torch._dynamo').removeHandler(self)
+
+
+def _build(name: str, device: str, small: bool) -> nn.Module:
+    return init_segmenter(
+        Config.fromfile(find_config(name)),
+        device=device,
+        precision=torch.bfloat16,
+        compiled=_SMALL_COMPILER if small else True,
+    )
+
+
+def _sampling(device: str) -> Iterator[Table]:
     rows = []
-    sizes, length = (SMALL_VIDEOS, 8) if small else (VIDEOS, 120)
-    with tempfile.TemporaryDirectory() as folder:
-        for height, width in sizes:
-            path = Path(folder) / f'{height}.mp4'
-            images = np.random.default_rng(0).integers(0, 256, (4, height, width, 3), np.uint8)
-            with VideoWriter(path, VIDEO_RATE) as writer:
-                for i in range(length):
-                    writer.write(images[i % len(images)])
-            # The first time pays for compilation.
-            for _ in range(2):
-                seconds = time_once(lambda path=path: list(segment_video(model, path)))
-            rows.append({'video': f'{height}x{width}', 'frames_a_second': length / seconds})
-    return rows
+    for dtype in TYPES:
+        backend, reason = choose_backend(torch.device(device).type, dtype)
+        rows.append({'values': str(dtype), 'backend': backend, 'because': reason})
+    yield 'deformable sampling', rows
 
 
-def _build(name: str, device: str, compiled: bool) -> nn.Module:
-    model = init_segmenter(Config.fromfile(find_config(name)), device=device)
-    if compiled:
-        model.backbone.compile()
-        model.panoptic_head.compile()
-    return model
+def _attention(
+    title: str, dtype: torch.dtype, device: str, small: bool, rounds: int
+) -> Iterator[Table]:
+    rows = []
+    for shape in SMALL_SHAPES if small else SHAPES:
+        try:
+            rows += attention_suite((shape,), (dtype,), device, rounds)
+        except Exception as error:  # such as too little memory for one shape
+            rows.append({'shape': 'x'.join(map(str, shape)), **_failure(error)})
+    yield title, rows
 
 
-def _noise(shape: tuple[int, int, int], device: str) -> torch.Tensor:
-    return torch.randn(shape[0], 3, *shape[1:], device=device)
+def _clip(title: str, build: dict, shape: tuple, device: str, rounds: int) -> Iterator[Table]:
+    models: dict[str, nn.Module] = {}
+    frames = torch.randn(shape[0], 3, *shape[1:], device=device)
+    yield title, compare_on_clip(build, models, frames, rounds)
+    for name, model in models.items():
+        rows = operation_times(partial(model.predict_clip, frames), device)
+        yield f'{title}: operations of {name}', rows
 
 
-def _predict(model: nn.Module, frames: torch.Tensor) -> None:
-    with torch.autocast(frames.device.type, dtype=torch.bfloat16):
-        model.predict_clip(frames)
-
-
-def _compare(models: dict[str, nn.Module], shape, device: str, rounds: int) -> list[dict]:
-    frames = _noise(shape, device)
-    runs = {name: lambda x=model: _predict(x, frames) for name, model in models.items()}
-    seconds = time_in_turns(runs, rounds, warm_up=3, device=device)
-    mib = {name: peak_extra_bytes(run, device) / MIB for name, run in runs.items()}
-    first = next(iter(models))
-    return [
-        {
-            'config': name,
-            'clip': 'x'.join(map(str, shape)),
-            'frames_a_second': len(frames) / sorted(seconds[name])[rounds // 2],
-            'time_ratio': median_ratio(seconds[name], seconds[first]),
-            'extra_mib': mib[name],
-            'memory_ratio': mib[name] / mib[first],
-        }
-        for name in models
-    ]
-
-
-def _profile(model: nn.Module, frames: torch.Tensor, device: str) -> list[dict]:
-    """The operations that took most of one clip's time."""
-    on_gpu = torch.device(device).type == 'cuda'
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    with profile(activities=activities) as record:
-        _predict(model, frames)
-    field = 'self_device_time_total' if on_gpu else 'self_cpu_time_total'
-    events = sorted(record.key_averages(), key=lambda event: -getattr(event, field))
-    return [
-        {'operation': event.key, 'calls': event.count, 'ms': getattr(event, field) / 1e3}
-        for event in events[:_PROFILE_ROWS]
-    ]
+def _video(
+    title: str, build: Callable[[], nn.Module], size: tuple, length: int, rounds: int
+) -> Iterator[Table]:
+    yield title, [video_throughput(build(), *size, length, rounds)]

@@ -15,7 +15,10 @@ HEADINGS = {
     'seconds': 'time',
     'frames_a_second': 'frames/s',
     'time_ratio': 'time, times the first',
+    'extra_mib': 'memory of a call, MiB',
     'memory_ratio': 'memory, times the first',
+    'all_mib': 'with the model, MiB',
+    'all_memory_ratio': 'all memory, times the first',
 }
 _SMALLEST_DECIMAL = 100  # from here on digits behind the point say nothing
 
