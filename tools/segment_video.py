@@ -13,6 +13,7 @@ from axialvs.apis import VideoResult, init_segmenter, segment_video
 from axialvs.checkpoints.model_zoo import CHECKPOINTS, resolve_checkpoint
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.engine import mixed_precision
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_reader import open_video
 from axialvs.inference.video_writer import VideoWriter
@@ -76,6 +77,18 @@ def parse_args() -> argparse.Namespace:
         help='offline: keep mask features in half precision, in half the room',
     )
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (%(default)s)')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=mixed_precision.CHOICES,
+        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes at the first clip, quicker from then on; pays on a GPU',
+    )
     args = parser.parse_args()
     if args.out is None and args.json is None:
         parser.error('nothing to write: give --out, --json or both')
@@ -100,7 +113,10 @@ def main() -> None:
     config_file = find_config(config)
     if checkpoint is None:
         raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
-    model = init_segmenter(config_file, resolve_checkpoint(checkpoint), args.device)
+    precision = mixed_precision.precision_of_device(args.amp) if args.amp else None
+    model = init_segmenter(
+        config_file, resolve_checkpoint(checkpoint), args.device, precision, args.compile
+    )
     if args.feature_memory is not None:
         model.test_cfg['feature_memory'] = args.feature_memory * MIB
     if args.half_features:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from axialvs.apis import init_segmenter, segment_video
 from generated_videos import frame_folders, write_videos
@@ -60,6 +61,23 @@ def test_features_that_wait_in_a_file(tracks, folder):
     half = tracks('--half-features')
     assert [x[0] for x in half] == [x[0] for x in whole]
     assert [x[1] for x in half] == pytest.approx([x[1] for x in whole], abs=1e-2)
+
+
+def test_mixed_precision(tracks, folder):
+    """Near-online in one run of the command: other scores than in float32, but not by much."""
+    whole = tracks('--mode', 'near-online')
+    low = tracks('--mode', 'near-online', '--amp', 'bfloat16')
+    assert [x[1] for x in low] != [x[1] for x in whole]
+    best, best_low = (max(found, key=lambda x: x[1]) for found in (whole, low))
+    assert best_low[1] == pytest.approx(best[1], abs=0.05)
+    assert tracks('--amp', 'bfloat16') != expected(folder, protocol='scored')  # offline runs too
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU float16 is there')
+def test_half_precision_that_the_device_does_not_have(run_tool, folder, capsys):
+    options = ('--json', 'x.json', '--amp', 'float16')
+    assert run_tool('segment_video.py', folder, *options) == 1
+    assert 'float16 needs a GPU' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('options', [(), ('--mode', 'offline')])
