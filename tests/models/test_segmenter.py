@@ -70,6 +70,27 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
         assert any(any(x.segmentations) for x in tracks)
 
 
+@torch.no_grad()
+def test_autocast_of_the_test_loop_is_for_the_network_alone(config):
+    """Linking and finishing stay in float32: the tracks are those of `precision`."""
+    model = tiny_segmenter(clip_length=CLIP_LENGTH)
+    found: dict[str, list] = {}
+    for name in ('loop', 'precision', 'float32'):
+        model.precision = torch.bfloat16 if name == 'precision' else None
+        samples = []
+        for batch in loaded_clips(config, 'repeat_last'):
+            with torch.autocast('cpu', torch.bfloat16, enabled=name == 'loop'):
+                samples += model.test_step(batch)
+        found[name] = [
+            (x.pred_tracks.scores.tolist(), x.pred_tracks.segmentations)
+            for x in samples
+            if 'pred_tracks' in x
+        ]
+    assert len(found['loop']) == len(LENGTHS)
+    assert found['loop'] == found['precision']
+    assert found['loop'] != found['float32']
+
+
 @pytest.mark.parametrize('num_frames', LENGTHS)
 @pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
 def test_any_length(model, num_frames, split_mode, monkeypatch):

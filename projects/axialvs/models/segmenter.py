@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from mmdet.models.mot import BaseMOTModel
@@ -92,26 +93,35 @@ class TubeLink(BaseMOTModel):
             One sample a clip, as mmengine's test loops want; `pred_tracks` are in those that end
             a video.
         """
-        outputs = []
         mode = self.modes[0]
-        for clip, sample in zip(self.segment_clips(inputs, mode), data_samples, strict=True):
-            first = sample[0].metainfo
-            if first['clip_start'] == 0:
-                self._video = first['video_id'], self.new_video(mode)
-            elif self._video is None or self._video[0] != first['video_id']:
-                raise RuntimeError(
-                    f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
-                    'without the clips before it; a test needs the sampler VideoClipSampler'
-                )
-            _, video = self._video
-            video.add(clip, geometry_of(first), len(sample) - first['num_padded_frames'])
-            tracks = None
-            if first['clip_is_last']:
-                tracks = video.finish()
-                video.close()
-                self._video = None
-            outputs.append(_as_sample(tracks, first))
-        return outputs
+        clips = self.segment_clips(inputs, mode)
+        # A test loop's autocast is for the network: linking and finishing need float32.
+        with torch.autocast(inputs.device.type, enabled=False):
+            return [
+                self._add_to_video(clip, sample, mode)
+                for clip, sample in zip(clips, data_samples, strict=True)
+            ]
+
+    def _add_to_video(
+        self, clip: NamedTuple, sample: TrackDataSample, mode: str
+    ) -> TrackDataSample:
+        """Takes the next clip, of `segment_clips`; the result has the tracks if it is the last."""
+        first = sample[0].metainfo
+        if first['clip_start'] == 0:
+            self._video = first['video_id'], self.new_video(mode)
+        elif self._video is None or self._video[0] != first['video_id']:
+            raise RuntimeError(
+                f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
+                'without the clips before it; a test needs the sampler VideoClipSampler'
+            )
+        _, video = self._video
+        video.add(clip, geometry_of(first), len(sample) - first['num_padded_frames'])
+        tracks = None
+        if first['clip_is_last']:
+            tracks = video.finish()
+            video.close()
+            self._video = None
+        return _as_sample(tracks, first)
 
     def new_scored_tracks(self) -> ScoredTracks:
         """A collector with the settings of `test_cfg`."""
