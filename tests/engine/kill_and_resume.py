@@ -42,7 +42,7 @@ SAVE_INTERVAL = 2
 VALIDATION_INTERVAL = 6
 SLOW_DISK = 0.05  # seconds more for each fsync, so that saves can be hit
 PATIENCE = 300  # seconds until something has to happen
-WORKERS_END = 30  # torch's workers look every five seconds whether their parent lives
+WORKERS_END = 30  # seconds for workers to notice that their parent is gone
 _ITERATION = re.compile(r'Iter\(train\)\s*\[\s*(\d+)/')
 _CLIP_OF_VALIDATION = re.compile(r'Iter\(val\)\s*\[\s*(\d+)/\d+\]\s+eta')
 _RESUMED = re.compile(r'resumed epoch: \d+, iter: (\d+)')
@@ -311,7 +311,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kills', type=int, default=10)
     parser.add_argument('--iterations', type=int, help='of the run; 6 a kill by default')
-    parser.add_argument('--workers', type=int, default=1, help='of the data loader')
+    parser.add_argument('--workers', type=int, default=2, help='of the data loader')
     parser.add_argument('--keep', type=int, default=1, help='checkpoints that stay')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument('--folder', type=Path, help='keeps everything, for a look at it')
@@ -335,6 +335,9 @@ def main() -> int:
         while survivors(runs) and time.monotonic() < until:
             time.sleep(0.1)
         left = survivors(runs)
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     tensors = len(killed['state_dict']), len(killed['optimizer']['state'])
     print(
         f'compared {tensors[0]} weights and buffers, {tensors[1]} optimiser states, '

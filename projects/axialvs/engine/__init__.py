@@ -7,6 +7,7 @@ from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from axialvs.engine.catch_up_validation_hook import CatchUpValidationHook
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
 from axialvs.engine.clip_log_processor import ClipLogProcessor
+from axialvs.engine.end_workers_hook import EndWorkersHook
 from axialvs.engine.iteration_seed_hook import IterationSeedHook
 from axialvs.engine.mean_losses_hook import MeanLossesHook
 from axialvs.engine.overlay_hook import OverlayHook
@@ -23,6 +24,7 @@ __all__ = [
     'Bfloat16OptimWrapper',
     'CatchUpValidationHook',
     'ClipLogProcessor',
+    'EndWorkersHook',
     'IterationSeedHook',
     'MeanLossesHook',
     'OptionalTensorboardVisBackend',

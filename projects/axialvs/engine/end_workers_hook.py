@@ -1,0 +1,51 @@
+"""A hook that has loader workers end when their training is killed."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+_LOOKS = 1.0  # seconds between looks at the parent
+
+
+@HOOKS.register_module()
+class EndWorkersHook(Hook):
+    """Has loader workers end within seconds after the process that started them is gone.
+
+    torch's workers leave their loop then, but each waits at its end until its last samples are
+    read. Workers hold one another's pipe open, so two of them or more wait without end, with
+    their memory and the files they have open.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Reaches the workers of training and validation before they start."""
+        for loop in filter(None, (runner.train_loop, runner.val_loop)):
+            _watch(loop.dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """Reaches the workers of a test."""
+        _watch(runner.test_loop.dataloader)
+
+
+def _watch(loader: DataLoader) -> None:
+    loader.worker_init_fn = partial(_start_worker, inner=loader.worker_init_fn)
+
+
+def _start_worker(worker: int, inner: Callable[[int], None] | None) -> None:
+    parent = multiprocessing.parent_process().pid
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+    if inner:
+        inner(worker)
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOKS)
+    os._exit(1)  # an orderly exit is what waits
