@@ -20,7 +20,7 @@ from axialvs.functional.trajectory_pooling import Gradients, pooling
 from axialvs.functional.trajectory_steps import TrajectoryProjections
 
 # What is worked on at once, measured: small enough for the cache, large enough for the calls.
-_TOKENS_AT_ONCE = 240
+_TOKENS_AT_ONCE = 200
 _MAP_AT_ONCE = 2**20  # weights of the first step
 
 
@@ -116,21 +116,20 @@ def attend_backward(
             )
         for total, part in ((grad_key, grad_keys), (grad_value, grad_values.flatten(1, 2))):
             total[lines].unflatten(-1, (num_heads, -1)).copy_(from_heads(part, num_heads))
-    return grad_query.flatten(1, 2), grad_key, grad_value, *_unscaled(gradients, projections, scale)
+    return grad_query.flatten(1, 2), grad_key, grad_value, *_as_given(gradients, projections)
 
 
-def _unscaled(
-    gradients: Gradients, projections: TrajectoryProjections, scale: float
+def _as_given(
+    gradients: Gradients, projections: TrajectoryProjections
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of the projections as they were given."""
+    """Gradients of the projections in their order, None where there is no bias."""
     query_bias = key_value_bias = None
     if projections.query_bias is not None:
-        query_bias = gradients.query_bias.mul_(scale)
+        query_bias = gradients.query_bias
     if projections.key_value_bias is not None:
         of_values = gradients.value_bias
         key_value_bias = torch.cat((torch.zeros_like(of_values), of_values))
-    query_weight = gradients.query_weight.mul_(scale)
-    return query_weight, query_bias, gradients.key_value_weight, key_value_bias
+    return gradients.query_weight, query_bias, gradients.key_value_weight, key_value_bias
 
 
 def _own(points: Tensor, shape: torch.Size, first_frame: int) -> Tensor:

@@ -20,8 +20,8 @@ _TOKENS_AT_ONCE = 120
 class Gradients(NamedTuple):
     """Gradients of the projections, added to piece by piece."""
 
-    query_weight: Tensor  # (C, C), of the scaled weight
-    query_bias: Tensor  # (C,), of the scaled bias
+    query_weight: Tensor  # (C, C)
+    query_bias: Tensor  # (C,)
     key_value_weight: Tensor  # (2C, C)
     value_bias: Tensor  # (C,); of the key bias it is 0: the bias cancels in the softmax
 
@@ -44,14 +44,12 @@ class _Pooling:
     Args:
         projections: weights of Eq. 3.
         num_heads: h.
-        scale: factor on the scores, folded into the query projection.
+        scale: factor on the scores.
     """
 
     def __init__(self, projections: TrajectoryProjections, num_heads: int, scale: float) -> None:
-        self.num_heads = num_heads
-        self.query_weight = projections.query_weight * scale
-        bias = projections.query_bias
-        self.query_bias = None if bias is None else bias * scale
+        self.num_heads, self.scale = num_heads, scale
+        self.query_weight, self.query_bias = projections.query_weight, projections.query_bias
         self.both = projections.key_value_weight.contiguous()
         self.key_weight, self.value_weight = self.both.chunk(2)
         bias = projections.key_value_bias
@@ -59,10 +57,11 @@ class _Pooling:
 
     def project_query(self, own: Tensor) -> Tensor:
         """Scaled second query (s, C) of each token's point in its own frame (s, C)."""
-        return F.linear(own, self.query_weight, self.query_bias)
+        return F.linear(own, self.query_weight, self.query_bias).mul_(self.scale)
 
     def own_backward(self, own: Tensor, grad_query: Tensor, gradients: Gradients) -> Tensor:
-        """Gradient (s, C) of a token's own point through its second query (s, C)."""
+        """Gradient (s, C) of a token's own point through its second query (s, C), overwritten."""
+        grad_query *= self.scale
         gradients.query_weight.addmm_(grad_query.t(), own)
         gradients.query_bias.add_(grad_query.sum(0))
         return grad_query @ self.query_weight
@@ -187,6 +186,7 @@ class Pair(_Pooling):
         gradients.key_value_weight.addmm_(grad_changes.t(), change)
         gradients.key_value_weight.chunk(2)[1].addmm_(grad_out.t(), first)
         gradients.value_bias.add_(grad_out.sum(0))
+        del change, value_change
         grad_points = torch.empty_like(points)
         torch.mm(grad_changes, self.both, out=grad_points[:, 1])
         torch.mm(grad_out, self.value_weight, out=grad_points[:, 0])
