@@ -39,7 +39,12 @@ def run(command: list, folder: Path, **variables: str) -> Result:
     environment = os.environ | {'PYTHON': sys.executable} | variables
     environment['PYTHONPATH'] = os.pathsep.join((str(TINY_RUN), environment['PYTHONPATH']))
     result = subprocess.run(
-        [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True
+        [str(part) for part in command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     return Result(result.returncode, result.stdout, result.stderr)
 
@@ -105,6 +110,26 @@ def test_resuming_what_has_not_begun_begins_it(tmp_path):
     assert result.code == 0, result.errors
     assert 'new has no checkpoint yet: starting from the beginning' in result.output
     assert (tmp_path / 'new' / 'iter_1.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    ('clipping', 'code'), [('max_norm', 0), ('no_such_setting', 1)], ids=['done', 'failed']
+)
+def test_run_with_loader_workers_ends(tmp_path, clipping, code):
+    """They ignore the signal by which Python would end them, so they have to be ended otherwise."""
+    write_config(tmp_path)
+    options = {
+        'train_dataloader.num_workers': 1,
+        'train_dataloader.persistent_workers': True,
+        'train_cfg.max_iters': 2,
+        f'optim_wrapper.clip_grad.{clipping}': 1,
+    }
+    changes = [f'{key}={value}' for key, value in options.items()]
+    command = [sys.executable, TOOLS / 'train.py', 'tiny.py', '--cfg-options', *changes]
+    result = run(command, tmp_path)
+    assert result.code == code, result.errors
+    assert 'killed' not in result.errors
+    assert (tmp_path / 'work_dirs' / 'tiny' / 'iter_2.pth').is_file() == (code == 0)
 
 
 def test_amp_trains_in_bfloat16_without_a_gpu(tmp_path):

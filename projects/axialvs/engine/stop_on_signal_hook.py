@@ -1,5 +1,7 @@
 """A hook that saves and ends a run when the system asks for it, as Slurm does before it kills."""
 
+import atexit
+import multiprocessing
 import os
 import signal
 import threading
@@ -54,6 +56,8 @@ class StopOnSignalHook(Hook):
             inner = loop.dataloader.worker_init_fn
             start = partial(_start_worker, inner=inner, signals=self.signals)
             loop.dataloader.worker_init_fn = start
+        atexit.unregister(_kill_workers)
+        atexit.register(_kill_workers)
         self._outer = {number: signal.signal(number, self._note) for number in self.signals}
 
     def after_train_iter(
@@ -117,6 +121,18 @@ def _save(runner: Runner, hook: CheckpointHook, done: int) -> None:
     if hook.last_ckpt == path and (os.path.exists(path) or get_world_size() > 1):
         return
     hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))
+
+
+def _kill_workers() -> None:
+    """Ends loader workers that are still there when the interpreter exits.
+
+    Python then sends its daemons one SIGTERM, which these ignore, and waits for them without end.
+    """
+    workers = [child for child in multiprocessing.active_children() if child.daemon]
+    if workers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a death for a fault
+    for worker in workers:
+        worker.kill()
 
 
 def _start_worker(worker: int, inner: Callable[[int], None] | None, signals: Sequence[int]) -> None:
