@@ -12,6 +12,7 @@ from axialvs.functional.trajectory_attention import (
     trajectory_attention,
     trajectory_attention_eager,
 )
+from axialvs.profiling.memory import peak_extra_bytes
 
 BATCH, TOKENS, CHANNELS = 2, 3, 16
 SETTINGS = {
@@ -308,3 +309,17 @@ def test_dropout_scales_what_is_left():
         out = form(query, query, value, projections, num_frames, 1, 1.0, 0.5)
         assert out.std() > 0.01
         assert abs(out.mean() - 1) < 0.05
+
+
+def test_few_queries_at_a_time_do_not_hold_their_whole_map():
+    """One query of each of many clips looks at all queries of all clips."""
+    num_frames, tokens, num_heads = 200, 20, 4
+    (query, key, value), projections = random_case(num_frames, True, tokens=tokens, batch=1)
+    with torch.no_grad():
+        held = peak_extra_bytes(
+            lambda: trajectory_attention(
+                query[:, ::tokens], key, value, projections, num_frames, num_heads, 0.5
+            )
+        )
+    whole_map = num_heads * num_frames * num_frames * tokens * key.element_size()
+    assert held < whole_map

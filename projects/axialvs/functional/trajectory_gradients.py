@@ -42,7 +42,7 @@ def attend_forward(
     form = pooling(projections, num_frames, num_heads, scale)
     by_frame = query.unflatten(1, (num_frames, -1))
     results: list[Tensor] = []
-    for lines, parts in _pieces(query, num_frames, num_heads):
+    for lines, parts in _pieces(query, key, num_frames, num_heads):
         keys = by_heads(key[lines], num_heads)
         values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
         for frames, tokens in parts:
@@ -78,10 +78,11 @@ def attend_backward(
     """
     form = pooling(projections, num_frames, num_heads, scale)
     gradients = Gradients.zeros(projections)
+    pieces = _pieces(query, key, num_frames, num_heads)
     query, grad_out = (x.unflatten(1, (num_frames, -1)) for x in (query, grad_out))
     grad_query = query.new_empty(query.shape)
     grad_key, grad_value = (x.new_empty(x.shape) for x in (key, value))
-    for lines, parts in _pieces(key, num_frames, num_heads):
+    for lines, parts in pieces:
         keys = by_heads(key[lines], num_heads)
         values = by_heads(value[lines], num_heads).unflatten(1, (num_frames, -1))
         grad_keys, grad_values = torch.zeros_like(keys), torch.zeros_like(values)
@@ -145,16 +146,17 @@ def _own(points: Tensor, shape: torch.Size, first_frame: int) -> Tensor:
 
 
 def _pieces(
-    sequences: Tensor, num_frames: int, num_heads: int
+    query: Tensor, key: Tensor, num_frames: int, num_heads: int
 ) -> Iterator[tuple[slice, list[tuple[slice, slice]]]]:
     """Lines that are worked on together, and in which parts: some frames, some tokens of each.
 
+    Queries may be fewer than keys: the offline refinement takes a few of each clip at a time.
     Tokens of one line look at the same keys, so a line is cut only where it alone is too long, and
     its frames are parted only where one token of each is too much.
     """
-    batch, length, _ = sequences.shape
+    batch, length, _ = query.shape
     tokens = length // num_frames
-    at_once = max(1, min(_TOKENS_AT_ONCE, _MAP_AT_ONCE // (num_heads * length)))
+    at_once = max(1, min(_TOKENS_AT_ONCE, _MAP_AT_ONCE // (num_heads * key.shape[1])))
     lines = max(1, at_once // length)
     if lines > 1:
         parts = [(slice(0, num_frames), slice(0, tokens))]
