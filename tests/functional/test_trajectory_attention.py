@@ -128,7 +128,7 @@ def test_pieces_give_what_the_whole_gives(monkeypatch, num_frames, at_once):
     tokens = round(at_once * num_frames * TOKENS)
     monkeypatch.setattr(trajectory_gradients, '_TOKENS_AT_ONCE', tokens)
     monkeypatch.setattr(trajectory_pooling, '_TOKENS_AT_ONCE', max(1, tokens // 2))
-    pieces = list(trajectory_gradients._pieces(sequences[0], num_frames, 8))
+    pieces = list(trajectory_gradients._pieces(*sequences[:2], num_frames, 8))
     assert len(pieces) == (3 if at_once == 2 else 5)
     of_frames = min(num_frames, 2)  # half of the frames, where there are several
     assert len(pieces[0][1]) == {2: 1, 1: 1, 2 / 3: 2, 1 / 3: 3, 1 / 6: 3 * of_frames}[at_once]
