@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine import Config
 from mmengine.runner import Runner
 
+from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.engine.launch import build_runner
 from generated_videos import write_videos
 from repeatable_run import (
     largest_difference,
@@ -86,13 +90,27 @@ def assert_learnt_as(expected: str, folder: Path, name: str) -> None:
     assert len(set(curve)) == ITERATIONS
 
 
-def test_two_processes_learn_what_one_learns(folder, split):
-    """Two with a clip each, and one with both."""
+@pytest.fixture(scope='module')
+def machines(folder, split) -> list[str]:
+    """What two machines on the loopback device say, with a process of one clip each."""
+    repeatable_config(folder, 'machines', split, 1, ITERATIONS)
+    meeting = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(free_port()))
+    machines = [
+        start('dist_train.sh', folder / 'machines.py', 1, **meeting, NODE_RANK=rank)
+        for rank in '01'
+    ]
+    return [output_of(machine) for machine in machines]
+
+
+def test_two_processes_learn_what_one_learns(machines, folder, split):
+    """Two with a clip each, and one with a batch of both."""
     train_alone(folder, 'one', split, 2)
-    repeatable_config(folder, 'two', split, 1, ITERATIONS)
-    log = output_of(start('dist_train.sh', folder / 'two.py', 2))
-    assert_learnt_as('one', folder, 'two')
-    assert 'Distributed training: True' in log
+    assert_learnt_as('one', folder, 'machines')
+
+
+def test_the_first_machine_writes_the_log(machines):
+    assert f'Iter(train) [{ITERATIONS}/' in machines[0]
+    assert 'Iter(train)' not in machines[1]
 
 
 def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
@@ -106,18 +124,46 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
     assert 'NUM_THREADS environment variable' not in log
 
 
-def test_two_machines_learn_what_one_learns(alone, folder, split):
-    """Both on the loopback device, with a process each."""
-    repeatable_config(folder, 'machines', split, 2, ITERATIONS)
-    meeting = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(free_port()))
-    machines = [
-        start('dist_train.sh', folder / 'machines.py', 1, **meeting, NODE_RANK=rank)
-        for rank in '01'
-    ]
-    logs = [output_of(machine) for machine in machines]
-    assert_learnt_as('alone', folder, 'machines')
-    assert f'Iter(train) [{ITERATIONS}/' in logs[0]
-    assert 'Iter(train)' not in logs[1]
+def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Config:
+    """A run whose optimiser has a state, and all of whose checkpoints stay."""
+    config = repeatable_config(folder, name, split, batch_size, ITERATIONS)
+    config.optim_wrapper.optimizer.momentum = 0.9
+    config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
+    config.dump(folder / f'{name}.py')
+    return config
+
+
+def test_sharded_processes_go_on_as_one_would(folder, split):
+    """From a checkpoint of one process, and what they save is as whole as that."""
+    Runner.from_cfg(momentum_config(folder, 'whole', split, 2)).train()
+    momentum_config(folder, 'sharded', split, 1)
+    first = folder / 'whole' / 'iter_1.pth'
+    log = output_of(start('dist_train.sh', folder / 'sharded.py', 2, '--fsdp', '--resume', first))
+    kept, number = re.search(r'2 processes keeps about ([\d.]+) of ([\d.]+) million', log).groups()
+    assert float(kept) < 0.6 * float(number)
+    assert 'resumed epoch: 0, iter: 1' in log
+    assert_learnt_as('whole', folder, 'sharded')
+    ours, theirs = (
+        load_checkpoint_safely(folder / run / f'iter_{ITERATIONS}.pth')
+        for run in ('sharded', 'whole')
+    )
+    assert ours['optimizer']['param_groups'] == theirs['optimizer']['param_groups']
+    a, b = (x['optimizer']['state'] for x in (ours, theirs))
+    largest = max(x['momentum_buffer'].abs().max() for x in b.values())
+    torch.testing.assert_close(a, b, rtol=0, atol=float(largest) * TOLERANCE)
+    # Clipped by the norm of all gradients, not of a process's part.
+    norms, expected = (
+        x['message_hub']['log_scalars']['train/grad_norm'].data[0] for x in (ours, theirs)
+    )
+    assert list(norms) == pytest.approx(list(expected), rel=1e-4)
+    assert min(expected) > 1.0
+
+
+def test_one_process_has_nobody_to_share_with(folder, split):
+    config = repeatable_config(folder, 'single', split, 2, ITERATIONS)
+    config.runner_type = 'ShardedRunner'
+    with pytest.raises(ValueError, match=r'there is one: start tools/dist_train\.sh'):
+        build_runner(config)
 
 
 def test_two_processes_score_what_one_scores(alone, folder, split, tmp_path):

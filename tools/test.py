@@ -66,6 +66,7 @@ def main() -> None:
     metrics = runner.test()
     if args.out and is_main_process():
         write_metrics(Path(args.out), metrics)
+    del runner, model  # with the model's hold on the process group
     finish_processes()
 
 

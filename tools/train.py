@@ -57,6 +57,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the batch size in relation to the config's",
     )
+    parser.add_argument(
+        '--fsdp',
+        action='store_true',
+        help="share the model's weights, gradients and optimiser state out among processes",
+    )
     parser.add_argument('--seed', type=int, help='makes a run repeatable; random by default')
     parser.add_argument(
         '--cfg-options',
@@ -82,6 +87,8 @@ def main() -> None:
         accumulate_gradients(config, args.accumulate)
     if args.auto_scale_lr:
         scale_learning_rate(config)
+    if args.fsdp:
+        config.runner_type = 'ShardedRunner'
     if args.seed is not None:
         config.randomness = {**config.get('randomness', {}), 'seed': args.seed}
     if args.resume:
@@ -91,6 +98,7 @@ def main() -> None:
     if not (args.accumulate or args.auto_scale_lr):
         warn_of_other_batch(runner)
     runner.train()
+    del runner  # with the model's hold on the process group
     finish_processes()
 
 

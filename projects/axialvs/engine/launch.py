@@ -1,5 +1,6 @@
 """What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
 
+import gc
 import os
 import warnings
 from pathlib import Path
@@ -102,12 +103,16 @@ def _port_of_slurm_step() -> int:
 
 
 def finish_processes() -> None:
-    """Leaves the process group at the end of a run.
+    """Leaves the process group at the end of a run, when nothing holds its runner any more.
+
+    A model that is still there keeps the threads of gloo alive. One that lets go of a tensor while
+    the interpreter ends aborts the process, now and then.
 
     Not to be called after an error: it waits for what the other processes still have under way,
     while they wait for this one. A process that ends with an error is noticed by its launcher.
     """
     if torch.distributed.is_initialized():
+        gc.collect()  # runner, loops and hooks refer to one another
         torch.distributed.destroy_process_group()
 
 

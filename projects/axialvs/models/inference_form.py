@@ -5,6 +5,7 @@ import copy
 import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -33,9 +34,12 @@ class InferenceForm:
 
         Returns:
             A copy with folded norms, or the module itself where that does not apply: in training,
-            with gradients, under a compiler, which folds by itself, or without batch norms.
+            with gradients, under a compiler, which folds by itself, without batch norms, or where
+            its weights are shared out among processes and gathered layer by layer.
         """
         if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return module
+        if any(isinstance(x, FSDPModule) for x in module.modules()):
             return module
         norms = [x for x in module.modules() if isinstance(x, _BatchNorm)]
         if not norms or any(x.training or x.running_mean is None for x in norms):

@@ -1,0 +1,134 @@
+"""Fully sharded training (FSDP): processes share weights, gradients and optimiser state out."""
+
+from typing import Any
+
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
+from mmdet.models.backbones.swin import SwinBlock
+from mmdet.models.layers import DetrTransformerDecoderLayer, DetrTransformerEncoderLayer
+from mmengine.device import get_device
+from mmengine.dist import broadcast, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
+
+# Gathered one after the other; all other weights are gathered for the whole of a step.
+_LAYERS = (
+    SwinBlock,
+    BasicBlock,
+    Bottleneck,
+    DetrTransformerEncoderLayer,
+    DetrTransformerDecoderLayer,
+)
+
+
+@RUNNERS.register_module()
+class ShardedRunner(Runner):
+    """mmengine's runner, of whose model and optimiser each process keeps an equal part.
+
+    torch's `fully_shard` takes the place of DistributedDataParallel. mmengine's own FSDPStrategy
+    clips gradients by the norm of each process's part, and needs another runner and other hooks.
+    Here gradients are clipped by the norm of all of them, and checkpoints hold whole tensors, as
+    those of other runs do: either kind goes on from the other's.
+
+    Raises:
+        ValueError: There is one process only, or `sync_bn` is set.
+    """
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Initialises the model, the same in all processes, and shares its weights out."""
+        if not self.distributed:
+            raise ValueError(
+                '--fsdp shares a model out among processes and there is one: start '
+                'tools/dist_train.sh or tools/slurm_train.sh'
+            )
+        if self.cfg.get('sync_bn'):
+            raise ValueError('sync_bn cannot be used with --fsdp: take it out of the config')
+        device = get_device()
+        model = model.to(device)
+        model.init_weights()  # parts of weights cannot be drawn
+        for tensor in model.state_dict().values():
+            broadcast(tensor)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.contiguous()  # convolutions may be channels-last
+        mesh = init_device_mesh(device, (get_world_size(),))
+        for layer in [x for x in model.modules() if isinstance(x, _LAYERS)]:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        for module in model.modules():
+            module.register_load_state_dict_pre_hook(_share_out_weights)
+        kept = sum(x.to_local().numel() for x in model.parameters())
+        number = sum(x.numel() for x in model.parameters())
+        self.logger.info(
+            f'FSDP: each of {get_world_size()} processes keeps about {kept / 1e6:.2f} of '
+            f'{number / 1e6:.2f} million parameters'
+        )
+        return model
+
+    def _init_model_weights(self) -> None:
+        """Done before weights are shared out."""
+
+    def register_hooks(self, *args, **kwargs) -> None:
+        """As in mmengine, with one more that makes checkpoints whole."""
+        super().register_hooks(*args, **kwargs)
+        self.register_hook(_WholeCheckpointHook(), priority='HIGHEST')
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """As in mmengine; a state that is loaded into the optimiser is shared out."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        built.optimizer.register_load_state_dict_post_hook(_share_out_state)
+        return built
+
+    def save_checkpoint(self, *args, save_optimizer: bool = True, **kwargs) -> None:
+        """Gathers all parts, in which every process takes part; the first one writes."""
+        self.whole_state = {'state_dict': _whole(self.model.state_dict())}
+        if save_optimizer:
+            self.whole_state['optimizer'] = _whole(self.optim_wrapper.state_dict())
+        super().save_checkpoint(*args, save_optimizer=save_optimizer, **kwargs)
+        self.whole_state = {}
+
+
+class _WholeCheckpointHook(Hook):
+    """Puts what was gathered in the place of the first process's parts."""
+
+    def before_save_checkpoint(self, runner: ShardedRunner, checkpoint: dict) -> None:
+        checkpoint.update(runner.whole_state)
+
+
+def _whole(state: Any) -> Any:
+    """A state with whole tensors on the CPU, in the first process; the others only help."""
+
+    def gather(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        return whole.cpu() if is_main_process() else None
+
+    return tree_map(gather, state)
+
+
+def _share_out_weights(module: nn.Module, state_dict: dict, prefix: str, *args) -> None:
+    for name, parameter in module.named_parameters(recurse=False):
+        if prefix + name in state_dict:
+            state_dict[prefix + name] = _part_of(state_dict[prefix + name], parameter)
+
+
+def _share_out_state(optimizer: Optimizer) -> None:
+    for parameter, state in optimizer.state.items():
+        state.update({name: _part_of(value, parameter) for name, value in state.items()})
+
+
+def _part_of(value: Any, parameter: Tensor) -> Any:
+    """This process's part of a tensor, if it has a parameter's shape and that is shared out."""
+    if not (isinstance(parameter, DTensor) and isinstance(value, Tensor)):
+        return value
+    if isinstance(value, DTensor) or value.shape != parameter.shape:
+        return value
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)
