@@ -77,13 +77,7 @@ def parse_args() -> argparse.Namespace:
         help='offline: keep mask features in half precision, in half the room',
     )
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (%(default)s)')
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=mixed_precision.CHOICES,
-        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
-    )
+    mixed_precision.add_option(parser)
     parser.add_argument(
         '--compile',
         action='store_true',

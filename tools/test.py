@@ -29,13 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
     parser.add_argument('--work-dir', help='where the log goes (work_dirs/CONFIG)')
     parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to a file')
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=mixed_precision.CHOICES,
-        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
-    )
+    mixed_precision.add_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',

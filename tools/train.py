@@ -36,13 +36,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint, by default from the last one in the work dir, if any',
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=mixed_precision.CHOICES,
-        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
-    )
+    mixed_precision.add_option(parser)
     batch = parser.add_mutually_exclusive_group()
     batch.add_argument(
         '--accumulate',

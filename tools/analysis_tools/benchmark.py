@@ -30,7 +30,7 @@ from tqdm import tqdm
 from axialvs.apis import init_segmenter
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
-from axialvs.engine.mixed_precision import CHOICES, precision_of_device
+from axialvs.engine.mixed_precision import add_option, precision_of_device
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
 from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
@@ -67,13 +67,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--rounds', type=int, default=3, help='timed calls of each')
     parser.add_argument('--no-train', action='store_true', help='leave out the training step')
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=CHOICES,
-        help='inference in half precision, by default in bfloat16 where the device has it',
-    )
+    add_option(parser)
     parser.add_argument('--compile', action='store_true', help='inference with torch.compile')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')

@@ -4,13 +4,12 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+
+from axialvs.engine.loader_workers import call_in_workers, loaders_of_training
 
 _LOOKS = 1.0  # seconds between looks at the parent
 
@@ -26,23 +25,17 @@ class EndWorkersHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Reaches the workers of training and validation before they start."""
-        for loop in filter(None, (runner.train_loop, runner.val_loop)):
-            _watch(loop.dataloader)
+        for loader in loaders_of_training(runner):
+            call_in_workers(loader, _watch_parent)
 
     def before_test(self, runner: Runner) -> None:
         """Reaches the workers of a test."""
-        _watch(runner.test_loop.dataloader)
+        call_in_workers(runner.test_loop.dataloader, _watch_parent)
 
 
-def _watch(loader: DataLoader) -> None:
-    loader.worker_init_fn = partial(_start_worker, inner=loader.worker_init_fn)
-
-
-def _start_worker(worker: int, inner: Callable[[int], None] | None) -> None:
+def _watch_parent() -> None:
     parent = multiprocessing.parent_process().pid
     threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
-    if inner:
-        inner(worker)
 
 
 def _end_without(parent: int) -> None:

@@ -1,9 +1,20 @@
-"""What `--amp` of train.py and test.py does to a config."""
+"""The option `--amp` of the tools, and what it does to a config."""
+
+from argparse import ArgumentParser
 
 import torch
 from mmengine.config import Config
 
-CHOICES = ('auto', 'float16', 'bfloat16')
+
+def add_option(parser: ArgumentParser) -> None:
+    """Adds `--amp`, with 'auto' where it is given without a type."""
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
+    )
 
 
 def precision_of_device(choice: str) -> torch.dtype:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from torch import distributed
 
 from axialvs.engine.checkpoint_hook import ends_accumulation
+from axialvs.engine.loader_workers import call_in_workers, loaders_of_training
 
 _EXIT_BASE = 128  # a shell's exit status of what a signal ended is this and its number
 
@@ -52,10 +53,8 @@ class StopOnSignalHook(Hook):
         """Listens from here on; a signal that came before has ended the process."""
         if threading.current_thread() is not threading.main_thread():
             return  # Python lets only this one listen
-        for loop in filter(None, (runner.train_loop, runner.val_loop)):
-            inner = loop.dataloader.worker_init_fn
-            start = partial(_start_worker, inner=inner, signals=self.signals)
-            loop.dataloader.worker_init_fn = start
+        for loader in loaders_of_training(runner):
+            call_in_workers(loader, partial(_ignore_once, self.signals))
         atexit.unregister(_kill_workers)
         atexit.register(_kill_workers)
         self._outer = {number: signal.signal(number, self._note) for number in self.signals}
@@ -135,13 +134,11 @@ def _kill_workers() -> None:
         worker.kill()
 
 
-def _start_worker(worker: int, inner: Callable[[int], None] | None, signals: Sequence[int]) -> None:
-    """Ignores a signal once: torch, too, ends a stuck worker by SIGTERM, but only at the end."""
+def _ignore_once(signals: Sequence[int]) -> None:
+    """Once only: torch, too, ends a stuck worker by SIGTERM, but only at the end."""
 
-    def ignore_once(number: int, frame: FrameType | None) -> None:
+    def ignore(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
 
     for number in signals:
-        signal.signal(number, ignore_once)
-    if inner is not None:
-        inner(worker)
+        signal.signal(number, ignore)
