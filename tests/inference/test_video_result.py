@@ -205,6 +205,24 @@ def test_clips_come_as_soon_as_they_are_segmented(model, folder):
     assert counted == [3]
 
 
+def test_the_network_goes_on_while_a_clip_is_used(model, folder, monkeypatch):
+    segmented = threading.Semaphore(0)
+    segment_clips = model.segment_clips
+
+    def noted(*args):
+        result = segment_clips(*args)
+        segmented.release()
+        return result
+
+    monkeypatch.setattr(model, 'segment_clips', noted)
+    result = segment_video(model, folder, protocol='live')
+    next(iter(result))  # and no more is asked for
+    assert segmented.acquire(timeout=60)
+    assert segmented.acquire(timeout=60)  # the next one
+    assert result.num_frames == model.clip_length
+    result.close()
+
+
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 def test_shortened_clips(model, folder, protocol, monkeypatch):
     monkeypatch.setattr(model, 'split_mode', 'shorten')

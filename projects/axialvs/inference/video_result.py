@@ -1,7 +1,7 @@
 """Segments a video from its source, clip by clip, in memory that does not grow with its length."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -107,15 +107,17 @@ class VideoResult:
 
     def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
         """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
-        # The next clip is read and prepared while the network is busy with this one.
+        # While the clip that is given is linked, finished, drawn and written, the network is busy
+        # with the next one, and the one after that is read and prepared.
         padded_length = self._model.clip_length if self._model.split_mode == 'repeat_last' else 0
-        clips = _prepared_clips(self._chunks(self.reader), padded_length, self._prepare)
-        with closing(read_ahead(clips)) as prepared:
-            for chunk, frames, geometry in prepared:
-                (segmented,) = self._model.segment_clips(frames.unsqueeze(0), self.mode)
-                self.num_frames += len(chunk)
-                self._progress(len(chunk))
-                yield chunk, segmented, geometry
+        prepared = _prepared_clips(self._chunks(self.reader), padded_length, self._prepare)
+        segmented = _segmented_clips(read_ahead(prepared), self._model, self.mode)
+        with closing(read_ahead(segmented)) as clips:
+            for clip in clips:
+                num_frames = len(clip[0])
+                self.num_frames += num_frames
+                self._progress(num_frames)
+                yield clip
 
     def _iterate_live(self) -> Iterator[ClipResult]:
         stream = self._model.new_stream(self.mode)
@@ -175,6 +177,18 @@ def _prepared_clips(
         images = [frame.image for frame in chunk]
         images += images[-1:] * (padded_length - len(images))
         yield chunk, *prepare(images)
+
+
+def _segmented_clips(
+    prepared: Generator[tuple[list[Frame], torch.Tensor, FrameGeometry]],
+    model: torch.nn.Module,
+    mode: Mode,
+) -> Iterator[tuple[list[Frame], NamedTuple, FrameGeometry]]:
+    """The same with what the network makes of the input; no method either."""
+    with closing(prepared):
+        for chunk, frames, geometry in prepared:
+            (segmented,) = model.segment_clips(frames.unsqueeze(0), mode)
+            yield chunk, segmented, geometry
 
 
 def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -> Protocol:
