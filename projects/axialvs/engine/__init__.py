@@ -14,6 +14,7 @@ from axialvs.engine.overlay_hook import OverlayHook
 from axialvs.engine.sharded_runner import ShardedRunner
 from axialvs.engine.stop_on_signal_hook import StopOnSignalHook
 from axialvs.engine.tensorboard_backend import OptionalTensorboardVisBackend
+from axialvs.engine.tracker_backends import ClipMLflowVisBackend, ClipWandbVisBackend
 from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     'Bfloat16OptimWrapper',
     'CatchUpValidationHook',
     'ClipLogProcessor',
+    'ClipMLflowVisBackend',
+    'ClipWandbVisBackend',
     'EndWorkersHook',
     'IterationSeedHook',
     'MeanLossesHook',
