@@ -14,7 +14,7 @@ SHAPES = ('circle', 'square', 'triangle', 'star', 'cross')
 
 @pytest.fixture(scope='module')
 def model():
-    return init_segmenter(tiny_config())
+    return init_segmenter(tiny_config(), device='cpu')
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def save(tmp_path):
 
 
 def test_weights_and_class_names_come_from_the_checkpoint(save):
-    trained = init_segmenter(tiny_config())
+    trained = init_segmenter(tiny_config(), device='cpu')
     path = save(trained, dataset_meta=dict(classes=SHAPES, category_ids=(7, 1, 3, 4, 9)))
-    loaded = init_segmenter(tiny_config(), path)
+    loaded = init_segmenter(tiny_config(), path, 'cpu')
     assert loaded.class_names == SHAPES
     assert loaded.category_ids == (7, 1, 3, 4, 9)
     assert not loaded.training
@@ -105,6 +105,12 @@ def test_a_device_that_is_not_here():
         init_segmenter(tiny_config(), device='cuda')
     with pytest.raises(ValueError, match='device gpu is not here'):
         init_segmenter(tiny_config(), device='gpu')
+
+
+def test_without_a_device_a_gpu_is_taken_where_torch_sees_one():
+    wanted = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = init_segmenter(tiny_config())
+    assert {parameter.device.type for parameter in model.parameters()} == {wanted}
 
 
 def test_what_segment_video_does_not_know(model, tmp_path):

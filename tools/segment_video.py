@@ -13,6 +13,7 @@ from axialvs.apis import VideoResult, init_segmenter, segment_video
 from axialvs.checkpoints.model_zoo import CHECKPOINTS, resolve_checkpoint
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.devices import find_device
 from axialvs.engine import mixed_precision
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_reader import open_video
@@ -76,7 +77,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='offline: keep mask features in half precision, in half the room',
     )
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (%(default)s)')
+    parser.add_argument(
+        '--device', help='cpu, cuda, cuda:1 ... (a GPU where torch sees one, else cpu)'
+    )
     mixed_precision.add_option(parser)
     parser.add_argument(
         '--compile',
@@ -100,16 +103,17 @@ def main() -> None:
     """Segments the video and writes what was asked for."""
     args = parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    # A wrong path is said before a model is built.
+    # A wrong path or device is said before a model is built.
     open_video(args.video).close()
+    device = find_device(args.device)
     checkpoint = args.checkpoint or (None if args.config else DEFAULT_CHECKPOINT.name)
     config = args.config or CHECKPOINTS[checkpoint].config
     config_file = find_config(config)
     if checkpoint is None:
         raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
-    precision = mixed_precision.precision_of_device(args.amp) if args.amp else None
+    precision = mixed_precision.precision_of_device(args.amp, device) if args.amp else None
     model = init_segmenter(
-        config_file, resolve_checkpoint(checkpoint), args.device, precision, args.compile
+        config_file, resolve_checkpoint(checkpoint), device, precision, args.compile
     )
     if args.feature_memory is not None:
         model.test_cfg['feature_memory'] = args.feature_memory * MIB

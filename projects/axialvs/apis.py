@@ -15,6 +15,7 @@ from axialvs.checkpoints import (
     load_weights,
 )
 from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.devices import find_device
 from axialvs.inference.frames import VideoReader
 from axialvs.inference.video_result import Mode, Protocol, VideoResult
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
@@ -33,7 +34,7 @@ __all__ = [
 def init_segmenter(
     config: str | Path | Config,
     checkpoint: str | Path | None = None,
-    device: str = 'cpu',
+    device: str | torch.device | None = None,
     precision: torch.dtype | None = None,
     compiled: bool | Mapping = False,
 ) -> torch.nn.Module:
@@ -42,7 +43,7 @@ def init_segmenter(
     Args:
         config: a config or its file.
         checkpoint: weights, read without executing anything they hold; random weights without.
-        device: 'cpu', 'cuda', 'cuda:1' ...
+        device: 'cpu', 'cuda', 'cuda:1' ...; None for a GPU where torch sees one, else the CPU.
         precision: `torch.bfloat16` or `torch.float16` runs the network's products in half
             precision; None in the weights' own.
         compiled: whether `torch.compile` makes backbone and head quicker, which takes minutes at
@@ -54,7 +55,9 @@ def init_segmenter(
     Raises:
         FileNotFoundError: if a file is missing.
         CheckpointError: if the weights do not fit the config.
+        ValueError: if the device is not here.
     """
+    device = find_device(device)
     config = config if isinstance(config, Config) else Config.fromfile(str(config))
     init_default_scope(config.get('default_scope', 'mmdet'))
     model = MODELS.build(config.model)
@@ -70,18 +73,7 @@ def init_segmenter(
     model.precision = precision
     if compiled is not False:
         model.compile(**(compiled if isinstance(compiled, Mapping) else {}))
-    return model.to(_available(device)).eval()
-
-
-def _available(device: str) -> torch.device:
-    """The device, or an error that says what there is."""
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        devices = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
-        raise ValueError(f'device {device} is not here; there is {", ".join(devices)}') from error
-    return chosen
+    return model.to(device).eval()
 
 
 def _classes(

@@ -71,8 +71,7 @@ def test_slurm_without_gpus_is_refused(slurm):
         prepare_processes(Config(), 'slurm')
 
 
-def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path):
     for amp, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         config = tiny_config(tmp_path, model__type='AutocastModel')
         if amp:
@@ -80,8 +79,13 @@ def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path, monkeypatch):
         SEEN.clear()
         assert Runner.from_cfg(config).test()['tiny/samples'] == 16
         assert set(SEEN) == {dtype}
-    with pytest.raises(ValueError, match='float16 needs a GPU'):
-        mixed_precision.use_in_test(config, 'float16')
+
+
+def test_precision_goes_by_the_device_and_not_by_the_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert mixed_precision.precision_of_device('auto', 'cpu') == torch.bfloat16
+    with pytest.raises(ValueError, match='float16 needs a GPU and this runs on cpu'):
+        mixed_precision.precision_of_device('float16', torch.device('cpu'))
 
 
 def test_another_batch_than_the_configs_is_pointed_out(tmp_path):

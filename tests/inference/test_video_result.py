@@ -33,7 +33,7 @@ def model():
     """Random weights whose scores spread around 0.3."""
     config = tiny_config()
     config.test_dataloader.dataset.clip_length = CLIP_LENGTH
-    model = init_segmenter(config)
+    model = init_segmenter(config, device='cpu')
     randomise(model)
     with torch.no_grad():
         model.panoptic_head.cls_embed.weight.mul_(2)

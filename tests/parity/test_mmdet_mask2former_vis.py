@@ -34,7 +34,7 @@ def mask2former_vis() -> torch.nn.Module:
 def tube_link(mask2former_vis, tmp_path_factory) -> torch.nn.Module:
     path = tmp_path_factory.mktemp('mmdet') / 'mask2former_vis.pth'
     torch.save({'meta': {}, 'state_dict': mask2former_vis.state_dict()}, path)
-    return init_segmenter(OURS, path)
+    return init_segmenter(OURS, path, 'cpu')
 
 
 def test_every_tensor_is_used(mask2former_vis, tube_link):

@@ -45,7 +45,7 @@ def model(tmp_path_factory):
     )
     assert result.returncode == 0, result.stderr
     assert f'{len(shapes)} tensors mapped' in result.stdout
-    return init_segmenter(CONFIG, folder / 'converted.pth')
+    return init_segmenter(CONFIG, folder / 'converted.pth', 'cpu')
 
 
 def deviations(ours, theirs, is_half=False):

@@ -73,11 +73,21 @@ def test_mixed_precision(tracks, folder):
     assert tracks('--amp', 'bfloat16') != expected(folder, protocol='scored')  # offline runs too
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU float16 is there')
-def test_half_precision_that_the_device_does_not_have(run_tool, folder, capsys):
-    options = ('--json', 'x.json', '--amp', 'float16')
+@pytest.mark.parametrize('machine_has_gpu', [False, True])
+def test_half_precision_that_the_device_does_not_have(
+    run_tool, folder, capsys, monkeypatch, machine_has_gpu
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: machine_has_gpu)
+    options = ('--json', 'x.json', '--amp', 'float16', '--device', 'cpu')
     assert run_tool('segment_video.py', folder, *options) == 1
-    assert 'float16 needs a GPU' in capsys.readouterr().err
+    assert 'float16 needs a GPU and this runs on cpu' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='speaks of a GPU that is not there')
+def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert run_tool('segment_video.py', folder, '--json', 'x.json') == 1
+    assert 'device cuda is not here' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('options', [(), ('--mode', 'offline')])

@@ -126,7 +126,7 @@ def describe(args: argparse.Namespace) -> str:
 
 def compare(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
     """Costs of clips and videos of every config, and how they grow."""
-    precision = precision_of_device(args.amp) if args.amp else None
+    precision = precision_of_device(args.amp, args.device) if args.amp else None
     models = {
         Path(config).stem: init_segmenter(
             find_config(config), None, args.device, precision, args.compile

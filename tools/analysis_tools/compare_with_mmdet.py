@@ -68,7 +68,7 @@ def samples_of(clip_start: int, num_frames: int, length: int) -> TrackDataSample
 
 def time_ours(frames: torch.Tensor, config: str) -> float:
     """Seconds for all clips and the finished tracks."""
-    model = init_segmenter(find_config(config))
+    model = init_segmenter(find_config(config), device='cpu')
     length = len(frames)
     start = time.perf_counter()
     for first in range(0, length, model.clip_length):

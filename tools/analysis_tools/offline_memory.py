@@ -93,7 +93,7 @@ def measure(args: argparse.Namespace, length: int) -> dict:
     config = Config.fromfile(find_config(args.config))
     config.merge_from_dict({'model': json.loads(args.cfg_options)})
     if args.video:
-        model = init_segmenter(config, args.checkpoint)
+        model = init_segmenter(config, args.checkpoint, 'cpu')
         result = segment_video(model, args.video, mode='offline', max_frames=length)
         result.tracks()
         length = result.num_frames

@@ -96,7 +96,7 @@ def run_alone(protocol: str, length: int) -> dict:
 
 def measure(args: argparse.Namespace, protocol: str, length: int) -> dict:
     """Peak resident memory and time of one stream, every clip of which is looked at."""
-    model = init_segmenter(find_config(args.config), args.checkpoint)
+    model = init_segmenter(find_config(args.config), args.checkpoint, 'cpu')
     start = time.perf_counter()
     result = segment_video(model, GeneratedStream(length), protocol=protocol)
     seen = sum(len(clip.frame_indices) for clip in result)

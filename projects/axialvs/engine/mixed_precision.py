@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 
 def add_option(parser: ArgumentParser) -> None:
@@ -17,27 +18,36 @@ def add_option(parser: ArgumentParser) -> None:
     )
 
 
-def precision_of_device(choice: str) -> torch.dtype:
+def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype:
     """The type that matrix products take; 'auto' is bfloat16 wherever the device has it.
+
+    Args:
+        choice: 'auto', 'float16' or 'bfloat16'.
+        device: Where they run.
 
     Raises:
         ValueError: The device does not have the type.
     """
-    has_gpu = torch.cuda.is_available()
-    has_bfloat16 = not has_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+    on_gpu = torch.device(device).type == 'cuda'
+    has_bfloat16 = not on_gpu or _gpu_has_bfloat16(device)
     if choice == 'auto':
         choice = 'bfloat16' if has_bfloat16 else 'float16'
     if choice == 'bfloat16' and not has_bfloat16:
         raise ValueError('--amp bfloat16: this GPU does not have it; use --amp float16')
-    if choice == 'float16' and not has_gpu:
-        raise ValueError('--amp float16 needs a GPU and none was found; use --amp bfloat16')
+    if choice == 'float16' and not on_gpu:
+        raise ValueError(f'--amp float16 needs a GPU and this runs on {device}; use --amp bfloat16')
     return getattr(torch, choice)
+
+
+def _gpu_has_bfloat16(device: str | torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def use_in_training(config: Config, choice: str) -> None:
     """Gives the config the optimiser's wrapper for a type, see `precision_of_device`."""
     wrapper = config.optim_wrapper
-    if precision_of_device(choice) == torch.bfloat16:
+    if precision_of_device(choice, get_device()) == torch.bfloat16:
         wrapper.type = 'Bfloat16OptimWrapper'
         wrapper.pop('loss_scale', None)
         return
@@ -48,6 +58,7 @@ def use_in_training(config: Config, choice: str) -> None:
 
 def use_in_test(config: Config, choice: str) -> None:
     """Lets mmengine's test loop run the model under autocast, see `precision_of_device`."""
-    dtype = precision_of_device(choice)
+    device = get_device()  # mmengine's choice for the runner
+    dtype = precision_of_device(choice, device)
     config.test_cfg.fp16 = True  # mmengine's name for autocast, whatever its type
-    torch.set_autocast_dtype('cuda' if torch.cuda.is_available() else 'cpu', dtype)
+    torch.set_autocast_dtype(torch.device(device).type, dtype)
