@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.hub import get_config
 
-from axialvs.checkpoints.mmengine_loaders import ZOO_PREFIX
-from axialvs.checkpoints.model_zoo import CHECKPOINTS, resolve_checkpoint
+from axialvs.checkpoints.model_zoo import CHECKPOINTS, ZOO_PREFIX, resolve_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
@@ -65,8 +64,9 @@ def test_every_figure_says_whose_it_is(zoo):
     results = [result for model in models for result in model.get('Results', ())]
     assert len(results) >= 20
     assert all(result['Reported By'] for result in results)
-    weights = {model['Weights'].removeprefix(ZOO_PREFIX) for model in models if 'Weights' in model}
-    assert weights == {name for name, known in CHECKPOINTS.items() if known.shipped}
+    weights = {model['Weights'] for model in models if 'Weights' in model}
+    shipped = {name for name, known in CHECKPOINTS.items() if known.shipped}
+    assert weights == {ZOO_PREFIX + name for name in shipped}
     assert all(resolve_checkpoint(name).is_file() for name in weights)
 
 

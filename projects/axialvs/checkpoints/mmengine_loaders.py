@@ -8,10 +8,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints.download import download
 from axialvs.checkpoints.loading import load_checkpoint_safely
-from axialvs.checkpoints.model_zoo import fetch_checkpoint
-
-# Prefix of the names in the table of known checkpoints: `load_from='axialvs://NAME'`.
-ZOO_PREFIX = 'axialvs://'
+from axialvs.checkpoints.model_zoo import ZOO_PREFIX, fetch_checkpoint
 
 _TORCHVISION_TABLE = 'torchvision_0.12.json'
 

@@ -6,6 +6,10 @@ from pathlib import Path
 from axialvs.checkpoints.download import DownloadError, cache_folder, download, hash_in_name
 from axialvs.config_files import find_shipped_weights
 
+# Before names of the table, where mmengine or a metafile would take a bare one for a path:
+# `load_from='axialvs://NAME'`.
+ZOO_PREFIX = 'axialvs://'
+
 # The libraries' own host, and a mirror of it that the maintained forks use.
 _HOSTS = ('https://download.openmmlab.com', 'https://mmassets.onedl.ai')
 
@@ -186,6 +190,8 @@ def fetch_checkpoint(name: str) -> Path:
 def resolve_checkpoint(name_or_path: str | Path) -> Path:
     """The local file that a user means by a path or by a name in the table.
 
+    The name may have the prefix `axialvs://`, as in configs and metafiles.
+
     Raises:
         FileNotFoundError: There is neither such a file nor such a name.
         CheckpointUnavailableError: The name is known but cannot be had here.
@@ -193,8 +199,9 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    if str(name_or_path) in CHECKPOINTS:
-        return fetch_checkpoint(str(name_or_path))
+    name = str(name_or_path).removeprefix(ZOO_PREFIX)
+    if name in CHECKPOINTS:
+        return fetch_checkpoint(name)
     raise FileNotFoundError(
         f'checkpoint {name_or_path} is neither a file nor a known name; '
         f'known names are {", ".join(CHECKPOINTS)}'
