@@ -13,6 +13,7 @@ default_hooks = dict(
     catch_up_validation=dict(type='CatchUpValidationHook'),
     mean_losses=dict(type='MeanLossesHook'),
     stop_on_signal=dict(type='StopOnSignalHook'),
+    save_on_data_error=dict(type='SaveOnDataErrorHook'),
     end_workers=dict(type='EndWorkersHook'),
 )
 custom_hooks = [dict(type='AdaptCheckpointHook')]

@@ -42,6 +42,16 @@ class TinyData(BaseDataset):
         return {'inputs': torch.tensor([index, 2.0 * index, 1.0])}
 
 
+@DATASETS.register_module(force=True)
+class TinyFiles(TinyData):
+    """The same; sample 3 cannot be read while there is a file `3.missing` in the data root."""
+
+    def prepare_data(self, index: int) -> dict:
+        if (Path(self.data_root) / f'{index}.missing').exists():
+            raise FileNotFoundError(f'sample {index} is missing')
+        return super().prepare_data(index)
+
+
 @METRICS.register_module(force=True)
 class TinyMetric(BaseMetric):
     """The sum of the weights, and how many samples were seen."""

@@ -11,6 +11,7 @@ from axialvs.engine.end_workers_hook import EndWorkersHook
 from axialvs.engine.iteration_seed_hook import IterationSeedHook
 from axialvs.engine.mean_losses_hook import MeanLossesHook
 from axialvs.engine.overlay_hook import OverlayHook
+from axialvs.engine.save_on_data_error_hook import SaveOnDataErrorHook
 from axialvs.engine.sharded_runner import ShardedRunner
 from axialvs.engine.stop_on_signal_hook import StopOnSignalHook
 from axialvs.engine.tensorboard_backend import OptionalTensorboardVisBackend
@@ -33,6 +34,7 @@ __all__ = [
     'MeanLossesHook',
     'OptionalTensorboardVisBackend',
     'OverlayHook',
+    'SaveOnDataErrorHook',
     'ShardedRunner',
     'StopOnSignalHook',
     'write_atomically',

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmdet.registry import HOOKS
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -135,3 +135,16 @@ def ends_accumulation(runner: Runner) -> bool:
     """Whether the iteration at hand changes the weights, so that no gradient waits behind it."""
     done = runner.iter + 1
     return done % accumulation_counts(runner) == 0 or done == runner.max_iters
+
+
+def save_now(runner: Runner, done: int) -> None:
+    """Saves a checkpoint of so many iterations for every checkpoint hook that has not just done so.
+
+    All processes of a run call it.
+    """
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook) or hook.by_epoch:
+            continue
+        path = Path(str(hook.out_dir)) / hook.filename_tmpl.format(done)
+        if hook.last_ckpt != str(path) or not (path.exists() or get_world_size() > 1):
+            hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))

@@ -1,5 +1,6 @@
 """What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
 
+import argparse
 import gc
 import os
 import warnings
@@ -13,7 +14,7 @@ from mmengine.runner import Runner
 
 from axialvs.config_files import find_config
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+_LAUNCHERS = ('none', 'pytorch', 'slurm')
 
 # Set by torchrun for every process that it starts.
 _TORCHRUN_VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
@@ -22,6 +23,17 @@ _SLURM_VARIABLES = ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST', 'SLURM_JOB
 
 # Ports of Slurm jobs: below those that systems give to clients.
 _SLURM_PORTS = range(15_000, 30_000)
+
+
+def add_launcher_options(parser: argparse.ArgumentParser) -> None:
+    """Adds `--launcher`, and the option that old versions of torch's launcher give."""
+    parser.add_argument(
+        '--launcher',
+        choices=_LAUNCHERS,
+        default='none',
+        help='what started this process, which dist_*.sh (pytorch) and slurm_*.sh (slurm) say',
+    )
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def load_config(
@@ -67,9 +79,9 @@ def prepare_processes(config: Config, launcher: str) -> None:
         warnings.simplefilter('ignore')
     if torch.cuda.is_available():
         return
-    if launcher != 'pytorch':
+    if launcher == 'slurm':
         raise ValueError(
-            f'--launcher {launcher} needs GPUs and none was found; on CPUs, start '
+            '--launcher slurm needs GPUs and none was found; on CPUs, start '
             'tools/dist_train.sh or tools/dist_test.sh on each machine'
         )
     if not torch.distributed.is_initialized():

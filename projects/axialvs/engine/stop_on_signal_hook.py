@@ -2,7 +2,6 @@
 
 import atexit
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ from types import FrameType
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import distributed
 
-from axialvs.engine.checkpoint_hook import ends_accumulation
+from axialvs.engine.checkpoint_hook import ends_accumulation, save_now
 from axialvs.engine.loader_workers import call_in_workers, loaders_of_training
 
 _EXIT_BASE = 128  # a shell's exit status of what a signal ended is this and its number
@@ -102,9 +101,7 @@ class StopOnSignalHook(Hook):
         return int(received)
 
     def _stop(self, runner: Runner, number: int, done: int) -> None:
-        for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook) and not hook.by_epoch:
-                _save(runner, hook, done)
+        save_now(runner, done)
         name = signal.Signals(number).name
         runner.logger.warning(
             f'{name}: stopped after {done} iterations; the same command with --resume goes on '
@@ -113,13 +110,6 @@ class StopOnSignalHook(Hook):
         runner.call_hook('after_run')  # closes the logs
         self.after_train(runner)
         raise SystemExit(_EXIT_BASE + number)
-
-
-def _save(runner: Runner, hook: CheckpointHook, done: int) -> None:
-    path = os.path.join(str(hook.out_dir), hook.filename_tmpl.format(done))
-    if hook.last_ckpt == path and (os.path.exists(path) or get_world_size() > 1):
-        return
-    hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))
 
 
 def _kill_workers() -> None:
