@@ -14,7 +14,7 @@ from axialvs.checkpoints import load_weights, resolve_checkpoint
 from axialvs.cli import run_command
 from axialvs.engine import mixed_precision
 from axialvs.engine.launch import (
-    LAUNCHERS,
+    add_launcher_options,
     build_runner,
     finish_processes,
     load_config,
@@ -25,20 +25,21 @@ from axialvs.engine.launch import (
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, see configs/')
+    parser.add_argument('config', help='config file, or the name of one in configs/')
     parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
-    parser.add_argument('--work-dir', help='where the log goes (work_dirs/CONFIG)')
-    parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to a file')
+    parser.add_argument(
+        '--work-dir', help="where the log goes (the config's work_dir, else work_dirs/CONFIG)"
+    )
+    parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to this file')
     mixed_precision.add_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that replace those of the config',
+        help='settings that replace those of the config, such as test_evaluator.classwise=True',
     )
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher_options(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

@@ -15,7 +15,7 @@ from axialvs.engine.batch_size import (
     warn_of_other_batch,
 )
 from axialvs.engine.launch import (
-    LAUNCHERS,
+    add_launcher_options,
     build_runner,
     finish_processes,
     load_config,
@@ -27,14 +27,18 @@ from axialvs.engine.resume_point import find_resume_checkpoint
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, see configs/')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go (work_dirs/CONFIG)')
+    parser.add_argument('config', help='config file, or the name of one in configs/')
+    parser.add_argument(
+        '--work-dir',
+        help="where logs and checkpoints go (the config's work_dir, else work_dirs/CONFIG)",
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, by default from the last one in the work dir, if any',
+        help='go on from a checkpoint, by default from the last whole one in the work dir; start '
+        'from the beginning where there is none',
     )
     mixed_precision.add_option(parser)
     batch = parser.add_mutually_exclusive_group()
@@ -56,7 +60,12 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="share the model's weights, gradients and optimiser state out among processes",
     )
-    parser.add_argument('--seed', type=int, help='makes a run repeatable; random by default')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        help="of all random draws (the config's randomness.seed, 0 in the project's configs; random "
+        'where a config has none)',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -64,8 +73,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as train_cfg.max_iters=100',
     )
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher_options(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
