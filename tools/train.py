@@ -63,8 +63,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed',
         type=int,
-        help="of all random draws (the config's randomness.seed, 0 in the project's configs; random "
-        'where a config has none)',
+        help="of all random draws (the config's randomness.seed, 0 in the project's configs; "
+        'random where a config has none)',
     )
     parser.add_argument(
         '--cfg-options',
