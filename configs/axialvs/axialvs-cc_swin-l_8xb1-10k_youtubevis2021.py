@@ -12,5 +12,5 @@ load_from = 'work_dirs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021/iter_10000.pth'
 
 model = dict(_base_.offline_model, clip_length=_base_.clip_length)
 train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
-param_scheduler = _base_.cross_clip_param_scheduler
+param_scheduler = [_base_.warmup, dict(_base_.step_decay, **_base_.cross_clip_steps)]
 train_cfg = _base_.cross_clip_train_cfg

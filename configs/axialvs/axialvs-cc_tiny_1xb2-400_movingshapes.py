@@ -15,11 +15,7 @@ model = dict(
     panoptic_head=dict(type='CrossClipHead', cross_clip=cross_clip),
 )
 
-max_iters = 400
-warmup_iters = 40
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup_iters),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
-]
+max_iters = _base_.short_iters
+param_scheduler = _base_.short_param_scheduler
 train_cfg = dict(max_iters=max_iters)
 default_hooks = dict(checkpoint=dict(interval=max_iters))

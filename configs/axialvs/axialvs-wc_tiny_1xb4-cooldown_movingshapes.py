@@ -8,7 +8,7 @@ train_cfg = dict(max_iters=max_iters)
 val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result
 warmup_iters = 20  # the optimiser starts without its moments
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=warmup_iters),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
+    dict(_base_.warmup, start_factor=0.05, end=warmup_iters),
+    dict(_base_.poly_decay, begin=warmup_iters, end=max_iters),
 ]
 default_hooks = dict(checkpoint=dict(interval=max_iters))

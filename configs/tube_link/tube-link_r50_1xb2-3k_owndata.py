@@ -14,10 +14,9 @@ model = dict(
     )
 )
 max_iters = 3_000
-warmup_iters = 300
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=warmup_iters),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=[2_000], gamma=0.1),
+    dict(_base_.warmup, end=300),
+    dict(_base_.step_decay, end=max_iters, milestones=[2_000]),
 ]
 train_cfg = dict(max_iters=max_iters, val_begin=1, val_interval=500)
 default_hooks = dict(checkpoint=dict(interval=500))

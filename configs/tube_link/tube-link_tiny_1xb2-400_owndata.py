@@ -12,12 +12,8 @@ model = dict(
         num_things_classes=num_classes, loss_cls=dict(class_weight=[1.0] * num_classes + [0.4])
     )
 )
-max_iters = 400
-warmup_iters = 40
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup_iters),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
-]
+max_iters = _base_.short_iters
+param_scheduler = _base_.short_param_scheduler
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)  # scored once, at the end
 default_hooks = dict(checkpoint=dict(interval=100))
 # They know generated shapes. Rows of the class layer are taken over by class name.

@@ -6,7 +6,3 @@ _base_ = [
     '../_base_/schedules/moving_shapes.py',
     '../_base_/default_runtime.py',
 ]
-val_evaluator = dict(
-    type='VideoInstanceMetric', ann_file='data/moving_shapes/demo/valid/instances.json'
-)
-test_evaluator = val_evaluator

@@ -2,14 +2,15 @@
 # those of the parts that all of them have.
 _base_ = [
     '../_base_/models/tube-link_tiny.py',
+    '../_base_/datasets/moving_shapes.py',
     '../_base_/datasets/moving_shapes_hard.py',
     '../_base_/schedules/moving_shapes_finetune.py',
     '../_base_/default_runtime.py',
 ]
+train_dataloader = dict(dataset=_base_.hard_part)
+test_dataloader = dict(dataset=_base_.hard_part)
+test_evaluator = _base_.hard_evaluator
 val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result
-test_evaluator = dict(
-    type='VideoInstanceMetric', ann_file='data/moving_shapes/hard/valid/instances.json'
-)
 load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 within_clip_parts = ['*.self_attn.temporal_layer.*', '*.self_attn.gamma']
 custom_hooks = [dict(type='AdaptCheckpointHook', leave_out=within_clip_parts)]

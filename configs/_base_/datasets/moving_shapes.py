@@ -65,3 +65,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+
+val_evaluator = dict(type='VideoInstanceMetric', ann_file=data_root + 'valid/instances.json')
+test_evaluator = val_evaluator

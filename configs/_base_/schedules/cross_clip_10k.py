@@ -2,15 +2,5 @@
 # the release's). Plain variables, because the near-online config beneath has a schedule of its own.
 num_clips = 5
 _max_iters = 10_000
-cross_clip_param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=_max_iters,
-        milestones=[2_500, 7_500],
-        gamma=0.1,
-    ),
-]
+cross_clip_steps = dict(end=_max_iters, milestones=[2_500, 7_500])
 cross_clip_train_cfg = dict(max_iters=_max_iters, val_begin=_max_iters, val_interval=_max_iters)

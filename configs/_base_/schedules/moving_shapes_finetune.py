@@ -4,7 +4,7 @@ _base_ = './moving_shapes.py'
 max_iters = 1000
 warmup_iters = 100
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup_iters),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
+    dict(_base_.warmup, end=warmup_iters),
+    dict(_base_.poly_decay, begin=warmup_iters, end=max_iters),
 ]
 train_cfg = dict(max_iters=max_iters)

@@ -2,7 +2,6 @@
 _base_ = './youtube_vis_15k_r50.py'
 
 max_iters = 10_000
-milestones = [2_500, 5_000]
 
 _backbone_no_decay = dict(lr_mult=0.1, decay_mult=0.0)
 _depths = (2, 2, 18, 2)
@@ -36,9 +35,7 @@ optim_wrapper = dict(
 )
 
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
-    dict(
-        type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=milestones, gamma=0.1
-    ),
+    _base_.warmup,
+    dict(_base_.step_decay, end=max_iters, milestones=[2_500, 5_000]),
 ]
 train_cfg = dict(max_iters=max_iters, val_begin=max_iters, val_interval=max_iters)

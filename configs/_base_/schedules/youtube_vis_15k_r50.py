@@ -1,6 +1,8 @@
 # 15,000 iterations with ResNet-50 (the release's schedule; the paper gives 8 clips an iteration on 8 GPUs).
 max_iters = 15_000
-milestones = [5_000, 10_000]
+# What all full-size schedules share: `end` and `milestones` of the decay are their own.
+warmup = dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500)
+step_decay = dict(type='MultiStepLR', by_epoch=False, begin=0, gamma=0.1)
 
 _no_decay = dict(lr_mult=1.0, decay_mult=0.0)
 _as_is = dict(lr_mult=1.0, decay_mult=1.0)
@@ -23,12 +25,7 @@ optim_wrapper = dict(
 )
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
-    dict(
-        type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=milestones, gamma=0.1
-    ),
-]
+param_scheduler = [warmup, dict(step_decay, end=max_iters, milestones=[5_000, 10_000])]
 
 # Validation at the end only: the public validation sets come without annotations.
 train_cfg = dict(
