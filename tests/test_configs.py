@@ -18,7 +18,8 @@ from shrunk_configs import build_for_names, read_videos, shrink
 from tiny_segmenter import randomise
 
 NAME = re.compile(
-    r'(tube-link|axialvs-(wc|cc)|video-kmax)_[a-z0-9-]+_\d+xb\d+-[a-z0-9-]+_[a-z0-9-]+'
+    r'(?P<method>tube-link|axialvs-(wc|cc)|video-kmax)_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
+    r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_(?P<data>[a-z0-9-]+)'
     r'(_release|_holdout)?'
 )
 # Which files, which classes: what tells configs apart and not what runs.
@@ -53,7 +54,12 @@ def shrunk_config(name: str) -> Config:
 
 @pytest.mark.parametrize('name', ALL)
 def test_names_say_method_backbone_schedule_and_data(name):
-    assert NAME.fullmatch(Path(name).stem)
+    said, config = NAME.fullmatch(Path(name).stem), load(name)
+    assert said
+    assert config.train_dataloader.batch_size == int(said['batch'])
+    if said['iterations']:
+        iterations = int(said['iterations']) * (1000 if said['thousands'] else 1)
+        assert config.train_cfg.max_iters == iterations
 
 
 def what_runs(config: Config) -> str:

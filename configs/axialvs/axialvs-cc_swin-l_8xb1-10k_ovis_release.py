@@ -5,7 +5,7 @@ _base_ = [
     './axialvs-cc_swin-l_8xb1-10k_ovis.py',
     '../_base_/models/cross_clip_release.py',
 ]
-load_from = 'work_dirs/axialvs-wc_swin-l_8xb1-10k_ovis_release/iter_15000.pth'
+load_from = 'work_dirs/axialvs-wc_swin-l_8xb1-15k_ovis_release/iter_15000.pth'
 
 model = _base_.release_model
 num_clips = 4

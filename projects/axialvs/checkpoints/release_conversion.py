@@ -33,12 +33,12 @@ _CONFIGS = {
         'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py',
         'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2022_release.py',
     ),
-    ('near-online', 'r50', _OVIS): ('axialvs/axialvs-wc_r50_8xb1-10k_ovis_release.py',),
+    ('near-online', 'r50', _OVIS): ('axialvs/axialvs-wc_r50_8xb1-15k_ovis_release.py',),
     ('near-online', 'swin-l', _YOUTUBE_VIS): (
         'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',
         'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2022_release.py',
     ),
-    ('near-online', 'swin-l', _OVIS): ('axialvs/axialvs-wc_swin-l_8xb1-10k_ovis_release.py',),
+    ('near-online', 'swin-l', _OVIS): ('axialvs/axialvs-wc_swin-l_8xb1-15k_ovis_release.py',),
     ('offline', 'r50', _YOUTUBE_VIS): (
         'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
         'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2022_release.py',
