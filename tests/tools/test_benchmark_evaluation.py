@@ -10,3 +10,11 @@ def test_small_benchmark(run_tool, capsys):
     (precision,) = [line for line in lines if line[:1] == ['AP50']]
     assert precision[1] == precision[2]
     assert 0 < float(precision[1]) < 1
+
+
+def test_panoptic_figures_of_both_sides_agree(run_tool, capsys):
+    options = '--videos 2 --frames 7 --size 60 90 --objects 5 --workers 1 --rounds 1'.split()
+    assert run_tool('analysis_tools/benchmark_panoptic_evaluation.py', *options) == 0
+    printed = capsys.readouterr().out
+    stq = next(line for line in printed.splitlines() if line.strip().startswith('stq'))
+    assert 0 < float(stq.split()[1]) < 100
