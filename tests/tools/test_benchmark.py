@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from axialvs.apis import init_segmenter
+from axialvs.profiling import attention_suite
 from axialvs.profiling.model_costs import work_of_clip
 from axialvs.profiling.tables import growth, markdown
 
@@ -49,11 +50,45 @@ def test_flops_counted_without_running_are_those_of_a_run(run_tool, capsys):
         ([], 'give one config'),
         ([TINY, '--sizes', '64'], "size is '64': it reads HxW"),
         ([TINY, '--frames', '0'], 'at least 1'),
+        ([TINY, '--small'], '--small goes with --suite'),
+        (
+            ['--suite', 'attention', '--amp', '--compile', '--no-train'],
+            '--suite attention has cases of its own and does not use --no-train, --amp, --compile',
+        ),
+        (['--suite', 'gpu', '--frames', 5, '--sizes', '8x8', '--lengths'], '--lengths'),
     ],
 )
 def test_wrong_options(run_tool, capsys, arguments, message):
     assert run_tool('analysis_tools/benchmark.py', *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_suite_for_a_gpu_is_not_started_in_full_size_on_a_cpu(run_tool, capsys):
+    assert run_tool('analysis_tools/benchmark.py', '--suite', 'gpu', '--device', 'cpu') == 1
+    assert 'give --small to try it' in capsys.readouterr().err
+
+
+def test_rows_are_there_as_soon_as_they_are_measured(run_tool, tmp_path, capsys, monkeypatch):
+    """What a run has measured before it is stopped is printed and written."""
+
+    def stopped(*args, **options):
+        yield {'shape': '2x3x4', 'ms': 1.5}
+        assert '| 2x3x4 | 1.50 |' in capsys.readouterr().out
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attention_suite, 'attention_suite', stopped)
+    rows = tmp_path / 'rows.json'
+    options = ['--suite', 'attention', '--small', '--threads', 1, '--json', rows]
+    assert run_tool('analysis_tools/benchmark.py', *options) == 130
+    assert json.loads(rows.read_text()) == {'attention': [{'shape': '2x3x4', 'ms': 1.5}]}
+
+
+def test_attention_suite_shows_how_far_it_is(run_tool, capsys):
+    options = ['--suite', 'attention', '--small', '--threads', 1, '--rounds', 1]
+    assert run_tool('analysis_tools/benchmark.py', *options) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count('| 2x3x4 | float32 |') == 2
+    assert '4/4' in printed.err
 
 
 def test_growth_compares_what_is_alike():

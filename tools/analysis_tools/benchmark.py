@@ -3,7 +3,7 @@
 python tools/analysis_tools/benchmark.py CONFIG [CONFIG] --frames 2 5 --sizes 192x320 384x640
 python tools/analysis_tools/benchmark.py CONFIG --lengths 20 100 --out costs.md
 python tools/analysis_tools/benchmark.py --suite attention
-python tools/analysis_tools/benchmark.py --suite gpu
+python tools/analysis_tools/benchmark.py --suite gpu [--small]
 
 Weights and frames are random: time does not depend on them. Two configs are timed in turns.
 GFLOPs count a multiply-add as one, of the operations as the papers define them (what a reader
@@ -16,7 +16,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -30,15 +30,26 @@ from tqdm import tqdm
 from axialvs.apis import init_segmenter
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.devices import find_device
 from axialvs.engine.mixed_precision import add_option, precision_of_device
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
 from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
-from axialvs.profiling.tables import growth, markdown
+from axialvs.profiling.printing import print_beside_bars
+from axialvs.profiling.tables import growth, markdown, markdown_lines
 from axialvs.profiling.timing import median_ratio, time_in_turns
 
 CLIP_COSTS = ['gflops_defined', 'gflops_executed', 'seconds', 'forward_mib', 'training_mib']
 VIDEO_COSTS = ['seconds', 'peak_mib']
+# The options that only configs take, and what they are by default. Suites have cases of their own.
+OF_CONFIGS = {
+    'frames': [5],
+    'sizes': [(384, 640)],
+    'lengths': [],
+    'no_train': False,
+    'amp': None,
+    'compile': False,
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,35 +59,45 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('configs', nargs='*', help='one config, or two to compare')
     parser.add_argument('--suite', choices=('attention', 'gpu'), help='a fixed set instead')
-    parser.add_argument('--frames', type=int, nargs='+', default=[5], help='clip lengths T')
+    parser.add_argument('--frames', type=int, nargs='+', help='clip lengths T (5)')
     parser.add_argument(
         '--sizes',
         type=parse_size,
         nargs='+',
-        default=[(384, 640)],
         metavar='HxW',
-        help='sizes of the padded frames',
+        help='sizes of the padded frames (384x640)',
     )
     parser.add_argument(
         '--lengths',
         type=int,
         nargs='*',
-        default=[],
         metavar='L',
-        help='lengths of whole videos in frames, from clips to tracks',
+        help='lengths of whole videos in frames, from clips to tracks (none)',
     )
     parser.add_argument('--rounds', type=int, default=3, help='timed calls of each')
-    parser.add_argument('--no-train', action='store_true', help='leave out the training step')
+    parser.add_argument(
+        '--no-train', action='store_true', default=None, help='leave out the training step'
+    )
     add_option(parser)
-    parser.add_argument('--compile', action='store_true', help='inference with torch.compile')
+    parser.add_argument(
+        '--compile', action='store_true', default=None, help='inference with torch.compile'
+    )
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--small', action='store_true', help='tiny shapes, to try a suite')
+    parser.add_argument('--device', help='cpu, cuda ... (a GPU where torch sees one, else cpu)')
+    parser.add_argument('--small', action='store_true', help='a suite in tiny shapes, to try it')
     parser.add_argument('--out', type=Path, metavar='TABLES.md', help='also write the tables here')
     parser.add_argument('--json', type=Path, help='also write the rows to this file')
     args = parser.parse_args()
     if bool(args.suite) == bool(args.configs) or len(args.configs) > 2:
         parser.error('give one config, two configs, or --suite')
+    given = [name for name in OF_CONFIGS if getattr(args, name) is not None]
+    if args.suite and given:
+        options = ', '.join(f'--{name.replace("_", "-")}' for name in given)
+        parser.error(f'--suite {args.suite} has cases of its own and does not use {options}')
+    if args.configs and args.small:
+        parser.error('--small goes with --suite')
+    for name in OF_CONFIGS.keys() - given:
+        setattr(args, name, OF_CONFIGS[name])
     if min(args.rounds, args.threads, *args.frames, *args.lengths) < 1:
         parser.error('--frames, --lengths, --rounds and --threads are at least 1')
     return args
@@ -85,32 +106,62 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Measures and prints Markdown tables; 1 if something could not be measured."""
     args = parse_args()
+    args.device = str(find_device(args.device))
+    if args.suite == 'gpu' and not args.small and torch.device(args.device).type == 'cpu':
+        raise ValueError(
+            '--suite gpu runs R50 models in full size, which is for a GPU, and this would be on '
+            'the CPU: give --small to try it, or start it where torch sees a GPU'
+        )
     torch.set_num_threads(args.threads)
     machine = describe(args)
     print(machine, flush=True)
     if args.suite == 'attention':
         shapes = SMALL_SHAPES if args.small else SHAPES
         rows = attention_suite(shapes, device=args.device, rounds=args.rounds)
-        tables = [('attention', list(rows))]
+        tables = [('attention', tqdm(rows, 'attention', 2 * len(shapes), file=sys.stderr))]
     elif args.suite == 'gpu':
         tables = gpu_suite(args.device, args.small, args.rounds)
     else:
         tables = compare(args)
-    done: dict[str, list[dict]] = {}
-    written = [f'{machine}\n']
-    # A table is out as soon as it is made: what comes later may fail or be stopped.
-    for title, rows in tables:
-        done[title] = rows
-        written.append(f'## {title}\n\n{markdown(rows)}\n')
-        print(f'\n{written[-1]}', end='', flush=True)
-        if args.out:
-            args.out.write_text('\n'.join(written))
-        if args.json:
-            args.json.write_text(json.dumps(done, indent=2) + '\n')
+    done = print_tables(tables, machine, args)
     failed = [title for title, rows in done.items() if any(FAILED in row for row in rows)]
     for title in failed:
         print(f'could not be measured: {title}', file=sys.stderr)
     return int(bool(failed))
+
+
+def print_tables(
+    tables: Iterable[tuple[str, Iterable[dict]]], machine: str, args: argparse.Namespace
+) -> dict[str, list[dict]]:
+    """Prints and writes every row as soon as it is there: what comes later may fail or be stopped.
+
+    Returns:
+        All rows by the titles of their tables.
+    """
+    done: dict[str, list[dict]] = {}
+    for title, rows in tables:
+        done[title] = rows if isinstance(rows, list) else []
+        print_beside_bars(f'\n## {title}\n')
+        for line in markdown_lines(rows if isinstance(rows, list) else kept_in(done[title], rows)):
+            print_beside_bars(line)
+            write_files(done, machine, args)
+    return done
+
+
+def kept_in(kept: list[dict], rows: Iterable[dict]) -> Iterator[dict]:
+    """The rows as they come, each of which is appended to the list before."""
+    for row in rows:
+        kept.append(row)
+        yield row
+
+
+def write_files(done: dict[str, list[dict]], machine: str, args: argparse.Namespace) -> None:
+    """Writes what is done so far to the files that were asked for."""
+    if args.out:
+        tables = [f'## {title}\n\n{markdown(rows)}\n' for title, rows in done.items()]
+        args.out.write_text('\n'.join([f'{machine}\n', *tables]))
+    if args.json:
+        args.json.write_text(json.dumps(done, indent=2) + '\n')
 
 
 def describe(args: argparse.Namespace) -> str:

@@ -1,6 +1,6 @@
 """Rows of figures as Markdown, and how the figures grow from row to row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # How keys of rows are written; others stand as they are.
 HEADINGS = {
@@ -25,10 +25,33 @@ _SMALLEST_DECIMAL = 100  # from here on digits behind the point say nothing
 
 def markdown(rows: Sequence[Mapping]) -> str:
     """A Markdown table with one line for each row; a key that a row lacks is an empty cell."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [[HEADINGS.get(key, key.replace('_', ' ')) for key in keys], ['---'] * len(keys)]
-    lines += [[_written(row.get(key, '')) for key in keys] for row in rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return '\n'.join(markdown_lines(rows))
+
+
+def markdown_lines(rows: Iterable[Mapping]) -> Iterator[str]:
+    """The lines of a Markdown table, each as its row comes.
+
+    Args:
+        rows: a sequence, of which all keys become columns, or rows that are still to be made,
+            where those of the first do.
+    """
+    columns = _keys(rows) if isinstance(rows, Sequence) else []
+    has_head = False
+    for row in rows:
+        if not has_head:
+            columns = columns or _keys([row])
+            yield _line(HEADINGS.get(key, key.replace('_', ' ')) for key in columns)
+            yield _line(['---'] * len(columns))
+            has_head = True
+        yield _line(_written(row.get(key, '')) for key in columns)
+
+
+def _keys(rows: Sequence[Mapping]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f'| {" | ".join(cells)} |'
 
 
 def _written(value: object) -> str:
