@@ -13,7 +13,9 @@ def test_small_benchmark(run_tool, capsys):
 
 
 def test_panoptic_figures_of_both_sides_agree(run_tool, capsys):
-    options = '--videos 2 --frames 7 --size 60 90 --objects 5 --workers 1 --rounds 1'.split()
+    sizes = {'videos': 2, 'frames': 7, 'objects': 5, 'workers': 1, 'rounds': 1}
+    options = [f'--{name}={value}' for name, value in sizes.items()]
+    options += ['--size', '60', '90']
     assert run_tool('analysis_tools/benchmark_panoptic_evaluation.py', *options) == 0
     printed = capsys.readouterr().out
     stq = next(line for line in printed.splitlines() if line.strip().startswith('stq'))
