@@ -1,5 +1,6 @@
 """An offline training starts from near-online weights by its config alone."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 from mmdet.registry import MODELS
 from mmengine import Config
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints import adapt_state_dict
+from axialvs.config_files import find_config
 from axialvs.datasets.class_lists import resolve_class_list
-from config_files import load
+from config_files import ALL, load
 from generated_videos import write_videos
 from shrunk_configs import read_videos, shrink
 from tiny_segmenter import randomise
@@ -19,6 +22,17 @@ CONFIG = 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021.py'
 RELEASE = 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py'
 NEW = 'panoptic_head.cross_clip.'
 SHARED = ('panoptic_head.cls_embed.', 'panoptic_head.mask_embed.')
+
+
+@pytest.mark.parametrize('name', [x for x in ALL if str(load(x).load_from).startswith('work_dirs')])
+def test_without_it_the_training_that_comes_first_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load(name)
+    with pytest.raises(FileNotFoundError, match=r'load_from=FILE') as error:
+        CheckpointLoader.load_checkpoint(config.load_from, 'cpu')
+    (first,) = re.findall(r'python tools/train\.py (\S+)\. ', str(error.value))
+    near_online = Config.fromfile(find_config(first))
+    assert f'work_dirs/{first}/iter_{near_online.train_cfg.max_iters}.pth' == config.load_from
 
 
 def write_near_online(config: Config) -> dict[str, torch.Tensor]:

@@ -60,7 +60,7 @@ def test_optional_fields_may_be_absent(content, write_json):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'none\.json: no such annotation file'):
+    with pytest.raises(FileNotFoundError, match=r'none\.json: no such annotation.*docs/data\.md'):
         read_annotations(tmp_path / 'none.json')
 
 

@@ -1,9 +1,11 @@
 """The command split_dataset.py: two files that share nothing, and nothing replaced."""
 
 import json
+import re
 
 import pytest
 
+from axialvs.datasets.annotations import read_annotations
 from generated_videos import write_videos
 
 TOOL = 'dataset_converters/split_dataset.py'
@@ -12,6 +14,19 @@ TOOL = 'dataset_converters/split_dataset.py'
 @pytest.fixture
 def file(tmp_path):
     return write_videos(tmp_path / 'train', [2] * 6) / 'instances.json'
+
+
+def test_a_part_that_is_missing_names_the_command_that_makes_it(run_tool, file, capsys):
+    """What a hold-out config meets whose training set was not split yet."""
+    parts = [file.with_name(f'instances_{part}.json') for part in ('main', 'holdout')]
+    commands = []
+    for part in parts:
+        with pytest.raises(FileNotFoundError, match=r'a part of instances\.json') as error:
+            read_annotations(part)
+        commands += re.findall(r'python tools/(\S+\.py) (\S+);', str(error.value))
+    assert commands == [(TOOL, str(file))] * 2
+    assert run_tool(*commands[0]) == 0
+    assert all(read_annotations(part).videos for part in parts)
 
 
 def test_two_parts_with_all_videos(run_tool, file, capsys):

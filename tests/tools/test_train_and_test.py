@@ -20,6 +20,7 @@ from axialvs.checkpoints import load_checkpoint_safely
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
 TINY_RUN = ROOT / 'tests' / 'engine'
+NEAR_ONLINE = 'axialvs-wc_r50_8xb1-15k_youtubevis2021'
 sys.path.insert(0, str(TINY_RUN))
 
 from tiny_run import write_config  # noqa: E402
@@ -183,6 +184,16 @@ def test_user_errors_are_one_line(trained, tmp_path):
         (('train.py', tmp_path, 'none.py'), 'config none.py does not exist'),
         (('train.py', tmp_path, config, '--resume', 'none.pth'), '--resume none.pth: there is no'),
         (('train.py', tmp_path, config, '--launcher', 'pytorch'), 'use tools/dist_train.sh'),
+        (
+            (
+                'train.py',
+                tmp_path,
+                config,
+                '--cfg-options',
+                f'load_from=work_dirs/{NEAR_ONLINE}/x.pth',
+            ),
+            f'first run python tools/train.py {NEAR_ONLINE}.',
+        ),
         (('test.py', tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
     ]
     if not torch.cuda.is_available():

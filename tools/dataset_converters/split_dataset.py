@@ -15,6 +15,7 @@ from pathlib import Path
 
 from axialvs.cli import run_command
 from axialvs.datasets.annotations import VideoAnnotations, load_json, read_annotations
+from axialvs.datasets.part_files import PARTS, part_file
 from axialvs.datasets.splitting import (
     NO_OBJECT,
     choose_holdout,
@@ -23,7 +24,6 @@ from axialvs.datasets.splitting import (
 )
 from axialvs.engine.atomic_backend import write_atomically
 
-_PARTS = ('main', 'holdout')
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     """Splits, writes both files and prints how classes are spread."""
     args = parse_args()
     folder = args.out_dir or args.ann_file.parent
-    paths = {part: folder / f'{args.ann_file.stem}_{part}.json' for part in _PARTS}
+    paths = {part: part_file(folder / args.ann_file.name, part) for part in PARTS}
     for path in paths.values():
         if path.exists():
             raise FileExistsError(
@@ -64,7 +64,7 @@ def main() -> None:
     print(
         table(
             annotations,
-            {part: Counter(c for v in videos[part] for c in classes[v]) for part in _PARTS},
+            {part: Counter(c for v in videos[part] for c in classes[v]) for part in PARTS},
         )
     )
     for part, path in paths.items():
@@ -79,7 +79,7 @@ def table(annotations: VideoAnnotations, counts: Mapping[str, Mapping[int, int]]
     width = max(len(name) for name, _ in rows)
     lines = [f'{"videos with":{width}} {"main":>6} {"holdout":>8}']
     for name, identifier in rows:
-        main, held = (counts[part][identifier] for part in _PARTS)
+        main, held = (counts[part][identifier] for part in PARTS)
         remark = '' if held or identifier == NO_OBJECT else f'  {_why(main)}'
         lines.append(f'{name:{width}} {main:6d} {held:8d}{remark}')
     return '\n'.join(lines)

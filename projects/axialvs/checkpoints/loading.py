@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from axialvs.config_files import find_config
+
 # How the functions that rebuild numpy arrays are named, before and since numpy 2.
 _NUMPY_CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 _NUMPY_DTYPES = (
@@ -88,7 +90,7 @@ def load_checkpoint_safely(
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; check the path')
+        raise FileNotFoundError(f'checkpoint {path} does not exist; {_remedy(path)}')
     try:
         with torch.serialization.safe_globals(_allowed_globals()):
             in_file = lazily and zipfile.is_zipfile(path)
@@ -111,6 +113,19 @@ def load_checkpoint_safely(
     checkpoint = dict(checkpoint)
     _disarm_config_text(checkpoint)
     return checkpoint
+
+
+def _remedy(missing: Path) -> str:
+    """What to do about a missing file, which may be what a config that has to come first writes."""
+    config = missing.parent.name
+    try:
+        find_config(f'{config}.py')
+    except FileNotFoundError:
+        return 'check the path'
+    return (
+        f'training {config} writes it: first run python tools/train.py {config}. A training starts '
+        'from another file with --cfg-options load_from=FILE'
+    )
 
 
 def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from axialvs.datasets.annotation_fields import AnnotationError, Place, Record
 from axialvs.datasets.class_lists import normalise_name, repair_name
+from axialvs.datasets.part_files import whole_file
 from axialvs.datasets.segmentations import Segmentation, read_segmentations
 
 __all__ = ['AnnotationError', 'Category', 'Instance', 'Video', 'VideoAnnotations']
@@ -125,14 +127,25 @@ def refuse_coco_video(content: Record) -> None:
 def load_json(path: str) -> Any:
     """What a JSON file holds; an error in words where it is missing or cannot be read."""
     if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'{path}: no such annotation file. Check ann_file and data_root in the config.'
-        )
+        raise FileNotFoundError(f'{path}: no such annotation file. {_remedy(Path(path))}')
     try:
         with open(path, encoding='utf-8') as file:
             return json.load(file)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnnotationError(f'{path}: not a readable JSON file ({error}).') from error
+
+
+def _remedy(missing: Path) -> str:
+    whole = whole_file(missing)
+    if whole is not None:
+        return (
+            f'Its name is that of a part of {whole.name}, which is made by python '
+            f'tools/dataset_converters/split_dataset.py {whole}; see docs/data.md.'
+        )
+    return (
+        'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
+        'each data set lie.'
+    )
 
 
 def read_categories(content: Record) -> tuple[Category, ...]:
