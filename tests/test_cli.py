@@ -48,7 +48,7 @@ def test_full_disk_is_one_line_wherever_it_is_met(capsys):
     assert run_command(lambda: Path('/dev/full').write_text('x') and None) == 1
     error = capsys.readouterr().err
     assert error == (
-        'tool.py: error: No space left on device; make room, or write to another disk\n'
+        'tool.py: error: /dev/full: No space left on device; make room, or write to another disk\n'
     )
 
 

@@ -1,6 +1,7 @@
 """How commands end: with what they return, or with one line for an error that a user can mend."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -76,13 +77,25 @@ def _raised_in(traceback: TracebackType | None) -> bool:
     return module == '__main__' or module.partition('.')[0] == __name__.partition('.')[0]
 
 
+def _open_file(traceback: TracebackType | None) -> str | None:
+    """The file that was in use where an error was raised: one of a write names none itself."""
+    path = None
+    while traceback is not None:
+        for value in traceback.tb_frame.f_locals.values():
+            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
+                path = value.name
+        traceback = traceback.tb_next
+    return path
+
+
 def _message(error: BaseException) -> str:
     text = str(error)
     if _WORKER_TRACEBACK in text:
         # Its last line is `package.NameOfTheError: message`.
         text = text.strip().splitlines()[-1].partition(': ')[2]
     elif isinstance(error, OSError) and error.strerror:
-        text = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        path = error.filename or _open_file(error.__traceback__)
+        text = f'{path}: {error.strerror}' if path else error.strerror
         if error.errno in _SYSTEM_ERRORS:
             text += f'; {_SYSTEM_ERRORS[error.errno]}'
     return text.strip() or type(error).__name__
