@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,11 @@ def _settings(path: Path) -> Config:
 def load(name: str | Path) -> Config:
     """A config by its path below `configs/`; reading one takes longer than copying it."""
     return copy.deepcopy(_settings(CONFIGS / name))
+
+
+def head_of(path: Path) -> str:
+    """The comment at the top of a config, in one line."""
+    return ' '.join(re.match(r'(#.*\n)+', path.read_text()).group().replace('#', '').split())
 
 
 def leaves(settings: dict, field: Field = ()) -> dict[Field, Any]:

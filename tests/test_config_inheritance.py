@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from config_files import ALL, BASES, CONFIGS, READ, Field, bases_of, leaves, load, statements_of
+from config_files import (
+    ALL,
+    BASES,
+    CONFIGS,
+    READ,
+    Field,
+    bases_of,
+    head_of,
+    leaves,
+    load,
+    statements_of,
+)
 
 EVERY_CHILD = sorted(path for path in CONFIGS.rglob('*.py') if bases_of(path))
 
@@ -167,31 +178,62 @@ def test_a_kind_of_config_changes_what_its_kind_may():
 
 
 FAMILY = re.compile(
-    r'(tube-link|axialvs-wc|axialvs-cc)_(r50|swin-l)_8xb1-\d+k_(youtubevis20(19|21|22)|ovis)'
+    r'(?P<method>tube-link|axialvs-wc|axialvs-cc)_(r50|swin-l)_8xb1-\d+k'
+    r'_(?P<data>youtubevis20(19|21|22)|ovis)(_release)?'
 )
+# Where the paper draws and scores a method.
+FIGURES = {
+    'tube-link': 'figure 2',
+    'axialvs-wc': 'figures 3 and 4',
+    'axialvs-cc': 'figures 5 and 6',
+}
+TABLES = {
+    'youtubevis2019': '; no AP for this data set',
+    'youtubevis2021': ', tables 2 and 11; AP ',
+    'youtubevis2022': ', tables 2 and 12; AP (all|long) ',
+    'ovis': ', tables 2 and 13; AP ',
+}
+
+
+HEAD = re.compile(r'\S.*[.)] (Data: .*)?Paper: (?P<paper>.+\.) Training: (?P<training>.+\.)')
+BATCH = re.compile(r', (one|\d+) (?:clips?|videos?) (?:on each of (\d+)|on (one)|at a time on a)')
 
 
 @pytest.mark.parametrize('name', ALL)
 def test_the_head_says_what_the_config_does(name):
-    """Numbers of clips, frames, iterations and GPUs in the comment are the config's."""
+    """What it is, what the paper has of it, and how it trains, in the config's own numbers."""
     path = CONFIGS / name
-    head = ' '.join(re.match(r'(#.*\n)+', path.read_text()).group().replace('#', '').split())
+    head = head_of(path)
+    said = HEAD.fullmatch(head)
+    assert said
     config = load(name)
-    frames = config.train_dataloader.dataset.get('clip_length')
-    if FAMILY.fullmatch(path.stem):
-        for part in (r'Paper: .*', r'on each of 8 GPUs', r'[\d,]+ iterations'):
-            assert re.search(part, head), part
-    if videos := re.search(r'videos of (\d+) frames as (\d+) clips of (\d+)', head):
+    if family := FAMILY.fullmatch(path.stem):
+        assert said['paper'].startswith(FIGURES[family['method']])
+        assert re.search(TABLES[family['data']], said['paper'])
+        assert re.search(r'memory and hours are not known|V100 of 32 GB, about \d hours', head)
+    training = said['training']
+    if other := re.match(r'as (\S+\.py)', training):
+        theirs = load(path.parent / other[1])
+        assert config.train_cfg.max_iters == theirs.train_cfg.max_iters
+        assert config.train_dataloader.batch_size == theirs.train_dataloader.batch_size
+        if interval := re.search(r'validated every ([\d,]+) iterations', training):
+            assert number(interval[1]) == config.train_cfg.val_interval
+        return
+    frames = config.train_dataloader.dataset.clip_length
+    if videos := re.match(r'videos of (\d+) frames as (\d+) clips of (\d+), ', training):
         length, num_clips, clip_length = map(int, videos.groups())
         assert (length, clip_length) == (frames, config.model.clip_length)
         assert length == num_clips * clip_length
-    elif clips := re.search(r'clips of (\d+) frames(?: in training and (\d+) in tests)?', head):
-        in_tests = config.test_dataloader.dataset.clip_length
-        assert int(clips[1]) == frames
-        assert int(clips[2] or clips[1]) == in_tests
     else:
-        assert not FAMILY.fullmatch(path.stem)
-    if iterations := re.search(r'([\d,]+) iterations', head):
-        assert int(iterations[1].replace(',', '')) == config.train_cfg.max_iters
-    if gpus := re.search(r'on each of (\d+) GPUs', head):
-        assert f'_{gpus[1]}xb{config.train_dataloader.batch_size}-' in name
+        clips = re.match(r'clips of (\d+) frames(?: in training and (\d+) in tests)?, ', training)
+        in_tests = config.test_dataloader.dataset.clip_length
+        assert (int(clips[1]), int(clips[2] or clips[1])) == (frames, in_tests)
+    assert number(re.search(r', ([\d,]+) iterations', training)[1]) == config.train_cfg.max_iters
+    each = BATCH.search(training)
+    batch, processes = number(each[1]), number(each[2] or each[3] or 'one')
+    assert batch == config.train_dataloader.batch_size
+    assert f'_{processes}xb{batch}-' in name
+
+
+def number(text: str) -> int:
+    return 1 if text == 'one' else int(text.replace(',', ''))

@@ -1,8 +1,8 @@
-# Offline Axial-VS with ResNet-50 on OVIS: the near-online model, frozen, and the cross-clip tracking
-# module on top of it (Fig. 5 and 6).
-# Paper: tables 2 and 13, AP 28.3, AP50 50.7, AP75 27.0, AR1 14.6, AR10 34.0; means of three runs.
+# Offline Axial-VS with ResNet-50 on OVIS: the near-online model, frozen, and the cross-clip tracking module on top of
+# it.
+# Paper: figures 5 and 6, tables 2 and 13; AP 28.3, AP50 50.7, AP75 27.0, AR1 14.6, AR10 34.0; means of three runs.
 # Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, crops of 384x640;
-# memory and hours are not known (YouTube-VIS: 32 GB, about 4 hours).
+# memory and hours are not known (YouTube-VIS: GPUs of 32 GB, about 4 hours).
 _base_ = [
     './axialvs-wc_r50_8xb1-10k_ovis.py',
     '../_base_/models/cross_clip_tracking.py',

@@ -1,8 +1,8 @@
-# Offline Axial-VS with ResNet-50 on YouTube-VIS 2022: the near-online model, frozen, and the cross-clip tracking
-# module on top of it (Fig. 5 and 6).
-# Paper: tables 2 and 12, AP all 41.3, AP short 45.6, AP long 37.0; means of three runs.
-# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512;
-# as the paper trains on YouTube-VIS: V100 of 32 GB, about 4 hours (appendix A).
+# Offline Axial-VS with ResNet-50 on YouTube-VIS 2022: the near-online model, frozen, and the cross-clip tracking module
+# on top of it.
+# Paper: figures 5 and 6, tables 2 and 12; AP all 41.3, AP short 45.6, AP long 37.0; means of three runs.
+# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to
+# 512; as the paper trains on YouTube-VIS: V100 of 32 GB, about 4 hours (appendix A).
 _base_ = [
     './axialvs-wc_r50_8xb1-15k_youtubevis2022.py',
     '../_base_/models/cross_clip_tracking.py',

@@ -1,6 +1,5 @@
-# Offline Axial-VS with Swin-L on OVIS: the near-online model, frozen, and the cross-clip tracking
-# module on top of it (Fig. 5 and 6).
-# Paper: tables 2 and 13, AP 39.8, AP50 64.5, AP75 40.1, AR1 17.9, AR10 43.7; means of three runs.
+# Offline Axial-VS with Swin-L on OVIS: the near-online model, frozen, and the cross-clip tracking module on top of it.
+# Paper: figures 5 and 6, tables 2 and 13; AP 39.8, AP50 64.5, AP75 40.1, AR1 17.9, AR10 43.7; means of three runs.
 # Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, crops of 384x640;
 # memory and hours are not known; the release's documentation has 16 GPUs.
 _base_ = [

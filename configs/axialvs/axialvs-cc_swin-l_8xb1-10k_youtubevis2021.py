@@ -1,8 +1,8 @@
-# Offline Axial-VS with Swin-L on YouTube-VIS 2021: the near-online model, frozen, and the cross-clip tracking
-# module on top of it (Fig. 5 and 6).
-# Paper: tables 2 and 11, AP 59.1, AP50 81.9, AP75 64.9, AR1 46.9, AR10 63.8; means of three runs.
-# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512;
-# memory and hours are not known; the release's documentation has 16 GPUs.
+# Offline Axial-VS with Swin-L on YouTube-VIS 2021: the near-online model, frozen, and the cross-clip tracking module on
+# top of it.
+# Paper: figures 5 and 6, tables 2 and 11; AP 59.1, AP50 81.9, AP75 64.9, AR1 46.9, AR10 63.8; means of three runs.
+# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to
+# 512; memory and hours are not known; the release's documentation has 16 GPUs.
 _base_ = [
     './axialvs-wc_swin-l_8xb1-10k_youtubevis2021.py',
     '../_base_/models/cross_clip_tracking.py',

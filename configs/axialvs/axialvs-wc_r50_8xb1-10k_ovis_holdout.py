@@ -1,5 +1,7 @@
-# Near-online Axial-VS with ResNet-50 on a part of the training videos of OVIS, scored on the rest: AP while it
-# trains, the best checkpoint, figures that need no evaluation server. Not comparable with the paper's.
+# Near-online Axial-VS with ResNet-50 on a part of the training videos of OVIS, scored on the rest: AP while it trains,
+# the best checkpoint, figures that need no evaluation server.
+# Paper: no such split; figures are not comparable with the paper's.
+# Training: as axialvs-wc_r50_8xb1-10k_ovis.py, validated every 1,000 iterations.
 _base_ = ['./axialvs-wc_r50_8xb1-10k_ovis.py', '../_base_/datasets/ovis_holdout.py']
 train_dataloader = dict(dataset=_base_.holdout_main)
 val_dataloader = dict(dataset=_base_.holdout_part)

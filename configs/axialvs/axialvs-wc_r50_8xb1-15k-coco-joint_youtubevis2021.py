@@ -1,5 +1,7 @@
 # Near-online Axial-VS with ResNet-50, trained jointly on YouTube-VIS 2021 and on clips made of COCO's still images.
-# Not in the paper, which trains on videos alone (as the release does); no AP is known.
+# Paper: no such training; it trains on videos alone, as the release does. No AP is known.
+# Training: as axialvs-wc_r50_8xb1-15k_youtubevis2021.py, with as many clips of stills as of videos; hours are not
+# known.
 _base_ = [
     './axialvs-wc_r50_8xb1-15k_youtubevis2021.py',
     '../_base_/datasets/coco_clips.py',

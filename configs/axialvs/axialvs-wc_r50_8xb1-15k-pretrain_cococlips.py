@@ -1,6 +1,7 @@
-# Near-online Axial-VS with ResNet-50, pre-trained on clips made of COCO's still images, for the classes of YouTube-VIS 2021.
-# Not in the paper, which trains on videos alone (as the release does); no AP is known. Go on with the video config and
-# --cfg-options load_from=CHECKPOINT.
+# Near-online Axial-VS with ResNet-50, pre-trained on clips made of COCO's still images, for the classes of YouTube-VIS
+# 2021. Go on with the video config and --cfg-options load_from=CHECKPOINT.
+# Paper: no such training; it trains on videos alone, as the release does. No AP is known.
+# Training: as axialvs-wc_r50_8xb1-15k_youtubevis2021.py, on stills alone; hours are not known.
 _base_ = [
     './axialvs-wc_r50_8xb1-15k_youtubevis2021.py',
     '../_base_/datasets/coco_clips.py',

@@ -1,5 +1,7 @@
-# Trains the tiny near-online Axial-VS on for some minutes while the learning rate falls to nothing, from the
-# weights that ship with the repository. tools/demo.py runs it.
+# Trains the tiny near-online Axial-VS on for some minutes while the learning rate falls to nothing, from the weights
+# that ship with the repository. tools/demo.py runs it.
+# Paper: no such model.
+# Training: clips of 3 frames, 4 clips at a time on a CPU, 400 iterations, frames of 160x96.
 _base_ = './axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 
 load_from = 'axialvs://axialvs-wc_tiny_movingshapes'

@@ -1,5 +1,8 @@
 # Tube-Link with ResNet-50, fine-tuned on own data of one class on one GPU: the baseline of
 # axialvs-wc_r50_1xb2-3k_owndata.py.
+# Paper: no such training.
+# Training: clips of 4 frames, 2 clips on one GPU, 3,000 iterations, short sides of 288 to 512; memory and hours are not
+# known.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/own_data.py',

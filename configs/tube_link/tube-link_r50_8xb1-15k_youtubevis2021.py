@@ -1,7 +1,8 @@
 # Tube-Link with ResNet-50 on YouTube-VIS 2021: the baseline of Axial-VS.
-# Paper: table 2, AP 47.8 as its authors reproduced Tube-Link, 47.9 as Tube-Link reports it.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 15,000 iterations, short sides of 288 to 512;
-# memory and hours are not known.
+# Paper: figure 2 (its clip-level segmenter), tables 2 and 11; AP 47.8 as its authors reproduced Tube-Link, 47.9 as
+# Tube-Link reports it.
+# Training: clips of 4 frames, one clip on each of 8 GPUs, 15,000 iterations, short sides of 288 to 512; memory and
+# hours are not known.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/youtube_vis_2021.py',

@@ -1,7 +1,7 @@
 # Tube-Link with Swin-L on YouTube-VIS 2019: the baseline of Axial-VS.
-# Paper: no figure for this data set.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512;
-# memory and hours are not known.
+# Paper: figure 2 (its clip-level segmenter); no AP for this data set.
+# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512; memory and
+# hours are not known.
 _base_ = [
     '../_base_/models/tube-link_swin-l.py',
     '../_base_/datasets/youtube_vis_2019.py',

@@ -1,8 +1,8 @@
 # Tube-Link with Swin-L on YouTube-VIS 2022: the baseline of Axial-VS.
-# Paper: table 2, AP long 34.2 as its authors reproduced Tube-Link; table 12, AP all 46.0, AP short 57.8, AP long 34.2
-# of Tube-Link's checkpoint.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512;
-# memory and hours are not known.
+# Paper: figure 2 (its clip-level segmenter), tables 2 and 12; AP long 34.2 as its authors reproduced Tube-Link; AP all
+# 46.0, AP short 57.8, AP long 34.2 with Tube-Link's checkpoint.
+# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512; memory and
+# hours are not known.
 _base_ = [
     '../_base_/models/tube-link_swin-l.py',
     '../_base_/datasets/youtube_vis_2022.py',

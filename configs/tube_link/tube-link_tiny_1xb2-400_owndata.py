@@ -1,4 +1,6 @@
 # The tiny Tube-Link, fine-tuned on own data of one class: the baseline of axialvs-wc_tiny_1xb2-400_owndata.py.
+# Paper: no such model.
+# Training: clips of 3 frames, 2 clips at a time on a CPU, 400 iterations, crops of 160x96.
 _base_ = [
     '../_base_/models/tube-link_tiny.py',
     '../_base_/datasets/own_data_small.py',

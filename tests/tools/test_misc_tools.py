@@ -1,5 +1,6 @@
 """Tests of print_config.py, write_model_zoo.py and what the metafiles promise to mmengine."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from mmengine.hub import get_config
 
 from axialvs.checkpoints.model_zoo import CHECKPOINTS, ZOO_PREFIX, resolve_checkpoint
+from config_files import bases_of, head_of, load
 
 ROOT = Path(__file__).parents[2]
 CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
@@ -15,6 +17,12 @@ CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 @pytest.fixture(scope='module')
 def zoo():
     return runpy.run_path(str(ROOT / 'tools/misc/write_model_zoo.py'))
+
+
+@pytest.fixture(scope='module')
+def models(zoo):
+    metafiles = zoo['read_metafiles'](ROOT)
+    return [model for metafile in metafiles for model in metafile['Models']]
 
 
 def test_printed_config_is_the_whole_config(run_tool, tmp_path, capsys):
@@ -50,7 +58,8 @@ def test_gaps_of_metafiles_are_named(zoo, tmp_path):
     ]
     found = list(zoo['problems'](tmp_path, [{'Collections': [{'Name': 'A'}], 'Models': models}]))
     assert found == [
-        'configs/a/here.py is in no metafile; add it to configs/a/metafile.yml',
+        'configs/a/here.py is in no metafile; add it to configs/a/metafile.yml, '
+        'or move your own to my_configs/',
         'configs/a/gone.py is in a metafile and does not exist',
         'configs/a/gone.py is in the metafiles twice',
         'configs/a/gone.py: its Name is other',
@@ -58,16 +67,54 @@ def test_gaps_of_metafiles_are_named(zoo, tmp_path):
     ]
 
 
-def test_every_figure_says_whose_it_is(zoo):
-    metafiles = zoo['read_metafiles'](ROOT)
-    models = [model for metafile in metafiles for model in metafile['Models']]
-    results = [result for model in models for result in model.get('Results', ())]
-    assert len(results) >= 20
-    assert all(result['Reported By'] for result in results)
-    weights = {model['Weights'] for model in models if 'Weights' in model}
-    shipped = {name for name, known in CHECKPOINTS.items() if known.shipped}
-    assert weights == {ZOO_PREFIX + name for name in shipped}
+def test_every_figure_is_of_weights_that_fit_and_says_whose_it_is(zoo, models):
+    results = [(model, result) for model in models for result in model.get('Results', ())]
+    assert len(results) >= 13
+    for model, result in results:
+        assert result['Reported By']
+        assert zoo['weights_of'](model), f'{model["Name"]}: nothing fits it'
+    weights = {model['Weights'].removeprefix(ZOO_PREFIX) for model in models if 'Weights' in model}
+    assert weights == {name for name, known in CHECKPOINTS.items() if known.shipped}
     assert all(resolve_checkpoint(name).is_file() for name in weights)
+
+
+def test_metafiles_say_what_configs_do(models):
+    for model in models:
+        name, facts = model['Name'], model['Metadata']
+        config = load(ROOT / model['Config'])
+        processes, batch = map(int, re.search(r'_(\d+)xb(\d+)-', name).groups())
+        data = config.train_dataloader.dataset
+        frames = {part.clip_length for part in data.get('datasets') or [data]}
+        assert facts['Iterations'] == config.train_cfg.max_iters, name
+        assert facts['Batch Size'] == processes * batch, name
+        assert {facts['Clips'] * facts['Frames per Clip']} == frames, name
+        offline = config.model.get('clip_length')
+        assert (facts['Clips'] > 1) == bool(offline), name
+        assert offline in (None, facts['Frames per Clip']), name
+        if 'GPU' in facts['Training Resources']:
+            assert int(facts['Training Resources'].split()[0]) == processes, name
+
+
+def test_heads_and_metafiles_tell_the_same_of_the_paper(models):
+    """A figure or an hour that stands in both is the same in both."""
+    for model in models:
+        name, facts = model['Name'], model['Metadata']
+        head = head_of(ROOT / model['Config'])
+        if name.endswith('_release'):
+            (said,) = re.findall(r'AP(?: all)? (\d\d\.\d)', head)
+            papers = head_of(bases_of(ROOT / model['Config'])[0])
+            for result in model.get('Results', ()):
+                assert float(said) == next(iter(result['Metrics'].values())), name
+                for metric, value in result['Metrics'].items():
+                    assert f'{metric} {value}' in papers, name
+            assert ('no weights' in head) == ('Results' not in model), name
+        else:
+            figures = re.findall(r'\d\d\.\d', facts.get('Paper', ''))
+            assert set(figures) <= set(re.findall(r'\d\d\.\d', head)), name
+            assert bool(figures) == bool(re.search(r'Paper: [^.]*tables', head)), name
+        hours = re.search(r'V100 of 32 GB, about (\d+) hours', head)
+        if '_8xb1-' in name:
+            assert facts.get('Training Time (hours)') == (int(hours[1]) if hours else None), name
 
 
 def test_mmengine_finds_config_and_weights_by_the_scope():

@@ -25,10 +25,17 @@ _HEAD = """\
 
 Made of `configs/*/metafile.yml` by `python tools/misc/write_model_zoo.py`.
 
-**The figures are those of the papers, on weights of their authors**; below each table stands
-whose. No weights of this project on YouTube-VIS or OVIS exist: what a config gives when it is
-trained here is not known. Weights of the small models, for generated videos, come with the package.
-AP and AR in percent; a dash is a figure that is not known.
+No weights of this project on YouTube-VIS or OVIS exist: **what these configs give when they are
+trained here is not known**.
+
+- *clips* is what one sample of training has: clips x frames of each. *batch* counts samples over
+  all GPUs. *hours* are the paper's on YouTube-VIS; those of the tiny models are this project's.
+- *paper* is what the Axial-VS paper reports for such a model, with its authors' code and weights.
+  It is no result of the config. "Reproduced": by its authors, of Tube-Link.
+- AP and AR, in percent, stand only beside configs that fit the *weights* that they are of. Below
+  each table stands who reports them. Names of weights: [checkpoints](#checkpoints-known-by-name).
+
+A dash is what is not known.
 """
 _PUBLIC = """\
 ## Checkpoints known by name
@@ -79,7 +86,8 @@ def problems(root: Path, metafiles: Sequence[dict[str, Any]]) -> Iterator[str]:
         if path.parent.name != '_base_'
     }
     for config in sorted(existing - set(listed)):
-        yield f'{config} is in no metafile; add it to {Path(config).parent.as_posix()}/metafile.yml'
+        metafile = f'{Path(config).parent.as_posix()}/metafile.yml'
+        yield f'{config} is in no metafile; add it to {metafile}, or move your own to my_configs/'
     for config in sorted(set(listed) - existing):
         yield f'{config} is in a metafile and does not exist'
     for config in sorted({config for config in listed if listed.count(config) > 1}):
@@ -109,25 +117,44 @@ def page(metafiles: Sequence[dict[str, Any]]) -> str:
 
 
 def table(models: Sequence[dict[str, Any]]) -> str:
-    """Models on one data set, with their figures and where those are from."""
+    """Models on one data set: how they are trained, and figures with where those are from."""
     results = {model['Name']: result for model in models for result in model.get('Results', ())[:1]}
     metrics = list(dict.fromkeys(key for result in results.values() for key in result['Metrics']))
-    has_weights = any('Weights' in model for model in models)
-    rows = [['config', 'backbone', *metrics, *(['weights'] if has_weights else [])]]
+    columns = ['config', 'backbone', 'clips', 'batch', 'iterations', 'hardware', 'hours']
+    rows = [[*columns, 'paper', *metrics, 'weights']]
     rows.append(['---'] * len(rows[0]))
     for model in models:
+        facts = model['Metadata']
         figures = results.get(model['Name'], {}).get('Metrics', {})
-        weights = f'`{model["Weights"]}`' if 'Weights' in model else _UNKNOWN
-        row = [f'[{model["Name"]}](../{model["Config"]})', model['Metadata']['Backbone']]
-        row += [str(figures.get(metric, _UNKNOWN)) for metric in metrics]
-        rows.append([*row, weights] if has_weights else row)
+        cells = [
+            f'[{model["Name"]}](../{model["Config"]})',
+            facts['Backbone'],
+            f'{facts["Clips"]} x {facts["Frames per Clip"]}',
+            facts['Batch Size'],
+            f'{facts["Iterations"]:,}',
+            facts['Training Resources'],
+            facts.get('Training Time (hours)', _UNKNOWN),
+            facts.get('Paper', _UNKNOWN),
+            *(figures.get(metric, _UNKNOWN) for metric in metrics),
+            ', '.join(f'`{name}`' for name in weights_of(model)) or _UNKNOWN,
+        ]
+        rows.append([str(cell) for cell in cells])
     sources: dict[str, list[str]] = {}
     for name, result in results.items():
         sources.setdefault(result['Reported By'], []).append(name)
-    notes = [f'{", ".join(names)}: {source}.\n' for source, names in sources.items()]
+    notes = [f'{", ".join(names)}, reported by: {source}.\n' for source, names in sources.items()]
     if len(sources) == 1:
-        notes = [f'{source}.\n' for source in sources]
+        notes = [f'Reported by: {source}.\n' for source in sources]
     return _as_table(rows) + ''.join(f'\n{note}' for note in notes)
+
+
+def weights_of(model: dict[str, Any]) -> list[str]:
+    """Names of the known checkpoints that fit a model as it is."""
+    return [
+        name
+        for name, known in CHECKPOINTS.items()
+        if known.config and f'configs/{known.config}' == model['Config']
+    ]
 
 
 def _checkpoint_table() -> str:
