@@ -91,6 +91,18 @@ def test_attention_suite_shows_how_far_it_is(run_tool, capsys):
     assert '4/4' in printed.err
 
 
+@pytest.mark.parametrize(
+    ('suite', 'cells', 'rows'),
+    [('sampling', '| 1x2x4 | 4 | forward', 2), ('finishing', '| 3 | 48x90 |', 1)],
+)
+def test_suites_of_functions(run_tool, capsys, suite, cells, rows):
+    options = ['--suite', suite, '--small', '--threads', 1, '--rounds', 1]
+    assert run_tool('analysis_tools/benchmark.py', *options) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count(cells) == rows
+    assert f'{rows}/{rows}' in printed.err
+
+
 def test_growth_compares_what_is_alike():
     rows = [
         {'config': 'a', 'frames': 2, 'size': 'small', 'work': 3.0, 'room': 0.0},

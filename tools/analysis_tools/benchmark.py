@@ -2,7 +2,7 @@
 
 python tools/analysis_tools/benchmark.py CONFIG [CONFIG] --frames 2 5 --sizes 192x320 384x640
 python tools/analysis_tools/benchmark.py CONFIG --lengths 20 100 --out costs.md
-python tools/analysis_tools/benchmark.py --suite attention
+python tools/analysis_tools/benchmark.py --suite attention|sampling|finishing
 python tools/analysis_tools/benchmark.py --suite gpu [--small]
 
 Weights and frames are random: time does not depend on them. Two configs are timed in turns.
@@ -32,7 +32,7 @@ from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.devices import find_device
 from axialvs.engine.mixed_precision import add_option, precision_of_device
-from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
+from axialvs.profiling import attention_suite, finishing_suite, sampling_suite
 from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
 from axialvs.profiling.printing import print_beside_bars
@@ -41,6 +41,7 @@ from axialvs.profiling.timing import median_ratio, time_in_turns
 
 CLIP_COSTS = ['gflops_defined', 'gflops_executed', 'seconds', 'forward_mib', 'training_mib']
 VIDEO_COSTS = ['seconds', 'peak_mib']
+SUITES = ('attention', 'sampling', 'finishing', 'gpu')
 # The options that only configs take, and what they are by default. Suites have cases of their own.
 OF_CONFIGS = {
     'frames': [5],
@@ -58,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='*', help='one config, or two to compare')
-    parser.add_argument('--suite', choices=('attention', 'gpu'), help='a fixed set instead')
+    parser.add_argument('--suite', choices=SUITES, help='a fixed set instead')
     parser.add_argument('--frames', type=int, nargs='+', help='clip lengths T (5)')
     parser.add_argument(
         '--sizes',
@@ -115,12 +116,10 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     machine = describe(args)
     print(machine, flush=True)
-    if args.suite == 'attention':
-        shapes = SMALL_SHAPES if args.small else SHAPES
-        rows = attention_suite(shapes, device=args.device, rounds=args.rounds)
-        tables = [('attention', tqdm(rows, 'attention', 2 * len(shapes), file=sys.stderr))]
-    elif args.suite == 'gpu':
+    if args.suite == 'gpu':
         tables = gpu_suite(args.device, args.small, args.rounds)
+    elif args.suite:
+        tables = [(args.suite, suite_rows(args))]
     else:
         tables = compare(args)
     done = print_tables(tables, machine, args)
@@ -162,6 +161,20 @@ def write_files(done: dict[str, list[dict]], machine: str, args: argparse.Namesp
         args.out.write_text('\n'.join([f'{machine}\n', *tables]))
     if args.json:
         args.json.write_text(json.dumps(done, indent=2) + '\n')
+
+
+def suite_rows(args: argparse.Namespace) -> Iterator[dict]:
+    """Rows of a suite of functions, with a bar for how many are left."""
+    suites = dict(attention=attention_suite, sampling=sampling_suite, finishing=finishing_suite)
+    suite = suites[args.suite]
+    shapes = suite.SMALL_SHAPES if args.small else suite.SHAPES
+    if args.suite == 'attention':
+        rows, num_rows = suite.attention_suite(shapes, device=args.device, rounds=args.rounds), 2
+    elif args.suite == 'sampling':
+        rows, num_rows = suite.sampling_suite(shapes, args.rounds), 2
+    else:
+        rows, num_rows = suite.finishing_suite(shapes, args.rounds), 1
+    return iter(tqdm(rows, args.suite, num_rows * len(shapes), file=sys.stderr))
 
 
 def describe(args: argparse.Namespace) -> str:
