@@ -130,6 +130,7 @@ def _pool_absorbed(query: Tensor, points: Tensor, projections: TrajectoryProject
     )
     absorbed = torch.bmm(query.transpose(0, 1), key_weight).transpose(0, 1)  # S, h, C
     weights = torch.bmm(absorbed, points.transpose(1, 2)).softmax(-1)  # S, h, T
+    del absorbed  # as large as what comes next
     pooled = torch.bmm(weights, points).transpose(0, 1)  # h, S, C
     out = torch.bmm(pooled, value_weight.transpose(1, 2)).transpose(0, 1).flatten(1)
     if projections.key_value_bias is not None:
