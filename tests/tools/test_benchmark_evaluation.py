@@ -6,7 +6,10 @@ def test_small_benchmark(run_tool, capsys):
     options = [f'--{name}={value}' for name, value in sizes.items()]
     options += ['--size', '300', '400']
     assert run_tool('analysis_tools/benchmark_evaluation.py', *options) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    assert 'generating videos: 100%' in printed.err
+    assert 'rounds: 100%' in printed.err
+    lines = [line.split() for line in printed.out.splitlines()]
     (precision,) = [line for line in lines if line[:1] == ['AP50']]
     assert precision[1] == precision[2]
     assert 0 < float(precision[1]) < 1

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from tqdm import tqdm, trange
 
 from axialvs.cli import run_command
 from axialvs.datasets.annotations import read_annotations
@@ -75,11 +76,12 @@ def main() -> int:
         print(
             f'{args.videos} videos of {args.frames} frames at {args.size[0]}x{args.size[1]}, '
             f'{args.tracks} ground truth and {args.tracks} detected tracks each, '
-            f'{args.classes} classes, {megabytes:.0f} MB of JSON, {os.cpu_count()} CPU cores'
+            f'{args.classes} classes, {megabytes:.0f} MB of JSON, {os.cpu_count()} CPU cores',
+            flush=True,
         )
         rounds = [
             (score_with_mmdet(*paths), score_with_axialvs(*paths, args.workers))
-            for _ in range(args.rounds)
+            for _ in trange(args.rounds, desc='rounds', file=sys.stderr)
         ]
     print(f'{"seconds":28}{"mmdet":>10}{"axialvs":>10}{"ratio":>8}')
     for part in ('evaluation', 'reading'):
@@ -161,7 +163,7 @@ def generate(args: argparse.Namespace) -> tuple[dict, list]:
         'annotations': [],
     }
     results = []
-    for video in truth['videos']:
+    for video in tqdm(truth['videos'], 'generating videos', file=sys.stderr):
         for _ in range(args.tracks):
             category = int(random.integers(1, args.classes + 1))
             shape = _random_shape(random, height, width)

@@ -11,7 +11,6 @@ them.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,11 +19,15 @@ import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine import Config
 from mmengine.utils import get_installed_path
+from tqdm import tqdm
 
 import axialvs  # noqa: F401, registers its parts
 from axialvs.apis import init_segmenter
+from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.profiling.alone import run_alone
 from axialvs.profiling.memory import peak_resident_bytes
+from axialvs.profiling.printing import print_beside_bars
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
 STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
@@ -42,7 +45,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=2, help='each is run so many times, in turns')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--only', choices=CONTENDERS, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.frames, args.rounds, args.threads) < 1:
+        parser.error('--frames, --rounds and --threads are at least 1')
+    return args
 
 
 def samples_of(clip_start: int, num_frames: int, length: int) -> TrackDataSample:
@@ -113,14 +119,18 @@ def main() -> None:
     if args.only:
         run_one(args)
         return
+    find_config(args.config)  # a wrong name is said before a process is started
+    print(
+        f'{args.frames} frames, network {NETWORK_SIZE}, masks {ORIGINAL}, {args.threads} threads',
+        flush=True,
+    )
     runs: dict[str, list[dict]] = {name: [] for name in CONTENDERS}
-    for _ in range(args.rounds):
-        for name in CONTENDERS:
-            command = [sys.executable, __file__, *sys.argv[1:], '--only', name]
-            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            runs[name].append(json.loads(out.splitlines()[-1]))
+    with tqdm(CONTENDERS * args.rounds, unit=' runs', file=sys.stderr) as bar:
+        for name in bar:
+            bar.set_description(name)
+            runs[name].append(run_alone(name, ['--only', name]))
+            print_beside_bars(f'{name}: {runs[name][-1]["seconds"] / args.frames:.2f} s a frame')
     best = {name: min(x['seconds'] for x in runs[name]) for name in CONTENDERS}
-    print(f'{args.frames} frames, network {NETWORK_SIZE}, masks {ORIGINAL}, {args.threads} threads')
     print('| | s a frame | CPU s a frame | peak memory, GiB | all runs, s a frame |')
     print('|---|---|---|---|---|')
     for name in CONTENDERS:
@@ -132,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_command(main))

@@ -6,28 +6,27 @@ times the mask features of a frame, which is what an offline model has to keep.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample, TrackDataSample
-from mmdet.structures.mask import BitmapMasks
 from mmengine import Config
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
+from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.profiling.alone import run_alone
 from axialvs.profiling.memory import peak_resident_bytes
+from axialvs.profiling.printing import print_beside_bars
+from axialvs.profiling.training_step import training_step
 
 MIB = 2**20
-OBJECTS = 4  # of a training video
 FEATURE_STRIDE = 4
 FLOAT_BYTES = 4
 # To the C library: give large blocks back at once, so that the peak is of what is in use.
@@ -47,7 +46,12 @@ def parse_args() -> argparse.Namespace:
         '--size', type=int, nargs=2, default=(96, 160), metavar=('H', 'W'), help='training frames'
     )
     parser.add_argument(
-        '--cfg-options', default='{}', metavar='JSON', help='settings of the model, as JSON'
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, such as '
+        'model.test_cfg.feature_memory=1048576',
     )
     parser.add_argument('--out', type=Path, help='also write the figures to this JSON file')
     parser.add_argument('--one', type=int, help=argparse.SUPPRESS)
@@ -60,22 +64,19 @@ def main() -> None:
     if args.one is not None:
         print(json.dumps(measure(args, args.one)))
         return
-    figures = [run_alone(length) for length in args.frames]
-    print(f'{"frames":>8} {"peak MiB":>10} {"growth in mask features a frame":>34}')
-    for before, now in zip([None, *figures], figures, strict=False):
-        print(f'{now["frames"]:>8} {now["peak_mib"]:>10.1f} {growth(before, now):>34}')
+    find_config(args.config)  # a wrong name is said before a process is started
+    figures: list[dict] = []
+    print(f'{"frames":>8} {"peak MiB":>10} {"growth in mask features a frame":>34}', flush=True)
+    with tqdm(total=sum(args.frames), unit=' frames', file=sys.stderr) as bar:
+        for length in args.frames:
+            bar.set_description(f'{length} frames')
+            now = run_alone(f'{length} frames', ['--one', length], RETURN_FREED_MEMORY)
+            step = growth(figures[-1] if figures else None, now)
+            print_beside_bars(f'{now["frames"]:>8} {now["peak_mib"]:>10.1f} {step:>34}')
+            figures.append(now)
+            bar.update(length)
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + '\n')
-
-
-def run_alone(length: int) -> dict:
-    """Runs this command for one length in a new process."""
-    command = [sys.executable, *sys.argv, '--one', str(length)]
-    environment = {**os.environ, **RETURN_FREED_MEMORY}
-    output = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment
-    ).stdout
-    return json.loads(output.strip().splitlines()[-1])
 
 
 def growth(before: dict | None, now: dict) -> str:
@@ -91,7 +92,7 @@ def measure(args: argparse.Namespace, length: int) -> dict:
     """Peak resident memory of one length, and the mask features of one frame."""
     init_default_scope('mmdet')
     config = Config.fromfile(find_config(args.config))
-    config.merge_from_dict({'model': json.loads(args.cfg_options)})
+    config.merge_from_dict(args.cfg_options or {})
     if args.video:
         model = init_segmenter(config, args.checkpoint, 'cpu')
         result = segment_video(model, args.video, mode='offline', max_frames=length)
@@ -119,31 +120,11 @@ def train_once(config: Config, length: int, height: int, width: int) -> None:
     The gradients' own memory is there before, as in every step but a run's first: with one clip
     they would otherwise take the place of what that clip has given back.
     """
-    model = MODELS.build(config.model).train()
+    model = MODELS.build(config.model)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.full_like(parameter, 0)  # written, so that it is resident
-    losses = model.loss(torch.randn(1, length, 3, height, width), [objects(length, height, width)])
-    sum(losses.values()).backward()
-
-
-def objects(length: int, height: int, width: int) -> TrackDataSample:
-    """Boxes that stay where they are."""
-    masks = np.zeros((OBJECTS, height, width), dtype=np.uint8)
-    for i, mask in enumerate(masks):
-        mask[i * height // OBJECTS : (i + 1) * height // OBJECTS, : width // 2] = 1
-    sample = TrackDataSample()
-    sample.video_data_samples = [
-        DetDataSample(
-            gt_instances=InstanceData(
-                labels=torch.zeros(OBJECTS, dtype=torch.long),
-                instances_ids=torch.arange(OBJECTS),
-                masks=BitmapMasks(masks, height, width),
-            )
-        )
-        for _ in range(length)
-    ]
-    return sample
+    training_step(model, torch.randn(length, 3, height, width))
 
 
 if __name__ == '__main__':

@@ -9,18 +9,21 @@ peak is of all of its resident memory, network and libraries included.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.datasets.moving_shapes.video import generate_video
 from axialvs.inference.frames import Frame, VideoReader
+from axialvs.profiling.alone import run_alone
 from axialvs.profiling.memory import peak_resident_bytes
+from axialvs.profiling.printing import print_beside_bars
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 PROTOCOLS = ('live', 'scored')
@@ -66,32 +69,28 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(args, args.one[0], int(args.one[1]))))
         return
+    find_config(args.config)  # a wrong name is said before a process is started
     figures = []
     print('| protocol | frames | peak, MiB | ratio to the first | s | tracks |', flush=True)
     print('|---|---|---|---|---|---|', flush=True)
-    for protocol in args.protocols:
-        runs = []
-        for length in args.frames:
-            runs.append(run_alone(protocol, length))
-            now = runs[-1]
-            print(
-                f'| {protocol} | {length} | {now["peak_mib"]:.1f} '
-                f'| {now["peak_mib"] / runs[0]["peak_mib"]:.3f} | {now["seconds"]:.0f} '
-                f'| {now["tracks"]} |',
-                flush=True,
-            )
-        figures += runs
+    number = len(args.protocols) * sum(args.frames)
+    with tqdm(total=number, unit=' frames', file=sys.stderr) as bar:
+        for protocol in args.protocols:
+            runs = []
+            for length in args.frames:
+                case = f'{protocol}, {length} frames'
+                bar.set_description(case)
+                now = run_alone(case, ['--one', protocol, length])
+                runs.append(now)
+                print_beside_bars(
+                    f'| {protocol} | {length} | {now["peak_mib"]:.1f} '
+                    f'| {now["peak_mib"] / runs[0]["peak_mib"]:.3f} | {now["seconds"]:.0f} '
+                    f'| {now["tracks"]} |'
+                )
+                bar.update(length)
+            figures += runs
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + '\n')
-
-
-def run_alone(protocol: str, length: int) -> dict:
-    """Runs this command for one protocol and length in a new process."""
-    command = [sys.executable, *sys.argv, '--one', protocol, str(length)]
-    run = subprocess.run(command, capture_output=True, text=True)
-    if run.returncode:
-        raise RuntimeError(f'{protocol}, {length} frames: {run.stderr.strip() or run.returncode}')
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 def measure(args: argparse.Namespace, protocol: str, length: int) -> dict:

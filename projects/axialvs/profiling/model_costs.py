@@ -1,19 +1,15 @@
 """What a segmenter costs at one clip length and size, and for a whole video."""
 
-import numpy as np
 import torch
-from mmdet.structures import DetDataSample, TrackDataSample
-from mmdet.structures.mask import BitmapMasks
-from mmengine.structures import InstanceData
 from torch import nn
 
 from axialvs.profiling.flops import count_flops
 from axialvs.profiling.memory import peak_extra_bytes
+from axialvs.profiling.training_step import training_step
 from axialvs.structures import FrameGeometry
 
 GIGA = 1e9
 MIB = 2**20
-_OBJECTS = 4
 
 
 def clip_costs(model: nn.Module, num_frames: int, height: int, width: int, train: bool) -> dict:
@@ -38,9 +34,7 @@ def clip_costs(model: nn.Module, num_frames: int, height: int, width: int, train
     costs = work_of_clip(model, num_frames, height, width)
     costs['forward_mib'] = peak_extra_bytes(forward, device) / MIB
     if train:
-        costs['training_mib'] = (
-            peak_extra_bytes(lambda: _training_step(model, frames), device) / MIB
-        )
+        costs['training_mib'] = peak_extra_bytes(lambda: training_step(model, frames), device) / MIB
         model.zero_grad(set_to_none=True)
     return costs
 
@@ -86,28 +80,3 @@ def video_costs(model: nn.Module, num_frames: int, height: int, width: int) -> d
     device = next(model.parameters()).device
     peak = peak_extra_bytes(lambda: segment_noise(model, num_frames, height, width), device)
     return {'video_frames': num_frames, 'size': f'{height}x{width}', 'peak_mib': peak / MIB}
-
-
-def _training_step(model: nn.Module, frames: torch.Tensor) -> None:
-    """One forward and backward pass, without the optimiser's step."""
-    model.train()
-    try:
-        losses = model.loss(frames[None], [_objects(*frames.shape[::2], frames.shape[-1])])
-        sum(losses.values()).backward()
-    finally:
-        model.eval()
-
-
-def _objects(length: int, height: int, width: int) -> TrackDataSample:
-    """Boxes that stay where they are."""
-    masks = np.zeros((_OBJECTS, height, width), dtype=np.uint8)
-    for i, mask in enumerate(masks):
-        mask[i * height // _OBJECTS : (i + 1) * height // _OBJECTS, : width // 2] = 1
-    objects = InstanceData(
-        labels=torch.zeros(_OBJECTS, dtype=torch.long),
-        instances_ids=torch.arange(_OBJECTS),
-        masks=BitmapMasks(masks, height, width),
-    )
-    sample = TrackDataSample()
-    sample.video_data_samples = [DetDataSample(gt_instances=objects) for _ in range(length)]
-    return sample
