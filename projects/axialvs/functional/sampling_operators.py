@@ -14,23 +14,35 @@ from torch import Tensor
 
 from axialvs.functional.sampling_forms import Shape, level_tensors
 
+# What deformops says that it needs; setup.cfg's extra says the same.
 DEFORMOPS_OLDEST_PYTHON = (3, 12)
+DEFORMOPS_OLDEST_TORCH = (2, 11)
 # The types that mmcv's CUDA kernel is compiled for.
 MMCV_TYPES = (torch.float32, torch.float16)
 
 
 @functools.cache
 def deformops_missing_reason() -> str | None:
-    """Why deformops cannot be had, with what to do; None where it is installed."""
+    """Why deformops cannot be had, with what to do; None where it can be imported."""
     if sys.version_info < DEFORMOPS_OLDEST_PYTHON:
-        oldest, here = (
-            '.'.join(map(str, version))
-            for version in (DEFORMOPS_OLDEST_PYTHON, sys.version_info[:2])
-        )
-        return f'deformops needs Python {oldest} or newer, this is {here}'
+        return _too_old('Python', DEFORMOPS_OLDEST_PYTHON, '.'.join(map(str, sys.version_info[:2])))
     if importlib.util.find_spec('deformops') is None:
         return 'deformops is not installed; `pip install deformops` adds it'
+    if tuple(map(int, torch.__version__.split('.')[:2])) < DEFORMOPS_OLDEST_TORCH:
+        return _too_old('torch', DEFORMOPS_OLDEST_TORCH, torch.__version__)
+    try:
+        from deformops.registry import msda  # noqa: F401
+    except Exception as error:  # a library of others, in any state
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        return (
+            f'deformops does not load ({reason}); `pip install --force-reinstall --no-deps '
+            'deformops` puts it in order, `pip uninstall deformops` does without'
+        )
     return None
+
+
+def _too_old(what: str, oldest: Sequence[int], here: str) -> str:
+    return f'deformops needs {what} {".".join(map(str, oldest))} or newer, this is {here}'
 
 
 def sample_with_deformops(
