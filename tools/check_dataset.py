@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.datasets.checking import SPLITS, Target, check_dataset, targets_of_config
 from axialvs.datasets.class_lists import CLASS_LISTS
-from axialvs.engine.atomic_backend import write_atomically
 
 _ERRORS_FOUND = 3
 # What `run_command` gives -> exit code; its 1 is for bad input, as argparse's 2.

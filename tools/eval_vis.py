@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.datasets.annotations import read_annotations
-from axialvs.engine.atomic_backend import write_atomically
 from axialvs.evaluation.results_file import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
 from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_figures

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
-from axialvs.engine.atomic_backend import write_atomically
 from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
 from axialvs.evaluation.score_table import panoptic_table
 from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic

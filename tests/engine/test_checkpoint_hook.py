@@ -9,9 +9,10 @@ import torch
 from mmengine.runner import Runner
 from tiny_run import tiny_config
 
+from axialvs import atomic_files
+from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import CheckpointError, UnsafeCheckpointError, load_checkpoint_safely
-from axialvs.engine import atomic_backend
-from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.atomic_backend import AtomicLocalBackend
 from axialvs.engine.resume_point import find_resume_checkpoint
 
 
@@ -32,7 +33,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError('disk full')
 
-    monkeypatch.setattr(atomic_backend.os, 'fsync', fail)
+    monkeypatch.setattr(atomic_files.os, 'fsync', fail)
     with pytest.raises(OSError, match='disk full'):
         AtomicLocalBackend().put(b'new', path)
     assert path.read_bytes() == b'old'
@@ -88,7 +89,7 @@ import os, signal, sys
 from pathlib import Path
 from mmengine.runner import Runner
 from tiny_run import tiny_config
-from axialvs.engine import atomic_backend
+from axialvs import atomic_files
 
 replace, fsync = os.replace, os.fsync
 
@@ -109,7 +110,7 @@ def train_and_die(folder, name, moment):
         if ours:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    atomic_backend.os.fsync, atomic_backend.os.replace = killing_fsync, killing_replace
+    atomic_files.os.fsync, atomic_files.os.replace = killing_fsync, killing_replace
     config = tiny_config(folder, default_hooks__checkpoint__max_keep_ckpts=1)
     Runner.from_cfg(config).train()
 

@@ -14,8 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_run import TinyMetric, tiny_config
 
+from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import DamagedCheckpointError, load_checkpoint_safely
-from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.atomic_backend import AtomicLocalBackend
 from axialvs.engine.resume_point import find_resume_checkpoint
 
 ITERATIONS = 6

@@ -25,8 +25,8 @@ import axialvs  # noqa: F401, registers its parts
 from axialvs.apis import init_segmenter
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
-from axialvs.profiling.memory import peak_resident_bytes
 from axialvs.profiling.printing import print_beside_bars
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'

@@ -21,8 +21,8 @@ from axialvs.apis import init_segmenter, segment_video
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
-from axialvs.profiling.memory import peak_resident_bytes
 from axialvs.profiling.printing import print_beside_bars
 from axialvs.profiling.training_step import training_step
 

@@ -21,8 +21,8 @@ from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.datasets.moving_shapes.video import generate_video
 from axialvs.inference.frames import Frame, VideoReader
+from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
-from axialvs.profiling.memory import peak_resident_bytes
 from axialvs.profiling.printing import print_beside_bars
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.datasets.annotations import VideoAnnotations, load_json, read_annotations
 from axialvs.datasets.part_files import PARTS, part_file
@@ -22,7 +23,6 @@ from axialvs.datasets.splitting import (
     classes_of_videos,
     part_of_file,
 )
-from axialvs.engine.atomic_backend import write_atomically
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 

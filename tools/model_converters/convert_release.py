@@ -15,6 +15,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import class_names_of, load_checkpoint_safely, state_dict_of
 from axialvs.checkpoints.release_conversion import (
     ConversionError,
@@ -23,7 +24,6 @@ from axialvs.checkpoints.release_conversion import (
     recognise,
 )
 from axialvs.cli import run_command
-from axialvs.engine.atomic_backend import write_atomically
 from axialvs.engine.launch import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

@@ -2,7 +2,7 @@
 
 from axialvs.engine.accumulating_loop import AccumulatingTrainLoop
 from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
-from axialvs.engine.atomic_backend import AtomicLocalBackend, write_atomically
+from axialvs.engine.atomic_backend import AtomicLocalBackend
 from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from axialvs.engine.catch_up_validation_hook import CatchUpValidationHook
 from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
@@ -37,5 +37,4 @@ __all__ = [
     'SaveOnDataErrorHook',
     'ShardedRunner',
     'StopOnSignalHook',
-    'write_atomically',
 ]

@@ -7,7 +7,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from axialvs.engine.atomic_backend import write_atomically
+from axialvs.atomic_files import write_atomically
 
 # Holds the iteration that was validated last, in the working directory.
 LAST_VALIDATION = 'last_validation'

@@ -9,7 +9,8 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from axialvs.engine.atomic_backend import ATOMIC_BACKEND, PARTIAL_SUFFIX, write_atomically
+from axialvs.atomic_files import PARTIAL_SUFFIX, write_atomically
+from axialvs.engine.atomic_backend import ATOMIC_BACKEND
 
 # Names the checkpoint to resume from, in the working directory; mmengine's file.
 LAST_CHECKPOINT = 'last_checkpoint'

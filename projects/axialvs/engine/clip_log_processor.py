@@ -5,7 +5,7 @@ import re
 from mmdet.registry import LOG_PROCESSORS
 from mmengine.runner import LogProcessor, Runner
 
-from axialvs.profiling.memory import peak_resident_bytes
+from axialvs.process_memory import peak_resident_bytes
 
 _BYTES_OF_MB = 1 << 20
 _TIMES = re.compile(r'data_time: \S+  ')

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axialvs.engine.atomic_backend import write_atomically
+from axialvs.atomic_files import write_atomically
 
 # The servers look for this name at the top level of the zip.
 RESULTS_NAME = 'results.json'

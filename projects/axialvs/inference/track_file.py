@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from axialvs.engine.atomic_backend import write_atomically
+from axialvs.atomic_files import write_atomically
 from axialvs.structures import Track
 
 

@@ -1,20 +1,12 @@
-"""Peak memory, of a function's tensors and of the whole process."""
+"""Peak memory of the tensors of a function."""
 
 import gc
-import resource
-import sys
 from collections.abc import Callable
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 _MEMORY_EVENT = '[memory]'
-_BYTES_OF_RSS_UNIT = 1 if sys.platform == 'darwin' else 1024  # macOS counts in bytes
-
-
-def peak_resident_bytes() -> int:
-    """Most memory that this process had resident so far, libraries and network included."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_OF_RSS_UNIT
 
 
 def peak_extra_bytes(function: Callable[[], object], device: torch.device | str = 'cpu') -> int:

@@ -9,13 +9,13 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
+from axialvs.atomic_files import write_atomically
 from axialvs.datasets.converters.labelled_video import (
     ConversionError,
     LabelledVideo,
     LeftOut,
     Track,
 )
-from axialvs.engine.atomic_backend import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

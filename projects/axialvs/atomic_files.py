@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+# Of a file that is being written; what a killed process leaves behind carries it for good.
+PARTIAL_SUFFIX = '.partial'
+
+_OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Writes a file aside, waits until it is on the disk and gives it its name.
+
+    A process that dies at any point leaves the old file, or none, under the name.
+
+    Raises:
+        OSError: The disk is full, the folder may not be written to or the like. The message names
+            the file; what was written aside is gone again.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise _explained(error, path, len(data)) from error
+
+
+def _explained(error: OSError, path: Path, size: int) -> OSError:
+    """The error with the file's name and what can be done; its number stays."""
+    if error.errno in _OUT_OF_SPACE:
+        remedy = f'{size / 1e6:.3g} MB are needed: make room, or write to another disk'
+    elif error.errno in _NO_ACCESS:
+        remedy = 'the folder may not be written to: change its owner or mode, or choose another'
+    else:
+        remedy = 'check the disk'
+    explained = type(error)(f'{path} could not be written ({error.strerror or error}); {remedy}')
+    explained.errno = error.errno
+    return explained
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power cut, where the system lets folders be synchronised."""
+    if not hasattr(os, 'O_DIRECTORY'):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
