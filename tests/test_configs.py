@@ -18,7 +18,7 @@ from shrunk_configs import build_for_names, read_videos, shrink
 from tiny_segmenter import randomise
 
 NAME = re.compile(
-    r'(?P<method>tube-link|axialvs-(wc|cc)|video-kmax)_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
+    r'(?P<method>tube-link|axialvs-(wc|cc))_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
     r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_(?P<data>[a-z0-9-]+)'
     r'(_release|_holdout)?'
 )
