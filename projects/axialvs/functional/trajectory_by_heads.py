@@ -51,36 +51,51 @@ def trace(path_weights: Tensor, value: Tensor, num_heads: int) -> Tensor:
     return found.permute(0, 3, 2, 1, 4).contiguous()
 
 
-def trace_backward(
-    path_weights: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    points: Tensor,
-    grad_points: Tensor,
-    grad_key: Tensor,
-    grad_value: Tensor,
-) -> Tensor:
-    """Gradients of `attention_map` and `trace`.
+def points_by_heads(points: Tensor) -> Tensor:
+    """Trajectory points or their gradients (b, s, T, h, d) -> (b * h * T, s, d), a copy."""
+    return points.permute(0, 3, 2, 1, 4).flatten(0, 2)
+
+
+def mean_gradient(points: Tensor, grad_points: Tensor) -> Tensor:
+    """Mean of a map's gradients, weighted by the map.
 
     The softmax's gradient is P * (dP - sum(P * dP)), and that sum over the tokens of a frame is
     the product of a point with its gradient: no pass over the map.
 
     Args:
+        points, grad_points: (b, s, T, h, d).
+
+    Returns:
+        (b * h * T, 1, s).
+    """
+    return (grad_points * points).sum(-1).permute(0, 3, 2, 1).flatten(0, 2).unsqueeze(1)
+
+
+def trace_backward(
+    path_weights: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    grad_key: Tensor,
+    grad_value: Tensor,
+) -> Tensor:
+    """Gradients of `attention_map` and `trace`.
+
+    Args:
         path_weights: (b * h, T, n, s); overwritten.
         query, key, value: as in `attention_map` and `trace`.
-        points, grad_points: (b, s, T, h, d).
+        gradient: of the points, as of `points_by_heads`.
+        mean: of `mean_gradient`.
         grad_key, grad_value: in the shapes of key and value; added to.
 
     Returns:
         Gradient of the scaled query, (b * h, s, d).
     """
     by_frames = path_weights.flatten(0, 1)
-    mean = (grad_points * points).sum(-1).permute(0, 3, 2, 1).flatten(0, 2)
-    gradient = grad_points.permute(0, 3, 2, 1, 4).flatten(0, 2)  # b * h * T, s, d
     grad_value.flatten(0, 1).baddbmm_(by_frames, gradient)
-    grad_weights = torch.bmm(value.flatten(0, 1), gradient.transpose(1, 2))
-    by_frames *= grad_weights.sub_(mean.unsqueeze(1))
+    by_frames *= torch.bmm(value.flatten(0, 1), gradient.transpose(1, 2)).sub_(mean)
     grad_scores = path_weights.flatten(1, 2)
     grad_key.baddbmm_(grad_scores, query)
     return torch.bmm(grad_scores.transpose(1, 2), key)

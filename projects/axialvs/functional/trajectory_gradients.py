@@ -13,6 +13,8 @@ from axialvs.functional.trajectory_by_heads import (
     attention_map,
     by_heads,
     from_heads,
+    mean_gradient,
+    points_by_heads,
     trace,
     trace_backward,
 )
@@ -100,15 +102,12 @@ def attend_backward(
                 gradients,
             )
             _own(grad_points, some.shape, frames.start).add_(grad_own.view(some.shape))
+            grad_traced = grad_points.view(traced.shape)
+            mean, gradient = mean_gradient(traced, grad_traced), points_by_heads(grad_traced)
+            # What the backward pass needs at once decides how large a piece may be.
+            del traced, points, grad_traced, grad_points, grad_own
             of_queries = trace_backward(
-                path_weights,
-                queries,
-                keys,
-                values,
-                traced,
-                grad_points.view(traced.shape),
-                grad_keys,
-                grad_values,
+                path_weights, queries, keys, values, gradient, mean, grad_keys, grad_values
             )
             torch.mul(
                 from_heads(of_queries, num_heads).unflatten(1, some.shape[1:3]),
