@@ -1,7 +1,7 @@
 """Trajectory attention on a CPU with its gradients by hand: cache-sized pieces, no graph.
 
-For the backward pass are kept, of each token, its second query and its weights in time (and one
-projection with two frames); maps and trajectory points are computed anew, piece by piece.
+For the backward pass are kept, of each token, its second query and its weights in time; maps and
+trajectory points are computed anew, piece by piece.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from axialvs.functional.trajectory_pooling import Gradients, pooling
 from axialvs.functional.trajectory_steps import TrajectoryProjections
 
 # What is worked on at once, measured: small enough for the cache, large enough for the calls.
-_TOKENS_AT_ONCE = 200
+_TOKENS_AT_ONCE = 240
 _MAP_AT_ONCE = 2**20  # weights of the first step
 
 

@@ -154,7 +154,7 @@ class Pair(_Pooling):
     """
 
     def forward(self, points: Tensor, own: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """As in `Absorbed`; kept are (s, C), (s, C) and (s, h, 1)."""
+        """As in `Absorbed`; kept are (s, C) and (s, h, 1)."""
         first = points[:, 0]
         change = points[:, 1] - first
         query, key_change = self.project_query(own), change @ self.key_weight.t()
@@ -162,7 +162,7 @@ class Pair(_Pooling):
         out = F.linear(first, self.value_weight, self.value_bias)
         value_change = change @ self.value_weight.t()
         self._heads(out).addcmul_(self._heads(value_change), weights)
-        return out, (query, key_change, weights)
+        return out, (query, weights)
 
     def backward(
         self,
@@ -173,10 +173,10 @@ class Pair(_Pooling):
         gradients: Gradients,
     ) -> tuple[Tensor, Tensor]:
         """As in `Absorbed`."""
-        query, key_change, weights = kept
+        query, weights = kept
         first = points[:, 0]
         change = points[:, 1] - first
-        value_change = change @ self.value_weight.t()
+        key_change, value_change = (change @ self.both.t()).chunk(2, 1)
         grad_score = self._dot(grad_out, value_change).mul_(weights).mul_(1 - weights)
         torch.mul(self._heads(key_change), grad_score, out=self._heads(value_change))
         grad_own = self.own_backward(own, value_change, gradients)  # it holds that of the query
@@ -186,7 +186,7 @@ class Pair(_Pooling):
         gradients.key_value_weight.addmm_(grad_changes.t(), change)
         gradients.key_value_weight.chunk(2)[1].addmm_(grad_out.t(), first)
         gradients.value_bias.add_(grad_out.sum(0))
-        del change, value_change
+        del change, key_change, value_change
         grad_points = torch.empty_like(points)
         torch.mm(grad_changes, self.both, out=grad_points[:, 1])
         torch.mm(grad_out, self.value_weight, out=grad_points[:, 0])
