@@ -38,11 +38,6 @@ def shrink(config: Config) -> None:
         for dataset in _parts(loader.dataset):
             dataset.serialize_data = False  # which would collect garbage first
             _shrink_pictures(dataset.pipeline)
-    for name in ('val', 'test'):
-        evaluator = config[f'{name}_evaluator']
-        if evaluator and evaluator.type == 'ShortLongMetric':  # generated videos are of one kind
-            evaluator.type = 'VideoInstanceMetric'
-            del evaluator['short_ann_file'], evaluator['long_ann_file']
     if config.model.get('clip_length'):  # offline: training takes several clips at once
         config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
     config.train_cfg.update(max_iters=1, val_begin=2)
@@ -124,9 +119,28 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
             images = dict(img_path=str(split / 'JPEGImages'))
             dataset.update(data_root='', ann_file=str(path), data_prefix=images)
         if name != 'train':
-            config[f'{name}_evaluator'].update(
+            evaluator = config[f'{name}_evaluator']
+            evaluator.update(
                 ann_file=str(path), format_only=False, outfile_prefix=str(folder / name)
             )
+            if evaluator.type == 'ShortLongMetric':
+                first = content['videos'][0]['id']
+                for kind, ids in (('short', {first}), ('long', _video_ids(content) - {first})):
+                    part = folder / f'{name}_{kind}.json'
+                    part.write_text(json.dumps(part_of(content, ids)))
+                    evaluator[f'{kind}_ann_file'] = str(part)
+
+
+def part_of(content: dict, video_ids: set[int]) -> dict:
+    """The content of an annotation file without all other videos."""
+    return content | dict(
+        videos=[video for video in content['videos'] if video['id'] in video_ids],
+        annotations=[a for a in content['annotations'] if a['video_id'] in video_ids],
+    )
+
+
+def _video_ids(content: dict) -> set[int]:
+    return {video['id'] for video in content['videos']}
 
 
 def _first_frames(content: dict) -> dict:

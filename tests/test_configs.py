@@ -1,6 +1,5 @@
 """Every config trains a step and tests a video, shrunk; names and inheritance keep promises."""
 
-import json
 import math
 import re
 from pathlib import Path
@@ -12,32 +11,30 @@ from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_lists import resolve_class_list
-from config_files import ALL, READ, load
+from config_files import ALL, load
 from generated_videos import write_videos
 from shrunk_configs import build_for_names, read_videos, shrink
 from tiny_segmenter import randomise
 
 NAME = re.compile(
-    r'(?P<method>tube-link|axialvs-(wc|cc))_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
-    r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_(?P<data>[a-z0-9-]+)'
+    r'(tube-link|axialvs-(wc|cc))_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
+    r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_[a-z0-9-]+'
     r'(_release|_holdout)?'
 )
-# Which files, which classes: what tells configs apart and not what runs.
-FILES_AND_CLASSES = {
-    'ann_file',
-    'class_weight',
-    'classes',
-    'data_prefix',
-    'data_root',
-    'num_things_classes',
-    'outfile_prefix',
-}
-LENGTHS = {'load_from', 'param_scheduler', 'train_cfg'}
 
 
 @pytest.fixture(scope='module')
 def split(tmp_path_factory):
     return write_videos(tmp_path_factory.mktemp('videos') / 'videos', [5, 4])
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """With two, oneDNN's weight gradient of 1x1 convolutions this narrow breaks the heap."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
@@ -62,27 +59,6 @@ def test_names_say_method_backbone_schedule_and_data(name):
         assert config.train_cfg.max_iters == iterations
 
 
-def what_runs(config: Config) -> str:
-    """Configs alike in this do the same in a step and a test, but for files and classes."""
-    settings = {key: config[key] for key in config if key in READ and key not in LENGTHS}
-    return json.dumps(_without_names(settings), sort_keys=True, default=str)
-
-
-def _without_names(settings: object) -> object:
-    if isinstance(settings, dict):
-        kept = {key: settings[key] for key in settings if key not in FILES_AND_CLASSES}
-        return {key: _without_names(value) for key, value in kept.items()}
-    if isinstance(settings, list | tuple):
-        return [_without_names(entry) for entry in settings]
-    return settings
-
-
-@pytest.fixture(scope='module')
-def has_run() -> dict[str, str]:
-    """What ran already, and in which config."""
-    return {}
-
-
 def builds_and_fits_its_classes(config: Config) -> None:
     model = build_for_names(config.model)
     if config.train_dataloader.dataset.get('classes') is None:  # the files tell
@@ -94,11 +70,9 @@ def builds_and_fits_its_classes(config: Config) -> None:
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_one_training_step_and_one_test(name, split, has_run, tmp_path):
+def test_one_training_step_and_one_test(name, split, tmp_path):
+    builds_and_fits_its_classes(load(name))
     config = shrunk_config(name)
-    if has_run.setdefault(what_runs(config), name) != name:
-        builds_and_fits_its_classes(load(name))
-        return
     read_videos(config, split, tmp_path)
     config.work_dir = str(tmp_path / 'run')
     config.update(experiment_name=name.replace('/', '_'), log_level='WARNING')
@@ -122,6 +96,8 @@ def test_one_training_step_and_one_test(name, split, has_run, tmp_path):
     assert (tmp_path / 'run' / 'iter_1.pth').is_file()
 
     metrics = runner.test()
-    assert {'youtube_vis/AP', 'youtube_vis/AR10'} <= metrics.keys()
+    short_and_long = '_youtubevis2022' in name and not name.endswith('_holdout.py')
+    for kind in ('_short', '_long') if short_and_long else ('',):
+        assert {f'youtube_vis/AP{kind}', f'youtube_vis/AR10{kind}'} <= metrics.keys()
     assert all(-1 <= value <= 1 and math.isfinite(value) for value in metrics.values())
     assert (tmp_path / 'test.zip').is_file()
