@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 
 import axialvs  # noqa: F401 - makes mmcv.ops and mmdet.models importable, before any test imports them
@@ -13,6 +14,12 @@ PACKAGES = Path(__file__).parents[1] / 'projects'
 os.environ['PYTHONPATH'] = os.pathsep.join(
     path for path in (str(PACKAGES), os.environ.get('PYTHONPATH', '')) if path
 )
+
+
+# One thread, also in the commands that tests start. With two, the weight gradient of convolutions as
+# narrow as those of the tests' models breaks the heap (1x1, oneDNN in torch 2.13, AVX-512).
+torch.set_num_threads(1)
+os.environ['OMP_NUM_THREADS'] = os.environ['MKL_NUM_THREADS'] = '1'
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -29,15 +29,6 @@ def split(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    """With two, oneDNN's weight gradient of 1x1 convolutions this narrow breaks the heap."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
 def _configs_are_printed_as_they_are(monkeypatch):
     """mmengine's runner prints and formats its config six times, which takes seconds."""
     monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
