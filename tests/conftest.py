@@ -16,8 +16,9 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 )
 
 
-# One thread, also in the commands that tests start. With two, the gradient of 1x1 convolutions as
-# narrow as those of the tests' models breaks the heap (oneDNN in torch 2.13, AVX-512).
+# One thread, also in the commands that tests start. With two, the gradient of 1x1 convolutions from
+# 8 channels, which the tests' models have, breaks the heap (oneDNN in torch 2.13, AVX-512); from 16
+# channels on nothing was found.
 torch.set_num_threads(1)
 os.environ['OMP_NUM_THREADS'] = os.environ['MKL_NUM_THREADS'] = '1'
 
