@@ -1,0 +1,91 @@
+"""The networks on torch's `meta` device, which has shapes and no values.
+
+What would wait for an accelerator fails there, because a value cannot be read; what would wait for
+the host, because data of the CPU comes in, is told by `nothing_from_the_host`.
+"""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from tiny_offline import tiny_offline
+from tiny_segmenter import PLAIN, WITHIN_CLIP, tiny_segmenter
+
+CLIPS = (2, 3, 3, 64, 96)
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Raises where a tensor of the CPU meets or becomes one of another device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        devices = {x.device for x in tree_leaves((args, kwargs, result)) if torch.is_tensor(x)}
+        if len(devices) > 1:
+            raise AssertionError(f'{function} takes data from the host')
+        return result
+
+
+class NoLists(TorchFunctionMode):
+    """Raises where a list of Python's becomes a tensor of another device than the CPU."""
+
+    takes_lists = (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function in self.takes_lists and not result.is_cpu:
+            raise AssertionError(f'{function} takes data from the host')
+        return result
+
+
+@contextmanager
+def nothing_from_the_host():
+    with NothingFromTheHost(), NoLists():
+        yield
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        lambda x: x + torch.ones(2),
+        lambda x: torch.ones(2).to(x.device),
+        lambda x: x.new_tensor([1.0, 2.0]),
+        lambda x: torch.tensor([1.0, 2.0], device=x.device),
+        lambda x: x[torch.tensor([1])],
+    ],
+)
+def test_data_from_the_host_is_seen(step):
+    with nothing_from_the_host(), pytest.raises((AssertionError, RuntimeError)):
+        step(torch.ones(2, device='meta'))
+
+
+@pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP])
+def test_a_clip(name):
+    model = tiny_segmenter(name).to('meta')
+    with nothing_from_the_host():
+        first, second = model.segment_clips(torch.empty(CLIPS, device='meta'), 'near-online')
+    for prediction in (first, second):
+        assert prediction.class_logits.is_meta
+        assert prediction.mask_logits.shape[1:] == (3, 16, 24)
+
+
+def test_a_video_across_its_clips():
+    model = tiny_offline().requires_grad_(False).to('meta')
+    with nothing_from_the_host():
+        clips = model.segment_clips(torch.empty(CLIPS, device='meta'), 'offline')
+        queries = torch.stack([clip.queries for clip in clips]).unsqueeze(0)
+        refined = model.panoptic_head.cross_clip(queries)[-1]
+    assert refined.is_meta
+    assert refined.shape == queries.shape
+
+
+def test_gradients():
+    model = tiny_segmenter(PLAIN).train().to('meta')
+    with nothing_from_the_host():
+        features = model.extract_features(torch.empty(CLIPS, device='meta'))
+        predictions = tree_leaves(model.panoptic_head(features, CLIPS[1]))
+        sum(x.sum() for x in predictions).backward()
+    assert all(x.grad is not None and x.grad.is_meta for x in model.parameters())
