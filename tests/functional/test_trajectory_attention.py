@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from axialvs.functional import trajectory_gradients, trajectory_pooling, trajectory_steps
 from axialvs.functional.trajectory_attention import (
@@ -266,6 +267,34 @@ def test_under_autocast_results_have_the_type_of_a_linear_layer(
         )
         assert found.dtype == torch.float32
         assert torch.cosine_similarity(found.flatten(), wanted.flatten(), dim=0) > 0.99
+
+
+class CudaSums(TorchFunctionMode):
+    """Sums and softmaxes in float32, as CUDA's autocast takes them; the CPU's leaves their type."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (torch.Tensor.sum, torch.Tensor.softmax):
+            args = (args[0].float(), *args[1:])
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('form', [trajectory_attention, trajectory_attention_eager])
+@pytest.mark.parametrize('num_frames', [2, 3])
+@pytest.mark.parametrize('setting', SETTINGS)
+def test_under_an_autocast_that_sums_in_float32(setting, num_frames, form):
+    num_heads, scale, bias = SETTINGS[setting].values()
+    sequences, projections = random_case(num_frames, bias, seed=12)
+    sequences = [x.bfloat16() for x in sequences]
+    projections = TrajectoryProjections(*(x if x is None else x.float() for x in projections))
+    arguments = (*sequences, projections, num_frames, num_heads, scale)
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = form(*arguments)
+        with CudaSums():
+            found = form(*arguments)
+    if form is trajectory_attention_eager:
+        expected, found = expected[0], found[0]
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize('num_frames', [2, 5])

@@ -110,6 +110,32 @@ def test_the_same_model_near_online(model, folder):
         assert ours.mode == 'near-online'
 
 
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+@pytest.mark.parametrize('mode', ['near-online', 'offline'])
+@pytest.mark.parametrize('precision', [torch.float16, torch.bfloat16])
+def test_in_half_precision(model, folder, monkeypatch, precision, mode, protocol):
+    def scores():
+        shown = dict(mode=mode, protocol=protocol, score_threshold=0.0)
+        return [track.score for track in segment_video(model, folder, **shown).tracks()]
+
+    expected = scores()
+    monkeypatch.setattr(model, 'precision', precision)
+    found = scores()
+    assert found != expected
+    # Random weights are near one another's rounding: queries may change places, not more.
+    assert sorted(found) == pytest.approx(sorted(expected), abs=0.05)
+
+
+def test_all_frames_at_once_in_half_precision(model, monkeypatch):
+    frames = torch.randn(LENGTH, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    expected = model.predict_video(frames)
+    monkeypatch.setattr(model, 'precision', torch.float16)
+    found = model.predict_video(frames)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert not torch.equal(ours, theirs)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02 * float(theirs.abs().max()))
+
+
 def test_what_does_not_go_together(model, folder):
     with pytest.raises(ValueError, match="mode is 'offline'; this model knows 'near-online'"):
         segment_video(contained_near_online(model), folder, mode='offline')

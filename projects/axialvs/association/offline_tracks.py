@@ -28,8 +28,9 @@ class RefinedVideo(NamedTuple):
     mask_embeddings: Tensor  # (K, Q, C)
 
     def mask_logits(self, clip: int, mask_features: Tensor) -> Tensor:
-        """Masks (Q, T, H, W) of a clip with these mask features (T, C, H, W)."""
-        return torch.einsum('qc,tchw->qthw', self.mask_embeddings[clip], mask_features)
+        """Masks (Q, T, H, W) of a clip with these mask features (T, C, H, W), of any type."""
+        embeddings = self.mask_embeddings[clip]
+        return torch.einsum('qc,tchw->qthw', embeddings, mask_features.to(embeddings.dtype))
 
 
 class OfflineTracks:

@@ -112,6 +112,7 @@ def _pool_pair(query: Tensor, points: Tensor, projections: TrajectoryProjections
     bias = projections.key_value_bias
     key_change = F.linear(points[:, 1] - points[:, 0], key_weight).view_as(query)
     second_weight = (query * key_change).sum(-1, keepdim=True).sigmoid()  # S, h, 1
+    second_weight = second_weight.to(query.dtype)  # CUDA's autocast sums in float32
     values = F.linear(points, value_weight, None if bias is None else bias[channels:])
     first, second = values.unflatten(-1, (num_heads, -1)).unbind(1)
     return first.lerp(second, second_weight).flatten(1)
