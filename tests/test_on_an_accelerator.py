@@ -12,10 +12,10 @@ from pycocotools import mask as coco_mask
 from axialvs.apis import init_segmenter, segment_video
 from emulated_accelerator import ACCELERATOR, AcceleratorTensor, emulated_accelerator
 from generated_videos import frame_folders, write_videos
-from models.training_clips import moving_boxes
 from repeatable_run import largest_difference, repeatable_config, weights_after, write_start
 from tiny_offline import CROSS_CLIP, END_TO_END, tiny_offline, tiny_offline_config
 from tiny_segmenter import PLAIN, WITHIN_CLIP, randomise, tiny_segmenter
+from training_clips import moving_boxes
 
 HEIGHT, WIDTH = 64, 96
 NUM_FRAMES = 6
