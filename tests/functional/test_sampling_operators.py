@@ -36,7 +36,7 @@ def install_deformops(tmp_path, monkeypatch):
 def test_one_that_loads_is_taken(install_deformops):
     install_deformops('def msda(*arguments): ...\n')
     assert deformops_missing_reason() is None
-    assert choose_backend('cuda', torch.bfloat16) == ('deformops', 'Triton kernel')
+    assert choose_backend('cuda', torch.bfloat16) == ('deformops', 'its kernels for this GPU')
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def choose_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
     if no_mmcv is None and dtype in MMCV_TYPES:
         return 'mmcv', 'compiled CUDA operator'
     if no_deformops is None and dtype in (*MMCV_TYPES, torch.bfloat16):
-        return 'deformops', 'Triton kernel'
+        return 'deformops', 'its kernels for this GPU'
     if no_mmcv is None and dtype == torch.bfloat16:
         return 'mmcv', f'compiled CUDA operator, in float32; {no_deformops}'
     if no_mmcv is None:

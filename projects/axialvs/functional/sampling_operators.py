@@ -1,7 +1,7 @@
 """Multi-scale deformable sampling by compiled kernels of mmcv and of deformops.
 
 mmcv's kernels are wrapped as operators of torch, so that a compiler takes them as they are.
-deformops (Kurt Stolle, MIT) is an optional package with Triton kernels.
+deformops (Kurt Stolle, MIT) is an optional package with kernels in CUDA and Triton.
 """
 
 import functools
