@@ -11,6 +11,10 @@ from axialvs.functional.sampling_operators import deformops_missing_reason
 from axialvs.operators import MissingOperatorError
 
 
+def _loaded_parts() -> list[str]:
+    return [name for name in sys.modules if name.split('.')[0] == 'deformops']
+
+
 @pytest.fixture
 def install_deformops(tmp_path, monkeypatch):
     """Puts a package of this name where Python finds it first; its text is of the operators."""
@@ -22,14 +26,14 @@ def install_deformops(tmp_path, monkeypatch):
         (package / 'registry.py').write_text(text)
 
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ('deformops', 'deformops.registry'):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in _loaded_parts():  # of a real one
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sampling_operators, 'DEFORMOPS_OLDEST_PYTHON', (3, 0))
     monkeypatch.setattr(deformable_sampling, 'missing_reason', lambda: 'mmcv has none')
     deformops_missing_reason.cache_clear()
     yield install
-    for name in ('deformops', 'deformops.registry'):
-        sys.modules.pop(name, None)
+    for name in _loaded_parts():
+        del sys.modules[name]
     deformops_missing_reason.cache_clear()
 
 
