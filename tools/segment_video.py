@@ -4,20 +4,20 @@ import argparse
 import signal
 import sys
 from collections import deque
-from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from axialvs.apis import VideoResult, init_segmenter, segment_video
-from axialvs.checkpoints.model_zoo import CHECKPOINTS, resolve_checkpoint
+from axialvs.checkpoints.model_zoo import CHECKPOINTS, find_known, resolve_checkpoint
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.devices import find_device
 from axialvs.engine import mixed_precision
 from axialvs.inference.track_file import write_tracks
-from axialvs.inference.video_reader import open_video
+from axialvs.inference.video_reader import VideoReader, open_video
 from axialvs.inference.video_writer import VideoWriter
+from axialvs.output_files import output_file
 from axialvs.visualization.overlay import draw_tracks
 
 MIB = 2**20
@@ -33,8 +33,8 @@ def parse_args() -> argparse.Namespace:
         '--checkpoint',
         help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
     )
-    parser.add_argument('--out', type=Path, help='overlay to write, .mp4')
-    parser.add_argument('--json', type=Path, help='tracks to write, .json')
+    parser.add_argument('--out', type=output_file, help='overlay to write, .mp4')
+    parser.add_argument('--json', type=output_file, help='tracks to write, .json')
     parser.add_argument(
         '--mode',
         choices=('near-online', 'offline'),
@@ -89,11 +89,27 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out is None and args.json is None:
         parser.error('nothing to write: give --out, --json or both')
-    if args.checkpoint is not None and args.config is None and args.checkpoint not in CHECKPOINTS:
-        parser.error('--checkpoint needs the --config that it was trained with')
-    windowed = (args.mode, args.protocol) == ('offline', 'live')
-    if not windowed and (args.window, args.window_overlap) != (None, None):
+    if args.json is not None:
+        for name, other in (('the video', args.video), ('--out', args.out)):
+            if other is not None and args.json.resolve() == Path(other).resolve():
+                parser.error(f'--json {args.json}: is {name} and not overwritten; change the name')
+    known = None if args.checkpoint is None else find_known(args.checkpoint)
+    if args.checkpoint is not None and args.config is None:
+        if known is None:
+            parser.error('--checkpoint needs the --config that it was trained with')
+        if known.config is None:
+            parser.error(f'--checkpoint {args.checkpoint}: {known.description}, not for videos')
+    live = args.protocol == 'live'
+    if not (args.mode == 'offline' and live) and (args.window, args.window_overlap) != (None, None):
         parser.error('--window and --window-overlap go with --mode offline --protocol live')
+    if (args.mode != 'offline' or live) and (args.feature_memory is not None or args.half_features):
+        parser.error(
+            '--feature-memory and --half-features go with --mode offline --protocol scored'
+        )
+    if args.feature_memory is not None and args.feature_memory < 0:
+        parser.error(f'--feature-memory {args.feature_memory}: at least 0')
+    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
+        parser.error(f'--score-thr {args.score_thr}: from 0 to 1')
     if args.max_frames is not None and args.max_frames < 1:
         parser.error(f'--max-frames {args.max_frames}: at least 1')
     return args
@@ -103,11 +119,12 @@ def main() -> None:
     """Segments the video and writes what was asked for."""
     args = parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    # A wrong path or device is said before a model is built.
-    open_video(args.video).close()
+    # A wrong path, ending or device is said before a model is built.
+    with open_video(args.video) as reader:
+        writer = None if args.out is None else overlay_writer(args.out, reader)
     device = find_device(args.device)
     checkpoint = args.checkpoint or (None if args.config else DEFAULT_CHECKPOINT.name)
-    config = args.config or CHECKPOINTS[checkpoint].config
+    config = args.config or find_known(checkpoint).config
     config_file = find_config(config)
     if checkpoint is None:
         raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
@@ -137,14 +154,14 @@ def main() -> None:
         )
         bar.total = _expected_frames(result, args.max_frames)
         try:
-            if args.out is not None:
-                write_overlay(result, args.out, model.class_names)
+            if writer is not None:
+                write_overlay(result, writer, model.class_names)
             else:
                 deque(result, maxlen=0)
         finally:
             # Whatever ended the run, the tracks found until then are kept.
             result.close()
-            if args.json is not None:
+            if args.json is not None and result.num_frames:
                 write_json(result, args, model)
     report(result, args)
 
@@ -159,15 +176,16 @@ def _expected_frames(result: VideoResult, max_frames: int | None) -> int | None:
     return min(known, default=None)
 
 
-def write_overlay(result: VideoResult, path: Path, class_names: tuple[str, ...]) -> None:
+def overlay_writer(path: Path, reader: VideoReader) -> VideoWriter:
+    """Writes at the rate and with the sound of a source, and makes no file before a frame comes."""
+    source = Path(reader.source)
+    return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
+
+
+def write_overlay(result: VideoResult, writer: VideoWriter, class_names: tuple[str, ...]) -> None:
     """Draws the tracks of each clip as it comes."""
-    source = Path(result.reader.source)
-    clips = iter(result)
-    first = next(clips)  # a source that gives no frame fails here, before a file is begun
-    with VideoWriter(
-        path, result.reader.frame_rate, source if source.is_file() else None
-    ) as writer:
-        for clip in chain([first], clips):
+    with writer:
+        for clip in result:
             for t, (image, timestamp) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
                 drawn = draw_tracks(
                     image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names

@@ -10,6 +10,7 @@ PARTIAL_SUFFIX = '.partial'
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -43,6 +44,8 @@ def _explained(error: OSError, path: Path, size: int) -> OSError:
         remedy = f'{size / 1e6:.3g} MB are needed: make room, or write to another disk'
     elif error.errno in _NO_ACCESS:
         remedy = 'the folder may not be written to: change its owner or mode, or choose another'
+    elif error.errno in _WRONG_NAME:
+        remedy = 'a folder has this name, or a file lies where its folder should be: choose another'
     else:
         remedy = 'check the disk'
     explained = type(error)(f'{path} could not be written ({error.strerror or error}); {remedy}')

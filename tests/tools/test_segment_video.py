@@ -95,3 +95,64 @@ def test_a_window_where_there_is_none(run_tool, folder, capsys, options):
     code = run_tool('segment_video.py', folder, '--json', 'x.json', '--window', 4, *options)
     assert code == 2
     assert '--mode offline --protocol live' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--json', 'x.json', '--half-features'], 'go with --mode offline --protocol scored'),
+        (
+            ['--json', 'x.json', '--mode', 'offline', '--protocol', 'live', '--feature-memory', 0],
+            'go with --mode offline --protocol scored',
+        ),
+        (['--json', 'x.json', '--mode', 'offline', '--feature-memory', -1], '-1: at least 0'),
+        (['--json', 'x.json', '--score-thr', 50], '--score-thr 50.0: from 0 to 1'),
+        (['--json', 'x.json', '--score-thr', 'nan'], '--score-thr nan: from 0 to 1'),
+        (['--json', '.'], "--json: '.' is a folder"),
+        (['--out', '.'], "--out: '.' is a folder"),
+        (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: is --out and not overwritten'),
+        (
+            ['--json', 'x.json', '--checkpoint', 'mask2former_r50_coco'],
+            'mask2former_r50_coco: Mask2Former R50 on COCO instances, to start training from, not',
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_or_harm(run_tool, folder, capsys, options, message):
+    assert run_tool('segment_video.py', folder, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_video_is_not_overwritten(run_tool, tmp_path, capsys):
+    video = tmp_path / 'video.mp4'
+    video.write_bytes(b'frames')
+    assert run_tool('segment_video.py', video, '--json', tmp_path / '.' / 'video.mp4') == 2
+    assert 'video.mp4: is the video and not overwritten' in capsys.readouterr().err
+    assert video.read_bytes() == b'frames'
+
+
+def test_a_wrong_ending_is_said_before_anything_is_segmented(run_tool, folder, tmp_path, capsys):
+    model = [f'--{name}={path}' for name, path in MODEL.items()]
+    options = ['--out', tmp_path / 'x.avi', '--json', tmp_path / 'x.json']
+    assert run_tool('segment_video.py', folder, *model, *options) == 1
+    errors = capsys.readouterr().err
+    assert 'a video is written as .mp4' in errors
+    assert 'segmenting' not in errors
+    assert not any(tmp_path.iterdir())
+
+
+def test_tracks_of_before_stay_where_nothing_was_segmented(run_tool, folder, tmp_path, capsys):
+    out = tmp_path / 'tracks.json'
+    out.write_text('of before')
+    model = [f'--{name}={path}' for name, path in MODEL.items()]
+    options = ['--mode', 'offline', '--protocol', 'live', '--window', 4]  # the overlap is 4 as well
+    assert run_tool('segment_video.py', folder, *model, '--json', out, *options) == 1
+    assert 'a window of 4 clips cannot share 4' in capsys.readouterr().err
+    assert out.read_text() == 'of before'
+
+
+@pytest.mark.parametrize('prefix', ['', 'axialvs://'])
+def test_a_known_checkpoint_brings_its_config(run_tool, folder, tmp_path, prefix):
+    out = tmp_path / 'tracks.json'
+    options = ['--checkpoint', f'{prefix}axialvs-cc_tiny_movingshapes', '--max-frames', 3]
+    assert run_tool('segment_video.py', folder, '--json', out, *options) == 0
+    assert json.loads(out.read_text())['video']['length'] == 3

@@ -187,6 +187,11 @@ def fetch_checkpoint(name: str) -> Path:
     )
 
 
+def find_known(name: str | Path) -> KnownCheckpoint | None:
+    """What the table has under a name, with or without the prefix `axialvs://`; None if nothing."""
+    return CHECKPOINTS.get(str(name).removeprefix(ZOO_PREFIX))
+
+
 def resolve_checkpoint(name_or_path: str | Path) -> Path:
     """The local file that a user means by a path or by a name in the table.
 
@@ -199,9 +204,9 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    name = str(name_or_path).removeprefix(ZOO_PREFIX)
-    if name in CHECKPOINTS:
-        return fetch_checkpoint(name)
+    known = find_known(name_or_path)
+    if known is not None:
+        return fetch_checkpoint(known.name)
     raise FileNotFoundError(
         f'checkpoint {name_or_path} is neither a file nor a known name; '
         f'known names are {", ".join(CHECKPOINTS)}'
