@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-ACCELERATOR = torch.device('meta')
+# A number of its own, so that what the code caches for a device is not that of plain `meta`.
+ACCELERATOR = torch.device('meta', 1)
 
 _MOVES = ('aten::copy_', 'aten::_to_copy')
 # A GPU's tensor takes indices that lie on the CPU.

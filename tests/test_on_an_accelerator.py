@@ -131,7 +131,7 @@ def test_a_training_with_validation(videos, tmp_path, monkeypatch):
         return weights_after(tmp_path / name, ITERATIONS), tracks
 
     expected, expected_tracks = train('cpu')
-    monkeypatch.setattr(runner, 'get_device', lambda: ACCELERATOR.type)
+    monkeypatch.setattr(runner, 'get_device', lambda: str(ACCELERATOR))
     with emulated_accelerator():
         found, tracks = train('accelerator')
     assert all(type(x) is torch.Tensor and x.is_cpu for x in found.values())
