@@ -13,14 +13,13 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-
-from mmengine.config import DictAction
 
 from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
+from axialvs.config_options import ConfigOptions
 from axialvs.datasets.checking import SPLITS, Target, check_dataset, targets_of_config
 from axialvs.datasets.class_lists import CLASS_LISTS
+from axialvs.output_files import output_file
 
 _ERRORS_FOUND = 3
 # What `run_command` gives -> exit code; its 1 is for bad input, as argparse's 2.
@@ -39,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         '--split', choices=SPLITS, default='train', help='which data of the config (train)'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in training'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='as in training'
     )
     parser.add_argument(
         '--classes',
@@ -54,7 +53,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fast', action='store_true', help='look for images, do not open them')
     parser.add_argument('--examples', type=int, default=5, help='shown of each kind (5)')
     parser.add_argument('--workers', type=int, help='threads that open images (one a core)')
-    parser.add_argument('--out', metavar='REPORT.json', type=Path, help='also write all findings')
+    parser.add_argument(
+        '--out', metavar='REPORT.json', type=output_file, help='also write all findings'
+    )
     args = parser.parse_args()
     if not args.ann_file and not args.config:
         parser.error('give an annotation file, or --config')

@@ -6,7 +6,6 @@ YouTube-VIS 2022: eval_vis.py GT_SHORT.json RESULTS.json --long GT_LONG.json
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
@@ -15,6 +14,7 @@ from axialvs.evaluation.results_file import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
 from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_figures
 from axialvs.evaluation.youtube_vis_ap import VideoAPResult, evaluate_tracks
+from axialvs.output_files import output_file
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
@@ -36,7 +36,9 @@ def parse_args() -> argparse.Namespace:
         metavar='GT_LONG.json',
         help='ground truth of long videos, scored apart; the results hold both kinds',
     )
-    parser.add_argument('--out', metavar='METRICS.json', type=Path, help='also write the figures')
+    parser.add_argument(
+        '--out', metavar='METRICS.json', type=output_file, help='also write the figures'
+    )
     parser.add_argument('--per-class', action='store_true', help='figures of each class too')
     parser.add_argument('--per-video', action='store_true', help='figures of each video too')
     parser.add_argument(

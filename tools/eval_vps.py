@@ -4,7 +4,6 @@ import argparse
 import functools
 import json
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -13,6 +12,7 @@ from axialvs.cli import run_command
 from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
 from axialvs.evaluation.score_table import panoptic_table
 from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
+from axialvs.output_files import output_file
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 
@@ -30,7 +30,9 @@ def parse_args() -> argparse.Namespace:
             required=True,
             help=f'{whose} PNGs, as VIDEO_ID/FILE_NAME, with id = R + 256 G + 65536 B',
         )
-    parser.add_argument('--out', metavar='METRICS.json', type=Path, help='also write the figures')
+    parser.add_argument(
+        '--out', metavar='METRICS.json', type=output_file, help='also write the figures'
+    )
     parser.add_argument(
         '--workers', type=int, help='processes that share the videos; by default one a CPU core'
     )

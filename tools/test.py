@@ -6,12 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
+from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import load_weights, resolve_checkpoint
 from axialvs.cli import run_command
+from axialvs.config_options import ConfigOptions
 from axialvs.engine import mixed_precision
 from axialvs.engine.launch import (
     add_launcher_options,
@@ -20,6 +21,7 @@ from axialvs.engine.launch import (
     load_config,
     prepare_processes,
 )
+from axialvs.output_files import output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,12 +32,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', help="where the log goes (the config's work_dir, else work_dirs/CONFIG)"
     )
-    parser.add_argument('--out', metavar='METRICS.json', help='also write the scores to this file')
+    parser.add_argument(
+        '--out', metavar='METRICS.json', type=output_file, help='also write the scores to this file'
+    )
     mixed_precision.add_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as test_evaluator.classwise=True',
     )
@@ -60,15 +64,14 @@ def main() -> None:
     runner.logger.info(f'{checkpoint}: {report.summary()}')
     metrics = runner.test()
     if args.out and is_main_process():
-        write_metrics(Path(args.out), metrics)
+        write_metrics(args.out, metrics)
     del runner, model  # with the model's hold on the process group
     finish_processes()
 
 
 def write_metrics(path: Path, metrics: dict) -> None:
     """Writes the scores as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(metrics, indent=2, default=float) + '\n')
+    write_atomically(path, (json.dumps(metrics, indent=2, default=float) + '\n').encode())
 
 
 if __name__ == '__main__':

@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from axialvs.cli import run_command
+from axialvs.config_options import ConfigOptions
 from axialvs.engine import mixed_precision
 from axialvs.engine.batch_size import (
     accumulate_gradients,
@@ -69,7 +70,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as train_cfg.max_iters=100',
     )

@@ -16,13 +16,17 @@ _WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Writes a file aside, waits until it is on the disk and gives it its name.
 
-    A process that dies at any point leaves the old file, or none, under the name.
+    A process that dies at any point leaves the old file, or none, under the name. A pipe or a
+    device such as /dev/stdout is written to as it is.
 
     Raises:
         OSError: The disk is full, the folder may not be written to or the like. The message names
             the file; what was written aside is gone again.
     """
     path = Path(path)
+    if _is_stream(path):
+        path.write_bytes(data)
+        return
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +40,12 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise _explained(error, path, len(data)) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path must not be renamed over: /dev/stdout may well lead to a plain file."""
+    plain = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+    return not plain or path.absolute().parent == Path('/dev')
 
 
 def _explained(error: OSError, path: Path, size: int) -> OSError:

@@ -63,6 +63,18 @@ def test_wrong_options(run_tool, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_length_that_an_offline_model_cannot_be_trained_on(run_tool, tmp_path, capsys):
+    config = 'axialvs/axialvs-cc_tiny_1xb2-400_movingshapes'
+    options = [config, '--sizes', '32x32', '--rounds', 1, '--frames', 3, 2]
+    assert run_tool('analysis_tools/benchmark.py', *options) == 1
+    message = f'--frames 2: {Path(config).name} trains on whole clips of 3 frames'
+    assert message in capsys.readouterr().err
+    out = tmp_path / 'new' / 'rows.json'
+    options = [config, '--sizes', '32x32', '--rounds', 1, '--frames', 2, '--no-train']
+    assert run_tool('analysis_tools/benchmark.py', *options, '--json', out) == 0
+    assert [row['frames'] for row in json.loads(out.read_text())['clips']] == [2]
+
+
 def test_suite_for_a_gpu_is_not_started_in_full_size_on_a_cpu(run_tool, capsys):
     assert run_tool('analysis_tools/benchmark.py', '--suite', 'gpu', '--device', 'cpu') == 1
     assert 'give --small to try it' in capsys.readouterr().err

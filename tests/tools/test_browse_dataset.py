@@ -51,3 +51,12 @@ def test_masks_are_drawn_in_every_frame(tmp_path):
     changed = np.abs(drawn - empty).max(axis=(0, 2)) > 40
     parts = np.array_split(changed, len(sample['data_samples']))
     assert all(part.any() for part in parts)
+
+
+def test_options_that_give_no_picture(run_tool, tmp_path, capsys):
+    tool = 'analysis_tools/browse_dataset.py'
+    assert run_tool(tool, CONFIG, '--height', 0) == 1
+    assert '--height 0: at least 1, 0 and 1 are needed' in capsys.readouterr().err
+    (tmp_path / 'file').touch()
+    assert run_tool(tool, CONFIG, '--out', tmp_path / 'file') == 1
+    assert 'file: is a file; name a folder for the pictures' in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,3 +70,15 @@ def test_counts_among_tracks_of_enough_score(count, files, capsys):
 def test_missing_file_is_one_line(count, files, capsys):
     assert count(files[0], 'nowhere.json') != 0
     assert 'nowhere.json' in capsys.readouterr().err
+
+
+def test_tracks_of_one_video_where_there_are_more(count, files, tmp_path, capsys):
+    """The message names no option that this command lacks."""
+    truth = json.loads(Path(files[0]).read_text())
+    truth['videos'].append(truth['videos'][0] | {'id': 2})
+    Path(files[0]).write_text(json.dumps(truth))
+    tracks = tmp_path / 'tracks.json'
+    tracks.write_text(json.dumps({'tracks': []}))
+    assert count(files[0], tracks) == 1
+    error = capsys.readouterr().err
+    assert 'with --video-id of eval_vis.py, or give a ground truth of this video alone' in error

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from generated_videos import frame_folders, write_videos
+
 OFFLINE = 'configs/axialvs/axialvs-cc_tiny_1xb2-400-end2end_movingshapes.py'
 TOOLS = ('offline_memory.py', 'stream_memory.py', 'compare_with_mmdet.py')
 
@@ -36,3 +38,20 @@ def test_an_error_in_a_process_of_its_own_is_one_line(run_tool, capsys, tmp_path
 def test_a_wrong_config_is_said_before_anything_runs(run_tool, capsys, tool):
     assert run_tool(f'analysis_tools/{tool}', 'none') == 1
     assert capsys.readouterr().err.startswith(f'{tool}: error: config none does not exist')
+
+
+@pytest.mark.parametrize('tool', ['offline_memory.py', 'stream_memory.py'])
+def test_no_frames(run_tool, capsys, tool):
+    assert run_tool(f'analysis_tools/{tool}', OFFLINE, '--frames', 4, 0) == 2
+    assert 'at least 1 each' in capsys.readouterr().err
+
+
+def test_a_video_shorter_than_what_is_asked_for(run_tool, capsys, tmp_path):
+    """Both lengths are the video's own, so nothing grows from one to the other."""
+    frames = frame_folders(write_videos(tmp_path / 'valid', [2]))[0]
+    options = ['--video', frames, '--frames', 2, 5, '--out', tmp_path / 'new' / 'figures.json']
+    assert run_tool('analysis_tools/offline_memory.py', OFFLINE, *options) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [(line[0], len(line)) for line in lines] == [('2', 2), ('2', 2)]
+    figures = json.loads((tmp_path / 'new' / 'figures.json').read_text())
+    assert [x['frames'] for x in figures] == [2, 2]

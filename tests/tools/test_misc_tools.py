@@ -43,6 +43,13 @@ def test_setting_that_is_not_there_is_named(run_tool, capsys):
     assert '--key model.no: model has no no; it has type' in capsys.readouterr().err
 
 
+def test_option_that_is_no_setting(run_tool, capsys):
+    options = ['--cfg-options', 'train_cfg.max_iters', '7']
+    assert run_tool('misc/print_config.py', CONFIG, *options) == 2
+    error = capsys.readouterr().err
+    assert "argument --cfg-options: 'train_cfg.max_iters' is no KEY=VALUE" in error
+
+
 def test_model_zoo_page_is_up_to_date_and_complete(run_tool, capsys):
     status = run_tool('misc/write_model_zoo.py', '--check')
     assert status == 0, capsys.readouterr().err

@@ -44,6 +44,23 @@ def test_curves_of_two_runs_and_their_summary(run_tool, tmp_path, capsys):
     assert np.abs(one.astype(int) - both).max() > 100  # the second run is in the picture
 
 
+def test_scores_that_are_all_nan_have_no_best(run_tool, tmp_path, capsys):
+    run = write_run(tmp_path / 'a', [3, 2], score=float('nan'))
+    out = tmp_path / 'x.svg'
+    assert run_tool('analysis_tools/plot_log.py', run, '--out', out, '--keys', 'loss') == 0
+    assert '100 iterations' in (text := capsys.readouterr().out)
+    assert 'best' not in text
+    assert out.read_text().startswith('<?xml')
+
+
+def test_ending_that_is_not_drawn(run_tool, tmp_path, capsys):
+    run = write_run(tmp_path / 'a', [3, 2])
+    for name in ('x.xyz', 'x'):
+        assert run_tool('analysis_tools/plot_log.py', run, '--out', tmp_path / name) == 2
+        assert f'{name}: curves are drawn as .png, .pdf, .svg' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['a']
+
+
 def test_what_cannot_be_drawn_is_named(run_tool, tmp_path, capsys):
     run = write_run(tmp_path / 'a', [3, float('nan')])
     arguments = [run, '--out', tmp_path / 'x.png', '--keys', 'loss_clas']

@@ -146,6 +146,13 @@ def test_amp_trains_in_bfloat16_without_a_gpu(tmp_path):
     assert "type='Bfloat16OptimWrapper'" in written.read_text()
 
 
+def test_scores_that_could_not_be_written(trained):
+    """Said before the test, which may take hours."""
+    result = call('test.py', trained, 'tiny.py', 'work_dirs/tiny/iter_6.pth', '--out', 'work_dirs')
+    assert result.code == 2
+    assert "argument --out: 'work_dirs' is a folder; name a file" in result.errors
+
+
 def test_scores_are_written(trained, tmp_path):
     weights = load_checkpoint_safely(trained / 'work_dirs' / 'tiny' / 'iter_6.pth')['state_dict']
     torch.save({'state_dict': weights}, tmp_path / 'weights.pth')

@@ -28,10 +28,12 @@ from torch import nn
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.devices import find_device
 from axialvs.engine.mixed_precision import add_option, precision_of_device
+from axialvs.output_files import output_file
 from axialvs.profiling import attention_suite, finishing_suite, sampling_suite
 from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
@@ -86,8 +88,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--device', help='cpu, cuda ... (a GPU where torch sees one, else cpu)')
     parser.add_argument('--small', action='store_true', help='a suite in tiny shapes, to try it')
-    parser.add_argument('--out', type=Path, metavar='TABLES.md', help='also write the tables here')
-    parser.add_argument('--json', type=Path, help='also write the rows to this file')
+    parser.add_argument(
+        '--out', type=output_file, metavar='TABLES.md', help='also write the tables here'
+    )
+    parser.add_argument('--json', type=output_file, help='also write the rows to this file')
     args = parser.parse_args()
     if bool(args.suite) == bool(args.configs) or len(args.configs) > 2:
         parser.error('give one config, two configs, or --suite')
@@ -158,9 +162,9 @@ def write_files(done: dict[str, list[dict]], machine: str, args: argparse.Namesp
     """Writes what is done so far to the files that were asked for."""
     if args.out:
         tables = [f'## {title}\n\n{markdown(rows)}\n' for title, rows in done.items()]
-        args.out.write_text('\n'.join([f'{machine}\n', *tables]))
+        write_atomically(args.out, '\n'.join([f'{machine}\n', *tables]).encode())
     if args.json:
-        args.json.write_text(json.dumps(done, indent=2) + '\n')
+        write_atomically(args.json, (json.dumps(done, indent=2) + '\n').encode())
 
 
 def suite_rows(args: argparse.Namespace) -> Iterator[dict]:
@@ -199,6 +203,8 @@ def compare(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
     }
     if len(models) < len(args.configs):
         raise ValueError(f'{args.configs[0]} is given twice')
+    if not args.no_train:
+        check_training_lengths(models, args.frames)
     clips = list(clip_rows(args, models))
     yield 'clips', [without_seconds(row) for row in clips]
     pixels = {f'{h}x{w}': h * w for h, w in args.sizes}
@@ -211,6 +217,18 @@ def compare(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
         steps += growth(videos, 'video', 'video_frames', frames, VIDEO_COSTS)
     if steps:
         yield 'how costs grow: factors from the first to the second', steps
+
+
+def check_training_lengths(models: dict[str, nn.Module], lengths: list[int]) -> None:
+    """Raises ValueError where an offline model cannot be trained on so many frames."""
+    for name, model in models.items():
+        whole = model.clip_length if 'offline' in model.modes else 1
+        wrong = [length for length in lengths if length % whole]
+        if wrong:
+            raise ValueError(
+                f'--frames {wrong[0]}: {name} trains on whole clips of {whole} frames; give '
+                'multiples of that, or leave the training step out with --no-train'
+            )
 
 
 def clip_rows(args: argparse.Namespace, models: dict[str, nn.Module]) -> Iterator[dict]:

@@ -9,20 +9,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
 import cv2
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset
 from tqdm import tqdm
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.config_options import ConfigOptions
 from axialvs.datasets.from_config import training_data
 from axialvs.datasets.sample_index import SampleIndex
+from axialvs.output_files import output_file
 
 HEAD = '| T | clips / s | ms a frame | decoding alone, ms a frame | pipeline / decoding |\n' + (
     '|---|---|---|---|---|'
@@ -44,8 +46,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--clip-lengths', type=int, nargs='+', default=[2, 4, 8, 16], metavar='T')
     parser.add_argument('--clips', type=int, default=40, help='of each length (default: 40)')
-    parser.add_argument('--out', type=Path, metavar='FILE.md', help='where the table goes as well')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument(
+        '--out', type=output_file, metavar='FILE.md', help='where the table goes as well'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE')
     return parser.parse_args()
 
 
@@ -70,7 +74,7 @@ def main() -> None:
     table = '\n'.join([HEAD, *lines])
     print(table)
     if args.out:
-        args.out.write_text(table + '\n')
+        write_atomically(args.out, (table + '\n').encode())
 
 
 def options_of(args: argparse.Namespace, length: int) -> dict[str, int]:

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from axialvs.cli import run_command
+from axialvs.config_options import ConfigOptions
 from axialvs.datasets.from_config import training_data
 from axialvs.visualization.contact_sheet import contact_sheet
 
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help="of the run (default: the config's)")
     parser.add_argument('--height', type=int, default=360, help='of a frame in the picture, pixels')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in training'
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='as in training'
     )
     return parser.parse_args()
 
@@ -39,8 +39,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draws the clips and says where they are."""
     args = parse_args()
-    if args.clips < 1 or args.start < 0:
-        raise ValueError(f'--clips {args.clips} --start {args.start}: at least 1 and 0 are needed.')
+    if args.clips < 1 or args.start < 0 or args.height < 1:
+        raise ValueError(
+            f'--clips {args.clips} --start {args.start} --height {args.height}: '
+            'at least 1, 0 and 1 are needed.'
+        )
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f'--out {args.out}: is a file; name a folder for the pictures.')
     dataset, sampler = training_data(args.config, args.cfg_options, args.seed)
     sampler.skip(args.start)
     args.out.mkdir(parents=True, exist_ok=True)

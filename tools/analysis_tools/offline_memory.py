@@ -7,20 +7,21 @@ times the mask features of a frame, which is what an offline model has to keep.
 import argparse
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine import Config
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.config_options import ConfigOptions
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.output_files import output_file
 from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars
@@ -48,14 +49,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as '
         'model.test_cfg.feature_memory=1048576',
     )
-    parser.add_argument('--out', type=Path, help='also write the figures to this JSON file')
+    parser.add_argument('--out', type=output_file, help='also write the figures to this JSON file')
     parser.add_argument('--one', type=int, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(*args.frames, *args.size) < 1:
+        parser.error('--frames and --size: at least 1 each')
+    return args
 
 
 def main() -> None:
@@ -76,14 +80,14 @@ def main() -> None:
             figures.append(now)
             bar.update(length)
     if args.out:
-        args.out.write_text(json.dumps(figures, indent=2) + '\n')
+        write_atomically(args.out, (json.dumps(figures, indent=2) + '\n').encode())
 
 
 def growth(before: dict | None, now: dict) -> str:
     """Peak memory that each frame more cost, in mask features."""
-    if before is None:
+    frames = now['frames'] - before['frames'] if before else 0
+    if not frames:  # a video may be shorter than what was asked for
         return ''
-    frames = now['frames'] - before['frames']
     mib_a_frame = (now['peak_mib'] - before['peak_mib']) / frames
     return f'{mib_a_frame / now["feature_mib"]:.2f}'
 

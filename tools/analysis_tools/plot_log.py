@@ -14,10 +14,12 @@ import numpy as np
 
 from axialvs.cli import run_command
 from axialvs.engine.run_log import Curve, RunLog, read_run
+from axialvs.output_files import output_file
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
+_ENDINGS = ('.png', '.pdf', '.svg')
 _DEFAULT_KEYS = ('loss', 'grad_norm', 'lr', 'AP')
 _COLUMNS = 2
 _SIZE = (5.5, 3.4)  # of one picture, inches
@@ -41,8 +43,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--smooth', type=int, default=1, metavar='N', help='mean over N points (default: 1)'
     )
-    parser.add_argument('--out', type=Path, metavar='PNG', help='PNG, PDF or SVG')
-    return parser.parse_args()
+    parser.add_argument('--out', type=output_file, metavar='PNG', help='PNG, PDF or SVG')
+    args = parser.parse_args()
+    if args.out is not None and args.out.suffix.lower() not in _ENDINGS:
+        parser.error(f'--out {args.out}: curves are drawn as {", ".join(_ENDINGS)}; rename it')
+    return args
 
 
 def main() -> None:
@@ -90,7 +95,7 @@ def summary(run: RunLog) -> list[str]:
         if name.startswith('train/') and not np.isfinite(curve.values).all():
             first = curve.steps[~np.isfinite(curve.values)][0]
             lines.append(f'{name} is not finite from iteration {first} on')
-        if name.startswith('val/') and name.endswith('/AP'):
+        if name.startswith('val/') and name.endswith('/AP') and not np.isnan(curve.values).all():
             best = int(np.nanargmax(curve.values))
             lines.append(
                 f'{name}: best {curve.values[best]:.4f} at iteration {curve.steps[best]}, '

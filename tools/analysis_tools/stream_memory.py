@@ -12,15 +12,16 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
 from axialvs.datasets.moving_shapes.video import generate_video
 from axialvs.inference.frames import Frame, VideoReader
+from axialvs.output_files import output_file
 from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars
@@ -58,9 +59,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--checkpoint', help='weights (random)')
     parser.add_argument('--frames', type=int, nargs='+', default=[60, 600, 6000])
     parser.add_argument('--protocols', nargs='+', choices=PROTOCOLS, default=PROTOCOLS)
-    parser.add_argument('--out', type=Path, help='also write the figures to this JSON file')
+    parser.add_argument('--out', type=output_file, help='also write the figures to this JSON file')
     parser.add_argument('--one', nargs=2, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.frames) < 1:
+        parser.error('--frames: at least 1 each')
+    return args
 
 
 def main() -> None:
@@ -90,7 +94,7 @@ def main() -> None:
                 bar.update(length)
             figures += runs
     if args.out:
-        args.out.write_text(json.dumps(figures, indent=2) + '\n')
+        write_atomically(args.out, (json.dumps(figures, indent=2) + '\n').encode())
 
 
 def measure(args: argparse.Namespace, protocol: str, length: int) -> dict:

@@ -5,12 +5,14 @@ The printed text is a config itself.
 
 import argparse
 import sys
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from axialvs.atomic_files import write_atomically
 from axialvs.cli import run_command
 from axialvs.config_files import find_config
+from axialvs.config_options import ConfigOptions
+from axialvs.output_files import output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,14 +24,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, as in training',
     )
     parser.add_argument(
         '--key', metavar='A.B', help='print one setting only, such as model.panoptic_head'
     )
-    parser.add_argument('--out', type=Path, metavar='PY', help='write it to a file instead')
+    parser.add_argument('--out', type=output_file, metavar='PY', help='write it to a file instead')
     return parser.parse_args()
 
 
@@ -42,8 +44,7 @@ def main() -> None:
     if args.out is None:
         print(text)
         return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(text)
+    write_atomically(args.out, text.encode())
 
 
 def only(config: Config, key: str) -> Config:

@@ -134,7 +134,7 @@ def _entries_of_tracks(
             raise ResultsError(
                 f'{path}: these are the tracks of one video and the ground truth '
                 f'{annotations.path} has {len(annotations.videos)} videos. Say which one it is '
-                'by its id (--video-id).'
+                'with --video-id of eval_vis.py, or give a ground truth of this video alone.'
             )
         video_id = annotations.videos[0].id
     elif video_id not in {video.id for video in annotations.videos}:
