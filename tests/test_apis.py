@@ -43,6 +43,14 @@ def test_weights_and_class_names_come_from_the_checkpoint(save):
         assert torch.equal(ours, expected)
 
 
+def test_a_checkpoint_that_says_nothing_about_itself(model, tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save({'state_dict': model.state_dict(), 'meta': None}, path)
+    loaded = init_segmenter(tiny_config(), path, 'cpu')
+    assert loaded.class_names == model.class_names
+    assert loaded.category_ids == model.category_ids
+
+
 def test_class_names_without_a_checkpoint(model):
     assert model.class_names == tuple(f'class {i}' for i in range(1, 6))
     assert model.category_ids == (1, 2, 3, 4, 5)

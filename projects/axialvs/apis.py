@@ -91,8 +91,9 @@ def _classes(
             f'{config.filename}: the model has {num_classes} classes, but {len(names)} are named: '
             f'{", ".join(names)}'
         )
-    meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
-    return names, tuple(meta.get('category_ids') or range(1, num_classes + 1))
+    meta = checkpoint.get('meta') or {}
+    dataset_meta = meta.get('dataset_meta') or {}
+    return names, tuple(dataset_meta.get('category_ids') or range(1, num_classes + 1))
 
 
 def segment_video(

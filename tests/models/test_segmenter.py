@@ -1,5 +1,7 @@
 """The segmenter: videos through the test loop, whole videos in memory, and weights of mmdet."""
 
+import copy
+
 import cv2
 import pytest
 import torch
@@ -68,6 +70,30 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
         assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
         assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]
         assert any(any(x.segmentations) for x in tracks)
+
+
+@torch.no_grad()
+def test_batches_of_clips(model, config):
+    """Clips of one shape have the results that they have alone; others are refused."""
+    config = copy.deepcopy(config)
+    dataset = config.test_dataloader.dataset
+    dataset.update(clip_length=CLIP_LENGTH, split_mode='repeat_last')
+    labels = {}
+    for batch_size in (1, 3):
+        config.test_dataloader.batch_size = batch_size
+        batches = Runner.build_dataloader(config.test_dataloader, seed=0)
+        samples = [x for batch in batches for x in model.test_step(batch)]
+        labels[batch_size] = [x.pred_tracks.labels.tolist() for x in samples if 'pred_tracks' in x]
+    assert len(labels[1]) == len(LENGTHS)
+    assert labels[3] == labels[1]
+    dataset.split_mode = 'shorten'
+    for step in (model.test_step, model.val_step):
+        with pytest.raises(ValueError, match=r'\(1, 3, .* and \(3, 3, .*; set batch_size=1'):
+            step(next(iter(Runner.build_dataloader(config.test_dataloader, seed=0))))
+    batch = next(iter(batches))
+    batch['inputs'][1] = batch['inputs'][1][..., :32]
+    with pytest.raises(ValueError, match='they would get other results than alone'):
+        model.test_step(batch)
 
 
 @torch.no_grad()

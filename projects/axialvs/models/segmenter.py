@@ -82,6 +82,16 @@ class TubeLink(BaseMOTModel):
         ]
         return self.panoptic_head.loss(self.extract_features(inputs), inputs.shape[1], objects)
 
+    def val_step(self, data: dict) -> list[TrackDataSample]:
+        """As in mmengine, of clips of one shape."""
+        _check_one_shape(data['inputs'])
+        return super().val_step(data)
+
+    def test_step(self, data: dict) -> list[TrackDataSample]:
+        """As in mmengine, of clips of one shape."""
+        _check_one_shape(data['inputs'])
+        return super().test_step(data)
+
     def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
         """Takes the next clips of one video after another.
 
@@ -208,6 +218,17 @@ class TubeLink(BaseMOTModel):
                 'set `clip_length` of the model first; `axialvs.apis.init_segmenter` does'
             )
         return split_video(num_frames, self.clip_length, self.split_mode)
+
+
+def _check_one_shape(clips: Sequence[Tensor]) -> None:
+    """Raises ValueError where a batch would be padded: what the network finds would change."""
+    shapes = sorted({tuple(clip.shape) for clip in clips})
+    if len(shapes) > 1:
+        raise ValueError(
+            f'clips of a test batch have shapes (T, 3, H, W) {shapes[0]} and {shapes[-1]}, and '
+            'padded to one shape they would get other results than alone; set batch_size=1 of '
+            'val_dataloader and test_dataloader'
+        )
 
 
 def geometry_of(metainfo: dict) -> FrameGeometry:
