@@ -129,3 +129,5 @@ def test_what_segment_video_does_not_know(model, tmp_path):
         segment_video(model, folder, protocol='later')
     with pytest.raises(ValueError, match=r"mode is 'offline'; this model knows 'near-online'"):
         segment_video(model, folder, mode='offline')
+    with pytest.raises(ValueError, match=r'max_frames=-1: a number from 0, or None'):
+        segment_video(model, folder, max_frames=-1)

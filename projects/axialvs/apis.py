@@ -123,7 +123,7 @@ def segment_video(
         An iterable of one `ClipResult` a clip, with `.tracks()`.
 
     Raises:
-        ValueError: for an unknown mode, protocol or class name.
+        ValueError: for an unknown mode, protocol or class name, or a negative `max_frames`.
         VideoReadError: if the source cannot be read.
     """
     labels = None

@@ -1,5 +1,7 @@
 """The benchmark's two sides agree on what it generates."""
 
+import pytest
+
 
 def test_small_benchmark(run_tool, capsys):
     sizes = {'videos': 3, 'tracks': 5, 'frames': 4, 'classes': 2, 'rounds': 1}
@@ -23,3 +25,17 @@ def test_panoptic_figures_of_both_sides_agree(run_tool, capsys):
     printed = capsys.readouterr().out
     stq = next(line for line in printed.splitlines() if line.strip().startswith('stq'))
     assert 0 < float(stq.split()[1]) < 100
+
+
+@pytest.mark.parametrize(
+    ('tool', 'options', 'message'),
+    [
+        ('evaluation', ['--tracks', 0], 'and --rounds are at least 1'),
+        ('evaluation', ['--rounds', 0], 'and --rounds are at least 1'),
+        ('panoptic_evaluation', ['--objects', 0], 'and --rounds are at least 1'),
+        ('panoptic_evaluation', ['--frames', 5], '--frames 5: at least 6, the longest window'),
+    ],
+)
+def test_nothing_to_compare(run_tool, capsys, tool, options, message):
+    assert run_tool(f'analysis_tools/benchmark_{tool}.py', '--videos', 1, *options) == 2
+    assert message in capsys.readouterr().err

@@ -61,7 +61,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='processes of this evaluator')
     parser.add_argument('--rounds', type=int, default=3, help='the fastest round counts')
     parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.videos, args.tracks, args.frames, args.classes, *args.size, args.rounds) < 1:
+        parser.error('--videos, --tracks, --frames, --classes, --size and --rounds are at least 1')
+    return args
 
 
 def main() -> int:

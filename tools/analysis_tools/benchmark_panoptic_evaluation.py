@@ -51,7 +51,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='processes of this evaluator')
     parser.add_argument('--rounds', type=int, default=3, help='the fastest round counts')
     parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.videos, args.objects, *args.size, args.rounds) < 1:
+        parser.error('--videos, --objects, --size and --rounds are at least 1')
+    # In shorter videos VPQ has no value, which would agree with anything.
+    if args.frames < max(WINDOWS):
+        parser.error(f'--frames {args.frames}: at least {max(WINDOWS)}, the longest window of VPQ')
+    return args
 
 
 def main() -> int:

@@ -41,8 +41,8 @@ class VideoResult:
         progress: called with the number of frames that each network call finished.
 
     Raises:
-        ValueError: if the model does not know the mode, the protocol does not go with it, or
-            `scored` is asked of a source that cannot be read twice.
+        ValueError: if the model does not know the mode, the protocol does not go with it,
+            `max_frames` is negative, or `scored` is asked of a source that cannot be read twice.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class VideoResult:
     ) -> None:
         self.mode = mode
         self.protocol = protocol = _protocol_of(model, mode, protocol)
+        if max_frames is not None and max_frames < 0:
+            raise ValueError(f'max_frames={max_frames}: a number from 0, or None for all frames')
         self.reader: VideoReader = open_video(source)
         if protocol == 'scored' and not self.reader.can_rewind:
             raise ValueError(
