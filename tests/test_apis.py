@@ -43,6 +43,14 @@ def test_weights_and_class_names_come_from_the_checkpoint(save):
         assert torch.equal(ours, expected)
 
 
+def test_category_ids_of_a_file_that_lacked_classes(model, save):
+    """As after training on COCO, which has not all classes of YouTube-VIS."""
+    path = save(model, dataset_meta=dict(classes=SHAPES, category_ids=(7, None, 3, None, 9)))
+    loaded = init_segmenter(tiny_config(), path, 'cpu')
+    assert loaded.class_names == SHAPES
+    assert loaded.category_ids == (1, 2, 3, 4, 5)
+
+
 def test_a_checkpoint_that_says_nothing_about_itself(model, tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save({'state_dict': model.state_dict(), 'meta': None}, path)

@@ -93,7 +93,11 @@ def _classes(
         )
     meta = checkpoint.get('meta') or {}
     dataset_meta = meta.get('dataset_meta') or {}
-    return names, tuple(dataset_meta.get('category_ids') or range(1, num_classes + 1))
+    category_ids = tuple(dataset_meta.get('category_ids') or ())
+    # A file that lacks some of the classes, as COCO does, numbers them only in part.
+    if not category_ids or None in category_ids:
+        category_ids = tuple(range(1, num_classes + 1))
+    return names, category_ids
 
 
 def segment_video(
