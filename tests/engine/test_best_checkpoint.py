@@ -1,7 +1,8 @@
 """The best checkpoint outlives worse ones, those that rotate, and the end of a process."""
 
+from mmengine.registry import METRICS
 from mmengine.runner import Runner
-from tiny_run import tiny_config
+from tiny_run import TinyMetric, tiny_config
 
 from axialvs.checkpoints import load_checkpoint_safely
 from axialvs.engine.resume_point import find_resume_checkpoint
@@ -36,3 +37,24 @@ def test_resumed_run_compares_with_the_best_before_it(tmp_path):
     runner.train()
     assert runner.iter == 6
     assert names(tmp_path) == {'best_tiny_sum_iter_2.pth', 'iter_6.pth'}
+
+
+@METRICS.register_module(force=True)
+class TinyPrecision(TinyMetric):
+    """Falls in every iteration; the field's name says that more is better."""
+
+    def compute_metrics(self, results: list) -> dict:
+        return {'AP': -results[0]}
+
+
+def test_a_score_of_the_field_needs_no_rule(tmp_path):
+    config = tiny_config(
+        tmp_path,
+        train_cfg__val_interval=2,
+        default_hooks__checkpoint__save_best='auto',
+        default_hooks__checkpoint__interval=100,
+    )
+    config.val_evaluator.type = 'TinyPrecision'
+    Runner.from_cfg(config).train()
+    assert 'best_tiny_AP_iter_2.pth' in names(tmp_path)
+    assert not any('iter_4' in name for name in names(tmp_path))

@@ -66,6 +66,19 @@ def test_goes_on_where_the_frame_was_missing(tmp_path, workers):
     assert torch.equal(weights_of(broken), weights_of(tmp_path / 'whole'))
 
 
+def test_epochs_train_and_end_with_the_error(tmp_path):
+    config = config_of(tmp_path)
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    config.train_dataloader.sampler.type = 'DefaultSampler'
+    config.default_hooks.checkpoint.update(by_epoch=True, interval=1)
+    Runner.from_cfg(config).train()
+    assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
+    make_missing(tmp_path, 3)
+    config.experiment_name += '_again'
+    with pytest.raises(FileNotFoundError, match='sample 3 is missing'):
+        Runner.from_cfg(config).train()
+
+
 def test_nothing_is_saved_before_the_first_iteration(tmp_path):
     make_missing(tmp_path, sample_of(iteration=1))
     with pytest.raises(FileNotFoundError):

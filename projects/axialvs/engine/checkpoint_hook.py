@@ -26,6 +26,9 @@ class AtomicCheckpointHook(CheckpointHook):
     end.
     """
 
+    # The scores of which more is better, so that `save_best='auto'` needs no `rule`.
+    _default_greater_keys = (*CheckpointHook._default_greater_keys, 'AP', 'AR', 'VPQ', 'STQ')
+
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend=ATOMIC_BACKEND), **kwargs)
 

@@ -6,7 +6,7 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import distributed
 
 from axialvs.engine.checkpoint_hook import accumulation_counts, save_now
@@ -18,7 +18,8 @@ class SaveOnDataErrorHook(Hook):
 
     A missing frame in the middle of a run then costs no iteration: mended and resumed, the run
     goes on with the clips that could not be loaded. All processes of a distributed run save and
-    end together, whichever of them has the error.
+    end together, whichever of them has the error. A loop of epochs ends as in mmengine: it goes on
+    from the start of an epoch only.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,8 @@ class SaveOnDataErrorHook(Hook):
         """From here on the loop takes its batches by way of this hook."""
         self._start = runner.iter
         loop = runner.train_loop
-        loop.dataloader_iterator = _Watched(loop.dataloader_iterator, runner, self)
+        if isinstance(loop, IterBasedTrainLoop):
+            loop.dataloader_iterator = _Watched(loop.dataloader_iterator, runner, self)
 
     def end(self, runner: Runner, error: Exception | None) -> None:
         """Saves, and raises the error or that of another process; None where it has none."""
