@@ -261,6 +261,17 @@ def test_file_that_is_hardly_one(content, write_json, key):
     assert 'COCO-video' in found(check(write_json(content)))['layout'][0]
 
 
+def test_file_without_a_usable_video(content, write_json):
+    for video in content['videos']:
+        video['id'] = f'v{video["id"]}'
+    report = check(write_json(content))
+    assert report.statistics['videos'] == 0
+    text = report.as_text()
+    assert "video 'v1': id: 'v1' is not an integer" in text
+    assert 'STATISTICS' not in text
+    assert text.endswith(report.verdict())
+
+
 def test_images(content, write_json, write_images, tmp_path):
     folder = Path(write_images(content))
     path = write_json(content)

@@ -65,8 +65,9 @@ class Report:
             if found:
                 total = self.findings.count(severity)
                 lines += [f'{heading} ({total})', *_kinds(found, examples), '']
-        lines += ['STATISTICS', *_numbers(self.statistics, self._unit), '', self.verdict()]
-        return '\n'.join(lines)
+        if numbers := _numbers(self.statistics, self._unit):
+            lines += ['STATISTICS', *numbers, '']
+        return '\n'.join([*lines, self.verdict()])
 
     @property
     def _unit(self) -> str:
@@ -108,13 +109,14 @@ def _kinds(found: Mapping[str, Sequence[Finding]], examples: int) -> list[str]:
 def _numbers(numbers: Mapping[str, Any], unit: str) -> list[str]:
     lengths = numbers['lengths']
     lines = []
-    if lengths and lengths['max'] > 1:
+    if lengths.get('max', 0) > 1:
         lines.append(
             f'  frames of a video: {lengths["min"]} to {lengths["max"]}, median '
             f'{lengths["median"]:g}, mean {lengths["mean"]:g}'
         )
         lines += _bars(lengths['histogram'])
-    lines += ['  frame sizes (width x height)', *_bars(numbers['frame_sizes'], at_most=6)]
+    if numbers['frame_sizes']:
+        lines += ['  frame sizes (width x height)', *_bars(numbers['frame_sizes'], at_most=6)]
     if not numbers['instances']:
         return lines
     lines += [
