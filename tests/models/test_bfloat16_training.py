@@ -4,10 +4,10 @@ import torch
 from mmdet.models.task_modules import HungarianAssigner
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
-from training_clips import moving_boxes
 
 from fixed_points import fixed_points
 from tiny_segmenter import tiny_segmenter
+from training_clips import moving_boxes
 
 
 def step(kind: str) -> tuple[float, dict[str, torch.Tensor], torch.nn.Module]:

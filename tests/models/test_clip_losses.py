@@ -6,12 +6,12 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
-from training_clips import moving_boxes
 
 from axialvs.models.clip_head import ClipDecoding
 from axialvs.models.matching import NonFiniteCostError
 from fixed_points import fixed_points
 from tiny_segmenter import PLAIN, QUERIES, WITHIN_CLIP, tiny_config, tiny_segmenter
+from training_clips import moving_boxes
 
 NUM_CLASSES, LAYERS = 5, 3
 HEIGHT, WIDTH = 64, 64

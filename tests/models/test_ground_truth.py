@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from training_clips import training_clip
 
 from axialvs.models.ground_truth import gather_objects
+from training_clips import training_clip
 
 HEIGHT, WIDTH = 4, 6
 CPU = torch.device('cpu')

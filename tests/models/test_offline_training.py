@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from training_clips import moving_boxes
 
 from axialvs.checkpoints import adapt_state_dict
 from fixed_points import fixed_points
 from tiny_offline import BLOCKS, END_TO_END, contained_near_online, tiny_offline
+from training_clips import moving_boxes
 
 HEIGHT, WIDTH = 64, 64
 CLIP_LENGTH = 3
