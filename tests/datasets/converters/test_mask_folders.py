@@ -100,6 +100,28 @@ def test_black_and_white_is_one_object(convert, davis):
     assert_masks(smooth['object'], [ball(frame) for frame in range(LENGTH)])
 
 
+def _black_and_white_palette(bright):
+    image = Image.fromarray(bright.astype(np.uint8), 'P')
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    return image
+
+
+def _sixteen_bits(bright):
+    return Image.fromarray(np.where(bright, 65_000, 1_000).astype(np.uint16))
+
+
+def _not_quite_grey(bright):
+    return Image.fromarray(np.where(bright[..., None], (250, 255, 251), (3, 2, 9)).astype(np.uint8))
+
+
+@pytest.mark.parametrize('make', [_black_and_white_palette, _sixteen_bits, _not_quite_grey])
+def test_brightness_is_what_is_seen(convert, davis, make):
+    for frame in range(LENGTH):
+        make(ball(frame)).save(mask_path(davis, frame))
+    masks = masks_of(convert('masks', *folders(davis), '--binary'))
+    assert_masks(masks['object'], [ball(frame) for frame in range(LENGTH)])
+
+
 @pytest.mark.parametrize(
     ('name', 'text'),
     [
@@ -196,6 +218,10 @@ def _cut_off(root):
     mask_path(root, 2).write_bytes(mask_path(root, 2).read_bytes()[:60])
 
 
+def _two_masks(root):
+    cv2.imwrite(str(mask_path(root, 2).with_suffix('.tif')), object_ids(2))
+
+
 def _smooth(root):
     pixels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 251
     cv2.imwrite(str(mask_path(root, 2)), pixels.astype(np.uint8))
@@ -218,6 +244,7 @@ def _no_video(root):
         (_other_frame_size, ['JPEGImages/cart/00003.jpg', '41x24', '40x24']),
         (_no_image, ['Annotations/cart/00002.png', 'not a readable image']),
         (_cut_off, ['Annotations/cart/00002.png', 'not a readable image']),
+        (_two_masks, ['Annotations/cart/00002.tif', 'the other is 00002.png']),
         (_smooth, ['Annotations/cart/00002.png', '251 different values', '--binary']),
         (_unknown_object, ['classes.json', 'object 3 of video cart', '--ignore-ids 3']),
         (_no_video, ['JPEGImages/boat', 'Annotations/boat']),
@@ -238,6 +265,8 @@ def test_what_is_wrong_is_named(refuse, davis, spoil, words):
         ('[1]', ['no JSON object']),
         ('{', ['not a readable JSON']),
         ('{}', ['no classes']),
+        ('{"videos": {"cart": null}}', ['None is not the name']),
+        ('{"²": "ball"}', ['no class for object 1 of video cart']),
     ],
 )
 def test_wrong_class_files(refuse, davis, text, words):
@@ -245,6 +274,13 @@ def test_wrong_class_files(refuse, davis, text, words):
     said = refuse('masks', *folders(davis), '--class-file', davis / 'c.json')
     assert 'c.json' in said
     assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize('name', ['c.csv', 'c.json'])
+def test_class_file_of_another_encoding(refuse, davis, name):
+    (davis / name).write_bytes('class\nGröße\n'.encode('latin-1'))
+    said = refuse('masks', *folders(davis), '--class-file', davis / name)
+    assert f'{name}: is not written in UTF-8' in said
 
 
 def test_wrong_options(refuse, davis):

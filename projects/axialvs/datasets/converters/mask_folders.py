@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -85,11 +84,8 @@ def _pair(
     frames = list_images(images)
     if not frames:
         raise ConversionError(f'{images}: holds no images')
-    by_stem = {path.stem: path for path in list_images(masks, _MASK_SUFFIXES)}
-    stems = [path.stem for path in frames]
-    twice = next((stem for stem, after in pairwise(stems) if stem == after), '')
-    if twice:
-        raise ConversionError(f'{images}: two images are called {twice}; remove one of them')
+    by_stem = _by_stem(list_images(masks, _MASK_SUFFIXES))
+    stems = _by_stem(frames)
     for stem, mask in by_stem.items():
         if stem not in stems:
             raise FileNotFoundError(f'{mask}: there is no frame {stem} in {images}')
@@ -107,6 +103,18 @@ def _pair(
         if not pairs:
             raise ConversionError(f'{masks}: no frame of video {name} has a mask')
     return FolderVideo(name, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files:
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise ConversionError(
+                f'{path}: two images are called {path.stem}, the other is {other.name}; remove one '
+                'of them'
+            )
+    return found
 
 
 def read_video(

@@ -11,9 +11,10 @@ from axialvs.datasets.converters.labelled_video import RLE, ConversionError
 
 # Smoothed or lossy masks have as many values as an image has greys; labelled ones have a handful.
 MAX_OBJECTS = 100
-_INDEXED_MODES = ('P', 'L', '1', 'I;16', 'I;16B', 'I', 'LA', 'PA')
+_DEEP_MODES = ('I;16', 'I;16B', 'I')
+_INDEXED_MODES = ('P', 'L', '1', 'LA', 'PA', *_DEEP_MODES)
 _COLOUR_MODES = ('RGB', 'RGBA')
-_HALF = 127
+_HALF, _DEEP_HALF = (1 << 8) // 2 - 1, (1 << 16) // 2 - 1
 
 
 def read_object_ids(path: Path, binary: bool = False) -> NDArray[np.int64]:
@@ -23,7 +24,8 @@ def read_object_ids(path: Path, binary: bool = False) -> NDArray[np.int64]:
         path: An image. An id is a palette index or a grey value of up to 16 bits; in an RGB image
             with colours it is the colour as the number 0xRRGGBB, in one of greys the grey value.
         binary: The image is one object on a black ground: every pixel of more than half
-            brightness is object 1.
+            brightness is object 1. That is the brightness of the colour that a palette has there,
+            and half of 65535 in an image of 16 bits.
 
     Returns:
         (H, W) ids.
@@ -31,13 +33,13 @@ def read_object_ids(path: Path, binary: bool = False) -> NDArray[np.int64]:
     Raises:
         ConversionError: It cannot be read, or has so many values that it is no mask of ids.
     """
-    pixels = _read(path)
+    pixels = _read(path, binary)
+    if binary:
+        return pixels.astype(np.int64)
     if pixels.ndim == 3:
         grey = (pixels == pixels[..., :1]).all()
         weights = np.array([1, 0, 0] if grey else [1 << 16, 1 << 8, 1])
         pixels = pixels.astype(np.int64) @ weights
-    if binary:
-        return (pixels > _HALF).astype(np.int64)
     number = len(np.unique(pixels))
     if number > MAX_OBJECTS + 1:
         raise ConversionError(
@@ -48,11 +50,16 @@ def read_object_ids(path: Path, binary: bool = False) -> NDArray[np.int64]:
     return pixels.astype(np.int64)
 
 
-def _read(path: Path) -> NDArray:
-    """(H, W) indices or (H, W, 3) colours; transparency is left alone."""
+def _read(path: Path, binary: bool) -> NDArray:
+    """(H, W) indices or (H, W, 3) colours; whether pixels are bright where masks are binary.
+
+    Transparency is left alone.
+    """
     try:
         with Image.open(path) as image:
             image.load()
+            if binary and image.mode in (*_INDEXED_MODES, *_COLOUR_MODES):
+                return _is_bright(image)
             if image.mode in _COLOUR_MODES:
                 return np.asarray(image)[..., :3]
             if image.mode in ('LA', 'PA'):
@@ -63,6 +70,12 @@ def _read(path: Path) -> NDArray:
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ConversionError(f'{path}: is not a readable image; replace the file') from error
     raise ConversionError(f'{path}: pixels of kind {mode} are no object ids; save it as PNG')
+
+
+def _is_bright(image: Image.Image) -> NDArray[np.bool_]:
+    if image.mode in _DEEP_MODES:
+        return np.asarray(image) > _DEEP_HALF
+    return np.asarray(image.convert('L')) > _HALF
 
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:

@@ -1,6 +1,7 @@
 """Which class the objects of mask images have: one for all, or as a JSON or CSV file says."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,26 +87,35 @@ def read_object_classes(path: Path) -> ObjectClasses:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        if 'class' not in (reader.fieldnames or ()):
-            raise ConversionError(
-                f'{path}: its first line is {",".join(reader.fieldnames or ())!r}; it must '
-                f'name the columns {",".join(_COLUMNS)}'
-            )
-        for row in reader:
-            yield tuple((row.get(column) or '').strip() for column in _COLUMNS)
+    reader = csv.DictReader(io.StringIO(_text_of(path)), skipinitialspace=True)
+    if 'class' not in (reader.fieldnames or ()):
+        raise ConversionError(
+            f'{path}: its first line is {",".join(reader.fieldnames or ())!r}; it must '
+            f'name the columns {",".join(_COLUMNS)}'
+        )
+    for row in reader:
+        yield tuple((row.get(column) or '').strip() for column in _COLUMNS)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ConversionError(f'{path}: is not written in UTF-8 ({error}); save it so') from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-    except ValueError as error:
+        content = json.loads(_text_of(path))
+    except json.JSONDecodeError as error:
         raise ConversionError(f'{path}: not a readable JSON file ({error})') from error
     if not isinstance(content, dict):
         raise ConversionError(f'{path}: is no JSON object; write {{"1": "dog", "2": "cat"}}')
     if isinstance(content.get('videos'), dict):
-        content = {video: of.get('objects') for video, of in content['videos'].items()}
+        content = {
+            video: of.get('objects') if isinstance(of, dict) else of
+            for video, of in content['videos'].items()
+        }
     for key, value in content.items():
         if isinstance(value, dict):
             for identifier, name in value.items():
@@ -124,12 +134,12 @@ def _class_name(name: Any, source: str) -> str:
 
 
 def _is_id(text: str) -> bool:
-    return text == _ANY or text.isdigit() or text.startswith('#')
+    return text == _ANY or text.isdecimal() or text.startswith('#')
 
 
 def _normal_id(text: str) -> str:
     """An id without leading zeros, a colour in small letters."""
-    return str(int(text)) if text.isdigit() else text.lower()
+    return str(int(text)) if text.isdecimal() else text.lower()
 
 
 def _spellings(identifier: int) -> Sequence[str]:
