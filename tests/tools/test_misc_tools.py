@@ -1,5 +1,6 @@
 """Tests of print_config.py, write_model_zoo.py and what the metafiles promise to mmengine."""
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_option_that_is_no_setting(run_tool, capsys):
     assert run_tool('misc/print_config.py', CONFIG, *options) == 2
     error = capsys.readouterr().err
     assert "argument --cfg-options: 'train_cfg.max_iters' is no KEY=VALUE" in error
+
+
+def test_blanks_in_settings_stay(run_tool, capsys):
+    options = ['work_dir=my runs (new)/1', "names=['polar bear', cat, (1, 2)]"]
+    for key, text in (('work_dir', 'my runs (new)/1'), ('names', ['polar bear', 'cat', (1, 2)])):
+        arguments = ['--key', key, '--cfg-options', *options]
+        assert run_tool('misc/print_config.py', CONFIG, *arguments) == 0
+        assert ast.literal_eval(capsys.readouterr().out.split('=', 1)[1].strip()) == text
+    assert run_tool('misc/print_config.py', CONFIG, '--cfg-options', 'names=[a, b') == 2
+    assert 'Imbalanced brackets' in capsys.readouterr().err
 
 
 def test_model_zoo_page_is_up_to_date_and_complete(run_tool, capsys):
