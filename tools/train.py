@@ -63,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--seed',
-        type=int,
+        type=_seed,
         help="of all random draws (the config's randomness.seed, 0 in the project's configs; "
         'random where a config has none)',
     )
@@ -78,6 +78,12 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 to {(1 << 32) - 1}')
+    return int(text)
 
 
 def main() -> None:
@@ -112,7 +118,12 @@ def resume_from(config: Config, checkpoint: str) -> None:
         print(f'{config.work_dir} has no checkpoint yet: starting from the beginning')
         return
     if not path.exists():
-        raise FileNotFoundError(f'--resume {path}: there is no such checkpoint')
+        raise FileNotFoundError(f'--resume {checkpoint}: there is no such checkpoint')
+    if path.is_dir():
+        raise IsADirectoryError(
+            f'--resume {checkpoint}: is a folder; name a checkpoint in it, or give --work-dir '
+            f'{checkpoint} --resume to go on from the last one'
+        )
     config.resume = True
     config.load_from = str(path)
 

@@ -185,11 +185,19 @@ def test_launchers_train_and_test_on_two_processes(tmp_path):
     }
 
 
+@pytest.mark.parametrize('seed', ['-3', '4294967296', 'x'])
+def test_seed_that_is_none(trained, seed):
+    result = call('train.py', trained, 'tiny.py', '--seed', seed)
+    assert result.code == 2
+    assert f"argument --seed: '{seed}' is no whole number from 0 to 4294967295" in result.errors
+
+
 def test_user_errors_are_one_line(trained, tmp_path):
     config = trained / 'tiny.py'
     cases = [
         (('train.py', tmp_path, 'none.py'), 'config none.py does not exist'),
         (('train.py', tmp_path, config, '--resume', 'none.pth'), '--resume none.pth: there is no'),
+        (('train.py', tmp_path, config, '--resume', trained), 'is a folder; name a checkpoint'),
         (('train.py', tmp_path, config, '--launcher', 'pytorch'), 'use tools/dist_train.sh'),
         (
             (

@@ -39,8 +39,11 @@ class AdaptCheckpointHook(Hook):
 
         Raises:
             CheckpointError: It holds no weights, a pattern of `leave_out` fits none of its names,
-                or a run that it does not fit is to be resumed.
+                or a run that it does not fit, or of which it has the weights only, is to be
+                resumed.
         """
+        if runner._resume:
+            _check_is_of_run(checkpoint, runner)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = state_dict_of(checkpoint, 'to start from')
         if not runner._resume:
@@ -59,6 +62,21 @@ class AdaptCheckpointHook(Hook):
         level = logging.INFO if report.is_complete else logging.WARNING
         runner.logger.log(level, f'Checkpoint: {report.summary()}')
         checkpoint['state_dict'] = fitting
+
+
+def _check_is_of_run(checkpoint: dict, runner: Runner) -> None:
+    if 'optimizer' in checkpoint:
+        return
+    lacks_schedule = bool(runner.param_schedulers) and 'param_schedulers' not in checkpoint
+    if lacks_schedule or 'message_hub' not in checkpoint:  # it would begin with its warm-up again
+        raise CheckpointError(
+            f'{runner._load_from}: has weights without the states of optimiser and schedule, as '
+            'the best and published ones; resume from a regular checkpoint, iter_N.pth, or start '
+            'a new run from it with --cfg-options load_from=FILE'
+        )
+    runner.logger.warning(
+        f'{runner._load_from} was saved without the state of the optimiser, which starts anew'
+    )
 
 
 def _without(weights: dict[str, Tensor], pattern: str) -> dict[str, Tensor]:
