@@ -129,6 +129,18 @@ def test_bfloat16_accumulates_too(tmp_path):
     assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
 
 
+def test_the_option_goes_before_what_a_config_accumulates(tmp_path):
+    config = config_of(tmp_path, 2)
+    for of_config, option, accumulate in (
+        (dict(global_batch_size=8), '1', 1),
+        (dict(accumulate=4), 'auto', 2),
+    ):
+        config.train_cfg.update(type='AccumulatingTrainLoop', **of_config)
+        accumulate_gradients(config, option)
+        config.experiment_name = option
+        assert Runner.from_cfg(config).train_loop.accumulate == accumulate
+
+
 def test_batches_of_a_step():
     assert batches_of_step(8, processes=8, batch_size=1) == 1
     assert batches_of_step(8, processes=2, batch_size=1) == 4

@@ -14,6 +14,8 @@ def accumulate_gradients(config: Config, batches: str) -> None:
     if config.train_cfg.get('type') not in ('IterBasedTrainLoop', 'AccumulatingTrainLoop'):
         raise ValueError('--accumulate needs a config whose train_cfg is an IterBasedTrainLoop')
     config.train_cfg.type = 'AccumulatingTrainLoop'
+    for of_config in ('accumulate', 'global_batch_size'):
+        config.train_cfg.pop(of_config, None)
     if batches == 'auto':
         if base_batch_size(config) is None:
             raise ValueError(
