@@ -4,10 +4,10 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from mmengine.dataset import ConcatDataset
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from tiny_video_data import make_content, same
 
-from axialvs.datasets import ConcatClips, RatioClipSampler
+from axialvs.datasets import ConcatClips, InfiniteClipSampler, RatioClipSampler
 from axialvs.datasets.sample_index import SampleIndex
 
 
@@ -64,3 +64,13 @@ def test_ratios_that_do_not_fit(parts):
             RatioClipSampler(dataset, ratios=ratios)
     with pytest.raises(ValueError, match='needs ConcatClips'):
         RatioClipSampler(parts[0], ratios=(1,))
+
+
+def test_wrappers_that_take_plain_indices(parts):
+    plain = ConcatDataset(parts)
+    with pytest.raises(ValueError, match='name ConcatClips instead'):
+        InfiniteClipSampler(plain)
+    with pytest.raises(ValueError, match='name ConcatClips instead'):
+        RatioClipSampler(plain, ratios=(1, 1))
+    with pytest.raises(ValueError, match='give its data set itself'):
+        InfiniteClipSampler(RepeatDataset(parts[0], times=2))

@@ -123,6 +123,26 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
     assert_same_end(tmp_path / 'a', tmp_path / 'b')
 
 
+def test_a_schedule_whose_state_holds_a_function_goes_on(tmp_path):
+    """Files hold none, or they could not be read again without running what they hold."""
+    options = dict(
+        param_scheduler=[dict(type='OneCycleLR', eta_max=0.1, total_steps=6, by_epoch=False)]
+    )
+    train(tmp_path / 'a', **options)
+    with pytest.raises(SystemExit):
+        train(tmp_path / 'b', **options, custom_hooks=[dict(type='SignalHook', at=3)])
+    train(tmp_path / 'b', resume=True, **options)
+    assert_same_end(tmp_path / 'a', tmp_path / 'b')
+
+
+def test_epochs_without_an_end_are_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+    config.train_dataloader.sampler = dict(type='InfiniteClipSampler')
+    with pytest.raises(ValueError, match=r'InfiniteClipSampler has no end; take IterBased'):
+        Runner.from_cfg(config).train()
+
+
 BEST = dict(
     train_cfg__val_interval=3,
     default_hooks__checkpoint__save_best='tiny/sum',

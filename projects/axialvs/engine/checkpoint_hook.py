@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
@@ -44,6 +45,14 @@ class AtomicCheckpointHook(CheckpointHook):
         if is_main_process():
             for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
                 partial.unlink()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leaves functions out of the schedules' states: files hold tensors and plain values only.
+
+        mmengine's OneCycleLR lists one, which the schedule of a resumed run has by itself.
+        """
+        if 'param_schedulers' in checkpoint:
+            checkpoint['param_schedulers'] = _without_functions(checkpoint['param_schedulers'])
 
     def every_n_train_iters(self, runner: Runner, n: int, start: int = 0) -> bool:
         """Whether a save is due: since the last iteration that changed the weights."""
@@ -113,6 +122,12 @@ class AtomicCheckpointHook(CheckpointHook):
     def _paths_in_use(self) -> set:
         best = getattr(self, 'best_ckpt_path_dict', {}).values()
         return {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
+
+
+def _without_functions(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {k: _without_functions(value) for k, value in state.items() if not callable(value)}
+    return [_without_functions(value) for value in state] if isinstance(state, list) else state
 
 
 class _PostponedRemovals:

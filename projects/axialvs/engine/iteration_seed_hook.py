@@ -3,9 +3,10 @@
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from axialvs.datasets.random_state import seed_iteration
+from axialvs.datasets.samplers import InfiniteClipSampler
 
 
 @HOOKS.register_module()
@@ -20,9 +21,21 @@ class IterationSeedHook(Hook):
     priority = 'VERY_HIGH'  # before hooks that draw
 
     def before_train(self, runner: Runner) -> None:
-        """Gives the sampler the run's seed, which is the checkpoint's if the run is resumed."""
+        """Gives the sampler the run's seed, which is the checkpoint's if the run is resumed.
+
+        Raises:
+            ValueError: Epochs are counted, and the sampler has no end.
+        """
         self.seed = run_seed(runner)
         sampler = runner.train_dataloader.sampler
+        if isinstance(sampler, InfiniteClipSampler) and isinstance(
+            runner.train_loop, EpochBasedTrainLoop
+        ):
+            raise ValueError(
+                f'train_cfg: an epoch of {type(sampler).__name__} has no end; take '
+                "IterBasedTrainLoop, or sampler=dict(type='DefaultSampler', shuffle=True) in "
+                'train_dataloader'
+            )
         if getattr(sampler, 'seed', None) is not None:
             sampler.seed = self.seed
 

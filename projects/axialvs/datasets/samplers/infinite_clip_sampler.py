@@ -5,10 +5,12 @@ from itertools import count
 
 import numpy as np
 from mmdet.registry import DATA_SAMPLERS
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.dist import get_dist_info, sync_random_seed
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from axialvs.datasets.concat_clips import ConcatClips
 from axialvs.datasets.sample_index import SampleIndex
 
 
@@ -26,10 +28,11 @@ class InfiniteClipSampler(Sampler):
             Runner passes its own.
 
     Raises:
-        ValueError: The data set is empty.
+        ValueError: The data set is empty, or a wrapper of mmengine's, which takes plain indices.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        _refuse_wrapper(dataset)
         self.rank, self.world_size = get_dist_info()
         self.shuffle = shuffle
         self.seed = int(sync_random_seed() if seed is None else seed)
@@ -72,3 +75,16 @@ class InfiniteClipSampler(Sampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Does nothing: there is no epoch."""
+
+
+def _refuse_wrapper(dataset: Sized) -> None:
+    if isinstance(dataset, RepeatDataset):
+        raise ValueError(
+            'train_dataloader: RepeatDataset does not take the samples of an endless sampler, '
+            'which needs no repeats; give its data set itself'
+        )
+    if isinstance(dataset, ConcatDataset) and not isinstance(dataset, ConcatClips):
+        raise ValueError(
+            'train_dataloader: ConcatDataset does not take the samples of an endless sampler; '
+            'name ConcatClips instead, with the same arguments'
+        )
