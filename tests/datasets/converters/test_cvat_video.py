@@ -169,6 +169,8 @@ GOOD = cvat(BALL_POLYGONS)
     [
         (GOOD.replace('label="ball"', 'label="dog"'), ['track 0', "'dog'", 'ball, box']),
         (GOOD.replace('frame="3"', 'frame="9"'), ['track 0', "'9'", 'has 4']),
+        (GOOD.replace('frame="3"', 'frame="³"'), ['track 0', "'³' is no frame"]),
+        (GOOD.replace('points="3.00,', 'points="1e9,'), ['frame 0', '1e+09', '40x24']),
         (GOOD.replace('frame="3"', 'frame="2"'), ['track 0', 'two shapes', '2']),
         (GOOD.replace('points="3.00,', 'points="'), ['frame 0', 'is no polygon']),
         (GOOD.replace('<size>4', '<size>40'), ['4 images', '40 frames']),

@@ -13,6 +13,8 @@ MASK_SHAPES = ('polygon', 'mask', 'ellipse')
 BOX = 'box'
 OTHER_SHAPES = ('polyline', 'points', 'cuboid', 'skeleton')
 _FEWEST_POINTS = 3
+# Pixels from the frame's corner. Rasterising what lies further away breaks pycocotools.
+_FARTHEST = 1e6
 
 
 def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
@@ -36,6 +38,12 @@ def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
         points = ellipse_polygon(*values, _rotation(shape, where))
     else:
         points = box_polygon(*_corners(shape, where), _rotation(shape, where))
+    farthest = max(points, key=abs)
+    if abs(farthest) > _FARTHEST:
+        raise ConversionError(
+            f'{where}: a corner at {farthest:g} lies far outside of the frame of {width}x{height} '
+            'pixels'
+        )
     return polygons_mask([points], height, width)
 
 

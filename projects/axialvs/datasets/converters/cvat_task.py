@@ -101,7 +101,7 @@ def _read_task(path: Path, head: Element, tracks: list[Element], is_only: bool) 
     start = _integer(head, 'start_frame', where, 0)
     frame_filter = (head.findtext('frame_filter') or '').strip()
     step_text = frame_filter.removeprefix('step=').strip()
-    if frame_filter and (not step_text.isdigit() or int(step_text) < 1):
+    if frame_filter and (not step_text.isdecimal() or int(step_text) < 1):
         raise ConversionError(f'{where}: <frame_filter> {frame_filter!r} is not step=NUMBER')
     frame_size = head.find('original_size')
     pixels = [
@@ -127,7 +127,7 @@ def _integer(head: Element, field: str, where: str, default: int | None) -> int:
     text = (head.findtext(field) or '').strip()
     if not text and default is not None:
         return default
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ConversionError(f'{where}: <{field}> is {text!r}, not a number')
     return int(text)
 

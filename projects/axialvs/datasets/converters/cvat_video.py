@@ -158,7 +158,7 @@ def _shapes_by_frame(task: CvatTask, element: Element, where: str) -> dict[int, 
         if shape.tag not in (*MASK_SHAPES, BOX, *OTHER_SHAPES):
             raise ConversionError(f'{where}: <{shape.tag}> is no shape that is known here')
         text = shape.get('frame', '')
-        index, rest = divmod(int(text) - task.start, task.step) if text.isdigit() else (-1, 0)
+        index, rest = divmod(int(text) - task.start, task.step) if text.isdecimal() else (-1, 0)
         past_the_end = index == task.size and shape.get('outside') == '1'
         if rest or not (0 <= index < task.size or past_the_end):
             raise ConversionError(
