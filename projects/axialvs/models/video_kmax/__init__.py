@@ -1,0 +1,1 @@
+"""Video-kMaX: k-means mask transformer for video panoptic segmentation."""
