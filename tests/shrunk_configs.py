@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine import Config
 from torch.overrides import TorchFunctionMode
 
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import SIZE
 
 CHANNELS, HEADS, POINTS = 16, 2, 64
@@ -26,7 +26,7 @@ _PICTURE_SIZES = {
     'Resize': dict(scale=SIZE),
     # Two rows and columns at stride 32: over a single one a softmax has no gradient.
     'RandomCrop': dict(crop_size=(64, 64)),
-    'MoveStill': dict(short_sides=(32, 40)),
+    'ImageToClip': dict(short_sides=(32, 40)),
 }
 
 

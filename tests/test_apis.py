@@ -5,7 +5,7 @@ import torch
 
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.checkpoints import CheckpointError
-from axialvs.datasets.class_lists import CLASS_LISTS
+from axialvs.datasets.class_names import CLASS_LISTS
 from generated_videos import frame_folders, write_videos
 from tiny_segmenter import CONFIGS, PLAIN, WITHIN_CLIP, tiny_config
 

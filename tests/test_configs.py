@@ -10,7 +10,7 @@ from mmengine import Config
 from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.datasets.class_names import resolve_class_list
 from config_files import ALL, load
 from generated_videos import write_videos
 from shrunk_configs import build_for_names, read_videos, shrink

@@ -7,8 +7,9 @@ from importlib import metadata
 import pytest
 import torch
 
-from axialvs import doctor, operators
+from axialvs import doctor
 from axialvs.doctor import Finding
+from axialvs.utils import mmcv_ops
 
 
 def test_this_installation_is_usable(tmp_path):
@@ -84,11 +85,11 @@ def test_original_libraries_beside_the_forks_are_fatal(monkeypatch):
 
 @pytest.mark.parametrize('has_gpu', [True, False])
 def test_missing_operators_matter_with_a_gpu_only(monkeypatch, has_gpu):
-    monkeypatch.setattr(operators, 'missing_reason', lambda: 'mmcv has none')
+    monkeypatch.setattr(mmcv_ops, 'missing_reason', lambda: 'mmcv has none')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: has_gpu)
     finding = doctor.examine_operators()
     assert 'mmcv has none' in finding.value
-    assert finding.mend == (operators.INSTALL_COMMAND if has_gpu else None)
+    assert finding.mend == (mmcv_ops.INSTALL_COMMAND if has_gpu else None)
 
 
 def test_failing_examination_is_a_finding():

@@ -77,5 +77,5 @@ print(type(model).__module__, model.panoptic_head.query_feat.num_embeddings)
     assert result.returncode == 0, result.stderr
     location, model = result.stdout.splitlines()[-2:]
     assert Path(location) == tmp_path / 'site' / 'axialvs' / '__init__.py'
-    assert model == 'axialvs.models.segmenter 7'
+    assert model == 'axialvs.models.clip_segmenter 7'
     assert 'Failed to' not in result.stdout + result.stderr

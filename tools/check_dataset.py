@@ -14,12 +14,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_options import ConfigOptions
-from axialvs.datasets.checking import SPLITS, Target, check_dataset, targets_of_config
-from axialvs.datasets.class_lists import CLASS_LISTS
-from axialvs.output_files import output_file
+from axialvs.data_tools.checking import SPLITS, Target, check_dataset, targets_of_config
+from axialvs.datasets.class_names import CLASS_LISTS
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.files import output_file, write_atomically
 
 _ERRORS_FOUND = 3
 # What `run_command` gives -> exit code; its 1 is for bad input, as argparse's 2.

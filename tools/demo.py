@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from axialvs.cli import run_command
 from axialvs.datasets.moving_shapes import generate_video
 from axialvs.inference.video_writer import VideoWriter
+from axialvs.utils.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py'

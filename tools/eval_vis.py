@@ -7,14 +7,13 @@ import argparse
 import json
 import sys
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.datasets.annotations import read_annotations
-from axialvs.evaluation.results_file import only_video, read_results
+from axialvs.datasets.annotations.youtube_vis import read_annotations
+from axialvs.evaluation.metrics import LONG, SHORT, join_parts, short_long_figures
+from axialvs.evaluation.results import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
-from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_figures
-from axialvs.evaluation.youtube_vis_ap import VideoAPResult, evaluate_tracks
-from axialvs.output_files import output_file
+from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import output_file, write_atomically
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')

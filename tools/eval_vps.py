@@ -7,12 +7,11 @@ import sys
 
 from tqdm import tqdm
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
 from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.evaluation.score_table import panoptic_table
-from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
-from axialvs.output_files import output_file
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import output_file, write_atomically
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 

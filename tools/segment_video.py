@@ -9,15 +9,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from axialvs.apis import VideoResult, init_segmenter, segment_video
-from axialvs.checkpoints.model_zoo import CHECKPOINTS, find_known, resolve_checkpoint
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.devices import find_device
+from axialvs.checkpoints.hub import CHECKPOINTS, find_known, resolve_checkpoint
 from axialvs.engine import mixed_precision
+from axialvs.inference.pipeline import VideoReader, open_video
 from axialvs.inference.track_file import write_tracks
-from axialvs.inference.video_reader import VideoReader, open_video
 from axialvs.inference.video_writer import VideoWriter
-from axialvs.output_files import output_file
+from axialvs.utils.cli import run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.env import find_device
+from axialvs.utils.files import output_file
 from axialvs.visualization.overlay import draw_tracks
 
 MIB = 2**20

@@ -9,10 +9,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
-from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import load_weights, resolve_checkpoint
-from axialvs.cli import run_command
-from axialvs.config_options import ConfigOptions
 from axialvs.engine import mixed_precision
 from axialvs.engine.launch import (
     add_launcher_options,
@@ -21,7 +18,8 @@ from axialvs.engine.launch import (
     load_config,
     prepare_processes,
 )
-from axialvs.output_files import output_file
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.files import output_file, write_atomically
 
 
 def parse_args() -> argparse.Namespace:

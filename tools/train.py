@@ -7,14 +7,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from axialvs.cli import run_command
-from axialvs.config_options import ConfigOptions
 from axialvs.engine import mixed_precision
-from axialvs.engine.batch_size import (
+from axialvs.engine.accumulation import (
     accumulate_gradients,
     scale_learning_rate,
     warn_of_other_batch,
 )
+from axialvs.engine.checkpointing import find_resume_checkpoint
 from axialvs.engine.launch import (
     add_launcher_options,
     build_runner,
@@ -22,7 +21,7 @@ from axialvs.engine.launch import (
     load_config,
     prepare_processes,
 )
-from axialvs.engine.resume_point import find_resume_checkpoint
+from axialvs.utils.cli import ConfigOptions, run_command
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,17 +8,17 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    overlays=dict(type='OverlayHook', videos=0),  # how many validation videos to draw
+    overlays=dict(type='VideoVisualizationHook', videos=0),  # how many validation videos to draw
     iteration_seed=dict(type='IterationSeedHook'),
-    catch_up_validation=dict(type='CatchUpValidationHook'),
-    mean_losses=dict(type='MeanLossesHook'),
-    stop_on_signal=dict(type='StopOnSignalHook'),
-    save_on_data_error=dict(type='SaveOnDataErrorHook'),
-    end_workers=dict(type='EndWorkersHook'),
+    catch_up_validation=dict(type='ResumeValidationHook'),
+    mean_losses=dict(type='ReduceLossHook'),
+    stop_on_signal=dict(type='PreemptionHook'),
+    save_on_data_error=dict(type='DataErrorHook'),
+    end_workers=dict(type='WorkerWatchdogHook'),
 )
-custom_hooks = [dict(type='AdaptCheckpointHook')]
+custom_hooks = [dict(type='CheckpointRemapHook')]
 
-log_processor = dict(type='ClipLogProcessor', window_size=50, by_epoch=False)
+log_processor = dict(type='CompactLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 randomness = dict(seed=0)
 # Where figures and pictures go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.

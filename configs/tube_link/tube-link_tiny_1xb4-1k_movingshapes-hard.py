@@ -16,4 +16,4 @@ test_evaluator = _base_.hard_evaluator
 val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result
 load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 within_clip_parts = ['*.self_attn.temporal_layer.*', '*.self_attn.gamma']
-custom_hooks = [dict(type='AdaptCheckpointHook', leave_out=within_clip_parts)]
+custom_hooks = [dict(type='CheckpointRemapHook', leave_out=within_clip_parts)]

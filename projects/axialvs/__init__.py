@@ -9,7 +9,7 @@ __version__ = '0.1.0'
 
 # The doctor has to run where the parts do not import, to say why.
 if 'axialvs.doctor' not in sys.orig_argv:
-    from axialvs.operators import import_mmdet, install_stand_in
+    from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
 
     install_stand_in()  # before anything imports mmdet.models
     import_mmdet()

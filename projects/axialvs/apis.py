@@ -14,11 +14,11 @@ from axialvs.checkpoints import (
     load_checkpoint_safely,
     load_weights,
 )
-from axialvs.datasets.class_lists import resolve_class_list
-from axialvs.devices import find_device
-from axialvs.inference.frames import VideoReader
-from axialvs.inference.video_result import Mode, Protocol, VideoResult
+from axialvs.datasets.class_names import resolve_class_list
+from axialvs.inference.pipeline import Mode, Protocol, VideoResult
+from axialvs.inference.readers import VideoReader
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
+from axialvs.utils.env import find_device
 
 __all__ = [
     'ClipPrediction',

@@ -142,23 +142,23 @@ def examine_operators() -> Finding:
     """Whether mmcv has its compiled operators; without a GPU they are not needed."""
     import torch
 
-    from axialvs import operators
+    from axialvs.utils import mmcv_ops
 
-    reason = operators.missing_reason()
+    reason = mmcv_ops.missing_reason()
     if reason is None:
         return Finding('mmcv operators', 'compiled')
     needed = torch.cuda.is_available()
     return Finding(
         'mmcv operators',
         f'none: {reason}' + ('' if needed else '; nothing needs them on a CPU'),
-        operators.INSTALL_COMMAND if needed else None,
+        mmcv_ops.INSTALL_COMMAND if needed else None,
     )
 
 
 def examine_package() -> Finding:
     """Whether the package's own parts can be imported and are registered."""
     import axialvs
-    from axialvs.operators import install_stand_in
+    from axialvs.utils.mmcv_ops import install_stand_in
 
     install_stand_in()
     for part in ('datasets', 'engine', 'evaluation', 'models', 'apis'):
@@ -191,7 +191,7 @@ def examine_backends() -> Iterator[Finding]:
     """Which deformable attention runs for each device and number format, and why."""
     import torch
 
-    from axialvs.functional.deformable_sampling import choose_backend
+    from axialvs.functional.ms_deform_attn import choose_backend
 
     cases = [('cpu', torch.float32)]
     if torch.cuda.is_available():

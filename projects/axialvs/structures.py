@@ -15,7 +15,7 @@ class ClipPrediction(NamedTuple):
     queries: Tensor  # (Q, C), the last decoder layer's, before its norm
 
 
-class DecidedClip(NamedTuple):
+class LinkedClip(NamedTuple):
     """A clip of a stream, as far as it will be known: its queries follow the clips before it."""
 
     mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
@@ -29,7 +29,7 @@ class VideoPrediction(NamedTuple):
     mask_logits: Tensor  # (Q, L, H, W) at a quarter of the padded input, rounded up
 
 
-class FrameGeometry(NamedTuple):
+class ImageShapes(NamedTuple):
     """Sizes, each (height, width), that a frame had on its way into the network."""
 
     padded: tuple[int, int]  # what the network saw

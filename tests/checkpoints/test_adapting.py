@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from axialvs.checkpoints.adapting import (
+from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
     CLASS_WEIGHT,
     adapt_state_dict,
     rename_mask2former_vis,
     select_class_rows,
 )
-from axialvs.checkpoints.weights import CheckpointMismatchError, class_names_of, load_weights
+from axialvs.checkpoints.loading import CheckpointMismatchError, class_names_of, load_weights
 
 
 class TinySegmenter(nn.Module):

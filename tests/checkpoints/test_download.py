@@ -6,13 +6,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from axialvs.checkpoints import download as download_module
-from axialvs.checkpoints import model_zoo
-from axialvs.checkpoints.download import DownloadError, cache_folder, download, hash_in_name
-from axialvs.checkpoints.model_zoo import (
+from axialvs.checkpoints import hub as download_module
+from axialvs.checkpoints import hub as model_zoo
+from axialvs.checkpoints.hub import (
     CHECKPOINTS,
     CheckpointUnavailableError,
+    DownloadError,
+    cache_folder,
+    download,
     fetch_checkpoint,
+    hash_in_name,
     resolve_checkpoint,
 )
 

@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from axialvs.checkpoints import adapt_state_dict, class_names_of, load_weights
-from axialvs.checkpoints.adapting import CLASS_BIAS, CLASS_WEIGHT
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.checkpoints.key_mapping import CLASS_BIAS, CLASS_WEIGHT
+from axialvs.datasets.class_names import resolve_class_list
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 MMDET_CONFIGS = Path(mmdet.__path__[0]) / '.mim' / 'configs'

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from axialvs.checkpoints import CHECKPOINTS, adapt_state_dict
-from axialvs.checkpoints.release_conversion import convert_release, recognise
+from axialvs.checkpoints.release import convert_release, recognise
 from config_files import CONFIGS, load
 from shrunk_configs import build_for_names
 

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints import adapt_state_dict
-from axialvs.config_files import find_config
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.datasets.class_names import resolve_class_list
+from axialvs.utils.config_files import find_config
 from config_files import ALL, load
 from generated_videos import write_videos
 from shrunk_configs import read_videos, shrink

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from axialvs.checkpoints.query_rows import QUERY_WEIGHTS, keep_first_queries
+from axialvs.checkpoints.key_mapping import QUERY_WEIGHTS, keep_first_queries
 
 
 def weights(queries, channels=3):

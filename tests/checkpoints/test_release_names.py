@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from axialvs.checkpoints.release_conversion import (
+from axialvs.checkpoints.key_mapping import is_release_state_dict, rename_release_tensor
+from axialvs.checkpoints.release import (
     ConversionError,
     convert_release,
     recognise,
 )
-from axialvs.checkpoints.release_names import is_release_state_dict, rename_release_tensor
 from config_files import load
 from shrunk_configs import build_for_names
 

@@ -3,9 +3,9 @@
 import pytest
 from mmdet.datasets import YouTubeVISDataset as MMDetYouTubeVIS
 
-from axialvs.datasets.annotations import AnnotationError, Category
-from axialvs.datasets.class_lists import CLASS_LISTS, resolve_class_list
-from axialvs.datasets.label_map import match_classes
+from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
+from axialvs.datasets.class_names import CLASS_LISTS, resolve_class_list
+from axialvs.datasets.classes import match_classes
 
 
 @pytest.mark.parametrize('version', ['2019', '2021'])

@@ -8,10 +8,10 @@ from mmdet.structures.mask import BitmapMasks
 from tiny_stills import BIG_ID, BUS, CAR, MOUSE, PERSON, square, stills_content, write_stills
 from tiny_video_data import COLOURS, HEIGHT, WIDTH, paint, same
 
-from axialvs.datasets import CocoClipsDataset, MoveStill
-from axialvs.datasets.annotations import AnnotationError, Category
-from axialvs.datasets.class_lists import CLASS_LISTS
-from axialvs.datasets.coco_classes import match_coco_classes
+from axialvs.datasets import CocoClipsDataset, ImageToClip
+from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
+from axialvs.datasets.class_names import CLASS_LISTS
+from axialvs.datasets.classes import match_coco_classes
 
 NAMES = """person bicycle car motorcycle airplane bus train truck boat bird cat dog horse sheep cow
     elephant bear zebra giraffe frisbee skis snowboard skateboard surfboard mouse"""
@@ -36,8 +36,8 @@ def build_stills(write_json, tmp_path):
         pipeline = [
             {'type': 'LoadFrame'},
             {'type': 'LoadClipAnnotations'},
-            {'type': 'MoveStill', 'short_sides': (40, 56), **(move or {})},
-            {'type': 'KeepVisibleInstances'},
+            {'type': 'ImageToClip', 'short_sides': (40, 56), **(move or {})},
+            {'type': 'FilterEmptyInstances'},
             {'type': 'PackClip'},
         ]
         kwargs = {'classes': ('person', 'sedan', 'mouse'), 'clip_length': 4, **kwargs}
@@ -112,7 +112,7 @@ def test_a_sample_has_the_structure_of_a_clip(build_stills):
 @pytest.mark.parametrize('flip_per_frame', [False, True])
 def test_masks_follow_the_picture(flip_per_frame):
     random.seed(1)
-    move = MoveStill([64], zoom=(0.8, 1.6), max_angle=30, flip_per_frame=flip_per_frame)
+    move = ImageToClip([64], zoom=(0.8, 1.6), max_angle=30, flip_per_frame=flip_per_frame)
     flips = set()
     for _ in range(8):
         clip = move.transform(still())
@@ -127,7 +127,7 @@ def test_masks_follow_the_picture(flip_per_frame):
 
 def test_whole_image_upright_is_resized_and_flipped_exactly():
     for flip in (0.0, 1.0):
-        move = MoveStill([HEIGHT], zoom=(1, 1), max_angle=0, flip_prob=flip)
+        move = ImageToClip([HEIGHT], zoom=(1, 1), max_angle=0, flip_prob=flip)
         clip = move.transform(still())
         step = -1 if flip else 1
         for image, masks in zip(clip['img'], clip['gt_masks'], strict=True):
@@ -137,8 +137,8 @@ def test_whole_image_upright_is_resized_and_flipped_exactly():
 
 def test_smooth_paths_take_equal_steps_and_jumps_do_not():
     random.seed(0)
-    smooth = MoveStill([64], smooth_prob=1, smooth_reach=1).draw_poses(6)
-    jumps = MoveStill([64], smooth_prob=0).draw_poses(6)
+    smooth = ImageToClip([64], smooth_prob=1, smooth_reach=1).draw_poses(6)
+    jumps = ImageToClip([64], smooth_prob=0).draw_poses(6)
     for poses, is_smooth in ((smooth, True), (jumps, False)):
         path = np.array([[np.log(p.zoom), p.angle, *p.place] for p in poses])
         assert np.allclose(np.diff(path, 2, axis=0), 0) == is_smooth
@@ -149,7 +149,7 @@ def test_an_object_that_leaves_has_an_empty_mask():
     random.seed(0)
     corner = np.zeros((HEIGHT, WIDTH), bool)
     corner[:8, :8] = True
-    move = MoveStill([64], zoom=(3, 3), smooth_prob=0)
+    move = ImageToClip([64], zoom=(3, 3), smooth_prob=0)
     clips = [move.transform(still(corner)) for _ in range(20)]
     counts = [masks.masks.sum() for clip in clips for masks in clip['gt_masks']]
     assert min(counts) == 0 < max(counts)
@@ -180,6 +180,6 @@ def test_misuse_is_refused(build_stills):
         build_stills({**stills_content(), 'videos': []})
     for wrong in (dict(zoom=(2, 1)), dict(smooth_prob=2), dict(max_angle=-1)):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            MoveStill([64], **wrong)
+            ImageToClip([64], **wrong)
     with pytest.raises(ValueError, match='short_sides'):
-        MoveStill([])
+        ImageToClip([])

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from axialvs.datasets.from_config import training_data
+from axialvs.data_tools.from_config import training_data
 from axialvs.datasets.sample_index import SampleIndex
 from generated_videos import write_videos
 

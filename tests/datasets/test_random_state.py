@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from axialvs.datasets.random_state import random_state
+from axialvs.datasets.seeding import random_state
 
 
 def draw() -> tuple[float, float, float]:

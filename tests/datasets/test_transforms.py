@@ -7,8 +7,8 @@ from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
 from tiny_video_data import COLOURS, HEIGHT, WIDTH, object_mask, rle_of
 
-from axialvs.datasets.random_state import random_state
-from axialvs.datasets.video_records import clip_of
+from axialvs.datasets.annotations.records import clip_of
+from axialvs.datasets.seeding import random_state
 
 LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadClipAnnotations'}]
 EXACT = {
@@ -99,7 +99,7 @@ def run(transforms, results, position=0):
                 'share_random_params': True,
                 'transforms': [*LOAD, *transforms],
             },
-            {'type': 'KeepVisibleInstances'},
+            {'type': 'FilterEmptyInstances'},
         ]
     )
     with random_state(0, position):
@@ -253,7 +253,7 @@ def test_instance_without_pixels_is_gone_from_that_frame_only(clip):
     """As after a crop into the empty corner of an object's box."""
     results = run([], clip(frames=(2, 3)))
     results['gt_masks'][1].masks[0] = 0
-    results = TRANSFORMS.build({'type': 'KeepVisibleInstances'})(results)
+    results = TRANSFORMS.build({'type': 'FilterEmptyInstances'})(results)
     assert [ids.tolist() for ids in results['gt_instances_ids']] == [[0, 7, 9], [7]]
     assert [labels.tolist() for labels in results['gt_bboxes_labels']] == [[0, 1, 1], [1]]
     assert [len(masks) for masks in results['gt_masks']] == [3, 1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_video_data import HEIGHT, WIDTH, frames_of, keys_of, make_content, same
 
-from axialvs.datasets.annotations import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import AnnotationError
 
 
 class TestEvaluation:

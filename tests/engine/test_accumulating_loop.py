@@ -10,8 +10,7 @@ from mmengine.runner import Runner
 from tiny_run import TinyModel, tiny_config
 
 from axialvs.checkpoints import load_checkpoint_safely
-from axialvs.engine.accumulating_loop import batches_of_step
-from axialvs.engine.batch_size import accumulate_gradients, scale_learning_rate
+from axialvs.engine.accumulation import accumulate_gradients, batches_of_step, scale_learning_rate
 
 
 @MODELS.register_module(force=True)

@@ -9,11 +9,10 @@ import torch
 from mmengine.runner import Runner
 from tiny_run import tiny_config
 
-from axialvs import atomic_files
-from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import CheckpointError, UnsafeCheckpointError, load_checkpoint_safely
-from axialvs.engine.atomic_backend import AtomicLocalBackend
-from axialvs.engine.resume_point import find_resume_checkpoint
+from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.utils import files as atomic_files
+from axialvs.utils.files import write_atomically
 
 
 def train(folder: Path, **options) -> Runner:
@@ -89,7 +88,7 @@ import os, signal, sys
 from pathlib import Path
 from mmengine.runner import Runner
 from tiny_run import tiny_config
-from axialvs import atomic_files
+from axialvs.utils import files as atomic_files
 
 replace, fsync = os.replace, os.fsync
 

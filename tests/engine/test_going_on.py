@@ -14,10 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_run import TinyMetric, tiny_config
 
-from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import DamagedCheckpointError, load_checkpoint_safely
-from axialvs.engine.atomic_backend import AtomicLocalBackend
-from axialvs.engine.resume_point import find_resume_checkpoint
+from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.utils.files import write_atomically
 
 ITERATIONS = 6
 
@@ -220,7 +219,7 @@ def told(monkeypatch) -> list[str]:
     """What is logged."""
     lines = []
     monkeypatch.setattr(
-        'axialvs.engine.resume_point.print_log', lambda text, **kwargs: lines.append(text)
+        'axialvs.engine.checkpointing.print_log', lambda text, **kwargs: lines.append(text)
     )
     return lines
 

@@ -9,8 +9,8 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from tiny_run import TinyModel, tiny_config
 
-from axialvs.engine import mixed_precision
-from axialvs.engine.batch_size import warn_of_other_batch
+from axialvs.engine import amp as amp_module
+from axialvs.engine.accumulation import warn_of_other_batch
 from axialvs.engine.launch import prepare_processes
 
 SEEN = []
@@ -75,7 +75,7 @@ def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path):
     for amp, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         config = tiny_config(tmp_path, model__type='AutocastModel')
         if amp:
-            mixed_precision.use_in_test(config, 'auto')
+            amp_module.use_in_test(config, 'auto')
         SEEN.clear()
         assert Runner.from_cfg(config).test()['tiny/samples'] == 16
         assert set(SEEN) == {dtype}
@@ -83,9 +83,9 @@ def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path):
 
 def test_precision_goes_by_the_device_and_not_by_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    assert mixed_precision.precision_of_device('auto', 'cpu') == torch.bfloat16
+    assert amp_module.precision_of_device('auto', 'cpu') == torch.bfloat16
     with pytest.raises(ValueError, match='float16 needs a GPU and this runs on cpu'):
-        mixed_precision.precision_of_device('float16', torch.device('cpu'))
+        amp_module.precision_of_device('float16', torch.device('cpu'))
 
 
 def test_another_batch_than_the_configs_is_pointed_out(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
-from axialvs.evaluation.video_panoptic_scores import VideoPanopticScores, evaluate_panoptic
+from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_panoptic
 
 THINGS = {4, 5, 6, 7}
 STUFF = {0, 1, 2, 3}

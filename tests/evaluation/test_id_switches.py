@@ -3,9 +3,9 @@
 import pytest
 from track_cases import box, read, result, truth_of
 
-from axialvs.datasets.annotations import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import AnnotationError
 from axialvs.evaluation.id_switches import count_id_switches
-from axialvs.evaluation.results_file import check_results
+from axialvs.evaluation.results import check_results
 
 LEFT, RIGHT = box(0, 0, 100, 100), box(200, 100, 100, 100)
 NEAR_LEFT = box(10, 0, 100, 100)  # IoU 0.82 with LEFT

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from axialvs.datasets.rle import RLEError, areas_of_strings
 from axialvs.evaluation.mask_runs import read_runs
+from axialvs.utils.rle import RLEError, areas_of_strings
 
 HEIGHT, WIDTH = 7, 30
 many = settings(deadline=None)

@@ -9,10 +9,14 @@ import pytest
 from panoptic_cases import Side, score, write, write_png
 from PIL import Image
 
-from axialvs.datasets.annotation_fields import AnnotationError
-from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
-from axialvs.evaluation.panoptic_overlaps import read_ids, shared_pixels
-from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.evaluation.panoptic_files import (
+    read_ground_truth,
+    read_ids,
+    read_predictions,
+    shared_pixels,
+)
+from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 
 IDS = np.full((2, 4, 6), 300)
 IDS[:, :2] = 0

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from track_cases import box, read, result, truth_of
 
-from axialvs.evaluation.results_file import ResultsError, only_video, read_results
+from axialvs.evaluation.results import ResultsError, only_video, read_results
 
 MASK = box(10, 10, 40, 40)
 RESULTS = [result(1, 2, 0.5, [MASK, None]), result(2, 5, 1, [MASK])]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from axialvs.evaluation.panoptic_overlaps import Tubes, shared_pixels
-from axialvs.evaluation.segmentation_tracking_quality import TrackingCounts, track_tubes
+from axialvs.evaluation.panoptic_files import Tubes, shared_pixels
+from axialvs.evaluation.stq import TrackingCounts, track_tubes
 
 SKY, PLANTS, CAR = range(3)
 LETTERS = '.v0123456789'  # sky, plants, the crowd of cars, cars

@@ -9,7 +9,7 @@ from mmengine.evaluator import Evaluator
 from test_video_instance_metric import FIXTURE, NUM_CLIPS, meta_of, samples_of
 from track_cases import summary
 
-from axialvs.evaluation.short_long import short_long_figures
+from axialvs.evaluation.metrics import short_long_figures
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/youtube_vis_2022.py'
 LONG_IDS = {2, 5, 8, 11}

@@ -6,8 +6,7 @@ import zipfile
 import pytest
 from track_cases import box, read, result, truth_of
 
-from axialvs.evaluation.results_file import read_results
-from axialvs.evaluation.submission import write_results, write_submission
+from axialvs.evaluation.results import read_results, write_results, write_submission
 
 ENTRIES = [result(1, 2, 0.123456789012345, [box(1, 2, 3, 4), None])]
 

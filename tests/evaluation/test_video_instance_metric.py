@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from track_cases import box, read, result, summary, truth_of
 
-from axialvs.evaluation.results_file import ResultsError, read_results
+from axialvs.evaluation.results import ResultsError, read_results
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'youtube_vis_ap.json'
 NUM_CLIPS = 1000  # of the data set; not the number of videos

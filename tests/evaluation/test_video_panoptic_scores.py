@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panoptic_cases import STUFF, THINGS, Side, expected_figures, random_case, score
 
-from axialvs.evaluation.video_panoptic_quality import SlidingSums
+from axialvs.evaluation.vpq import SlidingSums
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'vpq'
 few = settings(

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from axialvs.datasets.annotations import VideoAnnotations, read_annotations
-from axialvs.evaluation.results_file import check_results
-from axialvs.evaluation.youtube_vis_ap import VideoAPResult, evaluate_tracks
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
+from axialvs.evaluation.results import check_results
+from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
 
 HEIGHT, WIDTH = 300, 420
 

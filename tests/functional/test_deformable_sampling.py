@@ -8,23 +8,19 @@ import pytest
 import torch
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-import axialvs.functional.deformable_sampling as module
-from axialvs.functional.deformable_sampling import (
+import axialvs.functional.ms_deform_attn as module
+from axialvs.functional.ms_deform_attn import (
     check_backend,
     choose_backend,
     deformable_sampling,
-)
-from axialvs.functional.sampling_forms import (
+    deformops_missing_reason,
     level_tensors,
+    sample_with_deformops,
     sample_with_embedding_bag,
     sample_with_grid,
-)
-from axialvs.functional.sampling_operators import (
-    deformops_missing_reason,
-    sample_with_deformops,
     sample_with_mmcv,
 )
-from axialvs.operators import MissingOperatorError, missing_reason
+from axialvs.utils.mmcv_ops import MissingOperatorError, missing_reason
 
 SHAPES = ((2, 3), (4, 6), (7, 5))
 NUM_VALUES = sum(h * w for h, w in SHAPES)

@@ -5,10 +5,14 @@ import sys
 import pytest
 import torch
 
-from axialvs.functional import deformable_sampling, sampling_operators
-from axialvs.functional.deformable_sampling import check_backend, choose_backend
-from axialvs.functional.sampling_operators import deformops_missing_reason
-from axialvs.operators import MissingOperatorError
+from axialvs.functional import ms_deform_attn as deformable_sampling
+from axialvs.functional import ms_deform_attn as sampling_operators
+from axialvs.functional.ms_deform_attn import (
+    check_backend,
+    choose_backend,
+    deformops_missing_reason,
+)
+from axialvs.utils.mmcv_ops import MissingOperatorError
 
 
 def _loaded_parts() -> list[str]:

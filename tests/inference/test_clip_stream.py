@@ -5,9 +5,8 @@ from itertools import count, islice
 import numpy as np
 import pytest
 
-from axialvs.association.clip_splitting import split_video
-from axialvs.inference.clip_stream import stream_clips
-from axialvs.inference.video_reader import Frame
+from axialvs.clips import split_video
+from axialvs.inference.pipeline import Frame, stream_clips
 
 
 def frames(number):

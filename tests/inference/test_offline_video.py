@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from axialvs.apis import segment_video
-from axialvs.association.finishing import finish_tracks
-from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.inference.pipeline import FramePreparation
+from axialvs.postprocess.instances import finish_tracks
 from tiny_offline import contained_near_online, tiny_offline, tiny_offline_config
 
 LENGTH = 7  # two clips of 3 and a frame

@@ -19,9 +19,9 @@ from tiny_videos import (
     write_video,
 )
 
-from axialvs.inference.frames import VideoReadError
+from axialvs.inference.pipeline import open_video
+from axialvs.inference.readers import VideoReadError
 from axialvs.inference.video_file import upright
-from axialvs.inference.video_reader import open_video
 from axialvs.inference.video_writer import TICKS
 
 

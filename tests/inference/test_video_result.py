@@ -10,10 +10,10 @@ import torch
 from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.association.finishing import finish_tracks
-from axialvs.functional.masks import resize_mask_logits
-from axialvs.inference.frame_preparation import FramePreparation
-from axialvs.inference.video_reader import VideoReadError
+from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.readers import VideoReadError
+from axialvs.postprocess.instances import finish_tracks
+from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos
 from tiny_segmenter import randomise, tiny_config
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny_videos import CORNERS, RATE, grey, quarters, seen_corners, write_video
 
-from axialvs.inference.frames import VideoReadError
-from axialvs.inference.video_reader import open_video
+from axialvs.inference.pipeline import open_video
+from axialvs.inference.readers import VideoReadError
 from axialvs.inference.video_writer import TICKS, VideoWriter
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from axialvs.functional.deformable_sampling import let_compiler_resolve_once
+from axialvs.functional.ms_deform_attn import let_compiler_resolve_once
 from tiny_offline import tiny_offline
 from tiny_segmenter import PLAIN, WITHIN_CLIP, tiny_segmenter
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from axialvs.models.ground_truth import gather_objects
+from axialvs.models.ground_truth import collate_clip_instances
 from training_clips import training_clip
 
 HEIGHT, WIDTH = 4, 6
@@ -26,7 +26,7 @@ def clip(*frames: dict[int, int]):
 
 
 def test_rows_follow_instance_ids_across_frames():
-    objects = gather_objects(clip({7: 2, 0: 1}, {}, {9: 0, 7: 2}), CPU, 4)
+    objects = collate_clip_instances(clip({7: 2, 0: 1}, {}, {9: 0, 7: 2}), CPU, 4)
     assert objects.labels.tolist() == [1, 2, 0]
     expected = torch.zeros(3, 3, HEIGHT, WIDTH, dtype=torch.uint8)
     for row, object_id, frame in ((0, 0, 0), (1, 7, 0), (1, 7, 2), (2, 9, 2)):
@@ -37,17 +37,17 @@ def test_rows_follow_instance_ids_across_frames():
 
 def test_an_object_that_changes_its_class_is_an_error():
     with pytest.raises(ValueError, match=r'video/00002\.jpg: instance 7 has class 3, but 2'):
-        gather_objects(clip({7: 2}, {}, {7: 3}), CPU, 4)
+        collate_clip_instances(clip({7: 2}, {}, {7: 3}), CPU, 4)
 
 
 def test_a_class_that_the_model_does_not_have():
     """The label 4 would mean that there is nothing."""
     with pytest.raises(ValueError, match=r'video/00001\.jpg: instance 9 has class 4, .* 4 classes'):
-        gather_objects(clip({7: 2}, {9: 4}), CPU, 4)
+        collate_clip_instances(clip({7: 2}, {9: 4}), CPU, 4)
 
 
 def test_a_clip_without_objects():
-    objects = gather_objects(clip({}, {}), CPU, 4)
+    objects = collate_clip_instances(clip({}, {}), CPU, 4)
     assert objects.labels.shape == (0,)
     assert objects.labels.dtype == torch.long
     assert objects.masks.shape == (0, 2, HEIGHT, WIDTH)

@@ -6,10 +6,10 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from axialvs.association.clip_alignment import align_clips
-from axialvs.association.finishing import finish_tracks
-from axialvs.association.offline_tracks import OfflineTracks
-from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.inference.pipeline import FramePreparation
+from axialvs.postprocess.instances import finish_tracks
+from axialvs.tracking.matching import align_clips
+from axialvs.tracking.offline import OfflineTracks
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_offline import (
     BLOCKS,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from axialvs.association.clip_splitting import split_video
-from axialvs.association.finishing import finish_tracks
-from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.clips import split_video
+from axialvs.inference.pipeline import FramePreparation
+from axialvs.postprocess.instances import finish_tracks
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import QUERIES, tiny_config, tiny_segmenter
 

@@ -4,12 +4,12 @@ import torch
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
 from release_weights import fill_by_release_names
 
-from axialvs.association.query_matching import match_queries
-from axialvs.checkpoints.release_names import rename_release_tensor
+from axialvs.checkpoints.key_mapping import rename_release_tensor
 from axialvs.layers.axial_trajectory import AxialTrajectoryLayer
 from axialvs.layers.deformable_attention import DeformableAxialTrajectoryAttention
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.layers.trajectory_attention import TrajectoryAttention
+from axialvs.tracking.matching import match_queries
 
 TOLERANCE = 1e-4
 

@@ -3,7 +3,7 @@
 import pytest
 
 from axialvs.profiling import finishing_suite, sampling_suite
-from axialvs.structures import FrameGeometry
+from axialvs.structures import ImageShapes
 
 
 def test_sampling_rows_name_the_form_that_runs():
@@ -20,7 +20,7 @@ def test_sampling_rows_name_the_form_that_runs():
 
 
 def test_only_the_exact_way_gives_the_literal_masks():
-    shape = finishing_suite.FinishingShape(8, FrameGeometry((64, 96), (60, 96), (120, 190)))
+    shape = finishing_suite.FinishingShape(8, ImageShapes((64, 96), (60, 96), (120, 190)))
     (row,) = finishing_suite.finishing_suite([shape], rounds=1)
     assert row['exact_iou'] == pytest.approx(1, abs=1e-9)
     assert 0.8 < row['early_iou'] < 1

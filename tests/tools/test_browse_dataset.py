@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from axialvs.datasets.from_config import training_data
+from axialvs.data_tools.from_config import training_data
 from axialvs.visualization.contact_sheet import contact_sheet
 from generated_videos import write_videos
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from axialvs.datasets.checking import KINDS
+from axialvs.data_tools.checking import KINDS
 from generated_videos import write_videos
 
 CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'

@@ -8,7 +8,7 @@ from mmengine import Config
 from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import write_videos
 from shrunk_configs import shrink
 from tiny_segmenter import randomise

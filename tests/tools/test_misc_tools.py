@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.hub import get_config
 
-from axialvs.checkpoints.model_zoo import CHECKPOINTS, ZOO_PREFIX, resolve_checkpoint
+from axialvs.checkpoints.hub import CHECKPOINTS, ZOO_PREFIX, resolve_checkpoint
 from config_files import bases_of, head_of, load
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from axialvs.datasets.annotations import read_annotations
+from axialvs.datasets.annotations.youtube_vis import read_annotations
 from generated_videos import write_videos
 
 TOOL = 'dataset_converters/split_dataset.py'

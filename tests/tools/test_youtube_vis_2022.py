@@ -11,7 +11,7 @@ from mmengine import Config
 from pycocotools import mask as coco_mask
 from yapf.yapflib import yapf_api
 
-from axialvs.datasets.class_lists import resolve_class_list
+from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import SIZE, write_videos
 from shrunk_configs import part_of, shrink
 from tiny_segmenter import randomise

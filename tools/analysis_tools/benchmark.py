@@ -28,18 +28,17 @@ from torch import nn
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.devices import find_device
-from axialvs.engine.mixed_precision import add_option, precision_of_device
-from axialvs.output_files import output_file
+from axialvs.engine.amp import add_option, precision_of_device
 from axialvs.profiling import attention_suite, finishing_suite, sampling_suite
 from axialvs.profiling.gpu_suite import FAILED, gpu_suite
 from axialvs.profiling.model_costs import clip_costs, segment_noise, video_costs
 from axialvs.profiling.printing import print_beside_bars
 from axialvs.profiling.tables import growth, markdown, markdown_lines
 from axialvs.profiling.timing import median_ratio, time_in_turns
+from axialvs.utils.cli import run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.env import find_device
+from axialvs.utils.files import output_file, write_atomically
 
 CLIP_COSTS = ['gflops_defined', 'gflops_executed', 'seconds', 'forward_mib', 'training_mib']
 VIDEO_COSTS = ['seconds', 'peak_mib']

@@ -21,10 +21,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm, trange
 
-from axialvs.cli import run_command
-from axialvs.datasets.annotations import read_annotations
-from axialvs.evaluation.results_file import check_results
-from axialvs.evaluation.youtube_vis_ap import evaluate_tracks
+from axialvs.datasets.annotations.youtube_vis import read_annotations
+from axialvs.evaluation.results import check_results
+from axialvs.evaluation.youtube_vis import evaluate_tracks
+from axialvs.utils.cli import run_command
 
 from mmdet.evaluation.functional import YTVIS, YTVISeval  # isort: skip - after axialvs, see its operators.py
 

@@ -18,13 +18,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset
 from tqdm import tqdm
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.config_options import ConfigOptions
-from axialvs.datasets.from_config import training_data
+from axialvs.data_tools.from_config import training_data
 from axialvs.datasets.sample_index import SampleIndex
-from axialvs.output_files import output_file
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.files import output_file, write_atomically
 
 HEAD = '| T | clips / s | ms a frame | decoding alone, ms a frame | pipeline / decoding |\n' + (
     '|---|---|---|---|---|'

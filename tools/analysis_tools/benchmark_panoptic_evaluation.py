@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from axialvs.cli import run_command
 from axialvs.evaluation.panoptic_files import (
     PanopticSegmentation,
     read_ground_truth,
+    read_ids,
     read_predictions,
 )
-from axialvs.evaluation.panoptic_overlaps import read_ids
-from axialvs.evaluation.video_panoptic_quality import WINDOWS
-from axialvs.evaluation.video_panoptic_scores import evaluate_panoptic
+from axialvs.evaluation.panoptic_scores import evaluate_panoptic
+from axialvs.evaluation.vpq import WINDOWS
+from axialvs.utils.cli import run_command
 
 TOLERANCE = 1e-9
 NUM_THINGS, NUM_STUFF = 6, 4

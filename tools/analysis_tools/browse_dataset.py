@@ -13,9 +13,8 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from axialvs.cli import run_command
-from axialvs.config_options import ConfigOptions
-from axialvs.datasets.from_config import training_data
+from axialvs.data_tools.from_config import training_data
+from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.visualization.contact_sheet import contact_sheet
 
 

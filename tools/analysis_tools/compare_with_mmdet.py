@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 import axialvs  # noqa: F401, registers its parts
 from axialvs.apis import init_segmenter
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.process_memory import peak_resident_bytes
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars
+from axialvs.utils.cli import run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.env import peak_resident_bytes
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
 STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'

@@ -9,10 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from axialvs.cli import run_command
-from axialvs.datasets.annotations import read_annotations
+from axialvs.datasets.annotations.youtube_vis import read_annotations
 from axialvs.evaluation.id_switches import IDSwitches, count_id_switches
-from axialvs.evaluation.results_file import read_results
+from axialvs.evaluation.results import read_results
+from axialvs.utils.cli import run_command
 
 PER_FRAMES = 1000
 

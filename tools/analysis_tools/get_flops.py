@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from axialvs.apis import init_segmenter
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
 from axialvs.profiling.model_costs import work_of_clip
 from axialvs.profiling.tables import markdown
+from axialvs.utils.cli import run_command
+from axialvs.utils.config_files import find_config
 
 
 def main() -> None:

@@ -16,16 +16,14 @@ from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.config_options import ConfigOptions
-from axialvs.inference.frame_preparation import FramePreparation
-from axialvs.output_files import output_file
-from axialvs.process_memory import peak_resident_bytes
+from axialvs.inference.pipeline import FramePreparation
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars
 from axialvs.profiling.training_step import training_step
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.env import peak_resident_bytes
+from axialvs.utils.files import output_file, write_atomically
 
 MIB = 2**20
 FEATURE_STRIDE = 4

@@ -12,9 +12,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from axialvs.cli import run_command
 from axialvs.engine.run_log import Curve, RunLog, read_run
-from axialvs.output_files import output_file
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import output_file
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt

@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
 from axialvs.datasets.moving_shapes.video import generate_video
-from axialvs.inference.frames import Frame, VideoReader
-from axialvs.output_files import output_file
-from axialvs.process_memory import peak_resident_bytes
+from axialvs.inference.readers import Frame, VideoReader
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars
+from axialvs.utils.cli import run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.env import peak_resident_bytes
+from axialvs.utils.files import output_file, write_atomically
 
 DEFAULT_CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 PROTOCOLS = ('live', 'scored')

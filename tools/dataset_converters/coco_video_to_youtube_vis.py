@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from axialvs.cli import run_command
-from axialvs.datasets.converters.coco_video import read_all, read_coco_videos
-from axialvs.datasets.converters.command_line import add_options, check_target, convert
-from axialvs.datasets.converters.labelled_video import LeftOut
+from axialvs.data_tools.converters.coco_video import read_all, read_coco_videos
+from axialvs.data_tools.converters.command_line import add_options, check_target, convert
+from axialvs.data_tools.converters.labelled_video import LeftOut
+from axialvs.utils.cli import run_command
 
 
 def parse_args() -> argparse.Namespace:

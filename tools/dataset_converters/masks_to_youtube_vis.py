@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from axialvs.cli import run_command
-from axialvs.datasets.converters.command_line import add_options, check_target, convert
-from axialvs.datasets.converters.labelled_video import LeftOut
-from axialvs.datasets.converters.mask_folders import find_videos, read_all
-from axialvs.datasets.converters.object_classes import one_class, read_object_classes
+from axialvs.data_tools.converters.command_line import add_options, check_target, convert
+from axialvs.data_tools.converters.labelled_video import LeftOut
+from axialvs.data_tools.converters.mask_folders import find_videos, read_all
+from axialvs.data_tools.converters.object_classes import one_class, read_object_classes
+from axialvs.utils.cli import run_command
 
 DEFAULT_CLASS = 'object'
 

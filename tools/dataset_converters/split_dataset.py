@@ -13,16 +13,21 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.datasets.annotations import VideoAnnotations, load_json, read_annotations
-from axialvs.datasets.part_files import PARTS, part_file
-from axialvs.datasets.splitting import (
+from axialvs.data_tools.splitting import (
     NO_OBJECT,
     choose_holdout,
     classes_of_videos,
     part_of_file,
 )
+from axialvs.datasets.annotations.youtube_vis import (
+    PARTS,
+    VideoAnnotations,
+    load_json,
+    part_file,
+    read_annotations,
+)
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import write_atomically
 
 _BAD_INPUT = 2  # as argparse has it for bad arguments
 

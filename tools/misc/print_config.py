@@ -8,11 +8,9 @@ import sys
 
 from mmengine.config import Config
 
-from axialvs.atomic_files import write_atomically
-from axialvs.cli import run_command
-from axialvs.config_files import find_config
-from axialvs.config_options import ConfigOptions
-from axialvs.output_files import output_file
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.config_files import find_config
+from axialvs.utils.files import output_file, write_atomically
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from axialvs.checkpoints.model_zoo import CHECKPOINTS, KnownCheckpoint
-from axialvs.cli import run_command
+from axialvs.checkpoints.hub import CHECKPOINTS, KnownCheckpoint
+from axialvs.utils.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 _UNKNOWN = '-'

@@ -15,16 +15,16 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import class_names_of, load_checkpoint_safely, state_dict_of
-from axialvs.checkpoints.release_conversion import (
+from axialvs.checkpoints.release import (
     ConversionError,
     ReleaseModel,
     convert_release,
     recognise,
 )
-from axialvs.cli import run_command
 from axialvs.engine.launch import load_config
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import write_atomically
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from axialvs import __version__
-from axialvs.atomic_files import write_atomically
 from axialvs.checkpoints import class_names_of, load_checkpoint_safely, state_dict_of
 from axialvs.checkpoints.loading import load_trusted_checkpoint
-from axialvs.cli import run_command
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import write_atomically
 
 
 def parse_args() -> argparse.Namespace:

@@ -21,7 +21,7 @@ train_pipeline = [
             ),
         ],
     ),
-    dict(type='KeepVisibleInstances'),
+    dict(type='FilterEmptyInstances'),
     dict(type='PackClip'),
 ]
 test_pipeline = [

@@ -18,12 +18,12 @@ train_pipeline = [
                 keep_ratio=True,
             ),
             dict(type='RandomFlip', prob=0.5),
-            # An object may be outside in some frames or in all of them: KeepVisibleInstances
+            # An object may be outside in some frames or in all of them: FilterEmptyInstances
             # looks at the clip as a whole. The size is (width, height).
             dict(type='RandomCrop', crop_size=(640, 384), allow_negative_crop=True),
         ],
     ),
-    dict(type='KeepVisibleInstances'),
+    dict(type='FilterEmptyInstances'),
     dict(type='PackClip'),
 ]
 train_dataloader = dict(

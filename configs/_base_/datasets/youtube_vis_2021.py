@@ -19,7 +19,7 @@ train_pipeline = [
             dict(type='RandomFlip', prob=0.5),
         ],
     ),
-    dict(type='KeepVisibleInstances'),
+    dict(type='FilterEmptyInstances'),
     dict(type='PackClip'),
 ]
 test_pipeline = [

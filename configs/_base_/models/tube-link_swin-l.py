@@ -1,5 +1,5 @@
 # Tube-Link with Swin-L pre-trained at 384 pixels. 100 queries, as in Tube-Link and the public release: of the 200 of
-# mmdet's COCO checkpoint, which training starts from, the first are kept (axialvs.checkpoints.query_rows).
+# mmdet's COCO checkpoint, which training starts from, the first are kept (axialvs.checkpoints.key_mapping).
 _base_ = './tube-link_r50.py'
 
 model = dict(

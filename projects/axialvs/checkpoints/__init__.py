@@ -1,22 +1,24 @@
 """Published checkpoints: where they are, what their tensors are called, and safe reading."""
 
-from axialvs.checkpoints.adapting import AdaptationReport, adapt_state_dict
-from axialvs.checkpoints.loading import (
-    CheckpointError,
-    DamagedCheckpointError,
-    UnsafeCheckpointError,
-    load_checkpoint_safely,
-    state_dict_of,
-)
-from axialvs.checkpoints.mmengine_loaders import register_safe_loaders
-from axialvs.checkpoints.model_zoo import (
+from axialvs.checkpoints.hub import (
     CHECKPOINTS,
     CheckpointUnavailableError,
     KnownCheckpoint,
     fetch_checkpoint,
     resolve_checkpoint,
 )
-from axialvs.checkpoints.weights import CheckpointMismatchError, class_names_of, load_weights
+from axialvs.checkpoints.key_mapping import AdaptationReport, adapt_state_dict
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    UnsafeCheckpointError,
+    class_names_of,
+    load_checkpoint_safely,
+    load_weights,
+    state_dict_of,
+)
+from axialvs.checkpoints.mmengine_loaders import register_safe_loaders
 
 __all__ = [
     'CHECKPOINTS',

@@ -6,9 +6,8 @@ from pathlib import Path
 import mmengine
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from axialvs.checkpoints.download import download
+from axialvs.checkpoints.hub import ZOO_PREFIX, download, fetch_checkpoint
 from axialvs.checkpoints.loading import load_checkpoint_safely
-from axialvs.checkpoints.model_zoo import ZOO_PREFIX, fetch_checkpoint
 
 _TORCHVISION_TABLE = 'torchvision_0.12.json'
 

@@ -3,15 +3,15 @@
 The generated data set is in `axialvs.datasets.moving_shapes`, which is imported where it is used.
 """
 
-from axialvs.datasets.coco_clips import CocoClipsDataset
+from axialvs.datasets.coco import CocoClipsDataset
 from axialvs.datasets.concat_clips import ConcatClips
 from axialvs.datasets.samplers import InfiniteClipSampler, RatioClipSampler, VideoClipSampler
 from axialvs.datasets.transforms import (
     ClipPhotoMetricDistortion,
-    KeepVisibleInstances,
+    FilterEmptyInstances,
+    ImageToClip,
     LoadClipAnnotations,
     LoadFrame,
-    MoveStill,
     PackClip,
 )
 from axialvs.datasets.youtube_vis import YouTubeVISDataset
@@ -20,11 +20,11 @@ __all__ = [
     'ClipPhotoMetricDistortion',
     'CocoClipsDataset',
     'ConcatClips',
+    'FilterEmptyInstances',
+    'ImageToClip',
     'InfiniteClipSampler',
-    'KeepVisibleInstances',
     'LoadClipAnnotations',
     'LoadFrame',
-    'MoveStill',
     'PackClip',
     'RatioClipSampler',
     'VideoClipSampler',

@@ -11,19 +11,18 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from axialvs.association.clip_splitting import SplitMode, split_video
-from axialvs.datasets.annotations import VideoAnnotations, read_annotations
-from axialvs.datasets.clip_sampling import sample_frames, start_frames
-from axialvs.datasets.label_map import LabelMap, match_classes
-from axialvs.datasets.random_state import random_state
-from axialvs.datasets.sample_index import SampleIndex
-from axialvs.datasets.video_records import (
+from axialvs.clips import SplitMode, sample_frames, split_video, start_frames
+from axialvs.datasets.annotations.records import (
     VideoRecord,
     clip_of,
     evaluation_clip_of,
     make_record,
     targets_visible,
 )
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
+from axialvs.datasets.classes import LabelMap, match_classes
+from axialvs.datasets.sample_index import SampleIndex
+from axialvs.datasets.seeding import random_state
 
 _TRIES_PER_CLIP = 5
 

@@ -1,40 +1,42 @@
 """What mmengine lacks: whole and fitted checkpoints, going on exactly, launching on a CPU."""
 
-from axialvs.engine.accumulating_loop import AccumulatingTrainLoop
-from axialvs.engine.adapt_checkpoint_hook import AdaptCheckpointHook
-from axialvs.engine.atomic_backend import AtomicLocalBackend
-from axialvs.engine.bfloat16_optim_wrapper import Bfloat16OptimWrapper
-from axialvs.engine.catch_up_validation_hook import CatchUpValidationHook
-from axialvs.engine.checkpoint_hook import AtomicCheckpointHook
-from axialvs.engine.clip_log_processor import ClipLogProcessor
-from axialvs.engine.end_workers_hook import EndWorkersHook
-from axialvs.engine.iteration_seed_hook import IterationSeedHook
-from axialvs.engine.mean_losses_hook import MeanLossesHook
-from axialvs.engine.overlay_hook import OverlayHook
-from axialvs.engine.save_on_data_error_hook import SaveOnDataErrorHook
+from axialvs.engine.accumulation import AccumulatingTrainLoop
+from axialvs.engine.amp import Bfloat16OptimWrapper
+from axialvs.engine.checkpointing import AtomicCheckpointHook, AtomicLocalBackend
+from axialvs.engine.hooks.checkpoint_remap_hook import CheckpointRemapHook
+from axialvs.engine.hooks.data_error_hook import DataErrorHook
+from axialvs.engine.hooks.iteration_seed_hook import IterationSeedHook
+from axialvs.engine.hooks.preemption_hook import PreemptionHook
+from axialvs.engine.hooks.reduce_loss_hook import ReduceLossHook
+from axialvs.engine.hooks.resume_validation_hook import ResumeValidationHook
+from axialvs.engine.hooks.video_visualization_hook import VideoVisualizationHook
+from axialvs.engine.hooks.worker_watchdog_hook import WorkerWatchdogHook
+from axialvs.engine.log_processor import CompactLogProcessor
 from axialvs.engine.sharded_runner import ShardedRunner
-from axialvs.engine.stop_on_signal_hook import StopOnSignalHook
-from axialvs.engine.tensorboard_backend import OptionalTensorboardVisBackend
-from axialvs.engine.tracker_backends import ClipMLflowVisBackend, ClipWandbVisBackend
+from axialvs.engine.vis_backends import (
+    ClipMLflowVisBackend,
+    ClipWandbVisBackend,
+    OptionalTensorboardVisBackend,
+)
 from axialvs.registry import SCOPE  # makes `axialvs::` known to mmengine
 
 __all__ = [
     'SCOPE',
     'AccumulatingTrainLoop',
-    'AdaptCheckpointHook',
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
     'Bfloat16OptimWrapper',
-    'CatchUpValidationHook',
-    'ClipLogProcessor',
+    'CheckpointRemapHook',
     'ClipMLflowVisBackend',
     'ClipWandbVisBackend',
-    'EndWorkersHook',
+    'CompactLogProcessor',
+    'DataErrorHook',
     'IterationSeedHook',
-    'MeanLossesHook',
     'OptionalTensorboardVisBackend',
-    'OverlayHook',
-    'SaveOnDataErrorHook',
+    'PreemptionHook',
+    'ReduceLossHook',
+    'ResumeValidationHook',
     'ShardedRunner',
-    'StopOnSignalHook',
+    'VideoVisualizationHook',
+    'WorkerWatchdogHook',
 ]

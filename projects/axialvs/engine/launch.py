@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from axialvs.config_files import find_config
+from axialvs.utils.config_files import find_config
 
 _LAUNCHERS = ('none', 'pytorch', 'slurm')
 

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
-from axialvs.datasets.annotations import AnnotationError, Instance, Video, VideoAnnotations
+from axialvs.datasets.annotations.youtube_vis import (
+    AnnotationError,
+    Instance,
+    Video,
+    VideoAnnotations,
+)
 from axialvs.evaluation.compressed_masks import compressed_tube
-from axialvs.evaluation.results_file import TrackResult
+from axialvs.evaluation.results import TrackResult
 
 # Makes a match that lasts from the frame before win over any IoU, which is at most 1.
 _CONTINUITY_BONUS = 1000.0

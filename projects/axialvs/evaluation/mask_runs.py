@@ -1,7 +1,7 @@
 """Reads many compressed run-length encodings at once into the places of their runs.
 
 Tube intersections are arithmetic on these places, so no mask is ever decoded. The encoding is
-described in `axialvs.datasets.rle`, which also words the errors.
+described in `axialvs.utils.rle`, which also words the errors.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.rle import RLEError, areas_of_strings
+from axialvs.utils.rle import RLEError, areas_of_strings
 
 _FIRST_CHARACTER = 48
 _LAST_CHARACTER = _FIRST_CHARACTER + 0x3F

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.rle import RLEError
 from axialvs.evaluation.mask_runs import read_runs
+from axialvs.utils.rle import RLEError
 
 # An object's mask in each of the L frames: COCO's compressed `counts`, or None where it is absent.
 Tube = Sequence[str | None]

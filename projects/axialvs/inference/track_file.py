@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from axialvs.atomic_files import write_atomically
 from axialvs.structures import Track
+from axialvs.utils.files import write_atomically
 
 
 def write_tracks(

@@ -8,7 +8,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from axialvs.inference.frames import Frame, VideoReader, VideoReadError
+from axialvs.inference.readers import Frame, VideoReader, VideoReadError
 
 _FALLBACK_RATE = 25.0  # spaces frames which have no timestamp in a file without a frame rate
 _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact

@@ -6,8 +6,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
-from axialvs.functional.deformable_sampling import Backend, Shape, deformable_sampling
-from axialvs.functional.sampling_forms import level_tensors
+from axialvs.functional.ms_deform_attn import Backend, Shape, deformable_sampling, level_tensors
 from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
 
 

@@ -5,7 +5,9 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
 
-def gather_objects(sample: TrackDataSample, device: torch.device, num_classes: int) -> InstanceData:
+def collate_clip_instances(
+    sample: TrackDataSample, device: torch.device, num_classes: int
+) -> InstanceData:
     """One entry for every object that occurs in any frame of a clip, in the order of instance ids.
 
     Args:

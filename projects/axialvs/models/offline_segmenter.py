@@ -9,15 +9,13 @@ from mmdet.structures import TrackDataSample
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from axialvs.association.clip_linker import ClipLinker
-from axialvs.association.offline_tracks import ClipFeatures, OfflineTracks
-from axialvs.association.offline_window import OfflineWindow
-from axialvs.association.scored_tracks import NearOnlineTracks
-from axialvs.checkpoints.video_predictors import fill_video_predictors
+from axialvs.checkpoints.key_mapping import fill_video_predictors
+from axialvs.models.clip_segmenter import TubeLink
 from axialvs.models.freezing import freeze, is_frozen, rest_frozen_parts
-from axialvs.models.ground_truth import gather_objects
-from axialvs.models.segmenter import TubeLink
+from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.structures import ClipPrediction, VideoPrediction
+from axialvs.tracking.near_online import ClipLinker, NearOnlineTracks
+from axialvs.tracking.offline import ClipFeatures, OfflineTracks, OfflineWindow
 
 # The clip-level segmenter with its within-clip tracking module (Axial-VS Sec. 4.1, appendix A).
 CLIP_SEGMENTER = (
@@ -113,7 +111,8 @@ class OfflineTubeLink(TubeLink):
             *(encode(clips) for clips in inputs.split(self.clip_length, dim=1)), strict=True
         )
         objects = [
-            gather_objects(sample, inputs.device, self.num_classes) for sample in data_samples
+            collate_clip_instances(sample, inputs.device, self.num_classes)
+            for sample in data_samples
         ]
         return self.panoptic_head.loss_of_video(
             torch.stack(queries, dim=1), mask_features, objects, recompute

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-# As `axialvs.cli.run_command` says an error: `NAME.py: error: MESSAGE`.
+# As `axialvs.utils.cli.run_command` says an error: `NAME.py: error: MESSAGE`.
 _ERROR = '.py: error: '
 
 

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from axialvs.functional.mask_finishing import finish_masks
-from axialvs.functional.masks import encode_masks, mask_quality, resize_mask_logits
+from axialvs.postprocess.masks import encode_masks, finish_masks, mask_quality, resize_mask_logits
 from axialvs.profiling.timing import median_ratio, time_in_turns
-from axialvs.structures import FrameGeometry
+from axialvs.structures import ImageShapes
 
 Codes = list[dict | None]
 
@@ -21,14 +20,14 @@ class FinishingShape(NamedTuple):
     """Masks of one frame."""
 
     masks: int
-    geometry: FrameGeometry
+    geometry: ImageShapes
 
 
 SHAPES = (
-    FinishingShape(100, FrameGeometry((384, 640), (360, 640), (720, 1280))),
-    FinishingShape(20, FrameGeometry((384, 640), (360, 640), (720, 1280))),
+    FinishingShape(100, ImageShapes((384, 640), (360, 640), (720, 1280))),
+    FinishingShape(20, ImageShapes((384, 640), (360, 640), (720, 1280))),
 )
-SMALL_SHAPES = (FinishingShape(3, FrameGeometry((32, 64), (32, 60), (48, 90))),)
+SMALL_SHAPES = (FinishingShape(3, ImageShapes((32, 64), (32, 60), (48, 90))),)
 # Mean diameter of an object, in frame heights.
 _SIZE = 0.25
 
@@ -44,18 +43,18 @@ def _logits(shape: FinishingShape) -> Tensor:
     return 10 * (1 - (y / radii[0]).square() - (x / radii[1]).square())
 
 
-def _literal(logits: Tensor, geometry: FrameGeometry) -> Codes:
+def _literal(logits: Tensor, geometry: ImageShapes) -> Codes:
     """As published: both resizings of whole frames, threshold, quality, code."""
     resized = resize_mask_logits(logits.unsqueeze(1), geometry).squeeze(1)
     mask_quality(resized)
     return encode_masks((resized > 0).numpy())
 
 
-def _exact(logits: Tensor, geometry: FrameGeometry) -> Codes:
+def _exact(logits: Tensor, geometry: ImageShapes) -> Codes:
     return finish_masks(logits, geometry).codes
 
 
-def _early(logits: Tensor, geometry: FrameGeometry) -> Codes:
+def _early(logits: Tensor, geometry: ImageShapes) -> Codes:
     """Thresholded at the network's size; then masks, not logits, are brought to the file's."""
     height, width = geometry.resized
     resized = F.interpolate(logits.unsqueeze(0), geometry.padded, mode='bilinear')[0]

@@ -11,12 +11,12 @@ from mmengine import Config
 from torch import nn
 
 from axialvs.apis import init_segmenter
-from axialvs.config_files import find_config
-from axialvs.functional.deformable_sampling import choose_backend
+from axialvs.functional.ms_deform_attn import choose_backend
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
 from axialvs.profiling.clip_inference import compare_on_clip
 from axialvs.profiling.operation_times import operation_times
 from axialvs.profiling.video_throughput import video_throughput
+from axialvs.utils.config_files import find_config
 
 Table = tuple[str, list[dict]]
 

@@ -6,7 +6,7 @@ from torch import nn
 from axialvs.profiling.flops import count_flops
 from axialvs.profiling.memory import peak_extra_bytes
 from axialvs.profiling.training_step import training_step
-from axialvs.structures import FrameGeometry
+from axialvs.structures import ImageShapes
 
 GIGA = 1e9
 MIB = 2**20
@@ -63,7 +63,7 @@ def segment_noise(model: nn.Module, num_frames: int, height: int, width: int) ->
     """
     device = next(model.parameters()).device
     mode = model.modes[0]
-    geometry = FrameGeometry(*((height, width),) * 3)
+    geometry = ImageShapes(*((height, width),) * 3)
     video = model.new_video(mode)
     try:
         for start in range(0, num_frames, model.clip_length):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 
-from axialvs.functional.deformable_sampling import chosen_form
-from axialvs.functional.sampling_forms import (
+from axialvs.functional.ms_deform_attn import (
     Shape,
+    chosen_form,
     sample_with_embedding_bag,
     sample_with_grid,
 )

@@ -1,0 +1,370 @@
+"""The one table of known checkpoints, and how to get one by its name."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tqdm import tqdm
+
+from axialvs.utils.config_files import find_shipped_weights
+
+# Before names of the table, where mmengine or a metafile would take a bare one for a path:
+# `load_from='axialvs://NAME'`.
+ZOO_PREFIX = 'axialvs://'
+
+# The libraries' own host, and a mirror of it that the maintained forks use.
+_HOSTS = ('https://download.openmmlab.com', 'https://mmassets.onedl.ai')
+
+_RELEASE_PAGE = 'https://github.com/TACJu/Axial-VS/blob/main/MaXTron_Tube-Link/docs/MODEL_ZOO.md'
+
+
+class CheckpointUnavailableError(FileNotFoundError):
+    """A checkpoint that was asked for by name cannot be had here."""
+
+
+@dataclass(frozen=True)
+class KnownCheckpoint:
+    """One published checkpoint.
+
+    Args:
+        name: What users and configs call it.
+        description: What it was trained on and which scores its authors report.
+        config: Config of this project that it fits, relative to `configs/`; None where it only
+            initialises training.
+        path: Where it lies on `_HOSTS`; None where it has to be downloaded by hand.
+        page: The page that offers it, for a download by hand.
+        shipped: Its file in the folder `weights/` that comes with the package.
+        size: Bytes, where known.
+        licence: Licence of the weights as their authors state it.
+        needs_conversion: Whether it goes through tools/model_converters/convert_release.py.
+    """
+
+    name: str
+    description: str
+    config: str | None
+    path: str | None = None
+    page: str | None = None
+    shipped: str | None = None
+    size: int | None = None
+    licence: str = 'Apache-2.0'
+    needs_conversion: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be downloaded, in the order to try."""
+        return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
+
+    @property
+    def sha256(self) -> str | None:
+        """The first digits of its SHA-256, which its published name carries."""
+        return hash_in_name(self.path) if self.path else None
+
+
+def _mmdet(method: str, stem: str, stamp: str) -> str:
+    return f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth'
+
+
+def _small(method: str, schedule: str, description: str) -> KnownCheckpoint:
+    return KnownCheckpoint(
+        name=f'{method}_tiny_movingshapes',
+        description=f'{description}, on generated videos; comes with the package',
+        config=f'axialvs/{method}_tiny_{schedule}_movingshapes.py',
+        shipped=f'{method}_tiny_movingshapes.pth',
+    )
+
+
+def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> KnownCheckpoint:
+    method = {'near-online': 'axialvs-wc', 'offline': 'axialvs-cc'}[mode]
+    return KnownCheckpoint(
+        name=f'release_{mode}_{backbone}_{data}',
+        description=f"The public release's {mode} {backbone}; {data} {score}",
+        config=f'axialvs/{method}_{backbone}_8xb1-{schedule}_{data}_release.py',
+        page=_RELEASE_PAGE,
+        needs_conversion=True,
+    )
+
+
+_CHECKPOINTS = (
+    KnownCheckpoint(
+        name='mask2former-vis_r50_youtubevis2021',
+        description='Mask2Former-VIS R50, which is plain Tube-Link; YouTube-VIS 2021 AP 41.3',
+        config='tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_r50_8xb2-8e_youtubevis2021',
+            '20230426_131833-5d215283',
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former-vis_r101_youtubevis2021',
+        description='Mask2Former-VIS R101, which is plain Tube-Link; YouTube-VIS 2021 AP 42.3',
+        config='tube_link/tube-link_r101_8xb1-15k_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_r101_8xb2-8e_youtubevis2021',
+            '20220823_092747-8077d115',
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former-vis_swin-l_youtubevis2021',
+        description='Mask2Former-VIS Swin-L with 200 queries; YouTube-VIS 2021 AP 52.3',
+        config='tube_link/tube-link_swin-l_8xb1-10k-200queries_youtubevis2021.py',
+        path=_mmdet(
+            'mask2former_vis',
+            'mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021',
+            '20220907_124752-48252603',
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former_r50_coco',
+        description='Mask2Former R50 on COCO instances, to start training from',
+        config=None,
+        path=_mmdet('mask2former', 'mask2former_r50_8xb2-lsj-50e_coco', '20220506_191028-41b088b6'),
+    ),
+    KnownCheckpoint(
+        name='mask2former_r101_coco',
+        description='Mask2Former R101 on COCO instances, to start training from',
+        config=None,
+        path=_mmdet(
+            'mask2former', 'mask2former_r101_8xb2-lsj-50e_coco', '20220426_100250-ecf181e2'
+        ),
+    ),
+    KnownCheckpoint(
+        name='mask2former_swin-l_coco-panoptic',
+        description='Mask2Former Swin-L on COCO panoptic (200 queries), to start training from',
+        config=None,
+        path=_mmdet(
+            'mask2former',
+            'mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic',
+            '20220407_104949-82f8d28d',
+        ),
+    ),
+    _release('near-online', 'r50', 'youtubevis2021', '15k', 'AP 48.4'),
+    _release('offline', 'r50', 'youtubevis2021', '10k', 'AP 48.5'),
+    _release('near-online', 'swin-l', 'youtubevis2021', '10k', 'AP 58.8'),
+    _release('offline', 'swin-l', 'youtubevis2021', '10k', 'AP 59.1'),
+    # The page has no offline R50 for 2022, and the near-online Swin-L of 2021 once more.
+    _release('near-online', 'r50', 'youtubevis2022', '15k', 'AP all 41.6'),
+    _release('near-online', 'swin-l', 'youtubevis2022', '10k', 'AP all 47.3'),
+    _release('offline', 'swin-l', 'youtubevis2022', '10k', 'AP all 48.8'),
+    _release('near-online', 'r50', 'ovis', '15k', 'AP 27.6'),
+    _release('offline', 'r50', 'ovis', '10k', 'AP 28.3'),
+    _release('near-online', 'swin-l', 'ovis', '15k', 'AP 39.1'),
+    _release('offline', 'swin-l', 'ovis', '10k', 'AP 39.8'),
+    _small('axialvs-wc', '1xb4-10k', 'The small near-online Axial-VS'),
+    _small('axialvs-cc', '1xb2-400', 'The small offline Axial-VS'),
+)
+
+CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
+
+
+def fetch_checkpoint(name: str) -> Path:
+    """The local file of a known checkpoint, which may have to be downloaded on the first call.
+
+    Args:
+        name: A name in `CHECKPOINTS`.
+
+    Raises:
+        ValueError: The name is not in the table.
+        CheckpointUnavailableError: It cannot be downloaded, or only by hand; the message says
+            what was tried and what to do instead.
+    """
+    known = CHECKPOINTS.get(name)
+    if known is None:
+        raise ValueError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
+    if known.shipped:
+        return find_shipped_weights(known.shipped)
+    if not known.addresses:
+        raise CheckpointUnavailableError(_by_hand(known))
+    failures = []
+    for address in known.addresses:
+        try:
+            return download(address, sha256=known.sha256)
+        except DownloadError as error:
+            failures.append(str(error))
+    folder = cache_folder() / 'checkpoints'
+    raise CheckpointUnavailableError(
+        f'checkpoint {name} cannot be had: {"; ".join(failures)}. Download it elsewhere from one '
+        f'of these addresses and give its path instead of the name, or put it into {folder}'
+    )
+
+
+def find_known(name: str | Path) -> KnownCheckpoint | None:
+    """What the table has under a name, with or without the prefix `axialvs://`; None if nothing."""
+    return CHECKPOINTS.get(str(name).removeprefix(ZOO_PREFIX))
+
+
+def resolve_checkpoint(name_or_path: str | Path) -> Path:
+    """The local file that a user means by a path or by a name in the table.
+
+    The name may have the prefix `axialvs://`, as in configs and metafiles.
+
+    Raises:
+        FileNotFoundError: There is neither such a file nor such a name.
+        CheckpointUnavailableError: The name is known but cannot be had here.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    known = find_known(name_or_path)
+    if known is not None:
+        return fetch_checkpoint(known.name)
+    raise FileNotFoundError(
+        f'checkpoint {name_or_path} is neither a file nor a known name; '
+        f'known names are {", ".join(CHECKPOINTS)}'
+    )
+
+
+def _by_hand(known: KnownCheckpoint) -> str:
+    message = (
+        f'checkpoint {known.name} can only be downloaded by hand, from {known.page}; '
+        'then give its path instead of the name'
+    )
+    if known.needs_conversion:
+        message += (
+            ', after python tools/model_converters/convert_release.py DOWNLOADED CONVERTED.pth'
+        )
+    return message
+
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+# Overrides the cache folder, like XDG_CACHE_HOME for all programs.
+CACHE_VARIABLE = 'AXIALVS_CACHE'
+
+_TIMEOUT = 30  # seconds without a byte
+_BLOCK = 1 << 20  # bytes
+# Published checkpoints end in a dash and the first eight digits of their SHA-256.
+_HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.\w+$')
+
+
+class DownloadError(RuntimeError):
+    """A file could not be had from the network, or is not the one that was asked for."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $AXIALVS_CACHE, else axialvs in the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'axialvs'
+
+
+def hash_in_name(name: str) -> str | None:
+    """The start of the SHA-256 that a published file's name promises, if it has one."""
+    found = _HASH_IN_NAME.search(name)
+    return found.group(1) if found else None
+
+
+def download(url: str, folder: Path | None = None, sha256: str | None = None) -> Path:
+    """Returns a file in the cache, fetched if it is not there yet.
+
+    It arrives as `NAME.partial`, which a later call continues, and takes its name when it is whole
+    and its hash is right.
+
+    Args:
+        url: http, https or file address; its last part names the file.
+        folder: Where to keep it; `cache_folder()/checkpoints` by default.
+        sha256: Its SHA-256 or the first digits of it; taken from the name where that has one.
+
+    Raises:
+        DownloadError: It cannot be had, or its hash is another; the message names the address.
+    """
+    folder = folder or cache_folder() / 'checkpoints'
+    name = unquote(urlsplit(url).path.rpartition('/')[-1])
+    target = folder / name
+    if target.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'{name}.partial')
+    with _locked(target.with_name(f'{name}.lock')):
+        if target.is_file():  # another process was faster
+            return target
+        try:
+            _fetch(url, partial)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise DownloadError(f'{url} could not be downloaded ({_cause(error)})') from error
+        _check_hash(url, partial, sha256 or hash_in_name(name))
+        os.replace(partial, target)
+    return target
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time through; the processes of a distributed run share a cache."""
+    if fcntl is None:
+        yield
+        return
+    with open(path, 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(url: str, partial: Path) -> None:
+    """Appends to the partial file what it lacks; starts anew where the server cannot continue."""
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={'User-Agent': 'axialvs'})
+    if have:
+        request.add_header('Range', f'bytes={have}-')
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if have and error.code == 416:  # nothing is left to fetch, or the file has changed
+            partial.unlink()
+            return _fetch(url, partial)
+        raise
+    with response:
+        continued = getattr(response, 'status', None) == 206
+        left = response.headers.get('Content-Length')
+        expected = None if left is None else int(left) + (have if continued else 0)
+        with (
+            open(partial, 'ab' if continued else 'wb') as file,
+            tqdm(
+                total=expected,
+                initial=have if continued else 0,
+                unit='B',
+                unit_scale=True,
+                desc=partial.stem,
+                file=sys.stderr,
+            ) as bar,
+        ):
+            while block := response.read(_BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    if expected is not None and partial.stat().st_size != expected:
+        raise OSError(f'broke off after {partial.stat().st_size} of {expected} bytes')
+    return None
+
+
+def _check_hash(url: str, partial: Path, promised: str | None) -> None:
+    """Sets a file of another hash aside, so that it is neither used nor continued."""
+    if promised is None:
+        return
+    with open(partial, 'rb') as file:
+        digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    if digest.startswith(promised.lower()):
+        return
+    unverified = partial.with_suffix('.unverified')
+    os.replace(partial, unverified)
+    raise DownloadError(
+        f'{url} has SHA-256 {digest}, not {promised}...: it is damaged or was changed. '
+        f'It was kept as {unverified}, to be looked at; delete it and try again'
+    )
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f'HTTP status {error.code}'
+    return str(getattr(error, 'reason', None) or error or type(error).__name__)

@@ -1,0 +1,301 @@
+"""Brings the learnt queries of a checkpoint to a model that has fewer."""
+
+import re
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from axialvs.datasets.class_names import normalise_name
+
+QUERY_WEIGHTS = ('panoptic_head.query_feat.weight', 'panoptic_head.query_embed.weight')
+
+
+def keep_first_queries(
+    state_dict: Mapping[str, Tensor], target: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], tuple[int, int] | None]:
+    """The checkpoint's first Q queries, where the model has Q and the checkpoint more.
+
+    Queries are matched to objects without regard to their order, so no row is better than another
+    before training; what matters is that features and positions of a query stay together. mmdet's
+    Swin-L Mask2Former has 200 queries and the paper's models 100. In the release's training both
+    weights are left out for their shape, and all queries start anew.
+
+    Args:
+        state_dict: The checkpoint's tensors, query weights (Q', C).
+        target: The model's, query weights (Q, C).
+
+    Returns:
+        The tensors, and (Q', Q) where rows were left out, else None. A checkpoint with fewer
+        queries than the model, or with differing numbers of both kinds, stays as it is.
+    """
+    kept = dict(state_dict)
+    if not all(name in kept and name in target for name in QUERY_WEIGHTS):
+        return kept, None
+    theirs = {len(kept[name]) for name in QUERY_WEIGHTS}
+    ours = {len(target[name]) for name in QUERY_WEIGHTS}
+    if len(theirs) != 1 or len(ours) != 1 or min(theirs) <= min(ours):
+        return kept, None
+    (before,), (after,) = theirs, ours
+    kept.update({name: kept[name][:after] for name in QUERY_WEIGHTS})
+    return kept, (before, after)
+
+
+# The offline head's own layer, and the clip head's that it starts as.
+VIDEO_PREDICTORS = {'video_cls_embed': 'cls_embed', 'video_mask_embed': 'mask_embed'}
+
+
+def fill_video_predictors(
+    state_dict: MutableMapping[str, Tensor], names: Iterable[str], prefix: str = 'panoptic_head.'
+) -> None:
+    """Copies the clip head's predictors to where a checkpoint lacks the video's.
+
+    Near-online checkpoints have none, nor have the release's, which shares them.
+
+    Args:
+        state_dict: the checkpoint's tensors by name; gets those that are missing.
+        names: of the model's tensors.
+        prefix: of the head's tensors in both.
+    """
+    for name in names:
+        layer, _, rest = name.removeprefix(prefix).partition('.')
+        source = f'{prefix}{VIDEO_PREDICTORS.get(layer)}.{rest}'
+        if name.startswith(prefix) and name not in state_dict and source in state_dict:
+            state_dict[name] = state_dict[source]
+
+
+# Where mmdet's Mask2Former-VIS keeps what its image models and we call `panoptic_head`.
+_TRACK_HEAD = 'track_head.'
+_PANOPTIC_HEAD = 'panoptic_head.'
+
+# The class logits' layer; its last row stands for "no object".
+CLASS_WEIGHT = 'panoptic_head.cls_embed.weight'
+CLASS_BIAS = 'panoptic_head.cls_embed.bias'
+
+
+@dataclass
+class AdaptationReport:
+    """What became of a checkpoint's weights in a model.
+
+    Args:
+        used: Names that the model takes over as they are.
+        selected: Names whose rows are taken over by class name.
+        missing: Names of the model that the checkpoint lacks.
+        unexpected: Names of the checkpoint that the model lacks.
+        mismatched: Names whose shapes differ, with the checkpoint's shape and the model's.
+        matched_classes: Classes that were found for the rows of `selected`.
+    """
+
+    used: list[str] = field(default_factory=list)
+    selected: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    matched_classes: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every tensor came over as it is and none was left over."""
+        return not (self.selected or self.missing or self.unexpected or self.mismatched)
+
+    def summary(self) -> str:
+        """One line for the log."""
+        total = sum(map(len, (self.used, self.selected, self.missing, self.mismatched)))
+        parts = [f'{len(self.used)} of {total} tensors come from the checkpoint']
+        if self.selected:
+            parts.append(
+                f'{", ".join(self.selected)} by class name ({len(self.matched_classes)} classes '
+                f'found: {_some(self.matched_classes)})'
+            )
+        if self.missing:
+            parts.append(f'missing in it: {_some(self.missing)}')
+        if self.unexpected:
+            parts.append(f'not in the model: {_some(self.unexpected)}')
+        if self.mismatched:
+            shapes = [
+                f'{name} has shape {theirs} where the model has {ours}'
+                for name, (theirs, ours) in self.mismatched.items()
+            ]
+            parts.append(_some(shapes))
+        return '; '.join(parts)
+
+
+def rename_mask2former_vis(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of mmdet's Mask2Former-VIS as our models (and mmdet's image models) have them."""
+    return {
+        _PANOPTIC_HEAD + name.removeprefix(_TRACK_HEAD) if name.startswith(_TRACK_HEAD) else name: (
+            tensor
+        )
+        for name, tensor in state_dict.items()
+    }
+
+
+def select_class_rows(
+    source_classes: Sequence[str],
+    target_classes: Sequence[str],
+    source: Tensor,
+    target: Tensor,
+) -> tuple[Tensor, list[str]]:
+    """Rows of a class layer for other classes: by name where names match, else the target's.
+
+    The last row, "no object", is taken over always.
+
+    Args:
+        source_classes: The N classes of the checkpoint, in the order of its rows.
+        target_classes: The M classes of the model.
+        source: (N + 1, ...), weight or bias of the checkpoint.
+        target: (M + 1, ...), the model's.
+
+    Returns:
+        (M + 1, ...), and the target classes that were found.
+
+    Raises:
+        ValueError: Rows and names do not go together.
+    """
+    for side, classes, rows in (
+        ('checkpoint', source_classes, source),
+        ('model', target_classes, target),
+    ):
+        if len(rows) != len(classes) + 1:
+            raise ValueError(
+                f"the {side}'s class layer has {len(rows)} rows, "
+                f'which are not its {len(classes)} classes and "no object"'
+            )
+    row_of = {_comparable(name): row for row, name in enumerate(source_classes)}
+    selected = target.detach().clone()
+    selected[-1] = source[-1]
+    matched = []
+    for row, name in enumerate(target_classes):
+        source_row = row_of.get(_comparable(name))
+        if source_row is not None:
+            selected[row] = source[source_row]
+            matched.append(name)
+    return selected, matched
+
+
+def adapt_state_dict(
+    state_dict: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
+    source_classes: Sequence[str] | None = None,
+    target_classes: Sequence[str] | None = None,
+) -> tuple[dict[str, Tensor], AdaptationReport]:
+    """Fits a checkpoint's weights to a model, and says what fits.
+
+    Args:
+        state_dict: The checkpoint's tensors by name.
+        target: The model's `state_dict()`.
+        source_classes: Class names of the checkpoint, where they are known.
+        target_classes: Class names that the model is to have, where they are known.
+
+    Returns:
+        The tensors to load, all of which have the model's names and shapes, and the report.
+    """
+    if not any(name.startswith(_TRACK_HEAD) for name in target):
+        state_dict = rename_mask2former_vis(state_dict)
+    adapted = dict(state_dict)
+    report = AdaptationReport()
+    if source_classes and target_classes and _rows_move(source_classes, target_classes):
+        for name in (CLASS_WEIGHT, CLASS_BIAS):
+            if name in adapted and name in target:
+                adapted[name], report.matched_classes = select_class_rows(
+                    source_classes, target_classes, adapted[name], target[name]
+                )
+                report.selected.append(name)
+    fill_video_predictors(adapted, target)
+    fitting = {}
+    for name, tensor in adapted.items():
+        if name not in target:
+            report.unexpected.append(name)
+        elif tensor.shape != target[name].shape:
+            report.mismatched[name] = (tuple(tensor.shape), tuple(target[name].shape))
+        else:
+            fitting[name] = tensor
+    report.used = [name for name in fitting if name not in report.selected]
+    report.missing = [name for name in target if name not in adapted]
+    return fitting, report
+
+
+def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> bool:
+    """Whether the lists differ by more than the spelling of some names."""
+    if len(source_classes) != len(target_classes):
+        return True
+    row_of = {_comparable(name): row for row, name in enumerate(source_classes)}
+    return any(row_of.get(_comparable(name), row) != row for row, name in enumerate(target_classes))
+
+
+def _comparable(name: str) -> str:
+    """A class name as data sets are compared: YouTube-VIS writes underscores, COCO blanks."""
+    return ' '.join(normalise_name(name).replace('_', ' ').split())
+
+
+# Names that a message shows before it says how many more there are.
+_SHOWN = 3
+
+
+def _some(names: list[str], limit: int = _SHOWN) -> str:
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more
+
+
+_ENCODER = r'(panoptic_head\.pixel_decoder\.encoder\.layers\.\d+)'
+_DECODER = r'(panoptic_head\.transformer_decoder\.layers\.\d+)'
+_CROSS_CLIP = 'panoptic_head.cross_clip'
+_LAYER = rf'{_CROSS_CLIP}.layers.\1'
+
+# What mmdet renamed between its versions 2 and 3.
+_MMDET_RULES = (
+    (rf'{_ENCODER}\.attentions\.0\.', r'\1.self_attn.'),
+    (rf'{_ENCODER}\.ffns\.0\.', r'\1.ffn.'),
+    (rf'{_DECODER}\.attentions\.0\.', r'\1.cross_attn.'),
+    (rf'{_DECODER}\.attentions\.1\.', r'\1.self_attn.'),
+    (rf'{_DECODER}\.ffns\.0\.', r'\1.ffn.'),
+)
+
+# The within-clip tracking module.
+_WITHIN_CLIP_RULES = (
+    (r'\.level_3d_encodeing\.', '.level_encoding_3d.'),
+    (r'\.temporal_layer\.temporal_layers\.', '.temporal_layer.layers.'),
+)
+
+# The cross-clip tracking module.
+_CROSS_CLIP_RULES = (
+    (
+        r'panoptic_head\.transformer_trajectory_self_attention_layers\.(\d+)\.self_attn\.',
+        rf'{_LAYER}.trajectory_attn.',
+    ),
+    (
+        r'panoptic_head\.transformer_trajectory_self_attention_layers\.(\d+)\.norm\.',
+        rf'{_LAYER}.norm.',
+    ),
+    (
+        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._aspp_conv(\d+)\.',
+        rf'{_LAYER}.temporal_aspp.convs.\2.',
+    ),
+    (
+        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._proj_conv_bn_act\.conv\.',
+        rf'{_LAYER}.temporal_aspp.proj.',
+    ),
+    (
+        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._proj_conv_bn_act\.norm\.',
+        rf'{_LAYER}.temporal_aspp.norm.',
+    ),
+    (r'panoptic_head\.conv_norms\.(\d+)\.', rf'{_LAYER}.aspp_norm.'),
+    (r'panoptic_head\.activation_proj\.', f'{_CROSS_CLIP}.clip_weight.'),
+)
+
+_RULES = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (*_MMDET_RULES, *_WITHIN_CLIP_RULES, *_CROSS_CLIP_RULES)
+)
+
+
+def rename_release_tensor(name: str) -> str:
+    """Our name of a tensor that the release calls `name`; many are called alike."""
+    for pattern, replacement in _RULES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def is_release_state_dict(names: Iterable[str]) -> bool:
+    """Whether any of the names is one that only the release (or mmdet 2.x) has."""
+    return any(rename_release_tensor(name) != name for name in names)

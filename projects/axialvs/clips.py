@@ -1,0 +1,127 @@
+"""Cuts a video into consecutive clips, by the paper's rule or by the public release's."""
+
+import random
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SplitMode = Literal['repeat_last', 'shorten']
+
+
+class Clip(NamedTuple):
+    """A run of frames that is segmented at once.
+
+    Attributes:
+        start: Index of the first frame in the video.
+        length: Frames that the model gets, padded ones included.
+        num_padded: How many of them, at the end, repeat the video's last frame.
+    """
+
+    start: int
+    length: int
+    num_padded: int = 0
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the video that the clip covers."""
+        return self.length - self.num_padded
+
+    def frame_indices(self) -> list[int]:
+        """Indices of the frames to read, `length` of them, repetitions included."""
+        last = self.start + self.num_frames - 1
+        return [min(self.start + offset, last) for offset in range(self.length)]
+
+
+def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_last') -> list[Clip]:
+    """Splits `num_frames` frames into clips that follow each other without overlap.
+
+    Args:
+        num_frames: Frames of the video, L >= 1.
+        clip_length: Frames of a clip, T >= 1.
+        mode: 'repeat_last' completes the last clip by repeating the video's last frame (the
+            paper, and the release's offline half). 'shorten' takes the missing frames one each
+            from the last clips, or, where there are too few clips for that, all from the very
+            last (the release's near-online half).
+
+    Returns:
+        The clips in order: ceil(L / T) of them, each frame in exactly one.
+
+    Raises:
+        ValueError: A number is below 1 or the mode is unknown.
+    """
+    if num_frames < 1 or clip_length < 1:
+        raise ValueError(
+            f'num_frames={num_frames}, clip_length={clip_length}: both must be 1 or more.'
+        )
+    num_clips = -(-num_frames // clip_length)
+    missing = num_clips * clip_length - num_frames
+    if mode == 'repeat_last':
+        starts = range(0, num_frames, clip_length)
+        return [
+            Clip(start, clip_length, max(0, start + clip_length - num_frames)) for start in starts
+        ]
+    if mode != 'shorten':
+        raise ValueError(f"mode={mode!r}: known are 'repeat_last' and 'shorten'.")
+    lengths = [clip_length] * num_clips
+    if missing < num_clips:
+        lengths[num_clips - missing :] = [clip_length - 1] * missing
+    else:
+        lengths[-1] -= missing
+    return [Clip(sum(lengths[:index]), length) for index, length in enumerate(lengths)]
+
+
+def start_frames(
+    visible: NDArray[np.bool_], clip_length: int, frame_range: int = 0
+) -> NDArray[np.int64]:
+    """Key frames whose clip shows at least one object for certain.
+
+    Args:
+        visible: (L,) bool, whether a frame shows an object that is a training target.
+        clip_length: Frames of a clip, T.
+        frame_range: As in `sample_frames`.
+
+    Returns:
+        The frames in order. With `frame_range` 0 those from which T frames on, which all lie in
+        the video where it is long enough, hold a visible object. Otherwise those that show one
+        themselves, as their neighbours are drawn.
+    """
+    if frame_range:
+        return np.flatnonzero(visible)
+    last_start = max(0, len(visible) - clip_length)
+    seen = np.concatenate(([0], np.cumsum(visible)))
+    starts = np.arange(last_start + 1)
+    ends = np.minimum(starts + clip_length, len(visible))
+    return starts[seen[ends] > seen[starts]]
+
+
+def sample_frames(
+    num_frames: int, key_frame: int, clip_length: int, frame_range: int = 0
+) -> Sequence[int]:
+    """Draws the frames of a training clip (paper, section 4.3, clip sampling range).
+
+    Draws come from Python's global generator; `random_state` makes them repeatable.
+
+    Args:
+        num_frames: Frames of the video, L.
+        key_frame: The frame that the clip is made around.
+        clip_length: Frames of the clip, T.
+        frame_range: 0 for T consecutive frames from the key frame on. r > 0 for the key frame
+            and T - 1 others from within r frames of it; near a border, where there are too few,
+            the nearest frames beyond r are taken in.
+
+    Returns:
+        T frame indices in rising order. Where the video is shorter than T, all its frames with
+        the last one repeated.
+    """
+    if num_frames <= clip_length:
+        frames = list(range(num_frames))
+    elif frame_range == 0:
+        frames = list(range(key_frame, min(key_frame + clip_length, num_frames)))
+    else:
+        nearest = sorted(range(num_frames), key=lambda frame: abs(frame - key_frame))[1:]
+        within = [frame for frame in nearest if abs(frame - key_frame) <= frame_range]
+        candidates = nearest[: max(len(within), clip_length - 1)]
+        frames = sorted([key_frame, *random.sample(candidates, clip_length - 1)])
+    return frames + frames[-1:] * (clip_length - len(frames))

@@ -1,0 +1,44 @@
+"""A config's training data outside of a training run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import DATA_SAMPLERS, DATASETS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.registry import init_default_scope
+from torch.utils.data import Sampler
+
+from axialvs.utils.config_files import find_config
+
+
+def training_data(
+    config: str | Path,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> tuple[BaseDataset | ConcatDataset, Sampler]:
+    """The data set and the sampler that training with a config has on one process.
+
+    Args:
+        config: A config, as `find_config` takes it.
+        options: Settings that replace those of the config.
+        seed: Of the run; None takes the config's.
+
+    Raises:
+        FileNotFoundError: The config, or a file of its data, is missing.
+        ValueError: The config has no training data, or they are wrong.
+    """
+    settings = Config.fromfile(find_config(config))
+    settings.merge_from_dict(dict(options or {}))
+    if settings.get('train_dataloader') is None:
+        raise ValueError(f'{config}: the config has no train_dataloader.')
+    if seed is None:
+        seed = (settings.get('randomness') or {}).get('seed')
+    init_default_scope(settings.get('default_scope', 'mmdet'))
+    loader = settings.train_dataloader
+    dataset = DATASETS.build(loader.dataset)
+    sampler = DATA_SAMPLERS.build(
+        loader.sampler, default_args=dict(dataset=dataset, seed=0 if seed is None else seed)
+    )
+    return dataset, sampler

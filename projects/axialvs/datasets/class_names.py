@@ -1,0 +1,75 @@
+"""Official class lists, and the normal form in which class names are compared."""
+
+from collections.abc import Mapping, Sequence
+
+import ftfy
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+YOUTUBE_VIS_2019 = _names(
+    """person giant_panda lizard parrot skateboard sedan ape dog snake monkey hand rabbit duck cat
+    cow fish train horse turtle bear motorbike giraffe leopard fox deer owl surfboard airplane
+    truck zebra tiger elephant snowboard boat shark mouse frog eagle earless_seal
+    tennis_racket"""
+)
+YOUTUBE_VIS_2021 = _names(
+    """airplane bear bird boat car cat cow deer dog duck earless_seal elephant fish flying_disc
+    fox frog giant_panda giraffe horse leopard lizard monkey motorbike mouse parrot person rabbit
+    shark skateboard snake snowboard squirrel surfboard tennis_racket tiger train truck turtle
+    whale zebra"""
+)
+# 'Vehical' is the data set's own spelling.
+OVIS = _names(
+    """Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard
+    Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehical"""
+)
+# The 2022 edition trains on the 2021 videos and keeps their classes.
+CLASS_LISTS: Mapping[str, tuple[str, ...]] = {
+    '2019': YOUTUBE_VIS_2019,
+    '2021': YOUTUBE_VIS_2021,
+    '2022': YOUTUBE_VIS_2021,
+    'ovis': OVIS,
+}
+
+
+def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
+    """Turns the name of an official list, or a sequence of names, into a tuple of class names.
+
+    Args:
+        classes: A key of `CLASS_LISTS`, or the names themselves.
+
+    Raises:
+        ValueError: The list is unknown, empty, or holds a name that is empty or stands twice.
+    """
+    if isinstance(classes, str):
+        if classes not in CLASS_LISTS:
+            raise ValueError(
+                f'classes={classes!r}: no such class list. Known: {sorted(CLASS_LISTS)}. '
+                'For your own classes give a tuple of names, or None to take them from the file.'
+            )
+        return CLASS_LISTS[classes]
+    names = tuple(classes)
+    seen: dict[str, str] = {}
+    for name in names:
+        key = normalise_name(name) if isinstance(name, str) else ''
+        if not key:
+            raise ValueError(f'classes: {name!r} is not a class name.')
+        if key in seen:
+            raise ValueError(f'classes: {seen[key]!r} and {name!r} are the same name.')
+        seen[key] = name
+    if not names:
+        raise ValueError('classes: the list is empty.')
+    return names
+
+
+def repair_name(name: str) -> str:
+    """Mends wrongly decoded text (`fianc\\u00c3\\u00a9` -> `fianc\\u00e9`) and trims blanks."""
+    return ' '.join(ftfy.fix_text(name).split())
+
+
+def normalise_name(name: str) -> str:
+    """The form in which two class names are compared: repaired, trimmed, without case."""
+    return repair_name(name).casefold()

@@ -1,0 +1,27 @@
+"""Drops, frame by frame, the instances of which nothing is left after resize and crop."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class FilterEmptyInstances(BaseTransform):
+    """Keeps an instance in the frames where its mask has pixels, and takes its box from there.
+
+    Works on a whole clip (lists of T entries), after `TransformBroadcaster`. An instance that is
+    gone from some frames keeps its id and label in the others.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Filters the clip; None where no training target is left, so that it is drawn anew."""
+        num_targets = 0
+        for frame, masks in enumerate(results['gt_masks']):
+            kept = np.flatnonzero(masks.masks.any(axis=(1, 2)))
+            masks = masks[kept]
+            results['gt_masks'][frame] = masks
+            results['gt_bboxes'][frame] = masks.get_bboxes('hbox').numpy()
+            for key in ('gt_bboxes_labels', 'gt_instances_ids', 'gt_ignore_flags'):
+                results[key][frame] = results[key][frame][kept]
+            num_targets += int((~results['gt_ignore_flags'][frame]).sum())
+        return results if num_targets else None

@@ -1,0 +1,203 @@
+"""What train.py does about a batch that differs from the one that a config was made for."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from mmdet.registry import LOOPS
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+
+def accumulate_gradients(config: Config, batches: str) -> None:
+    """Gives the config the loop that makes a step of several batches, see its class.
+
+    Raises:
+        ValueError: `batches` is no number, or the config does not say for what batch it was made.
+    """
+    if config.train_cfg.get('type') not in ('IterBasedTrainLoop', 'AccumulatingTrainLoop'):
+        raise ValueError('--accumulate needs a config whose train_cfg is an IterBasedTrainLoop')
+    config.train_cfg.type = 'AccumulatingTrainLoop'
+    for of_config in ('accumulate', 'global_batch_size'):
+        config.train_cfg.pop(of_config, None)
+    if batches == 'auto':
+        if base_batch_size(config) is None:
+            raise ValueError(
+                '--accumulate: the config has no auto_scale_lr.base_batch_size; say how many '
+                'batches make a step, such as --accumulate 4'
+            )
+        config.train_cfg.global_batch_size = base_batch_size(config)
+    elif batches.isdecimal() and int(batches):
+        config.train_cfg.accumulate = int(batches)
+    else:
+        raise ValueError(f"--accumulate {batches}: a whole number from 1, or 'auto', is needed")
+
+
+def scale_learning_rate(config: Config) -> None:
+    """Turns mmengine's scaling on, which needs the batch size that the config was made for."""
+    if base_batch_size(config) is None:
+        raise ValueError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+    config.auto_scale_lr.enable = True
+
+
+def base_batch_size(config: Config) -> int | None:
+    """Clips of all GPUs in a step that the config's learning rate was made for, if it says so."""
+    return config.get('auto_scale_lr', {}).get('base_batch_size')
+
+
+def warn_of_other_batch(runner: Runner) -> None:
+    """Says so if a step has another number of clips than the learning rate was made for."""
+    config, base = runner.cfg, base_batch_size(runner.cfg)
+    is_plain = config.train_cfg.get('type') == 'IterBasedTrainLoop'
+    scaled = config.get('auto_scale_lr', {}).get('enable', False)
+    clips = get_world_size() * config.train_dataloader.batch_size
+    if base in (None, clips) or scaled or not is_plain:
+        return
+    runner.logger.warning(
+        f'A step has {clips} clips, and the learning rate was made for {base}: --accumulate keeps '
+        'the batch, --auto-scale-lr scales the learning rate'
+    )
+
+
+@LOOPS.register_module()
+class AccumulatingTrainLoop(IterBasedTrainLoop):
+    """mmengine's loop, but an iteration takes the mean gradient of several batches.
+
+    mmengine's own `accumulative_counts` counts every batch as an iteration: schedule, intervals
+    and length of the run have to be multiplied by hand, and a checkpoint may fall between two
+    batches of one step, whose gradients a resumed run loses. Here the count stays one of optimiser
+    steps. All that a config says in iterations holds as it is, gradients are clipped and losses
+    logged once a step, and checkpoints lie between steps. The samplers deal out one global order,
+    so an iteration sees the same clips however many processes and batches share them.
+
+    Args:
+        runner, dataloader, args, kwargs: As in `IterBasedTrainLoop`.
+        accumulate: Batches of each process in an iteration.
+        global_batch_size: Samples of all processes in an iteration, from which `accumulate`
+            follows. One of the two is needed.
+
+    Raises:
+        ValueError: The global batch cannot be made of whole batches, both or none of the two are
+            given, or mmengine's ways to the same end are in use too.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        *args,
+        accumulate: int | None = None,
+        global_batch_size: int | None = None,
+        **kwargs,
+    ) -> None:
+        if (accumulate is None) == (global_batch_size is None):
+            raise ValueError(
+                'train_cfg: AccumulatingTrainLoop needs either accumulate or global_batch_size'
+            )
+        super().__init__(runner, dataloader, *args, **kwargs)
+        _check_no_other_way(runner)
+        processes, batch_size = get_world_size(), self.dataloader.batch_size
+        if accumulate is None:
+            accumulate = batches_of_step(global_batch_size, processes, batch_size)
+        elif accumulate < 1:
+            raise ValueError(f'accumulate is {accumulate}; 1 or more batches make a step')
+        self.accumulate = accumulate
+        self.dataloader_iterator = _Groups(self.dataloader_iterator, accumulate)
+        runner.logger.info(
+            f'An iteration is one step of the optimiser: {processes} processes x {accumulate} '
+            f'batches x {batch_size} clips = {processes * accumulate * batch_size} clips'
+        )
+
+    def run_iter(self, data_batch: list) -> None:
+        """One step of the optimiser, from a list of batches."""
+        hook_arguments = dict(batch_idx=self._iter, data_batch=data_batch)
+        self.runner.call_hook('before_train_iter', **hook_arguments)
+        outputs = []
+        for number, batch in enumerate(data_batch, start=1):
+            part = _PartOfStep(self.runner.optim_wrapper, number, self.accumulate)
+            outputs.append(self.runner.model.train_step(batch, optim_wrapper=part))
+        self.runner.call_hook('after_train_iter', outputs=_means(outputs), **hook_arguments)
+        self._iter += 1
+
+
+def batches_of_step(global_batch_size: int, processes: int, batch_size: int) -> int:
+    """How many batches of each process make the global batch.
+
+    Raises:
+        ValueError: No whole number does.
+    """
+    at_once = processes * batch_size
+    if at_once <= global_batch_size and global_batch_size % at_once == 0:
+        return global_batch_size // at_once
+    remedy = (
+        'give train_dataloader.batch_size and the number of processes a product that divides it'
+        if at_once < global_batch_size
+        else 'take fewer processes or a smaller train_dataloader.batch_size'
+    )
+    raise ValueError(
+        f'a step of {global_batch_size} clips cannot be made of batches of {at_once} clips '
+        f'({processes} processes x {batch_size}): {remedy}, or use --auto-scale-lr instead of '
+        '--accumulate'
+    )
+
+
+def _check_no_other_way(runner: Runner) -> None:
+    if runner.cfg.get('auto_scale_lr', {}).get('enable', False):
+        raise ValueError(
+            '--accumulate and --auto-scale-lr are two ways to make up for fewer GPUs: use one'
+        )
+    if runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1) != 1:
+        raise ValueError(
+            'optim_wrapper.accumulative_counts: AccumulatingTrainLoop accumulates by itself; '
+            'take it out of the config'
+        )
+
+
+class _Groups:
+    """An iterator without end over lists of batches."""
+
+    def __init__(self, batches, size: int) -> None:
+        self.batches, self.size = batches, size
+
+    def __iter__(self) -> '_Groups':
+        return self
+
+    def __next__(self) -> list:
+        return [next(self.batches) for _ in range(self.size)]
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Goes on behind so many lists."""
+        self.batches.skip_iter(num_iters * self.size)
+
+
+class _PartOfStep:
+    """The optimiser's wrapper as a model's `train_step` sees it for one batch of several."""
+
+    def __init__(self, wrapper: OptimWrapper, number: int, of: int) -> None:
+        self.wrapper, self.number, self.of = wrapper, number, of
+
+    @contextlib.contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """The wrapper's; processes exchange gradients with the last batch only."""
+        # Sharded models exchange them with every batch, for they have no room for whole gradients.
+        waits = self.number < self.of and isinstance(model, DistributedDataParallel)
+        alone = model.no_sync() if waits else contextlib.nullcontext()
+        with alone, self.wrapper.optim_context(model):
+            yield
+
+    def update_params(self, loss: Tensor) -> None:
+        """Adds the batch's share to the gradients, and takes the step with the last one."""
+        self.wrapper.backward(loss / self.of)
+        if self.number == self.of:
+            self.wrapper.step()
+            self.wrapper.zero_grad()
+
+
+def _means(outputs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What is logged of a step."""
+    return {key: torch.stack([output[key] for output in outputs]).mean() for key in outputs[0]}

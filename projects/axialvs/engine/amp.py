@@ -1,0 +1,85 @@
+"""The option `--amp` of the tools, and what it does to a config."""
+
+import contextlib
+from argparse import ArgumentParser
+from collections.abc import Iterator
+
+import torch
+from mmdet.registry import OPTIM_WRAPPERS
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.optim import OptimWrapper
+from mmengine.runner.amp import autocast
+from torch import nn
+
+
+def add_option(parser: ArgumentParser) -> None:
+    """Adds `--amp`, with 'auto' where it is given without a type."""
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
+    )
+
+
+def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype:
+    """The type that matrix products take; 'auto' is bfloat16 wherever the device has it.
+
+    Args:
+        choice: 'auto', 'float16' or 'bfloat16'.
+        device: Where they run.
+
+    Raises:
+        ValueError: The device does not have the type.
+    """
+    on_gpu = torch.device(device).type == 'cuda'
+    has_bfloat16 = not on_gpu or _gpu_has_bfloat16(device)
+    if choice == 'auto':
+        choice = 'bfloat16' if has_bfloat16 else 'float16'
+    if choice == 'bfloat16' and not has_bfloat16:
+        raise ValueError('--amp bfloat16: this GPU does not have it; use --amp float16')
+    if choice == 'float16' and not on_gpu:
+        raise ValueError(f'--amp float16 needs a GPU and this runs on {device}; use --amp bfloat16')
+    return getattr(torch, choice)
+
+
+def _gpu_has_bfloat16(device: str | torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def use_in_training(config: Config, choice: str) -> None:
+    """Gives the config the optimiser's wrapper for a type, see `precision_of_device`."""
+    wrapper = config.optim_wrapper
+    if precision_of_device(choice, get_device()) == torch.bfloat16:
+        wrapper.type = 'Bfloat16OptimWrapper'
+        wrapper.pop('loss_scale', None)
+        return
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.dtype = 'float16'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_in_test(config: Config, choice: str) -> None:
+    """Lets mmengine's test loop run the model under autocast, see `precision_of_device`."""
+    device = get_device()  # mmengine's choice for the runner
+    dtype = precision_of_device(choice, device)
+    config.test_cfg.fp16 = True  # mmengine's name for autocast, whatever its type
+    torch.set_autocast_dtype(torch.device(device).type, dtype)
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bfloat16OptimWrapper(OptimWrapper):
+    """mmengine's wrapper whose forward pass runs under bfloat16 autocast.
+
+    bfloat16 has the range of float32, so no loss is scaled, and gradients are not skipped.
+    mmengine's AmpOptimWrapper refuses a machine without a GPU; this one does not.
+    """
+
+    @contextlib.contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """As in mmengine, under autocast; weights and their gradients stay float32."""
+        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+            yield

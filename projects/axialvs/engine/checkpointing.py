@@ -1,0 +1,268 @@
+"""A local file backend of mmengine whose files appear whole or not at all."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from axialvs.checkpoints.loading import DamagedCheckpointError, load_checkpoint_safely
+from axialvs.utils.files import PARTIAL_SUFFIX, write_atomically
+
+ATOMIC_BACKEND = 'atomic'
+
+
+class AtomicLocalBackend(LocalBackend):
+    """mmengine's local backend, but for how it writes."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes bytes aside and renames them."""
+        write_atomically(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Writes text aside and renames it."""
+        write_atomically(filepath, obj.encode(encoding))
+
+
+register_backend(ATOMIC_BACKEND, AtomicLocalBackend, force=True)
+
+
+# Names the checkpoint to resume from, in the working directory; mmengine's file.
+LAST_CHECKPOINT = 'last_checkpoint'
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """Writes a checkpoint aside, renames it, points to it, and only then deletes older ones.
+
+    mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
+    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. A
+    save that falls into the accumulation of gradients, which no checkpoint holds, waits for its
+    end.
+    """
+
+    # The scores of which more is better, so that `save_best='auto'` needs no `rule`.
+    _default_greater_keys = (*CheckpointHook._default_greater_keys, 'AP', 'AR', 'VPQ', 'STQ')
+
+    def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
+        super().__init__(*args, backend_args=backend_args or dict(backend=ATOMIC_BACKEND), **kwargs)
+
+    def before_train(self, runner: Runner) -> None:
+        """Removes what an earlier process of this run left half-written, and knows its last file.
+
+        A validation that is made up for has the last checkpoint saved again with its best score.
+        """
+        super().before_train(runner)
+        if runner.iter and not self.by_epoch:
+            name = self.filename_tmpl.format(runner.iter)
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        if is_main_process():
+            for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
+                partial.unlink()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leaves functions out of the schedules' states: files hold tensors and plain values only.
+
+        mmengine's OneCycleLR lists one, which the schedule of a resumed run has by itself.
+        """
+        if 'param_schedulers' in checkpoint:
+            checkpoint['param_schedulers'] = _without_functions(checkpoint['param_schedulers'])
+
+    def every_n_train_iters(self, runner: Runner, n: int, start: int = 0) -> bool:
+        """Whether a save is due: since the last iteration that changed the weights."""
+        if not ends_accumulation(runner):
+            return False
+        done = runner.iter + 1
+        counts = accumulation_counts(runner)
+        changed_last = (done - 1) // counts * counts
+        return n > 0 and any(
+            step >= start and (step - start) % n == 0 for step in range(changed_last + 1, done + 1)
+        )
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        with self._deletions_last():
+            self._forget_oldest(runner, step)
+            name = self.filename_tmpl.format(step)
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+            runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if is_main_process():
+                pointer = Path(runner.work_dir) / LAST_CHECKPOINT
+                write_atomically(pointer, str(self.last_ckpt).encode())
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        with self._deletions_last():
+            super()._save_best_checkpoint(runner, metrics)
+
+    def _forget_oldest(self, runner: Runner, step: int) -> None:
+        """Keeps count of the steps whose files stay, and deletes the one that is one too many.
+
+        The new checkpoint still lists that one: a run that is killed before the deletion makes up
+        for it when it is resumed.
+        """
+        if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
+            return
+        runner.message_hub.update_info('keep_ckpt_ids', [*self.keep_ckpt_ids, step])
+        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            oldest = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            path = self.file_backend.join_path(self.out_dir, oldest)
+            if is_main_process() and self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+        self.keep_ckpt_ids.append(step)
+
+    @contextlib.contextmanager
+    def _deletions_last(self) -> Iterator[None]:
+        """Puts off the deletion of files to the end of the block; none if the block fails."""
+        backend = self.file_backend
+        postponed = _PostponedRemovals(backend)
+        self.file_backend = postponed
+        try:
+            yield
+        finally:
+            self.file_backend = backend
+        for path in postponed.paths:
+            if path not in self._paths_in_use():
+                backend.remove(path)
+
+    def _paths_in_use(self) -> set:
+        best = getattr(self, 'best_ckpt_path_dict', {}).values()
+        return {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
+
+
+def _without_functions(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {k: _without_functions(value) for k, value in state.items() if not callable(value)}
+    return [_without_functions(value) for value in state] if isinstance(state, list) else state
+
+
+class _PostponedRemovals:
+    """A file backend that notes which files to remove instead of removing them."""
+
+    def __init__(self, backend) -> None:
+        self._backend = backend
+        self.paths: list[str] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        """Notes a file."""
+        self.paths.append(path)
+
+
+def accumulation_counts(runner: Runner) -> int:
+    """Iterations whose gradients are summed before the weights change."""
+    return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+
+
+def ends_accumulation(runner: Runner) -> bool:
+    """Whether the iteration at hand changes the weights, so that no gradient waits behind it."""
+    done = runner.iter + 1
+    return done % accumulation_counts(runner) == 0 or done == runner.max_iters
+
+
+def save_now(runner: Runner, done: int) -> None:
+    """Saves a checkpoint of so many iterations for every checkpoint hook that has not just done so.
+
+    All processes of a run call it.
+    """
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook) or hook.by_epoch:
+            continue
+        path = Path(str(hook.out_dir)) / hook.filename_tmpl.format(done)
+        if hook.last_ckpt != str(path) or not (path.exists() or get_world_size() > 1):
+            hook._save_checkpoint_with_step(runner, done, dict(epoch=runner.epoch, iter=done))
+
+
+# What the checkpoint hook writes regularly; the best weights lack the optimiser's state.
+_REGULAR = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+
+
+def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint that a run in this folder would go on from.
+
+    That is what `last_checkpoint` names; a folder may have been moved since, so it is looked for
+    beside it too. If it is cut off or damaged, the newest whole one before it is taken, and that
+    is logged; so is the newest whole one where there is no `last_checkpoint`, because a process
+    was killed before its first one.
+
+    Returns:
+        None where nothing was saved yet.
+
+    Raises:
+        FileNotFoundError: What `last_checkpoint` names is gone.
+        DamagedCheckpointError: There are checkpoints, and none is whole.
+    """
+    pointer = Path(work_dir) / LAST_CHECKPOINT
+    saved = sorted(_steps_of(pointer.parent), reverse=True)
+    if not pointer.is_file():
+        return _newest_whole([path for _, path in saved], f'{pointer} is missing')
+    named = Path(pointer.read_text().strip())
+    path = next((p for p in (named, pointer.parent / named.name) if p.exists()), None)
+    if path is None:
+        others = [str(path) for path in sorted(pointer.parent.glob('*.pth'))]
+        raise FileNotFoundError(
+            f'{pointer} names {named}, which does not exist; give the checkpoint to go on from '
+            f'with --resume PATH, in this folder there is {", ".join(others) or "none"}'
+        )
+    fault = _fault_of(path)
+    if fault is None:
+        return path
+    step = _REGULAR.fullmatch(path.name)
+    before = [other for number, other in saved if step and number < int(step.group(1))]
+    earlier = _newest_whole(before, str(fault))
+    if earlier is None:
+        raise DamagedCheckpointError(f'{fault}. {pointer.parent} has no whole one before it')
+    return earlier
+
+
+def _steps_of(folder: Path) -> Iterable[tuple[int, Path]]:
+    for path in folder.glob('*.pth'):
+        found = _REGULAR.fullmatch(path.name)
+        if found:
+            yield int(found.group(1)), path
+
+
+def _newest_whole(paths: list[Path], reason: str) -> Path | None:
+    """The first whole one of these, and a line in the log; None where there is no file."""
+    faults = []
+    for path in paths:
+        fault = _fault_of(path)
+        if fault is None:
+            text = '; '.join(
+                [reason, *faults, f'going on from {path}, the newest whole checkpoint']
+            )
+            print_log(text, logger='current', level=logging.WARNING)
+            return path
+        faults.append(str(fault))
+    if faults:
+        raise DamagedCheckpointError('; '.join([reason, *faults]))
+    return None
+
+
+def _fault_of(path: Path) -> DamagedCheckpointError | None:
+    """What is wrong with a file; a folder, which holds the shards of several processes, passes."""
+    if path.is_dir():
+        return None
+    try:
+        load_checkpoint_safely(path, lazily=True)
+    except DamagedCheckpointError as error:
+        return error
+    return None

@@ -1,0 +1,87 @@
+"""A hook that saves what was trained before clips that cannot be loaded end a run."""
+
+from collections.abc import Iterator
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import distributed
+
+from axialvs.engine.checkpointing import accumulation_counts, save_now
+
+
+@HOOKS.register_module()
+class DataErrorHook(Hook):
+    """Saves a checkpoint before the error of a data set or a loader worker ends a training.
+
+    A missing frame in the middle of a run then costs no iteration: mended and resumed, the run
+    goes on with the clips that could not be loaded. All processes of a distributed run save and
+    end together, whichever of them has the error. A loop of epochs ends as in mmengine: it goes on
+    from the start of an epoch only.
+    """
+
+    def __init__(self) -> None:
+        self._group = None
+        self._start = 0
+
+    def before_run(self, runner: Runner) -> None:
+        """Makes the group of processes that agree; on a CPU, so that no device has to wait."""
+        if get_world_size() > 1 and distributed.get_backend() != 'gloo':
+            self._group = distributed.new_group(backend='gloo')
+
+    def before_train(self, runner: Runner) -> None:
+        """From here on the loop takes its batches by way of this hook."""
+        self._start = runner.iter
+        loop = runner.train_loop
+        if isinstance(loop, IterBasedTrainLoop):
+            loop.dataloader_iterator = _Watched(loop.dataloader_iterator, runner, self)
+
+    def end(self, runner: Runner, error: Exception | None) -> None:
+        """Saves, and raises the error or that of another process; None where it has none."""
+        done = runner.iter
+        waiting = done % accumulation_counts(runner)  # gradients that are in no checkpoint
+        if done > self._start and not waiting:
+            save_now(runner, done)
+            runner.logger.error(
+                f'clips of iteration {done + 1} could not be loaded: saved after {done} '
+                'iterations; when the cause is mended, the same command with --resume goes on'
+            )
+        if error is None:
+            raise RuntimeError(
+                f'process {get_rank()} ends because another one could not load its clips; '
+                "the error is in that one's log"
+            )
+        raise error
+
+    def any_failed(self, error: Exception | None) -> bool:
+        """Whether any of the processes has an error."""
+        if get_world_size() == 1:
+            return error is not None
+        failed = torch.tensor(int(error is not None))
+        distributed.all_reduce(failed, distributed.ReduceOp.MAX, group=self._group)
+        return bool(failed)
+
+
+class _Watched:
+    """An iterator over batches that tells the hook when one cannot be made."""
+
+    def __init__(self, batches: Iterator, runner: Runner, hook: DataErrorHook) -> None:
+        self._batches, self._runner, self._hook = batches, runner, hook
+
+    def __getattr__(self, name: str):
+        return getattr(self._batches, name)
+
+    def __iter__(self) -> '_Watched':
+        return self
+
+    def __next__(self):
+        batch = error = None
+        try:
+            batch = next(self._batches)
+        except Exception as raised:
+            error = raised
+        if self._hook.any_failed(error):
+            self._hook.end(self._runner, error)
+        return batch

@@ -1,0 +1,219 @@
+"""What is known of a video that is to be drawn: its frames and its annotated objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import path as osp
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.registry import HOOKS
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from axialvs.datasets.annotations.youtube_vis import Instance, read_annotations
+from axialvs.evaluation.compressed_masks import compressed_tube
+from axialvs.evaluation.track_pairs import ids_like_truth
+from axialvs.evaluation.tube_iou import Tube
+from axialvs.visualization.comparison import FrameTracks, comparison_sheet
+
+
+@dataclass(frozen=True)
+class OverlaySource:
+    """A video of a data set.
+
+    Attributes:
+        video_id: Of the annotation file.
+        name: What to call it: its id and the folder of its frames.
+        paths: Its L image files.
+        size: (height, width).
+        class_names: Names of the classes.
+        objects: The annotated objects, or None where the file has no annotations.
+    """
+
+    video_id: int
+    name: str
+    paths: list[str]
+    size: tuple[int, int]
+    class_names: Sequence[str]
+    objects: 'TrackSet | None'
+
+
+@dataclass(frozen=True)
+class TrackSet:
+    """Tracks of a video: n tubes of L frames, and (n,) ids, labels and scores, if any."""
+
+    tubes: Sequence[Tube]
+    ids: Sequence[int]
+    labels: Sequence[int]
+    scores: Sequence[float] | None = None
+
+
+def evenly(number: int, wanted: int) -> list[int]:
+    """At most `wanted` of the indices below `number`, evenly from the first to the last."""
+    return np.unique(np.linspace(0, number - 1, min(number, wanted)).round().astype(int)).tolist()
+
+
+def choose_sources(dataset: Any, wanted: int) -> dict[int, OverlaySource]:
+    """Some videos of a test data set by their ids, evenly over it.
+
+    Args:
+        dataset: A YouTubeVISDataset in test mode.
+        wanted: How many.
+
+    Raises:
+        ValueError: The data set is of another kind.
+    """
+    if not hasattr(dataset, 'clips_by_video'):
+        raise ValueError(
+            'VideoVisualizationHook draws videos of YouTubeVISDataset, but this is '
+            f'{type(dataset).__name__}; set videos=0'
+        )
+    annotations = read_annotations(dataset.ann_file)
+    objects = annotations.instances_by_video() if annotations.instances is not None else None
+    sources = {}
+    for index in evenly(len(dataset.clips_by_video()), wanted):
+        record = dataset.get_data_info(index)
+        of_video = objects and objects[record['video_id']]
+        sources[record['video_id']] = _source(record, of_video, dataset)
+    return sources
+
+
+def _source(
+    record: dict[str, Any], instances: Sequence[Instance] | None, dataset: Any
+) -> OverlaySource:
+    size = record['height'], record['width']
+    folder = osp.dirname(record['file_names'][0])
+    return OverlaySource(
+        video_id=record['video_id'],
+        name=f'video {record["video_id"]}' + (f' ({folder})' if folder else ''),
+        paths=[osp.join(dataset.data_prefix['img_path'], name) for name in record['file_names']],
+        size=size,
+        class_names=dataset.metainfo['classes'],
+        objects=None if instances is None else _objects(instances, size, dataset),
+    )
+
+
+def _objects(instances: Sequence[Instance], size: tuple[int, int], dataset: Any) -> TrackSet:
+    """Objects of the classes, numbered from 1: ids of a file may be long. Crowds are left out."""
+    labels = {category: label for label, category in enumerate(dataset.metainfo['category_ids'])}
+    learnt = [
+        instance
+        for instance in instances
+        if instance.category_id in labels and not instance.iscrowd
+    ]
+    return TrackSet(
+        tubes=[compressed_tube(instance.segmentations, *size) for instance in learnt],
+        ids=range(1, len(learnt) + 1),
+        labels=[labels[instance.category_id] for instance in learnt],
+    )
+
+
+@HOOKS.register_module()
+class VideoVisualizationHook(Hook):
+    """Shows what the model makes of a few videos, in all backends of the visualizer.
+
+    mmengine's local backend keeps the pictures as `vis_image/overlay_video_ID_ITERATION.png`. The
+    videos lie evenly over the data set and are the same each time, and so are their frames. The
+    objects of the ground truth are numbered from 1, and a predicted track has the number and the
+    colour of the object that it overlaps most. Files without annotations give no ground truth.
+
+    Args:
+        videos: How many to draw; 0 does nothing.
+        frames: How many of each video, evenly over its length.
+        score_thr: Tracks of a lower score are not drawn.
+        height: Of a frame in the picture, pixels.
+
+    Raises:
+        ValueError: An argument is wrong, or the data set is no YouTubeVISDataset.
+    """
+
+    priority = 'LOW'
+
+    def __init__(
+        self, videos: int = 0, frames: int = 5, score_thr: float = 0.3, height: int = 240
+    ) -> None:
+        if videos < 0 or frames < 1 or height < 1:
+            raise ValueError(
+                f'VideoVisualizationHook: videos={videos}, frames={frames}, height={height}: '
+                'at least 0, 1 and 1 are needed'
+            )
+        self.videos = videos
+        self.frames = frames
+        self.score_thr = score_thr
+        self.height = height
+        self._sources: dict[str, dict[int, OverlaySource]] = {}
+        self._sheets: list[tuple[int, NDArray[np.uint8]]] = []
+
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        self._sheets.clear()
+        if self.videos and mode != 'train' and mode not in self._sources:
+            loader = runner.val_dataloader if mode == 'val' else runner.test_dataloader
+            self._sources[mode] = choose_sources(loader.dataset, self.videos)
+
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | dict | None = None,
+        mode: str = 'train',
+    ) -> None:
+        if not self.videos or mode == 'train':
+            return
+        for sample in outputs:
+            source = self._sources[mode].get(sample.metainfo['video_id'])
+            if source is not None and 'pred_tracks' in sample:  # the video ends here
+                title = f'{source.name}, {mode}, iteration {runner.iter}'
+                self._sheets.append((source.video_id, self._sheet(title, source, sample)))
+
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        if not self.videos or mode == 'train':
+            return
+        gathered = [sheet for sheets in all_gather_object(self._sheets) for sheet in sheets]
+        for video_id, sheet in sorted(gathered, key=lambda pair: pair[0]):
+            runner.visualizer.add_image(f'overlay_video_{video_id}', sheet, runner.iter)
+        self._sheets.clear()
+
+    def _sheet(self, title: str, source: OverlaySource, sample: Any) -> NDArray[np.uint8]:
+        shown = evenly(len(source.paths), self.frames)
+        frames = [mmcv.imread(source.paths[i], channel_order='rgb', backend='cv2') for i in shown]
+        predicted = _predicted_tracks(sample.pred_tracks, source, self.score_thr)
+        name = f'prediction, {len(predicted.tubes)} tracks of score {self.score_thr:g} or more'
+        rows = [(name, [_frame_of(predicted, frame, source.size) for frame in shown])]
+        if source.objects is not None:
+            truth = [_frame_of(source.objects, frame, source.size) for frame in shown]
+            rows.append((f'ground truth, {len(source.objects.tubes)} objects', truth))
+        names = [f'frame {frame} of {len(source.paths)}' for frame in shown]
+        return comparison_sheet(title, frames, names, rows, source.class_names, self.height)
+
+
+def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: float) -> TrackSet:
+    kept = [index for index, score in enumerate(tracks.scores.tolist()) if score >= score_thr]
+    tubes = [compressed_tube(tracks.segmentations[index], *source.size) for index in kept]
+    truth = source.objects or TrackSet([], [], [])
+    return TrackSet(
+        tubes=tubes,
+        ids=ids_like_truth(tubes, truth.tubes, truth.ids, source.size),
+        labels=tracks.labels[kept].tolist(),
+        scores=tracks.scores[kept].tolist(),
+    )
+
+
+def _frame_of(tracks: TrackSet, frame: int, size: tuple[int, int]) -> FrameTracks:
+    """The tracks that have a mask in a frame."""
+    present = [index for index, tube in enumerate(tracks.tubes) if tube[frame]]
+    masks = [
+        coco_mask.decode({'size': size, 'counts': tracks.tubes[index][frame]}).astype(bool)
+        for index in present
+    ]
+    return FrameTracks(
+        masks=np.array(masks, dtype=bool).reshape(-1, *size),
+        ids=[tracks.ids[index] for index in present],
+        labels=[tracks.labels[index] for index in present],
+        scores=None if tracks.scores is None else [tracks.scores[index] for index in present],
+    )

@@ -1,0 +1,51 @@
+"""Finds the configs and weights that come with the package, wherever it is installed."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# An installed package carries them along; a source checkout has them at its root.
+_FOLDERS = tuple(
+    folder for folder in (_PACKAGE / '.mim', _PACKAGE.parents[1]) if (folder / 'configs').is_dir()
+)
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of a config.
+
+    Args:
+        name: a path, or a path below `configs/` with or without `.py`, or the name of one of them.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = path if path.suffix == '.py' else path.with_name(f'{path.name}.py')
+    for folder in _FOLDERS:
+        exact = folder / 'configs' / shipped
+        named = sorted(folder.glob(f'configs/*/{shipped}')) if len(shipped.parts) == 1 else []
+        for candidate in (exact, *named):
+            if candidate.is_file():
+                return candidate
+    raise FileNotFoundError(
+        f'config {name} does not exist; those of the project lie in {_where("configs")}'
+    )
+
+
+def find_shipped_weights(file_name: str) -> Path:
+    """A file of the folder `weights/`.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+    """
+    for folder in _FOLDERS:
+        if (folder / 'weights' / file_name).is_file():
+            return folder / 'weights' / file_name
+    raise FileNotFoundError(f'{file_name} is not among the weights in {_where("weights")}')
+
+
+def _where(kind: str) -> str:
+    folders: Iterable[str] = (str(folder / kind) for folder in _FOLDERS)
+    return ' or '.join(folders) or f'no folder: this installation lacks {kind}'

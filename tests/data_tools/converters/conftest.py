@@ -1,0 +1,39 @@
+"""Runs the converters' commands and reads back what they wrote with the project's own reader."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
+
+TOOLS = Path(__file__).parents[3] / 'tools' / 'dataset_converters'
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch):
+    """Runs a converter with --out and reads the file; an error's text if there is none."""
+
+    def run(name: str, *arguments) -> VideoAnnotations:
+        out = tmp_path / 'out.json'
+        command = [str(TOOLS / f'{name}_to_youtube_vis.py'), *map(str, arguments)]
+        monkeypatch.setattr(sys, 'argv', [*command, '--out', str(out), '--overwrite'])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(command[0], run_name='__main__')
+        assert not (tmp_path / 'out.json.partial').exists()
+        return read_annotations(out) if caught.value.code == 0 else None
+
+    return run
+
+
+@pytest.fixture
+def refuse(convert, capsys):
+    """The one line that a converter says of a source it cannot convert; it writes nothing."""
+
+    def run(*arguments) -> str:
+        capsys.readouterr()
+        assert convert(*arguments) is None
+        return capsys.readouterr().err.split('error: ')[1].strip()
+
+    return run

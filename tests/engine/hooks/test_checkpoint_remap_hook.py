@@ -1,0 +1,77 @@
+"""Starting from a checkpoint without some of its parts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from tiny_run import tiny_config
+
+from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+
+
+def train(folder: Path, *leave_out: str, **options) -> Runner:
+    folder.mkdir(exist_ok=True)
+    hook = dict(type='CheckpointRemapHook', leave_out=leave_out)
+    runner = Runner.from_cfg(tiny_config(folder, custom_hooks=[hook], **options))
+    runner.train()
+    return runner
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / 'start.pth'
+    torch.save(
+        {'state_dict': {'weight': torch.full((3,), 100.0), 'extra.weight': torch.ones(1)}}, path
+    )
+    return path
+
+
+def last_weight(runner: Runner) -> float:
+    """After a single step it is still near what the run started from."""
+    return runner.model.weight[2].item()
+
+
+def test_leaves_parts_out(tmp_path, checkpoint):
+    options = dict(load_from=str(checkpoint), train_cfg__max_iters=1)
+    assert last_weight(train(tmp_path / 'a', 'extra.*', **options)) > 50
+    assert last_weight(train(tmp_path / 'b', '*weight', **options)) < 1
+
+
+def test_a_pattern_that_fits_nothing_is_an_error(tmp_path, checkpoint):
+    with pytest.raises(CheckpointError, match=r"'wieght' fits no name.*take it out"):
+        train(tmp_path / 'a', 'wieght', load_from=str(checkpoint))
+
+
+def test_a_resumed_run_takes_everything(tmp_path):
+    train(tmp_path, train_cfg__max_iters=2)
+    last = str(tmp_path / 'run' / 'iter_2.pth')
+    runner = train(tmp_path, 'weight', load_from=last, resume=True, train_cfg__max_iters=2)
+    assert torch.equal(runner.model.weight, load_checkpoint_safely(last)['state_dict']['weight'])
+    assert runner.model.weight.any()
+
+
+def test_weights_alone_are_nothing_to_resume_from(tmp_path):
+    """The schedule would begin again in the middle of the run."""
+    options = dict(
+        param_scheduler=[dict(type='LinearLR', by_epoch=False, end=4)],
+        train_cfg__val_interval=2,
+        default_hooks__checkpoint__save_best='tiny/sum',
+        default_hooks__checkpoint__rule='greater',
+    )
+    train(tmp_path / 'a', train_cfg__max_iters=2, **options)
+    best = tmp_path / 'a' / 'run' / 'best_tiny_sum_iter_2.pth'
+    published = tmp_path / 'published.pth'
+    torch.save({'state_dict': load_checkpoint_safely(best)['state_dict'], 'meta': {}}, published)
+    for path in (best, published):
+        with pytest.raises(CheckpointError, match=rf'{path.name}: has weights without .*load_from'):
+            train(tmp_path / path.stem, load_from=str(path), resume=True, **options)
+
+
+def test_an_optimiser_that_starts_anew_is_said(tmp_path):
+    train(tmp_path / 'a', train_cfg__max_iters=2, default_hooks__checkpoint__save_optimizer=False)
+    last = str(tmp_path / 'a' / 'run' / 'iter_2.pth')
+    runner = train(tmp_path / 'b', load_from=last, resume=True, log_level='WARNING')
+    assert runner.iter == 6
+    (log,) = (tmp_path / 'b' / 'run').glob('*/*.log')
+    assert 'iter_2.pth was saved without the state of the optimiser' in log.read_text()

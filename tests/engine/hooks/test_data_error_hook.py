@@ -1,0 +1,115 @@
+"""Clips that cannot be loaded end a training, which loses nothing by it."""
+
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from tiny_run import tiny_config
+
+from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.engine.checkpointing import find_resume_checkpoint
+
+ITERATIONS = 6
+BATCH = 2
+SEED = 0  # the runtime's
+DIST_TRAIN = Path(__file__).parents[3] / 'tools' / 'dist_train.sh'
+NO_SAVES = dict(default_hooks__checkpoint__interval=100)
+
+
+def config_of(folder: Path, **options) -> Config:
+    """The tiny run on files that may be missing; no save is due before its end."""
+    folder.mkdir(exist_ok=True)
+    config = tiny_config(folder, train_dataloader__dataset__type='TinyFiles', **NO_SAVES, **options)
+    config.train_dataloader.dataset.data_root = str(folder)
+    config.experiment_name = f'{folder.name}_{os.urandom(4).hex()}'
+    return config
+
+
+def sample_of(iteration: int) -> int:
+    """What the sampler deals out first in an iteration."""
+    generator = torch.Generator().manual_seed(SEED)
+    order = torch.randperm(16, generator=generator).tolist()
+    return next(islice(order, (iteration - 1) * BATCH, None))
+
+
+def make_missing(folder: Path, sample: int) -> Path:
+    """The name of the file that says that a sample cannot be read."""
+    marker = folder / f'{sample}.missing'
+    folder.mkdir(exist_ok=True)
+    marker.touch()
+    return marker
+
+
+def weights_of(folder: Path) -> torch.Tensor:
+    path = folder / 'run' / f'iter_{ITERATIONS}.pth'
+    return load_checkpoint_safely(path)['state_dict']['weight']
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_goes_on_where_the_frame_was_missing(tmp_path, workers):
+    options = dict(train_dataloader__num_workers=workers)
+    Runner.from_cfg(config_of(tmp_path / 'whole', **options)).train()
+    broken = tmp_path / 'broken'
+    marker = make_missing(broken, sample_of(iteration=4))
+    with pytest.raises(FileNotFoundError, match=r'sample \d+ is missing'):
+        Runner.from_cfg(config_of(broken, **options)).train()
+    saved = find_resume_checkpoint(broken / 'run')
+    assert saved.name == 'iter_3.pth'
+    marker.unlink()
+    Runner.from_cfg(config_of(broken, **options, resume=True, load_from=str(saved))).train()
+    assert torch.equal(weights_of(broken), weights_of(tmp_path / 'whole'))
+
+
+def test_epochs_train_and_end_with_the_error(tmp_path):
+    config = config_of(tmp_path)
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    config.train_dataloader.sampler.type = 'DefaultSampler'
+    config.default_hooks.checkpoint.update(by_epoch=True, interval=1)
+    Runner.from_cfg(config).train()
+    assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
+    make_missing(tmp_path, 3)
+    config.experiment_name += '_again'
+    with pytest.raises(FileNotFoundError, match='sample 3 is missing'):
+        Runner.from_cfg(config).train()
+
+
+def test_nothing_is_saved_before_the_first_iteration(tmp_path):
+    make_missing(tmp_path, sample_of(iteration=1))
+    with pytest.raises(FileNotFoundError):
+        Runner.from_cfg(config_of(tmp_path)).train()
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_a_step_whose_gradients_wait_is_not_saved(tmp_path):
+    """mmengine's accumulation: after three of four batches no checkpoint would be whole."""
+    make_missing(tmp_path, sample_of(iteration=4))
+    with pytest.raises(FileNotFoundError):
+        Runner.from_cfg(config_of(tmp_path, optim_wrapper__accumulative_counts=4)).train()
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_two_processes_save_and_end_together(tmp_path):
+    """Only one of them meets the missing file; the other would wait for its gradients."""
+    config = config_of(tmp_path, train_dataloader__batch_size=1)
+    config.custom_imports = dict(imports=['axialvs', 'tiny_run'], allow_failed_imports=False)
+    path = tmp_path / 'config.py'
+    config.dump(path)
+    make_missing(tmp_path, sample_of(iteration=4))
+    command = ['bash', str(DIST_TRAIN), str(path), '2', '--work-dir', str(tmp_path / 'run')]
+    done = subprocess.run(
+        command,
+        env=os.environ | {'PYTHON': sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert 'is missing' in done.stdout + done.stderr
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_3.pth'

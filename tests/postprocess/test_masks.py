@@ -1,0 +1,82 @@
+"""Mask arithmetic: resizing against bilinear weights by hand, quality, RLE there and back."""
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+
+from axialvs.postprocess.masks import encode_masks, mask_quality, resize_mask_logits
+from axialvs.structures import ImageShapes
+
+
+def bilinear_matrix(target: int, source: int) -> np.ndarray:
+    """(target, source): each output is a mix of the two cells whose centres lie around its own."""
+    matrix = np.zeros((target, source))
+    for row in range(target):
+        centre = max((row + 0.5) * source / target - 0.5, 0)
+        low = min(int(centre), source - 1)
+        high = min(low + 1, source - 1)
+        matrix[row, low] += 1 - (centre - low)
+        matrix[row, high] += centre - low
+    return matrix
+
+
+def resize(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    height, width = maps.shape[-2:]
+    return bilinear_matrix(size[0], height) @ maps @ bilinear_matrix(size[1], width).T
+
+
+@pytest.mark.parametrize(
+    'geometry',
+    [
+        ImageShapes((64, 96), (64, 96), (64, 96)),  # as it came
+        ImageShapes((64, 96), (50, 81), (50, 81)),  # padded only
+        ImageShapes((64, 96), (54, 96), (121, 215)),  # resized down and padded, back to an odd size
+        ImageShapes((32, 64), (32, 60), (17, 31)),  # resized up
+    ],
+)
+def test_logits_go_through_the_padded_size(geometry):
+    logits = np.random.default_rng(0).normal(
+        size=(3, 2, geometry.padded[0] // 4, geometry.padded[1] // 4)
+    )
+    height, width = geometry.resized
+    expected = resize(resize(logits, geometry.padded)[..., :height, :width], geometry.original)
+    out = resize_mask_logits(torch.from_numpy(logits), geometry)
+    assert out.shape == (3, 2, *geometry.original)
+    np.testing.assert_allclose(out.numpy(), expected, atol=1e-12)
+
+
+def test_no_masks_can_be_resized():
+    geometry = ImageShapes((64, 96), (64, 96), (30, 40))
+    assert resize_mask_logits(torch.zeros(0, 2, 16, 24), geometry).shape == (0, 2, 30, 40)
+
+
+def test_quality_is_the_mean_probability_inside():
+    logits = torch.full((3, 2, 3), -4.0)
+    logits[0, 0, :2] = torch.tensor([1.0, 3.0])
+    logits[1] = 2.0
+    expected = [
+        (torch.tensor([1.0, 3.0]).sigmoid().mean()).item(),
+        torch.tensor(2.0).sigmoid().item(),
+        0,
+    ]
+    assert mask_quality(logits).tolist() == pytest.approx(expected)
+    assert mask_quality(torch.zeros(0, 2, 3)).shape == (0,)
+
+
+def test_logit_of_zero_is_outside():
+    assert mask_quality(torch.zeros(1, 2, 3)).tolist() == [0]
+
+
+def test_run_length_codes_there_and_back():
+    masks = np.random.default_rng(0).random((4, 13, 21)) > 0.5
+    masks[0, :4] = masks[0, :, 9:] = False  # a part of the frame, away from two borders
+    masks[2] = False
+    masks[3] = True
+    codes = encode_masks(masks)
+    assert codes[2] is None
+    for mask, code in zip(masks[[0, 1, 3]], [codes[0], codes[1], codes[3]], strict=True):
+        assert code['size'] == [13, 21]
+        assert isinstance(code['counts'], str)
+        np.testing.assert_array_equal(coco_mask.decode(code), mask)
+    assert encode_masks(masks[:0]) == []

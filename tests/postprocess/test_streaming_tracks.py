@@ -1,0 +1,96 @@
+"""The live protocol: names are given once, shown from the threshold on, and never taken back."""
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+
+from axialvs.postprocess.instances import StreamingTracks
+from axialvs.structures import ImageShapes
+
+GEOMETRY = ImageShapes((8, 8), (8, 8), (8, 8))
+NUM_CLASSES = 2
+
+
+def class_logits(*probabilities_and_labels) -> torch.Tensor:
+    """(Q, N + 1) whose best class has the given probability."""
+    rows = []
+    for probability, label in probabilities_and_labels:
+        row = torch.full((NUM_CLASSES + 1,), 1e-9)
+        row[label], row[-1] = probability, 1 - probability
+        rows.append(row.log())
+    return torch.stack(rows)
+
+
+def masks(num_queries: int, num_frames: int) -> torch.Tensor:
+    """Query q has row q in every frame."""
+    logits = torch.full((num_queries, num_frames, 8, 8), -3.0)
+    for query in range(num_queries):
+        logits[query, :, query] = 3.0
+    return logits
+
+
+def test_ids_stay_with_their_query_and_masks_with_their_frames():
+    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    first = live.add(masks(3, 2), class_logits((0.2, 0), (0.9, 1), (0.6, 0)), GEOMETRY)
+    second = live.add(masks(3, 3), class_logits((0.7, 0), (0.8, 1), (0.4, 0)), GEOMETRY)
+    third = live.add(masks(3, 1), class_logits((0.6, 0), (0.1, 1), (0.9, 1)), GEOMETRY)
+    named = [
+        dict(zip(ids.tolist(), labels.tolist(), strict=True))
+        for ids, labels, *_ in (first, second, third)
+    ]
+    assert named == [{1: 1, 2: 0}, {1: 1, 3: 0}, {3: 0, 2: 1}]
+    assert first[2].tolist() == pytest.approx([0.9, 0.6])
+    query_of = {1: 1, 2: 2, 3: 0}
+    for ids, _, scores, shown in (first, second, third):
+        assert sorted(scores, reverse=True) == scores.tolist()
+        for object_id, mask in zip(ids, shown, strict=True):
+            expected = np.zeros((8, 8), bool)
+            expected[query_of[object_id]] = True
+            assert (mask == expected).all()
+    tracks = {track.id: track for track in live.tracks()}
+    present = {i: [code is not None for code in track.segmentations] for i, track in tracks.items()}
+    assert present[1] == [True] * 5 + [False]
+    assert present[2] == [True] * 2 + [False] * 3 + [True]
+    assert present[3] == [False] * 2 + [True] * 4
+    assert {i: track.label for i, track in tracks.items()} == {1: 1, 2: 1, 3: 0}
+    assert tracks[1].score == pytest.approx(0.1)
+    assert coco_mask.decode(tracks[2].segmentations[5])[2].all()
+
+
+def test_score_at_the_threshold_is_enough():
+    logits = class_logits((0.5, 0), (0.25, 1))
+    threshold = float(logits.softmax(-1)[1, 1])
+    ids, *_ = StreamingTracks(threshold, 10).add(masks(2, 1), logits, GEOMETRY)
+    assert ids.tolist() == [1, 2]
+
+
+def test_no_more_objects_at_once_than_allowed():
+    live = StreamingTracks(score_threshold=0.1, max_tracks=2)
+    ids, labels, scores, shown = live.add(
+        masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), GEOMETRY
+    )
+    assert labels.tolist() == [1, 1]
+    assert scores.tolist() == pytest.approx([0.9, 0.8])
+    assert shown[1, 0, 3].all()
+    assert len(ids) == len(live.tracks()) == 2
+
+
+def test_a_clip_without_objects():
+    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    assert live.tracks() == []
+    ids, labels, scores, shown = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), GEOMETRY)
+    assert (ids.shape, labels.shape, scores.shape, shown.shape) == ((0,), (0,), (0,), (0, 3, 8, 8))
+    assert live.tracks() == []
+    live.add(masks(2, 1), class_logits((0.9, 0), (0.2, 1)), GEOMETRY)
+    (track,) = live.tracks()
+    assert [code is not None for code in track.segmentations] == [False] * 3 + [True]
+
+
+def test_an_empty_mask_is_no_segmentation():
+    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    logits = masks(1, 2)
+    logits[0, 1] = -3
+    ids, *_ = live.add(logits, class_logits((0.9, 0)), GEOMETRY)
+    assert ids.tolist() == [1]
+    assert [code is not None for code in live.tracks()[0].segmentations] == [True, False]

@@ -1,0 +1,90 @@
+"""Offline tracks: alignment of clips, and what waits for a video's end."""
+
+import pytest
+import torch
+
+from axialvs.postprocess.instances import finish_tracks
+from axialvs.structures import ImageShapes
+from axialvs.tracking.matching import align_clips
+from axialvs.tracking.offline import ClipFeatures, OfflineTracks, RefinedVideo
+
+QUERIES, CHANNELS, CLIPS, CLIP_LENGTH = 5, 6, 3, 2
+GEOMETRY = ImageShapes(padded=(32, 64), resized=(30, 53), original=(45, 80))
+
+
+def draw(*size, seed=0):
+    return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_clips_follow_the_first_by_a_chain_of_matchings():
+    """Objects that turn a little from clip to clip end far from where they began; the chain
+    follows them, a match to the first clip would not."""
+    steps = torch.linspace(0, 1, 40)[:, None]
+    angles = torch.tensor([[0.0, 2.0, 4.0]]) + 2.0 * steps  # each ends where the next began
+    tracks = torch.stack((angles.cos(), angles.sin()), dim=-1)  # K, Q, C
+    rng = torch.Generator().manual_seed(0)
+    orders = [torch.arange(3), *(torch.randperm(3, generator=rng) for _ in range(39))]
+    shuffled = torch.stack([clip[order] for clip, order in zip(tracks, orders, strict=True)])
+    assert torch.equal(align_clips(shuffled[None])[0], tracks)
+
+
+def test_videos_of_a_batch_are_aligned_for_themselves():
+    videos = draw(2, CLIPS, QUERIES, CHANNELS)
+    together = align_clips(videos)
+    assert torch.equal(together[0], align_clips(videos[:1])[0])
+    assert torch.equal(together[1], align_clips(videos[1:])[0])
+    assert torch.equal(align_clips(videos[:, :1]), videos[:, :1])
+
+
+def refine(queries):
+    """A refinement of which every number counts."""
+    aligned = align_clips(queries[None])[0]
+    return RefinedVideo(aligned.mean(0)[:, :4] * 3, aligned + aligned.mean(0))
+
+
+@pytest.fixture
+def clips():
+    """Clips whose last one holds a frame that is none of the video's."""
+    return [
+        ClipFeatures(draw(QUERIES, CHANNELS, seed=k), draw(CLIP_LENGTH, CHANNELS, 8, 16, seed=k))
+        for k in range(CLIPS)
+    ]
+
+
+def tracks_of(clips, **settings):
+    video = OfflineTracks(refine, max_tracks=6, **settings)
+    for k, clip in enumerate(clips):
+        video.add(clip, GEOMETRY, CLIP_LENGTH - (k == CLIPS - 1))
+    tracks = video.finish()
+    video.close()
+    return tracks
+
+
+@pytest.mark.parametrize('settings', [{}, dict(feature_memory=0)], ids=['memory', 'file'])
+@pytest.mark.parametrize('max_masks', [None, 2])
+def test_equals_all_at_once(clips, settings, max_masks):
+    refined = refine(torch.stack([x.queries for x in clips]))
+    masks = torch.cat([refined.mask_logits(k, x.mask_features) for k, x in enumerate(clips)], 1)
+    expected = finish_tracks(
+        refined.class_logits, lambda queries: iter([masks[queries, :-1]]), GEOMETRY, 6, max_masks
+    )
+    tracks = tracks_of(clips, max_masks_per_frame=max_masks, **settings)
+    assert tracks == expected
+    assert len(tracks) == 6
+    assert {len(track.segmentations) for track in tracks} == {CLIPS * CLIP_LENGTH - 1}
+    assert any(any(track.segmentations) for track in tracks)
+
+
+def test_half_precision_is_near(clips):
+    for ours, exact in zip(
+        tracks_of(clips, feature_precision='float16'), tracks_of(clips), strict=True
+    ):
+        assert (ours.id, ours.label) == (exact.id, exact.label)
+        assert ours.score == pytest.approx(exact.score, abs=1e-3)
+
+
+def test_frames_of_a_video_have_one_size(clips):
+    video = OfflineTracks(refine)
+    video.add(clips[0], GEOMETRY, CLIP_LENGTH)
+    with pytest.raises(ValueError, match='frames change size within a video'):
+        video.add(clips[1], GEOMETRY._replace(resized=(30, 54)), CLIP_LENGTH)

@@ -1,0 +1,102 @@
+"""Refinement in a window that slides over a stream."""
+
+import pytest
+import torch
+
+from axialvs.tracking.matching import align_clips
+from axialvs.tracking.offline import ClipFeatures, OfflineWindow, RefinedVideo
+
+QUERIES, CHANNELS = 5, 6
+
+
+def draw(*size, seed=0):
+    return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
+
+
+def clips_of(count):
+    return [
+        ClipFeatures(draw(QUERIES, CHANNELS, seed=k), draw(2, CHANNELS, 4, 4, seed=k))
+        for k in range(count)
+    ]
+
+
+def refine(queries):
+    """A refinement of which every number counts."""
+    aligned = align_clips(queries[None])[0]
+    return RefinedVideo(aligned.mean(0)[:, :4] * 3, aligned + aligned.mean(0))
+
+
+def decide(clips, num_clips, overlap, refine=refine):
+    """All that a window decides."""
+    window = OfflineWindow(refine, num_clips, overlap)
+    return [decided for clip in clips for decided in window.add(clip)] + window.finish()
+
+
+@pytest.mark.parametrize('count', [1, 4, 5])
+def test_a_window_over_all_clips_is_offline(count):
+    clips = clips_of(count)
+    refined = refine(torch.stack([clip.queries for clip in clips]))
+    decided = decide(clips, 5, 0)
+    assert len(decided) == count
+    for k, clip in enumerate(decided):
+        masks = refined.mask_logits(k, clips[k].mask_features)
+        torch.testing.assert_close(clip.mask_logits, masks)
+        torch.testing.assert_close(clip.class_logits, refined.class_logits)
+
+
+@pytest.mark.parametrize(('num_clips', 'overlap'), [(1, 0), (3, 0), (3, 1), (4, 2), (5, 4), (6, 3)])
+def test_every_clip_comes_once_with_context_on_both_sides(num_clips, overlap):
+    """Each clip's masks come from the window whose queries they were refined with."""
+    seen = []
+
+    def spying(queries):
+        seen.append(queries)
+        return refine(queries)
+
+    clips = clips_of(14)
+    window = OfflineWindow(spying, num_clips, overlap)
+    k = 0
+    for clip in [*clips, None]:
+        decided = window.finish() if clip is None else window.add(clip)
+        for offset, result in enumerate(decided):
+            inside = seen[-1]
+            (place,) = [
+                i
+                for i, queries in enumerate(inside)
+                if torch.equal(queries.sort(0).values, clips[k].queries.sort(0).values)
+            ]
+            expected = refine(inside).mask_logits(place, clips[k].mask_features)
+            torch.testing.assert_close(result.mask_logits, expected)
+            if k >= num_clips:
+                assert place >= overlap // 2
+            if clip is not None:
+                assert num_clips - 1 - place >= (overlap + 1) // 2
+            assert offset < num_clips
+            k += 1
+        assert len(inside if decided else []) <= num_clips
+    assert k == len(clips)
+
+
+def test_objects_keep_their_query_from_window_to_window():
+    """Clips in shuffled order: what follows a query's direction stays in its row."""
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.eye(QUERIES, CHANNELS)
+    orders = [torch.arange(QUERIES)] + [
+        torch.randperm(QUERIES, generator=generator) for _ in range(10)
+    ]
+    clips = [ClipFeatures(directions[order], torch.ones(1, CHANNELS, 1, 1)) for order in orders]
+
+    def name_rows(queries):
+        return RefinedVideo(queries[0], queries * torch.arange(1, CHANNELS + 1))
+
+    decided = decide(clips, 4, 2, name_rows)
+    rows = torch.arange(1, QUERIES + 1, dtype=torch.float32)
+    for clip in decided:
+        torch.testing.assert_close(clip.mask_logits.flatten(), rows)
+        torch.testing.assert_close(clip.class_logits, directions)
+
+
+def test_a_window_has_to_move_on():
+    for num_clips, overlap in ((3, 3), (0, 0), (2, -1)):
+        with pytest.raises(ValueError, match='cannot share'):
+            OfflineWindow(refine, num_clips, overlap)

@@ -1,0 +1,142 @@
+"""The published protocol, clip by clip, against a calculation with the whole video in memory."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from pycocotools import mask as coco_mask
+
+from axialvs.postprocess.instances import select_pairs
+from axialvs.structures import ImageShapes
+from axialvs.tracking.near_online import VideoTracks
+
+QUERIES, CLASSES, FRAMES = 6, 3, 7
+GEOMETRY = ImageShapes(padded=(32, 64), resized=(30, 53), original=(45, 80))
+
+
+@pytest.fixture
+def video():
+    """Class logits (Q, N + 1) and mask logits (Q, L, H, W): query 2 has no mask at all, query 4
+    none in the first frames."""
+    rng = torch.Generator().manual_seed(0)
+    class_logits = torch.randn(QUERIES, CLASSES + 1, generator=rng)
+    coarse = torch.randn(QUERIES * FRAMES, 1, 3, 5, generator=rng)
+    masks = F.interpolate(coarse, (8, 16), mode='bicubic').view(QUERIES, FRAMES, 8, 16)
+    masks[2] = -5
+    masks[4, :4] = -5
+    return class_logits, masks
+
+
+def all_at_once(class_logits, mask_logits, max_tracks, max_masks_per_frame):
+    """(label, score, RLE or None a frame) of each track from whole tensors, as in the release."""
+    probabilities, pairs = class_logits.softmax(-1)[:, :-1].flatten().topk(max_tracks)
+    queries, labels = pairs // CLASSES, pairs % CLASSES
+    logits = F.interpolate(mask_logits, GEOMETRY.padded, mode='bilinear', align_corners=False)
+    logits = logits[..., : GEOMETRY.resized[0], : GEOMETRY.resized[1]]
+    logits = F.interpolate(logits, GEOMETRY.original, mode='bilinear', align_corners=False)[queries]
+    inside = logits > 0
+    scores = torch.zeros(max_tracks, FRAMES)
+    for n, t in torch.nonzero(inside.flatten(2).any(-1)).tolist():
+        scores[n, t] = probabilities[n] * logits[n, t][inside[n, t]].sigmoid().mean()
+    counts = inside.flatten(2).any(-1)
+    if max_masks_per_frame is not None:
+        counts = torch.zeros_like(counts)
+        for t in range(FRAMES):
+            counts[scores[:, t].argsort(descending=True, stable=True)[:max_masks_per_frame], t] = 1
+    tracks = []
+    for n in range(max_tracks):
+        kept = [t for t in range(FRAMES) if counts[n, t]]
+        total = torch.zeros(())
+        for t in kept:
+            total += scores[n, t]
+        codes = [None] * FRAMES
+        for t in kept:
+            if inside[n, t].any():
+                codes[t] = coco_mask.encode(np.asfortranarray(inside[n, t].numpy(), np.uint8))
+                codes[t]['counts'] = codes[t]['counts'].decode()
+        tracks.append((int(labels[n]), float(total / max(len(kept), 1)), codes))
+    return tracks
+
+
+def streamed(class_logits, mask_logits, clip_lengths, **kwargs):
+    scored = VideoTracks(**kwargs)
+    for clip in mask_logits.split(clip_lengths, dim=1):
+        scored.add(clip, GEOMETRY)
+    tracks = scored.finish(class_logits)
+    scored.close()
+    assert [track.id for track in tracks] == list(range(1, len(tracks) + 1))
+    return [(track.label, track.score, track.segmentations) for track in tracks]
+
+
+@pytest.mark.parametrize('memory_limit', [2**20, 100], ids=['memory', 'file'])
+@pytest.mark.parametrize('clip_lengths', [[3, 3, 1], [1] * 7])
+@pytest.mark.parametrize('max_masks_per_frame', [None, 4])
+def test_equals_all_at_once_to_the_last_digit(
+    video, max_masks_per_frame, clip_lengths, memory_limit
+):
+    settings = dict(max_tracks=10, max_masks_per_frame=max_masks_per_frame)
+    in_one_piece = streamed(*video, [FRAMES], **settings)
+    assert streamed(*video, clip_lengths, memory_limit=memory_limit, **settings) == in_one_piece
+
+
+@pytest.mark.parametrize('max_masks_per_frame', [None, 4])
+def test_equals_the_steps_of_the_release_on_whole_tensors(video, max_masks_per_frame):
+    settings = dict(max_tracks=10, max_masks_per_frame=max_masks_per_frame)
+    expected = all_at_once(*video, **settings)
+    assert any(None in codes for *_, codes in expected)
+    ours = streamed(*video, [FRAMES], **settings)
+    assert [(label, codes) for label, _, codes in ours] == [(x[0], x[2]) for x in expected]
+    assert [score for _, score, _ in ours] == pytest.approx([x[1] for x in expected], rel=1e-5)
+
+
+def test_a_query_with_two_classes_has_one_set_of_masks(video):
+    tracks = streamed(*video, [3, 4], max_tracks=QUERIES * CLASSES)
+    queries = select_pairs(video[0], QUERIES * CLASSES).queries.tolist()
+    by_query = {}
+    for query, (label, _, codes) in zip(queries, tracks, strict=True):
+        by_query.setdefault(query, []).append((label, codes))
+    assert len(by_query) == QUERIES
+    for entries in by_query.values():
+        assert sorted(label for label, _ in entries) == list(range(CLASSES))
+        assert all(codes == entries[0][1] for _, codes in entries)
+
+
+def test_frames_without_a_mask_do_not_count(video):
+    """By hand: one class, constant logits where there is a mask."""
+    masks = torch.full((1, 4, 8, 16), -1.0)
+    masks[0, 1] = 2.0
+    masks[0, 3, :4] = 1.0
+    class_logits = torch.tensor([[1.0, 0.0]])
+    probability = class_logits.softmax(-1)[0, 0]
+    scored = VideoTracks()
+    scored.add(masks, ImageShapes((8, 16), (8, 16), (8, 16)))
+    (track,) = scored.finish(class_logits)
+    quality = (torch.tensor([2.0, 1.0]).sigmoid()).mean()
+    assert track.score == pytest.approx(float(probability * quality), rel=1e-6)
+    assert [code is None for code in track.segmentations] == [True, False, True, False]
+    assert coco_mask.area(track.segmentations[3]) == 64
+
+
+def test_an_object_without_any_mask_scores_nothing(video):
+    tracks = streamed(*video, [7], max_tracks=QUERIES * CLASSES)
+    empty = [score for _, score, codes in tracks if not any(codes)]
+    assert empty == [0] * CLASSES
+
+
+def test_frames_of_a_video_have_one_size(video):
+    scored = VideoTracks()
+    scored.add(video[1][:, :3], GEOMETRY)
+    with pytest.raises(ValueError, match=r'frames change size within a video: .*53.*before, .*54'):
+        scored.add(video[1][:, 3:], GEOMETRY._replace(resized=(30, 54)))
+
+
+def test_best_pairs_of_query_and_class():
+    logits = torch.tensor([[0.0, 3.0, 0.0], [2.0, 0.0, 9.0], [2.0, 2.5, 0.0]])
+    pairs = select_pairs(logits, 3)
+    assert pairs.queries.tolist() == [0, 2, 2]
+    assert pairs.labels.tolist() == [1, 1, 0]
+    expected = logits.softmax(-1)
+    assert pairs.probabilities.tolist() == pytest.approx(
+        [expected[0, 1].item(), expected[2, 1].item(), expected[2, 0].item()]
+    )
+    assert len(select_pairs(logits, 100).queries) == 6

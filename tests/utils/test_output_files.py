@@ -1,0 +1,53 @@
+"""Tests of how commands take names of files to write, and of writing to what is no plain file."""
+
+import os
+import threading
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+import pytest
+
+from axialvs.utils.files import output_file, write_atomically
+
+
+def test_names_of_files_in_folders_that_may_be_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there').touch()
+    for name in ('there', 'new', 'a/b/c.json', f'{tmp_path}/a/b'):
+        assert output_file(name) == Path(name)
+
+
+def test_names_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    with pytest.raises(ArgumentTypeError, match="'' is a folder; name a file"):
+        output_file('')
+    with pytest.raises(ArgumentTypeError, match=r"'file/x/y': .*/file is a file and no folder"):
+        output_file('file/x/y')
+
+
+def test_folder_of_the_name_is_not_blamed_on_the_disk(tmp_path):
+    with pytest.raises(IsADirectoryError, match='a folder has this name') as caught:
+        write_atomically(tmp_path, b'x')
+    assert 'check the disk' not in str(caught.value)
+
+
+def test_pipe_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_atomically(pipe, b'figures')
+    reader.join(timeout=10)
+    assert read == [b'figures']
+    assert pipe.is_fifo()
+
+
+def test_link_in_dev_that_leads_to_a_plain_file_is_not_replaced(monkeypatch):
+    """As /dev/stdout does where output goes to a file."""
+    written = {}
+    monkeypatch.setattr(Path, 'write_bytes', lambda path, data: written.update({path: data}))
+    monkeypatch.setattr(os, 'replace', lambda *paths: pytest.fail(f'{paths}: a device is replaced'))
+    write_atomically('/dev/stdout', b'figures')
+    assert written == {Path('/dev/stdout'): b'figures'}
