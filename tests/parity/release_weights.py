@@ -12,6 +12,9 @@ _TABLES = (
     'query_embed.weight',
     'level_embed.weight',
     'level_3d_encodeing.weight',
+    'level_embed_2d',
+    'level_embed_3d',
+    '_cluster_centers.weight',
 )
 
 

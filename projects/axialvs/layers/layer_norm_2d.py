@@ -1,0 +1,23 @@
+"""Layer norm over the channels of feature maps."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Normalises each pixel of a map over its channels.
+
+    Args:
+        channels: C.
+        eps: added to the variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps=eps)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Args: `features` (B, C, H, W). Returns alike."""
+        normed = F.layer_norm(
+            features.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
+        )
+        return normed.permute(0, 3, 1, 2)

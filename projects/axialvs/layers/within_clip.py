@@ -1,0 +1,168 @@
+"""The within-clip tracking module between a backbone and a frame-wise decoder."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.models.layers import DeformableDetrTransformerEncoderLayer
+from mmdet.models.layers.positional_encoding import (
+    SinePositionalEncoding,
+    SinePositionalEncoding3D,
+)
+from mmengine import ConfigDict
+from torch import Tensor, nn
+
+from axialvs.functional.ms_deform_attn import Backend, Shape
+from axialvs.layers.deformable_attention import ClipDeformableAttention
+from axialvs.layers.position_encoding import CachedPositionEncoding, ShapeCache
+
+
+class WithinClipTracking(nn.Module):
+    """N_w blocks of deformable attention in each frame and temporal attention over the clip.
+
+    As Video-kMaX takes it (Axial-VS Sec. 3.2, Fig. 3): maps are replaced, there is no shortcut
+    around the module.
+
+    Args:
+        in_channels: of the maps, from high to low resolution.
+        temporal_layer: makes one block's temporal attention, a module `(features, position) ->
+            features` of (B, T, H, W, C) such as `AxialTrajectoryEncoder`; None leaves the
+            deformable attention alone, which is how the module is trained on images.
+        num_temporal_levels: coarsest levels that the temporal attention sees.
+        channels: C inside of the module.
+        num_blocks: N_w; 2 in the paper.
+        num_heads, num_points: of the deformable attention.
+        feedforward_channels: of the deformable layers.
+        num_groups: of the group norms behind the convolutions around the blocks.
+        sampling_backend: what samples, see `deformable_sampling`.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (512, 1024, 2048),
+        temporal_layer: Callable[[], nn.Module] | None = None,
+        num_temporal_levels: int = 2,
+        channels: int = 256,
+        num_blocks: int = 2,
+        num_heads: int = 8,
+        num_points: int = 4,
+        feedforward_channels: int = 1024,
+        num_groups: int = 32,
+        sampling_backend: Backend = 'auto',
+    ) -> None:
+        super().__init__()
+        in_channels = list(in_channels)[::-1]
+        num_levels = len(in_channels)
+        if temporal_layer is None:
+            num_temporal_levels = 0
+        if num_temporal_levels > num_levels:
+            raise ValueError(
+                f'num_temporal_levels is {num_temporal_levels}, but there are {num_levels} levels'
+            )
+        norm = dict(norm_cfg=dict(type='GN', num_groups=num_groups), act_cfg=None, bias=True)
+        self.input_convs = nn.ModuleList(ConvModule(x, channels, 1, **norm) for x in in_channels)
+        self.output_convs = nn.ModuleList(ConvModule(channels, x, 1, **norm) for x in in_channels)
+        attention = dict(
+            embed_dims=channels,
+            num_heads=num_heads,
+            num_levels=num_levels,
+            num_points=num_points,
+            dropout=0.0,
+            batch_first=True,
+        )
+        spatial_layer = ConfigDict(
+            self_attn_cfg=attention,
+            ffn_cfg=dict(
+                embed_dims=channels, feedforward_channels=feedforward_channels, ffn_drop=0.0
+            ),
+        )
+        self.spatial_layers = nn.ModuleList()
+        for _ in range(num_blocks):
+            layer = DeformableDetrTransformerEncoderLayer(**spatial_layer)
+            layer.self_attn = ClipDeformableAttention(backend=sampling_backend, **attention)
+            self.spatial_layers.append(layer)
+        self.temporal_layers = nn.ModuleList(
+            temporal_layer() for _ in range(num_blocks) if temporal_layer is not None
+        )
+        self.level_encoding = nn.Embedding(num_levels, channels)
+        self.position_encoding = CachedPositionEncoding(
+            SinePositionalEncoding(num_feats=channels // 2, normalize=True)
+        )
+        self.num_temporal_levels = num_temporal_levels
+        if num_temporal_levels:
+            self.level_encoding_3d = nn.Embedding(num_temporal_levels, channels)
+            self.position_encoding_3d = CachedPositionEncoding(
+                SinePositionalEncoding3D(num_feats=channels // 2, normalize=True)
+            )
+        self._reference_points = ShapeCache(_cell_centres)
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        for parts in (self.input_convs, self.output_convs):
+            for module in parts:
+                nn.init.xavier_uniform_(module.conv.weight)
+        for parts in (self.spatial_layers, self.temporal_layers):
+            for parameter in parts.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
+        for layer in self.spatial_layers:
+            layer.self_attn.init_weights()
+
+    def forward(self, feats: Sequence[Tensor], num_frames: int) -> list[Tensor]:
+        """Attends within frames and along the clip.
+
+        Args:
+            feats: maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after clip.
+            num_frames: T.
+
+        Returns:
+            Maps of the same shapes, in the same order.
+        """
+        inputs, device = feats[::-1], feats[0].device
+        shapes = tuple(tuple(x.shape[-2:]) for x in inputs)
+        sizes = [height * width for height, width in shapes]
+        levels = [
+            conv(x).flatten(2).transpose(1, 2)
+            for conv, x in zip(self.input_convs, inputs, strict=True)
+        ]
+        encoding = torch.cat(
+            [
+                self.position_encoding(shape, device).flatten(1, 2) + self.level_encoding.weight[i]
+                for i, shape in enumerate(shapes)
+            ],
+            dim=1,
+        )
+        encodings_3d = [
+            self.position_encoding_3d((num_frames, *shape), device)
+            + self.level_encoding_3d.weight[i]
+            for i, shape in enumerate(shapes[: self.num_temporal_levels])
+        ]
+        for block, spatial_layer in enumerate(self.spatial_layers):
+            tokens = spatial_layer(
+                query=torch.cat(levels, dim=1),
+                query_pos=encoding,
+                key_padding_mask=None,
+                spatial_shapes=shapes,
+                reference_points=self._reference_points(shapes, device),
+            )
+            levels = list(tokens.split(sizes, dim=1))
+            for i, encoding_3d in enumerate(encodings_3d):
+                maps = levels[i].unflatten(1, shapes[i]).unflatten(0, (-1, num_frames))
+                tracked = self.temporal_layers[block](maps, encoding_3d)
+                levels[i] = tracked.flatten(0, 1).flatten(1, 2)
+        maps = [
+            conv(x.transpose(1, 2).unflatten(-1, shape))
+            for conv, x, shape in zip(self.output_convs, levels, shapes, strict=True)
+        ]
+        return maps[::-1]
+
+
+def _cell_centres(shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
+    """Centre of each cell as its reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
+    centres = []
+    for height, width in shapes:
+        y = (torch.arange(height, device=device) + 0.5) / height
+        x = (torch.arange(width, device=device) + 0.5) / width
+        grid = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)
+        centres.append(grid.flatten(0, 1))
+    return torch.cat(centres)[None, :, None].expand(-1, -1, len(shapes), -1)

@@ -1,0 +1,78 @@
+"""Convolution, batch norm and GELU, initialised as in DeepLab2."""
+
+import torch
+from torch import Tensor, nn
+
+# TensorFlow's defaults, in torch's convention.
+BATCH_NORM = dict(eps=1e-3, momentum=0.01)
+
+
+def batch_norm_1d(channels: int) -> nn.BatchNorm1d:
+    """Batch norm of (B, C, n)."""
+    return nn.BatchNorm1d(channels, **BATCH_NORM)
+
+
+def batch_norm_2d(channels: int) -> nn.BatchNorm2d:
+    """Batch norm of (B, C, H, W)."""
+    return nn.BatchNorm2d(channels, **BATCH_NORM)
+
+
+@torch.no_grad()
+def trunc_normal_(tensor: Tensor, std: float) -> Tensor:
+    """TensorFlow's truncated normal: cut at two standard deviations before it is scaled."""
+    return nn.init.trunc_normal_(tensor, std=1.0, a=-2.0, b=2.0).mul_(std)
+
+
+class ConvNormAct(nn.Module):
+    """A convolution that keeps the map's size, its norm and its activation.
+
+    Args:
+        in_channels, out_channels: of the convolution.
+        kernel_size: odd.
+        dims: 1 for queries (B, C, Q), 2 for maps (B, C, H, W).
+        dilation: of the convolution.
+        depthwise: whether each channel has a filter of its own.
+        bias: whether the convolution has a bias.
+        activation: whether GELU follows the norm.
+        std: of the weights; (2 / in_channels) ** 0.5 by default, whatever the kernel.
+        norm_weight: first value of the norm's weight; 0 makes a residual branch start as nothing.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        *,
+        dims: int = 2,
+        dilation: int = 1,
+        depthwise: bool = False,
+        bias: bool = False,
+        activation: bool = True,
+        std: float | None = None,
+        norm_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        conv, norm = (nn.Conv1d, batch_norm_1d) if dims == 1 else (nn.Conv2d, batch_norm_2d)
+        self.conv = conv(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=dilation * (kernel_size // 2),
+            dilation=dilation,
+            groups=in_channels if depthwise else 1,
+            bias=bias,
+        )
+        self.norm = norm(out_channels)
+        self.activation = nn.GELU() if activation else nn.Identity()
+        if depthwise:
+            nn.init.xavier_uniform_(self.conv.weight)
+        else:
+            trunc_normal_(self.conv.weight, (2 / in_channels) ** 0.5 if std is None else std)
+        if bias:
+            nn.init.zeros_(self.conv.bias)
+        nn.init.constant_(self.norm.weight, norm_weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Args: `features` (B, in channels, ...). Returns (B, out channels, ...)."""
+        return self.activation(self.norm(self.conv(features)))

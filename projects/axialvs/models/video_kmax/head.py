@@ -1,0 +1,165 @@
+"""Video-kMaX's head: clip queries that cluster the pixels of all frames of a clip."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
+from axialvs.layers.within_clip import WithinClipTracking
+from axialvs.models.video_kmax.conv_norm import ConvNormAct, trunc_normal_
+from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
+from axialvs.models.video_kmax.mask_predictor import MaskPredictor
+from axialvs.models.video_kmax.semantic_head import SemanticHead
+
+
+class KMaXDecoding(NamedTuple):
+    """Outputs of the head for a batch of clips; lists have one entry per layer, the final last."""
+
+    class_logits: list[Tensor]  # (B, Q, N + 1), the last column means no object
+    mask_logits: list[Tensor]  # (B, Q, T, H_l, W_l), at the size of the layer's map
+    pixel_features: list[Tensor]  # (B, C, T, H_l, W_l), of unit length
+    mask_embeddings: Tensor  # (B, Q, C) of the final prediction
+    queries: Tensor  # (B, Q, C) of the last decoder layer
+    semantic_logits: Tensor | None  # (B, N + 1, T, H, W), if asked for
+
+
+@MODELS.register_module()
+class VideoKMaXHead(BaseModule):
+    """kMaX-DeepLab's head over the frames of a clip (Video-kMaX; Axial-VS Sec. 3.1).
+
+    The frames of a clip are stacked along the height where queries and pixels meet, so an image is
+    a clip of one frame. Without `within_clip` this is the baseline.
+
+    Args:
+        num_things_classes, num_stuff_classes: N in sum.
+        in_channels: of the backbone maps, from high to low resolution.
+        pixel_decoder: config of a `KMaXPixelDecoder`, without its `in_channels`.
+        within_clip: arguments of `WithinClipTracking`; instead of its `temporal_layer`,
+            `trajectory` has the arguments of `AxialTrajectoryEncoder`, None for images.
+        semantic_head: arguments of `SemanticHead` but channels and classes; None leaves it out.
+        num_queries: Q.
+        channels: C of queries.
+        mask_channels: C of mask embeddings and pixel features.
+        layers_per_level: decoder layers of each memory level, from low to high resolution.
+        decoder_layer: further arguments of `KMeansLayer`.
+        init_cfg: initialisation.
+    """
+
+    def __init__(
+        self,
+        num_things_classes: int,
+        num_stuff_classes: int,
+        in_channels: Sequence[int],
+        pixel_decoder: dict,
+        within_clip: dict | None = None,
+        semantic_head: dict | None = None,
+        num_queries: int = 128,
+        channels: int = 256,
+        mask_channels: int = 128,
+        layers_per_level: Sequence[int] = (2, 2, 2),
+        decoder_layer: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_things_classes + num_stuff_classes
+        self.within_clip = None
+        if within_clip is not None:
+            self.within_clip = _build_within_clip(in_channels[1:], **within_clip)
+        self.pixel_decoder = MODELS.build({**pixel_decoder, 'in_channels': in_channels})
+        *memory_channels, finest_channels = self.pixel_decoder.out_channels
+        if len(layers_per_level) != len(memory_channels):
+            raise ValueError(
+                f'layers_per_level has {len(layers_per_level)} entries, but the pixel decoder '
+                f'gives {len(memory_channels)} levels of memory'
+            )
+        self.layers_per_level = tuple(layers_per_level)
+        layer = partial(
+            KMeansLayer,
+            num_classes=self.num_classes,
+            channels=channels,
+            mask_channels=mask_channels,
+            **(decoder_layer or {}),
+        )
+        self.decoder_layers = nn.ModuleList(
+            layer(pixel_channels)
+            for pixel_channels, count in zip(memory_channels, layers_per_level, strict=True)
+            for _ in range(count)
+        )
+        self.cluster_centers = nn.Parameter(trunc_normal_(torch.empty(channels, num_queries), 1.0))
+        self.class_proj = ConvNormAct(channels, channels, dims=1)
+        self.mask_proj = ConvNormAct(channels, channels, dims=1)
+        self.predictor = MaskPredictor(channels, finest_channels, mask_channels, self.num_classes)
+        self.semantic_head = None
+        if semantic_head is not None:
+            semantic_channels = (in_channels[0], in_channels[1], in_channels[-1])
+            self.semantic_head = SemanticHead(semantic_channels, self.num_classes, **semantic_head)
+
+    def forward(
+        self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
+    ) -> KMaXDecoding:
+        """Decodes clips.
+
+        Args:
+            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
+                clip.
+            num_frames: T.
+            all_layers: whether the outputs that only losses need are kept: every layer's
+                predictions and the semantic logits.
+        """
+        feats = list(feats)
+        if self.within_clip is not None:
+            feats[1:] = self.within_clip(feats[1:], num_frames)
+        mask_features, memory = self.pixel_decoder(feats)
+        queries = self.cluster_centers.expand(len(feats[0]) // num_frames, -1, -1)
+        predictions = []
+        layers = iter(self.decoder_layers)
+        for pixels, count in zip(memory, self.layers_per_level, strict=True):
+            pixels = stack_frames(pixels, num_frames)
+            for _ in range(count):
+                queries, prediction = next(layers)(queries, pixels)
+                if all_layers:
+                    predictions.append(prediction)
+        final = self.predictor(
+            self.class_proj(queries),
+            self.mask_proj(queries),
+            stack_frames(mask_features, num_frames),
+        )
+        predictions.append(final)
+        semantic_logits = None
+        if all_layers and self.semantic_head is not None:
+            semantic_logits = self.semantic_head(feats[0], feats[1], feats[-1])
+            semantic_logits = semantic_logits.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        return KMaXDecoding(
+            [x.class_logits for x in predictions],
+            [unstack_frames(x.mask_logits, num_frames) for x in predictions],
+            [unstack_frames(x.pixel_features, num_frames) for x in predictions],
+            final.mask_embeddings,
+            queries.transpose(1, 2),
+            semantic_logits,
+        )
+
+
+def stack_frames(maps: Tensor, num_frames: int) -> Tensor:
+    """Stacks the frames of each clip along the height: (B * T, C, H, W) -> (B, C, T * H, W)."""
+    if num_frames == 1:
+        return maps
+    return maps.unflatten(0, (-1, num_frames)).transpose(1, 2).flatten(2, 3)
+
+
+def unstack_frames(maps: Tensor, num_frames: int) -> Tensor:
+    """Takes stacked frames apart again: (B, C, T * H, W) -> (B, C, T, H, W)."""
+    return maps.unflatten(2, (num_frames, -1))
+
+
+def _build_within_clip(
+    in_channels: Sequence[int], channels: int = 256, trajectory: dict | None = None, **module
+) -> WithinClipTracking:
+    temporal_layer = None
+    if trajectory is not None:
+        temporal_layer = partial(AxialTrajectoryEncoder, channels, **trajectory)
+    return WithinClipTracking(in_channels, temporal_layer, channels=channels, **module)

@@ -1,0 +1,104 @@
+"""The k-means decoder: queries are cluster centres of pixels (kMaX-DeepLab, Yu et al., 2022)."""
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from axialvs.functional.kmeans import sum_by_cluster
+from axialvs.models.video_kmax.conv_norm import ConvNormAct, batch_norm_1d, batch_norm_2d
+from axialvs.models.video_kmax.mask_predictor import MaskPrediction, MaskPredictor
+
+
+class QuerySelfAttention(nn.Module):
+    """Attention among queries, with norms of the scores and of the result instead of a scale.
+
+    Args:
+        key_channels: of queries and keys, all heads together.
+        value_channels: of values and of the result, all heads together.
+        num_heads: attention heads.
+    """
+
+    def __init__(self, key_channels: int, value_channels: int, num_heads: int = 8) -> None:
+        super().__init__()
+        self.channels = (key_channels, key_channels, value_channels)
+        self.num_heads = num_heads
+        self.similarity_norm = batch_norm_2d(num_heads)
+        self.output_norm = batch_norm_1d(value_channels)
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        """Args: `qkv` (B, 2 * key channels + value channels, Q). Returns (B, value channels, Q)."""
+        query, key, value = (
+            x.unflatten(1, (self.num_heads, -1)) for x in qkv.split(self.channels, dim=1)
+        )
+        logits = self.similarity_norm(query.transpose(-1, -2) @ key)
+        weights = logits.softmax(-1, dtype=torch.float32).to(value.dtype)
+        retrieved = value @ weights.transpose(-1, -2)
+        return F.gelu(self.output_norm(retrieved.flatten(1, 2)))
+
+
+class KMeansLayer(nn.Module):
+    """Queries gather the pixels of their masks, attend to one another, pass a feed-forward network.
+
+    Args:
+        pixel_channels: of the map.
+        num_classes: N.
+        channels: C of queries.
+        mask_channels: as in `MaskPredictor`.
+        feedforward_channels: width of the feed-forward network.
+        num_heads: of the self-attention.
+        drop_path: probability that a training step leaves one of the three updates out.
+    """
+
+    def __init__(
+        self,
+        pixel_channels: int,
+        num_classes: int,
+        channels: int = 256,
+        mask_channels: int = 128,
+        feedforward_channels: int = 2048,
+        num_heads: int = 8,
+        drop_path: float = 0.2,
+    ) -> None:
+        super().__init__()
+        std = channels**-0.5
+        residual = dict(dims=1, activation=False, norm_weight=0.0)
+        self.query_conv = ConvNormAct(channels, channels, dims=1)
+        self.pixel_conv = ConvNormAct(pixel_channels, channels)
+        self.predictor = MaskPredictor(channels, channels, mask_channels, num_classes)
+        self.pixel_value = ConvNormAct(channels, channels, activation=False, std=std)
+        self.kmeans_norm = batch_norm_1d(channels)
+        self.kmeans_out = ConvNormAct(channels, channels, **residual)
+        key_channels = channels // 2
+        self.qkv = ConvNormAct(
+            channels, 2 * key_channels + channels, dims=1, activation=False, std=std
+        )
+        self.self_attn = QuerySelfAttention(key_channels, channels, num_heads)
+        self.self_attn_out = ConvNormAct(channels, channels, **residual)
+        self.ffn = nn.Sequential(
+            ConvNormAct(channels, feedforward_channels, dims=1),
+            ConvNormAct(feedforward_channels, channels, **residual),
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, queries: Tensor, pixels: Tensor) -> tuple[Tensor, MaskPrediction]:
+        """Updates queries.
+
+        Args:
+            queries: (B, C, Q).
+            pixels: (B, pixel channels, H, W).
+
+        Returns:
+            The queries (B, C, Q), and the prediction whose masks gathered the pixels.
+        """
+        pixels = self.pixel_conv(F.gelu(pixels))
+        hidden = self.query_conv(queries)
+        prediction = self.predictor(hidden, hidden, pixels)
+        with torch.autocast(pixels.device.type, enabled=False):
+            sums = sum_by_cluster(
+                self.pixel_value(pixels).flatten(2), prediction.mask_logits.flatten(2)
+            )
+        queries = queries + self.drop_path(self.kmeans_out(self.kmeans_norm(sums)))
+        attended = self.self_attn_out(self.self_attn(self.qkv(hidden)))
+        queries = F.gelu(queries + self.drop_path(attended))
+        return F.gelu(queries + self.drop_path(self.ffn(queries))), prediction

@@ -1,0 +1,31 @@
+"""Tests of the k-means step against its one-hot twin."""
+
+import torch
+
+from axialvs.functional.kmeans import sum_by_cluster, sum_by_cluster_eager
+
+
+def test_equals_the_one_hot_product():
+    values = torch.randn(3, 4, 50, requires_grad=True)
+    mask_logits = torch.randn(3, 6, 50, requires_grad=True)
+    upstream = torch.randn(3, 4, 6)
+    ours = sum_by_cluster(values, mask_logits)
+    eager = sum_by_cluster_eager(values, mask_logits)
+    torch.testing.assert_close(ours, eager)
+    gradient, none = torch.autograd.grad(ours, (values, mask_logits), upstream, allow_unused=True)
+    assert none is None
+    torch.testing.assert_close(gradient, torch.autograd.grad(eager, values, upstream)[0])
+
+
+def test_clusters_without_pixels_get_nothing():
+    mask_logits = torch.zeros(1, 3, 5)
+    mask_logits[:, 1] = 1
+    values = torch.ones(1, 2, 5)
+    assert sum_by_cluster(values, mask_logits).tolist() == [[[0, 5, 0], [0, 5, 0]]]
+
+
+def test_half_values_are_summed_in_full_precision():
+    values = torch.full((1, 1, 5000), 1.0, dtype=torch.half)
+    sums = sum_by_cluster(values, torch.zeros(1, 1, 5000, dtype=torch.half))
+    assert sums.dtype == torch.float32
+    assert sums.item() == 5000

@@ -1,0 +1,212 @@
+"""Tests of the Video-kMaX network on tiny sizes: shapes, batches, lengths, training."""
+
+from math import ceil
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+import axialvs.models  # noqa: F401 - registers
+from axialvs.models.backbones.convnext import PaddedConvNeXt
+from axialvs.models.video_kmax.axial_attention import LineAttention
+from axialvs.models.video_kmax.head import stack_frames, unstack_frames
+
+IN_CHANNELS = (8, 16, 24, 32)
+NUM_CLASSES, NUM_QUERIES = 5, 7
+
+
+def build_tiny_head(**settings):
+    torch.manual_seed(0)
+    head = MODELS.build(
+        dict(
+            type='VideoKMaXHead',
+            num_things_classes=3,
+            num_stuff_classes=2,
+            in_channels=IN_CHANNELS,
+            pixel_decoder=dict(
+                type='KMaXPixelDecoder',
+                base_channels=(16, 16, 8, 8),
+                num_blocks=(1, 1, 1, 1),
+                num_heads=2,
+            ),
+            within_clip=dict(
+                channels=32,
+                num_heads=2,
+                feedforward_channels=32,
+                num_groups=8,
+                trajectory=dict(num_layers=1, num_heads=2, feedforward_channels=32),
+            ),
+            semantic_head=dict(channels=16, low_level_channels=(8, 8)),
+            num_queries=NUM_QUERIES,
+            channels=32,
+            mask_channels=16,
+            layers_per_level=(1, 1, 1),
+            decoder_layer=dict(num_heads=2, feedforward_channels=32),
+        )
+        | settings
+    )
+    # Residual branches start at zero and would hide what lies behind them.
+    for module in head.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return head.eval()
+
+
+def random_maps(num_frames, height=33, width=49):
+    return [
+        torch.randn(num_frames, channels, height // stride + 1, width // stride + 1)
+        for channels, stride in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)
+    ]
+
+
+@torch.no_grad()
+def test_shapes():
+    head = build_tiny_head()
+    decoding = head(random_maps(6, 32, 64), num_frames=3)
+    assert [x.shape for x in decoding.class_logits] == [(2, NUM_QUERIES, NUM_CLASSES + 1)] * 4
+    sizes = [(2, 3), (3, 5), (5, 9), (9, 17)]
+    assert [x.shape for x in decoding.mask_logits] == [(2, NUM_QUERIES, 3, *x) for x in sizes]
+    assert [x.shape for x in decoding.pixel_features] == [(2, 16, 3, *x) for x in sizes]
+    assert decoding.mask_embeddings.shape == (2, NUM_QUERIES, 16)
+    assert decoding.queries.shape == (2, NUM_QUERIES, 32)
+    assert decoding.semantic_logits.shape == (2, NUM_CLASSES + 1, 3, 9, 17)
+    for features in decoding.pixel_features:
+        torch.testing.assert_close(features.norm(dim=1), torch.ones(features[:, 0].shape))
+
+
+@torch.no_grad()
+def test_clips_of_a_batch_do_not_see_each_other():
+    # In double precision, for a rounding can move a pixel to another cluster.
+    head = build_tiny_head().double()
+    maps = [x.double() for x in random_maps(4)]
+    both = head(maps, num_frames=2)
+    for i in range(2):
+        alone = head([x[2 * i : 2 * i + 2] for x in maps], num_frames=2)
+        for name in ('class_logits', 'mask_logits', 'pixel_features'):
+            for batched, single in zip(getattr(both, name), getattr(alone, name), strict=True):
+                torch.testing.assert_close(batched[i], single[0], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(both.semantic_logits[i], alone.semantic_logits[0])
+
+
+@torch.no_grad()
+def test_last_layer_alone_is_the_same():
+    head = build_tiny_head()
+    maps = random_maps(2)
+    everything = head(maps, num_frames=2)
+    last = head(maps, num_frames=2, all_layers=False)
+    assert len(last.class_logits) == len(last.mask_logits) == len(last.pixel_features) == 1
+    assert last.semantic_logits is None
+    assert torch.equal(last.class_logits[0], everything.class_logits[-1])
+    assert torch.equal(last.mask_logits[0], everything.mask_logits[-1])
+
+
+@torch.no_grad()
+def test_frames_of_a_clip_see_each_other_through_the_temporal_attention():
+    head = build_tiny_head()
+    maps = random_maps(2)
+    before = head.within_clip(maps[1:], num_frames=2)
+    maps[3][1] += 1
+    after = head.within_clip(maps[1:], num_frames=2)
+    assert not torch.allclose(before[2][0], after[2][0])
+    alone = head.within_clip(maps[1:], num_frames=1)
+    maps[3][1] -= 1
+    torch.testing.assert_close(head.within_clip(maps[1:], num_frames=1)[2][0], alone[2][0])
+
+
+def test_every_parameter_is_trained():
+    head = build_tiny_head().train()
+    decoding = head(random_maps(4), num_frames=2)
+    outputs = (*decoding.class_logits, *decoding.mask_logits, *decoding.pixel_features)
+    sum((x * torch.randn_like(x)).sum() for x in (*outputs, decoding.semantic_logits)).backward()
+    without = [name for name, x in head.named_parameters() if x.grad is None]
+    assert without == []
+
+
+def test_residual_branches_start_at_zero():
+    head = MODELS.build(
+        dict(
+            type='VideoKMaXHead',
+            num_things_classes=1,
+            num_stuff_classes=0,
+            in_channels=IN_CHANNELS,
+            pixel_decoder=dict(
+                type='KMaXPixelDecoder', base_channels=(8, 8, 8, 8), num_axial_levels=1
+            ),
+            channels=16,
+        )
+    )
+    head.init_weights()
+    for layer in head.decoder_layers:
+        for conv in (layer.kmeans_out, layer.self_attn_out, layer.ffn[1]):
+            assert not conv.norm.weight.any()
+        assert layer.predictor.mask_norm.weight.item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize('axis', ['height', 'width'])
+@torch.no_grad()
+def test_lines_do_not_see_each_other(axis):
+    torch.manual_seed(0)
+    attention = LineAttention(4, 4, 8, num_heads=2, axis=axis).eval()
+    features = torch.randn(1, 4, 5, 6)
+    changed = features.clone()
+    changed[:, :, 2, 3] += 1
+    differs = (attention(changed) - attention(features)).abs().amax((0, 1)) > 1e-6
+    expected = torch.zeros(5, 6, dtype=torch.bool)
+    if axis == 'height':
+        expected[:, 3] = True
+    else:
+        expected[2] = True
+    assert torch.equal(differs, expected)
+
+
+def test_stacking_of_frames():
+    maps = torch.arange(2 * 3 * 4 * 5 * 6).view(6, 4, 5, 6)
+    stacked = stack_frames(maps, 3)
+    assert stacked.shape == (2, 4, 15, 6)
+    assert torch.equal(stacked[1, :, 5:10], maps[4])
+    assert torch.equal(unstack_frames(stacked, 3)[1, :, 1], maps[4])
+
+
+@pytest.mark.parametrize('version', [1, 2])
+def test_convnext_maps(version):
+    tiny = PaddedConvNeXt(
+        version=version, arch_override=((1, 1, 1, 1), (4, 8, 12, 16)), drop_path_rate=0.5
+    )
+    for height, width in ((65, 97), (64, 96), (33, 40)):
+        maps = tiny(torch.randn(1, 3, height, width))
+        expected = [(ceil(height / x), ceil(width / x)) for x in (4, 8, 16, 32)]
+        assert [x.shape[-2:] for x in maps] == expected
+    assert [stage[0].drop_path.drop_prob for stage in tiny.stages] == pytest.approx(
+        [0, 0.5 / 3, 1 / 3, 0.5]
+    )
+
+
+def test_convnext_recomputes_the_same_gradients():
+    plain, frugal = (
+        PaddedConvNeXt(
+            arch_override=((1, 1), (4, 8)), layer_scale=1.0, activation_checkpointing=x
+        ).train()
+        for x in (False, True)
+    )
+    frugal.load_state_dict(plain.state_dict())
+    frames = torch.randn(1, 3, 33, 33)
+    for backbone in (plain, frugal):
+        backbone(frames)[-1].square().sum().backward()
+    for a, b in zip(plain.parameters(), frugal.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize('wrong', [dict(arch='huge'), dict(version=3)])
+def test_unknown_convnext(wrong):
+    with pytest.raises(ValueError, match=str(*wrong.values())):
+        PaddedConvNeXt(**wrong)
+
+
+def test_levels_must_agree():
+    with pytest.raises(ValueError, match='layers_per_level'):
+        build_tiny_head(layers_per_level=(1, 1))
+    with pytest.raises(ValueError, match='num_blocks'):
+        build_tiny_head(pixel_decoder=dict(type='KMaXPixelDecoder', num_blocks=(1, 1)))
+    with pytest.raises(ValueError, match='num_temporal_levels'):
+        build_tiny_head(within_clip=dict(num_temporal_levels=4, trajectory={}))
