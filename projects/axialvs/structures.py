@@ -35,6 +35,7 @@ class ImageShapes(NamedTuple):
     padded: tuple[int, int]  # what the network saw
     resized: tuple[int, int]  # without padding
     original: tuple[int, int]  # in the file
+    align_corners: bool = False  # how mask logits are resized
 
 
 @dataclass

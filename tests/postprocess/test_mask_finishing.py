@@ -15,6 +15,7 @@ GEOMETRIES = [
     ImageShapes((64, 96), (54, 96), (121, 215)),  # resized down and padded, back to an odd size
     ImageShapes((32, 64), (32, 60), (17, 31)),  # resized up
     ImageShapes((64, 96), (33, 33), (33, 33)),  # much padding
+    ImageShapes((65, 97), (54, 97), (121, 215), align_corners=True),
 ]
 
 

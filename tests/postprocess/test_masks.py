@@ -9,11 +9,14 @@ from axialvs.postprocess.masks import encode_masks, mask_quality, resize_mask_lo
 from axialvs.structures import ImageShapes
 
 
-def bilinear_matrix(target: int, source: int) -> np.ndarray:
+def bilinear_matrix(target: int, source: int, align_corners: bool) -> np.ndarray:
     """(target, source): each output is a mix of the two cells whose centres lie around its own."""
     matrix = np.zeros((target, source))
     for row in range(target):
-        centre = max((row + 0.5) * source / target - 0.5, 0)
+        if align_corners:  # the centres of the first cells coincide, and those of the last
+            centre = row * (source - 1) / (target - 1)
+        else:
+            centre = max((row + 0.5) * source / target - 0.5, 0)
         low = min(int(centre), source - 1)
         high = min(low + 1, source - 1)
         matrix[row, low] += 1 - (centre - low)
@@ -21,9 +24,12 @@ def bilinear_matrix(target: int, source: int) -> np.ndarray:
     return matrix
 
 
-def resize(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    height, width = maps.shape[-2:]
-    return bilinear_matrix(size[0], height) @ maps @ bilinear_matrix(size[1], width).T
+def resize(maps: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.ndarray:
+    y, x = (
+        bilinear_matrix(target, source, align_corners)
+        for target, source in zip(size, maps.shape[-2:], strict=True)
+    )
+    return y @ maps @ x.T
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,7 @@ def resize(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         ImageShapes((64, 96), (50, 81), (50, 81)),  # padded only
         ImageShapes((64, 96), (54, 96), (121, 215)),  # resized down and padded, back to an odd size
         ImageShapes((32, 64), (32, 60), (17, 31)),  # resized up
+        ImageShapes((65, 97), (54, 97), (121, 215), align_corners=True),
     ],
 )
 def test_logits_go_through_the_padded_size(geometry):
@@ -40,7 +47,8 @@ def test_logits_go_through_the_padded_size(geometry):
         size=(3, 2, geometry.padded[0] // 4, geometry.padded[1] // 4)
     )
     height, width = geometry.resized
-    expected = resize(resize(logits, geometry.padded)[..., :height, :width], geometry.original)
+    expected = resize(logits, geometry.padded, geometry.align_corners)[..., :height, :width]
+    expected = resize(expected, geometry.original, geometry.align_corners)
     out = resize_mask_logits(torch.from_numpy(logits), geometry)
     assert out.shape == (3, 2, *geometry.original)
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-12)

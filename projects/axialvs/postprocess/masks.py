@@ -23,12 +23,11 @@ def resize_mask_logits(logits: Tensor, geometry: ImageShapes) -> Tensor:
         (n, T, H, W) at the original size.
     """
     height, width = geometry.resized
-    logits = F.interpolate(logits, geometry.padded, mode='bilinear', align_corners=False)[
-        ..., :height, :width
-    ]
+    how = dict(mode='bilinear', align_corners=geometry.align_corners)
+    logits = F.interpolate(logits, geometry.padded, **how)[..., :height, :width]
     if geometry.original == geometry.resized:
         return logits
-    return F.interpolate(logits, geometry.original, mode='bilinear', align_corners=False)
+    return F.interpolate(logits, geometry.original, **how)
 
 
 def mask_quality(logits: Tensor) -> Tensor:
@@ -82,8 +81,8 @@ class FinishedMasks(NamedTuple):
     quality: Tensor  # (n,) mean probability inside the mask, 0 for an empty one
 
 
-class _Resampling(NamedTuple):
-    """Both resizing steps along one axis."""
+class Resampling(NamedTuple):
+    """Both resizing steps along one axis: each output is a weighted sum of a few inputs."""
 
     matrix: Tensor  # (original, stride 4)
     taps: Tensor  # (original, k) int32, the few inputs that each output is made of
@@ -92,13 +91,23 @@ class _Resampling(NamedTuple):
     inputs_of: np.ndarray  # (original, 2) first and last input that an output needs, plus one
 
 
+def axis_resamplings(size: tuple[int, int], geometry: ImageShapes) -> tuple[Resampling, Resampling]:
+    """Weights of `resize_mask_logits` along y and along x for maps of some (height, width)."""
+    sizes = zip(size, geometry.padded, geometry.resized, geometry.original, strict=True)
+    y, x = (_resampling(*axis, geometry.align_corners) for axis in sizes)
+    return y, x
+
+
 @functools.lru_cache(maxsize=16)
-def _resampling(size: int, padded: int, resized: int, original: int) -> _Resampling:
+def _resampling(
+    size: int, padded: int, resized: int, original: int, align_corners: bool
+) -> Resampling:
     """The resizing of `size` logits, made by resizing each unit vector."""
     units = torch.eye(size).unsqueeze(1)
-    steps = F.interpolate(units, padded, mode='linear', align_corners=False)[..., :resized]
+    how = dict(mode='linear', align_corners=align_corners)
+    steps = F.interpolate(units, padded, **how)[..., :resized]
     if original != resized:
-        steps = F.interpolate(steps, original, mode='linear', align_corners=False)
+        steps = F.interpolate(steps, original, **how)
     matrix = steps.squeeze(1).T.contiguous()
     used = matrix.numpy() != 0
     inputs_of = _row_extents(used)
@@ -107,7 +116,7 @@ def _resampling(size: int, padded: int, resized: int, original: int) -> _Resampl
     tap_weights = matrix.gather(1, taps)
     # Beyond an output's last input there is nothing; at the border the last one must count once.
     tap_weights[torch.arange(num_taps) >= torch.from_numpy(inputs_of[:, 1:] - inputs_of[:, :1])] = 0
-    return _Resampling(matrix, taps.int(), tap_weights, _row_extents(used.T), inputs_of)
+    return Resampling(matrix, taps.int(), tap_weights, _row_extents(used.T), inputs_of)
 
 
 def _row_extents(used: np.ndarray) -> np.ndarray:
@@ -117,7 +126,7 @@ def _row_extents(used: np.ndarray) -> np.ndarray:
     return np.stack((first, last), 1) * used.any(1, keepdims=True)
 
 
-def _reach(inside: np.ndarray, axis: _Resampling) -> tuple[slice, slice]:
+def _reach(inside: np.ndarray, axis: Resampling) -> tuple[slice, slice]:
     """Inputs needed and outputs reached along an axis by the inputs that are inside of a mask."""
     reached = axis.outputs_of[inside]
     reached = reached[reached[:, 1] > 0]  # cut off with the padding
@@ -136,7 +145,7 @@ def finish_masks(logits: Tensor, geometry: ImageShapes) -> FinishedMasks:
         geometry: sizes of the frame.
     """
     logits = logits.float().cpu()
-    y, x = (_resampling(logits.shape[i + 1], *(sizes[i] for sizes in geometry)) for i in range(2))
+    y, x = axis_resamplings(logits.shape[1:], geometry)
     inside = (logits > 0).numpy()
     rows_inside, columns_inside = inside.any(2), inside.any(1)
     codes: list[dict | None] = []
@@ -156,9 +165,9 @@ def finish_masks(logits: Tensor, geometry: ImageShapes) -> FinishedMasks:
 
 def _resample_part(
     logits: Tensor,
-    y: _Resampling,
+    y: Resampling,
     rows: tuple[slice, slice],
-    x: _Resampling,
+    x: Resampling,
     columns: tuple[slice, slice],
 ) -> Tensor:
     """Resizes a part of a mask (H, W); `rows` and `columns` are inputs and outputs as of `_reach`.

@@ -1,0 +1,206 @@
+"""Merges query masks of a video into one panoptic segmentation, exactly and in flat memory.
+
+Where probabilities over queries sum to 1, only a few can exceed the pixel threshold at a pixel. The
+greedy merge therefore depends only on how many pixels each *set* of confident queries has: the
+first pass counts sets, the merge runs on the counts, the second pass paints frame by frame.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from axialvs.postprocess.instances import LogitReader
+from axialvs.postprocess.masks import axis_resamplings
+from axialvs.structures import ImageShapes
+
+VOID = 0
+_STRIPE_ELEMENTS = 2**21
+
+
+class PanopticThresholds(NamedTuple):
+    """Thresholds of the merge; defaults are those of near-online VIPSeg with ResNet-50."""
+
+    pixel: float = 0.3  # a query is confident where its probability is above
+    thing: float = 0.2  # class probability from which a thing is kept
+    stuff: float = 0.3
+    overlap: float = 0.8  # share of a tube's confident pixels that must still be free
+
+
+class PanopticSegment(NamedTuple):
+    """A thing, or all pixels of one stuff class."""
+
+    id: int  # from 1, in order of score
+    label: int
+    is_thing: bool
+    score: float  # class probability times mean probability of the confident pixels
+    query: int  # for stuff that several queries make up, the best one
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticVideo:
+    """A merged video.
+
+    Attributes:
+        segments: best first.
+        frames: yields for each frame the ids of its pixels, (H, W) int32 at the original size, 0
+            where there is void. Every call reads the logits again.
+    """
+
+    segments: list[PanopticSegment]
+    frames: Callable[[], Iterator[NDArray[np.int32]]]
+
+
+def merge_panoptic(
+    class_logits: Tensor,
+    read_logits: LogitReader,
+    geometry: ImageShapes,
+    thing_labels: Collection[int],
+    thresholds: PanopticThresholds,
+) -> PanopticVideo:
+    """Merge tubes greedily, best score first (Video-kMaX; an image is a video of one frame).
+
+    A tube is kept if its class probability reaches the threshold and enough of its confident pixels
+    are still free. Kept tubes of one stuff class are united.
+
+    Args:
+        class_logits: (Q, N + 1) of the whole video, the last column means void.
+        read_logits: gives the mask logits; all frames that it yields take part in the scores.
+        geometry: sizes of the frames.
+        thing_labels: labels of thing classes.
+        thresholds: of the merge.
+    """
+    scores, labels = class_logits.float().cpu().softmax(-1)[:, :-1].max(-1)
+    is_thing = torch.tensor([label in thing_labels for label in labels.tolist()], dtype=torch.bool)
+    minimum = torch.where(is_thing, thresholds.thing, thresholds.stuff)
+    candidates = (scores >= minimum).nonzero().flatten()
+    counts = _ConfidentPixels(len(candidates))
+    queries = torch.arange(len(class_logits))
+    for frame in _frames(read_logits(queries)):
+        for _, probabilities in resized_probabilities(frame, geometry):
+            counts.add(probabilities.index_select(1, candidates), thresholds.pixel)
+
+    scores = scores[candidates].double() * counts.mean_probability()
+    order = scores.argsort(descending=True, stable=True)
+    kept = order[counts.select(order, thresholds.overlap)]
+    segments: list[PanopticSegment] = []
+    ids: list[int] = []  # of each kept query
+    stuff_ids: dict[int, int] = {}
+    for candidate in kept.tolist():
+        query = int(candidates[candidate])
+        label, thing = int(labels[query]), bool(is_thing[query])
+        if label in stuff_ids:
+            ids.append(stuff_ids[label])
+            continue
+        ids.append(len(segments) + 1)
+        score = float(scores[candidate])
+        segments.append(PanopticSegment(ids[-1], label, thing, score, query))
+        if not thing:
+            stuff_ids[label] = ids[-1]
+
+    painters = _Painters(candidates[kept], torch.tensor(ids, dtype=torch.int32), thresholds.pixel)
+    return PanopticVideo(segments, lambda: _paint(read_logits(queries), geometry, painters))
+
+
+def _frames(clips: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Frames (Q, H, W) of clips (Q, T, H, W)."""
+    return (frame for clip in clips for frame in clip.unbind(1))
+
+
+class _ConfidentPixels:
+    """Counts of pixels by their set of confident queries."""
+
+    def __init__(self, num_queries: int) -> None:
+        self.area = torch.zeros(num_queries, dtype=torch.long)
+        self._probability_sum = torch.zeros(num_queries, dtype=torch.float64)
+        self._sets: Counter[bytes] = Counter()  # of two or more queries, as packed bits
+
+    def add(self, probabilities: Tensor, threshold: float) -> None:
+        """Add pixels (P, n)."""
+        confident = probabilities > threshold
+        self.area += confident.sum(0)
+        self._probability_sum += (probabilities * confident).sum(0, dtype=torch.float64)
+        shared = confident[confident.sum(1) > 1]
+        if not len(shared):
+            return
+        bits = np.packbits(shared.numpy(), axis=1)
+        packed, counts = np.unique(bits, axis=0, return_counts=True)
+        for row, count in zip(packed, counts.tolist(), strict=True):
+            self._sets[row.tobytes()] += count
+
+    def mean_probability(self) -> Tensor:
+        """Mean over each query's confident pixels, (n,) float64; 0 if there are none."""
+        return self._probability_sum / self.area.clamp(min=1)
+
+    def select(self, order: Tensor, overlap: float) -> Tensor:
+        """Which queries of a greedy choice in this order are kept, (n,) bool."""
+        num_bytes = -(-len(self.area) // 8)
+        packed = np.frombuffer(b''.join(self._sets), np.uint8).reshape(-1, max(num_bytes, 1))
+        members = np.unpackbits(packed, axis=1, count=len(self.area)).astype(bool)
+        sizes = np.fromiter(self._sets.values(), np.int64, len(self._sets))
+        alone = self.area.numpy() - sizes @ members
+        is_free = np.ones(len(sizes), dtype=bool)
+        kept = []
+        for query in order.tolist():
+            free = alone[query] + sizes[members[:, query] & is_free].sum()
+            kept.append(bool(free > overlap * self.area[query]))
+            if kept[-1]:
+                is_free &= ~members[:, query]
+        return torch.tensor(kept, dtype=torch.bool)
+
+
+class _Painters(NamedTuple):
+    """Queries that own pixels, best first."""
+
+    queries: Tensor  # (n,)
+    ids: Tensor  # (n,) int32
+    threshold: float
+
+
+def _paint(
+    clips: Iterator[Tensor], geometry: ImageShapes, painters: _Painters
+) -> Iterator[NDArray[np.int32]]:
+    height, width = geometry.original
+    for frame in _frames(clips):
+        painted = np.full((height, width), VOID, dtype=np.int32)
+        if len(painters.ids):
+            for rows, probabilities in resized_probabilities(frame, geometry):
+                confident = probabilities.index_select(1, painters.queries) > painters.threshold
+                best = confident.to(torch.uint8).argmax(1)  # the first that is confident
+                ids = torch.where(confident.any(1), painters.ids[best], VOID)
+                painted[rows] = ids.view(width, -1).T.numpy()
+        yield painted
+
+
+def resized_probabilities(logits: Tensor, geometry: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
+    """Probabilities over queries of a frame at its original size, a stripe of rows at a time.
+
+    The same as a softmax over the result of `resize_mask_logits`, which would fill gigabytes.
+
+    Args:
+        logits: (Q, H, W) at a quarter of the padded input.
+        geometry: sizes of the frame.
+
+    Yields:
+        The rows, and their probabilities (P, Q), pixels in column-major order.
+    """
+    num_queries, height, width = logits.shape
+    y, x = axis_resamplings((height, width), geometry)
+    table = logits.float().cpu().permute(1, 2, 0).reshape(height, -1)
+    out_height, out_width = geometry.original
+    step = max(1, _STRIPE_ELEMENTS // (out_width * num_queries))
+    for start in range(0, out_height, step):
+        rows = slice(start, min(start + step, out_height))
+        stripe = F.embedding_bag(
+            y.taps[rows], table, mode='sum', per_sample_weights=y.tap_weights[rows]
+        )
+        # (rows, width, Q) -> (width, rows * Q): the same along the other axis
+        stripe = stripe.view(-1, width, num_queries).transpose(0, 1).reshape(width, -1)
+        stripe = F.embedding_bag(x.taps, stripe, mode='sum', per_sample_weights=x.tap_weights)
+        yield rows, stripe.view(-1, num_queries).softmax(-1)
