@@ -20,8 +20,8 @@ class ClipMemory:
 
     def __init__(self, cost_limit: float = 0.5) -> None:
         self.cost_limit = cost_limit
-        self._embeddings: dict[int, Tensor] = {}  # of each class, (n, C) of unit length
-        self._ids: dict[int, list[int]] = {}
+        # By class and by id, (C,) of unit length.
+        self._embeddings: dict[int, dict[int, Tensor]] = {}
         self._num_ids = 0
 
     @torch.no_grad()
@@ -36,34 +36,29 @@ class ClipMemory:
             n ids, counted from 1 in order of appearance.
         """
         embeddings = F.normalize(embeddings.float().cpu(), dim=-1)
-        ids = [0] * len(labels)
-        rows_by_label: dict[int, list[int]] = {}
+        known = {}
+        for label in labels.unique().tolist():
+            known |= self._match(label, (labels == label).nonzero().flatten().tolist(), embeddings)
+        ids = []
         for row, label in enumerate(labels.tolist()):
-            rows_by_label.setdefault(label, []).append(row)
-        for label, rows in rows_by_label.items():
-            slots = self._assign(label, embeddings[rows])
-            for row, slot in zip(rows, slots, strict=True):
-                ids[row] = self._ids[label][slot]
+            if row not in known:
+                self._num_ids += 1
+                known[row] = self._num_ids
+            self._embeddings.setdefault(label, {})[known[row]] = embeddings[row]
+            ids.append(known[row])
         return ids
 
-    def _assign(self, label: int, embeddings: Tensor) -> list[int]:
-        """Puts things of one class (n, C) into memory; returns their slots."""
-        memory = self._embeddings.get(label, embeddings[:0])
-        known = self._ids.setdefault(label, [])
-        cost = (1 - embeddings @ memory.T) / 2
-        # Two things left alone cost as much as a pair at the limit.
-        pairs = linear_sum_assignment(cost.clamp(max=self.cost_limit).numpy())
-        slots = {
-            row: slot for row, slot in zip(*pairs, strict=True) if cost[row, slot] < self.cost_limit
+    def _match(self, label: int, rows: list[int], embeddings: Tensor) -> dict[int, int]:
+        """Ids of those things of a class that are in memory, by row."""
+        memory = self._embeddings.get(label)
+        if not memory:
+            return {}
+        cost = (1 - embeddings[rows] @ torch.stack(list(memory.values())).T) / 2
+        # Leaving both partners alone costs as much as a pair at the limit.
+        pairs = linear_sum_assignment(cost.clamp(max=self.cost_limit))
+        ids = list(memory)
+        return {
+            rows[i]: ids[slot]
+            for i, slot in zip(*pairs, strict=True)
+            if cost[i, slot] < self.cost_limit
         }
-        memory = torch.cat(
-            (memory, embeddings.new_empty(len(embeddings) - len(slots), embeddings.shape[1]))
-        )
-        for row, embedding in enumerate(embeddings):
-            if row not in slots:
-                slots[row] = len(known)
-                self._num_ids += 1
-                known.append(self._num_ids)
-            memory[slots[row]] = embedding
-        self._embeddings[label] = memory
-        return [slots[row] for row in range(len(embeddings))]
