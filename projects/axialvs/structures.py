@@ -1,4 +1,4 @@
-"""What the model says of a clip and of a video, and where a frame's pixels lie."""
+"""Predictions of a clip and of a video, tracks, and the shapes of a frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,49 +8,60 @@ from torch import Tensor
 
 
 class ClipPrediction(NamedTuple):
-    """One clip's answer of the network."""
+    """Prediction for one clip."""
 
-    class_logits: Tensor  # (Q, N + 1), the last column means no object
+    class_logits: Tensor  # (Q, N + 1), the last column is no-object
     mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
-    queries: Tensor  # (Q, C), the last decoder layer's, before its norm
+    queries: Tensor  # (Q, C) of the last decoder layer, before its norm
+    mask_embeddings: Tensor | None = None  # (Q, C), Video-kMaX only
+
+    @property
+    def identity(self) -> Tensor:
+        """What clips are linked by (Q, C): Video-kMaX's mask embeddings, Tube-Link's queries."""
+        return self.queries if self.mask_embeddings is None else self.mask_embeddings
+
+    def reorder(self, order: Tensor) -> 'ClipPrediction':
+        """Permute the queries by indices (Q,)."""
+        return ClipPrediction(*(None if field is None else field[order] for field in self))
 
 
 class LinkedClip(NamedTuple):
-    """A clip of a stream, as far as it will be known: its queries follow the clips before it."""
+    """Final prediction for one clip of a stream, with queries aligned to the previous clips."""
 
     mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
-    class_logits: Tensor  # (Q, N + 1), from the stream so far
+    class_logits: Tensor  # (Q, N + 1), averaged over the stream so far
 
 
 class VideoPrediction(NamedTuple):
-    """A whole video's answer, queries in the order of the first clip."""
+    """Prediction for a whole video, queries in the order of the first clip."""
 
     class_logits: Tensor  # (Q, N + 1)
     mask_logits: Tensor  # (Q, L, H, W) at a quarter of the padded input, rounded up
 
 
 class ImageShapes(NamedTuple):
-    """Sizes, each (height, width), that a frame had on its way into the network."""
+    """Shapes (height, width) of a frame in the data pipeline, named as in mmdet's metainfo."""
 
-    padded: tuple[int, int]  # what the network saw
-    resized: tuple[int, int]  # without padding
-    original: tuple[int, int]  # in the file
+    batch_input_shape: tuple[int, int]  # resized and padded, the network's input
+    img_shape: tuple[int, int]  # resized
+    ori_shape: tuple[int, int]  # in the file
     align_corners: bool = False  # how mask logits are resized
 
 
 @dataclass
 class Track:
-    """One object through a video."""
+    """One object, or one stuff class, in a video."""
 
     id: int
     label: int
     score: float
-    segmentations: list[dict | None]  # COCO RLE or None for every frame of the video
+    segmentations: list[dict | None]  # COCO RLE per frame, None where the object is absent
+    is_thing: bool = True
 
 
 @dataclass
 class ClipResult:
-    """The tracks in the frames of one clip, at the frames' original size."""
+    """Tracks in the frames of one clip, at the original frame size."""
 
     frame_indices: list[int]
     timestamps: list[float]

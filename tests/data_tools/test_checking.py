@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
-from tiny_stills import BIG_ID, stills_content, write_stills
-from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
 from axialvs.data_tools.checking import KINDS, Target, check_dataset, targets_of_config
 from axialvs.data_tools.checking.statistics import _LENGTHS
 from axialvs.datasets.annotations.youtube_vis import AnnotationError, read_annotations
+from tiny_stills import BIG_ID, stills_content, write_stills
+from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
 EMPTY = np.zeros((HEIGHT, WIDTH), dtype=bool)
 DOT = EMPTY.copy()

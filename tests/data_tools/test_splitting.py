@@ -5,7 +5,6 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
-from tiny_video_data import make_content
 
 from axialvs.data_tools.splitting import (
     NO_OBJECT,
@@ -14,6 +13,7 @@ from axialvs.data_tools.splitting import (
     part_of_file,
 )
 from axialvs.datasets.annotations.youtube_vis import read_annotations
+from tiny_video_data import make_content
 
 
 def shown(classes, videos) -> set[int]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
 from axialvs.datasets.annotations.youtube_vis import AnnotationError, read_annotations
+from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
 POLYGON = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.5]]
 

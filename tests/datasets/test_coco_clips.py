@@ -5,13 +5,13 @@ import random
 import numpy as np
 import pytest
 from mmdet.structures.mask import BitmapMasks
-from tiny_stills import BIG_ID, BUS, CAR, MOUSE, PERSON, square, stills_content, write_stills
-from tiny_video_data import COLOURS, HEIGHT, WIDTH, paint, same
 
 from axialvs.datasets import CocoClipsDataset, ImageToClip
 from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
 from axialvs.datasets.class_names import CLASS_LISTS
 from axialvs.datasets.classes import match_coco_classes
+from tiny_stills import BIG_ID, BUS, CAR, MOUSE, PERSON, square, stills_content, write_stills
+from tiny_video_data import COLOURS, HEIGHT, WIDTH, paint, same
 
 NAMES = """person bicycle car motorcycle airplane bus train truck boat bird cat dog horse sheep cow
     elephant bear zebra giraffe frisbee skis snowboard skateboard surfboard mouse"""

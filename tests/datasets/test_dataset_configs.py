@@ -7,9 +7,9 @@ import pytest
 from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny_video_data import make_content
 
 from axialvs.datasets.class_names import CLASS_LISTS
+from tiny_video_data import make_content
 
 FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 SIDES = {short for short in range(288, 513, 32)}

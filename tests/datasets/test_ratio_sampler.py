@@ -5,10 +5,10 @@ from itertools import islice
 
 import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
-from tiny_video_data import make_content, same
 
 from axialvs.datasets import ConcatClips, InfiniteClipSampler, RatioClipSampler
 from axialvs.datasets.sample_index import SampleIndex
+from tiny_video_data import make_content, same
 
 
 @pytest.fixture

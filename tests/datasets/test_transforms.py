@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
-from tiny_video_data import COLOURS, HEIGHT, WIDTH, object_mask, rle_of
 
 from axialvs.datasets.annotations.records import clip_of
 from axialvs.datasets.seeding import random_state
+from tiny_video_data import COLOURS, HEIGHT, WIDTH, object_mask, rle_of
 
 LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadClipAnnotations'}]
 EXACT = {

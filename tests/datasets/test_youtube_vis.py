@@ -5,9 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
-from tiny_video_data import HEIGHT, WIDTH, frames_of, keys_of, make_content, same
 
 from axialvs.datasets.annotations.youtube_vis import AnnotationError
+from tiny_video_data import HEIGHT, WIDTH, frames_of, keys_of, make_content, same
 
 
 class TestEvaluation:

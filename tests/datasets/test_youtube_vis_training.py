@@ -5,6 +5,8 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
+
+from axialvs.datasets.sample_index import SampleIndex
 from tiny_video_data import (
     COLOURS,
     FLIP,
@@ -18,8 +20,6 @@ from tiny_video_data import (
     same,
     train_pipeline,
 )
-
-from axialvs.datasets.sample_index import SampleIndex
 
 
 class TestTraining:

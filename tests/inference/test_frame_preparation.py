@@ -28,9 +28,9 @@ def test_same_as_the_test_pipeline(tmp_path, scale):
     (folder,) = frame_folders(split)
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
     before = [image.copy() for image in images]
-    frames, geometry = FramePreparation.from_config(config, model.data_preprocessor)(images)
+    frames, shapes = FramePreparation.from_config(config, model.data_preprocessor)(images)
     assert torch.equal(frames, expected['inputs'][0])
-    assert geometry == (frame.batch_input_shape, frame.img_shape, frame.ori_shape)
+    assert shapes == (frame.batch_input_shape, frame.img_shape, frame.ori_shape)
     for image, copy in zip(images, before, strict=True):
         np.testing.assert_array_equal(image, copy)
 
@@ -38,7 +38,7 @@ def test_same_as_the_test_pipeline(tmp_path, scale):
 def test_one_frame_of_an_odd_size():
     config, model = tiny_config(), tiny_segmenter()
     image = np.zeros((37, 111, 3), np.uint8)
-    frames, geometry = FramePreparation.from_config(config, model.data_preprocessor)([image])
-    assert geometry.original == (37, 111)
-    assert geometry.resized == (53, 160)
-    assert geometry.padded == tuple(frames.shape[-2:]) == (64, 160)
+    frames, shapes = FramePreparation.from_config(config, model.data_preprocessor)([image])
+    assert shapes.ori_shape == (37, 111)
+    assert shapes.img_shape == (53, 160)
+    assert shapes.batch_input_shape == tuple(frames.shape[-2:]) == (64, 160)

@@ -39,12 +39,12 @@ def test_tracks_are_those_of_all_frames_at_once(model, folder):
     result = segment_video(model, folder, mode='offline', progress=seen.append)
     tracks = result.tracks()
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(images)
+    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(images)
     video = model.predict_video(frames)
     assert tracks == finish_tracks(
         video.class_logits,
         lambda queries: iter([video.mask_logits[queries]]),
-        geometry,
+        shapes,
         model.test_cfg['max_tracks'],
     )
     assert (result.mode, result.protocol, result.num_frames) == ('offline', 'scored', LENGTH)

@@ -101,10 +101,10 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
 def test_live_masks_are_those_of_the_video_in_memory(model, folder):
     """With no threshold every query is shown, in each frame with the masks of that frame."""
     clips = list(segment_video(model, folder, score_threshold=0.0))
-    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
+    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
         images_of(folder)
     )
-    expected = resize_mask_logits(model.predict_video(frames).mask_logits, geometry) > 0
+    expected = resize_mask_logits(model.predict_video(frames).mask_logits, shapes) > 0
     for clip in clips:
         for t, index in enumerate(clip.frame_indices):
             ours = sorted(mask.tobytes() for mask in clip.masks[:, t])
@@ -125,14 +125,14 @@ def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
     result = segment_video(model, folder, protocol='scored', score_threshold=0.0)
     clips = list(result)
     check_frames(clips, folder)
-    frames, geometry = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
+    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
         images_of(folder)
     )
     video = model.predict_video(frames)
     expected = finish_tracks(
         video.class_logits,
         lambda queries: iter([video.mask_logits[queries]]),
-        geometry,
+        shapes,
         model.test_cfg.max_tracks,
     )
     assert result.tracks() == expected

@@ -98,7 +98,7 @@ def test_near_online_mode_is_the_model_it_started_from():
     near_online = contained_near_online(model)
     expected = near_online.segment_clips(clips, 'near-online')
     for ours, theirs in zip(model.segment_clips(clips, 'near-online'), expected, strict=True):
-        for name in ours._fields:
+        for name in ('class_logits', 'mask_logits', 'queries'):
             torch.testing.assert_close(
                 getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-4
             )
@@ -123,12 +123,12 @@ def test_clips_of_the_test_loop_make_the_video(split, settings):
     prepare = FramePreparation.from_config(config, model.data_preprocessor)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
         files = sorted(folder.iterdir())
-        frames, geometry = prepare([cv2.imread(str(file))[..., ::-1] for file in files])
+        frames, shapes = prepare([cv2.imread(str(file))[..., ::-1] for file in files])
         video = model.predict_video(frames)
         tracks = finish_tracks(
             video.class_logits,
             lambda queries, video=video: iter([video.mask_logits[queries]]),
-            geometry,
+            shapes,
             model.test_cfg['max_tracks'],
         )
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]

@@ -58,12 +58,12 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
         finished += [x for x in outputs if 'pred_tracks' in x]
     assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
-        frames, geometry = prepared_video(config, model, folder)
+        frames, shapes = prepared_video(config, model, folder)
         video = model.predict_video(frames)
         tracks = finish_tracks(
             video.class_logits,
             lambda queries, video=video: iter([video.mask_logits[queries]]),
-            geometry,
+            shapes,
             model.test_cfg['max_tracks'],
         )
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
@@ -146,12 +146,12 @@ def test_clips_are_linked_by_their_queries(model):
 def test_padding_is_no_part_of_the_result(model, config, split):
     """Frames of 64x40 are padded to 64x64: no mask has more rows, and the one query without
     borders, a mask of everything, ends at the picture's."""
-    geometry = prepared_video(config, model, frame_folders(split)[0])[1]
-    assert geometry.padded != geometry.resized
+    shapes = prepared_video(config, model, frame_folders(split)[0])[1]
+    assert shapes.batch_input_shape != shapes.img_shape
     for batch in loaded_clips(config, 'repeat_last')[:3]:
         for sample in model.test_step(batch):
             codes = [code for x in sample.pred_tracks.segmentations for code in x if code]
-            assert {tuple(code['size']) for code in codes} == {geometry.original}
+            assert {tuple(code['size']) for code in codes} == {shapes.ori_shape}
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
-from axialvs.postprocess.masks import encode_part, finish_masks, mask_quality, resize_mask_logits
+from axialvs.postprocess.masks import encode_crop, postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes
 
 GEOMETRIES = [
@@ -25,9 +25,9 @@ def coco_code(mask: np.ndarray) -> dict | None:
     return {**code, 'counts': code['counts'].decode()} if mask.any() else None
 
 
-def blobs(geometry: ImageShapes) -> torch.Tensor:
+def blobs(shapes: ImageShapes) -> torch.Tensor:
     """(n, H, W) logits: random blobs, an empty mask, a full one, one in the padding, one pixel."""
-    height, width = geometry.padded[0] // 4, geometry.padded[1] // 4
+    height, width = shapes.batch_input_shape[0] // 4, shapes.batch_input_shape[1] // 4
     rng = torch.Generator().manual_seed(0)
     coarse = torch.randn(20, 1, 4, 4, generator=rng) - 1
     random = F.interpolate(coarse, (height, width), mode='bicubic').squeeze(1)
@@ -38,21 +38,34 @@ def blobs(geometry: ImageShapes) -> torch.Tensor:
     return torch.cat((random, special))
 
 
-@pytest.mark.parametrize('geometry', GEOMETRIES)
-def test_part_by_part_is_the_whole(geometry):
-    logits = blobs(geometry)
-    whole = resize_mask_logits(logits.unsqueeze(1), geometry).squeeze(1)
-    finished = finish_masks(logits, geometry)
-    assert finished.codes == [coco_code(mask) for mask in (whole > 0).numpy()]
-    assert 0 < sum(code is None for code in finished.codes) < len(logits)
-    torch.testing.assert_close(finished.quality, mask_quality(whole), rtol=0, atol=1e-5)
+def mean_probability(logits: torch.Tensor) -> torch.Tensor:
+    """Of the pixels inside each mask (n, H, W); 0 if there are none."""
+    inside = logits > 0
+    total = (logits.sigmoid() * inside).sum((1, 2))
+    return total / inside.sum((1, 2)).clamp(min=1)
+
+
+@pytest.mark.parametrize('shapes', GEOMETRIES)
+def test_part_by_part_is_the_whole(shapes):
+    logits = blobs(shapes)
+    whole = resize_mask_logits(logits.unsqueeze(1), shapes).squeeze(1)
+    finished = postprocess_masks(logits, shapes)
+    assert finished.rles == [coco_code(mask) for mask in (whole > 0).numpy()]
+    assert 0 < sum(code is None for code in finished.rles) < len(logits)
+    torch.testing.assert_close(finished.scores, mean_probability(whole), rtol=0, atol=1e-5)
+
+
+def test_logit_of_zero_is_outside():
+    finished = postprocess_masks(torch.zeros(1, 16, 24), GEOMETRIES[0])
+    assert finished.rles == [None]
+    assert finished.scores.tolist() == [0]
 
 
 def test_low_precision_logits_are_taken():
     logits = blobs(GEOMETRIES[2]).bfloat16()
     assert (
-        finish_masks(logits, GEOMETRIES[2]).codes
-        == finish_masks(logits.float(), GEOMETRIES[2]).codes
+        postprocess_masks(logits, GEOMETRIES[2]).rles
+        == postprocess_masks(logits.float(), GEOMETRIES[2]).rles
     )
 
 
@@ -70,14 +83,14 @@ def test_low_precision_logits_are_taken():
 def test_run_length_code_of_a_part(part, top, left):
     frame = np.zeros((5, 7), bool)
     frame[top : top + part.shape[0], left : left + part.shape[1]] = part
-    code = encode_part(part, top, left, frame.shape)
+    code = encode_crop(part, top, left, frame.shape)
     np.testing.assert_array_equal(coco_mask.decode(code), frame)
     assert code == coco_code(frame)
 
 
 def test_nothing_has_no_code():
-    assert encode_part(np.zeros((2, 3), bool), 1, 1, (5, 7)) is None
-    assert encode_part(np.zeros((0, 0), bool), 0, 0, (5, 7)) is None
-    finished = finish_masks(torch.zeros(0, 16, 24), GEOMETRIES[0])
-    assert finished.codes == []
-    assert finished.quality.shape == (0,)
+    assert encode_crop(np.zeros((2, 3), bool), 1, 1, (5, 7)) is None
+    assert encode_crop(np.zeros((0, 0), bool), 0, 0, (5, 7)) is None
+    finished = postprocess_masks(torch.zeros(0, 16, 24), GEOMETRIES[0])
+    assert finished.rles == []
+    assert finished.scores.shape == (0,)

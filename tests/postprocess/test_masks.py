@@ -5,7 +5,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from axialvs.postprocess.masks import encode_masks, mask_quality, resize_mask_logits
+from axialvs.postprocess.masks import encode_masks, resize_mask_logits
 from axialvs.structures import ImageShapes
 
 
@@ -33,7 +33,7 @@ def resize(maps: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.n
 
 
 @pytest.mark.parametrize(
-    'geometry',
+    'shapes',
     [
         ImageShapes((64, 96), (64, 96), (64, 96)),  # as it came
         ImageShapes((64, 96), (50, 81), (50, 81)),  # padded only
@@ -42,38 +42,21 @@ def resize(maps: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.n
         ImageShapes((65, 97), (54, 97), (121, 215), align_corners=True),
     ],
 )
-def test_logits_go_through_the_padded_size(geometry):
+def test_logits_go_through_the_padded_size(shapes):
     logits = np.random.default_rng(0).normal(
-        size=(3, 2, geometry.padded[0] // 4, geometry.padded[1] // 4)
+        size=(3, 2, shapes.batch_input_shape[0] // 4, shapes.batch_input_shape[1] // 4)
     )
-    height, width = geometry.resized
-    expected = resize(logits, geometry.padded, geometry.align_corners)[..., :height, :width]
-    expected = resize(expected, geometry.original, geometry.align_corners)
-    out = resize_mask_logits(torch.from_numpy(logits), geometry)
-    assert out.shape == (3, 2, *geometry.original)
+    height, width = shapes.img_shape
+    expected = resize(logits, shapes.batch_input_shape, shapes.align_corners)[..., :height, :width]
+    expected = resize(expected, shapes.ori_shape, shapes.align_corners)
+    out = resize_mask_logits(torch.from_numpy(logits), shapes)
+    assert out.shape == (3, 2, *shapes.ori_shape)
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-12)
 
 
 def test_no_masks_can_be_resized():
-    geometry = ImageShapes((64, 96), (64, 96), (30, 40))
-    assert resize_mask_logits(torch.zeros(0, 2, 16, 24), geometry).shape == (0, 2, 30, 40)
-
-
-def test_quality_is_the_mean_probability_inside():
-    logits = torch.full((3, 2, 3), -4.0)
-    logits[0, 0, :2] = torch.tensor([1.0, 3.0])
-    logits[1] = 2.0
-    expected = [
-        (torch.tensor([1.0, 3.0]).sigmoid().mean()).item(),
-        torch.tensor(2.0).sigmoid().item(),
-        0,
-    ]
-    assert mask_quality(logits).tolist() == pytest.approx(expected)
-    assert mask_quality(torch.zeros(0, 2, 3)).shape == (0,)
-
-
-def test_logit_of_zero_is_outside():
-    assert mask_quality(torch.zeros(1, 2, 3)).tolist() == [0]
+    shapes = ImageShapes((64, 96), (64, 96), (30, 40))
+    assert resize_mask_logits(torch.zeros(0, 2, 16, 24), shapes).shape == (0, 2, 30, 40)
 
 
 def test_run_length_codes_there_and_back():

@@ -102,14 +102,17 @@ def test_images_of_the_release(release, size):
     assert (ids != release[f'image_map_{size}'].numpy()).mean() <= 1e-3
 
 
-def merge_at_once(class_logits, mask_logits, geometry, thing_labels, thresholds):
+def merge_at_once(class_logits, mask_logits, shapes, thing_labels, thresholds):
     """The merge on all pixels of a video at once, (Q, L, H, W) at the original size."""
-    height, width = geometry.resized
+    height, width = shapes.img_shape
     logits = F.interpolate(
-        mask_logits.double(), geometry.padded, mode='bilinear', align_corners=geometry.align_corners
+        mask_logits.double(),
+        shapes.batch_input_shape,
+        mode='bilinear',
+        align_corners=shapes.align_corners,
     )[..., :height, :width]
     logits = F.interpolate(
-        logits, geometry.original, mode='bilinear', align_corners=geometry.align_corners
+        logits, shapes.ori_shape, mode='bilinear', align_corners=shapes.align_corners
     )
     probabilities = logits.softmax(0)
     confident = probabilities > thresholds.pixel
@@ -137,7 +140,7 @@ def merge_at_once(class_logits, mask_logits, geometry, thing_labels, thresholds)
 
 @pytest.mark.parametrize('pixel', [0.12, 0.3, 0.45, 0.6])
 @pytest.mark.parametrize(
-    'geometry',
+    'shapes',
     [
         ImageShapes((33, 49), (33, 49), (33, 49), True),
         ImageShapes((33, 49), (30, 44), (30, 44), True),
@@ -145,15 +148,15 @@ def merge_at_once(class_logits, mask_logits, geometry, thing_labels, thresholds)
         ImageShapes((33, 49), (20, 49), (13, 30), True),
     ],
 )
-def test_streaming_equals_merging_at_once(geometry, pixel):
+def test_streaming_equals_merging_at_once(shapes, pixel):
     rng = torch.Generator().manual_seed(0)
-    height, width = (size // 4 + size % 2 for size in geometry.padded)
+    height, width = (size // 4 + size % 2 for size in shapes.batch_input_shape)
     mask_logits = 5 * torch.randn(70, 5, height, width, generator=rng)
     class_logits = torch.randn(70, 5, generator=rng)
     things, thresholds = {0, 2}, PanopticThresholds(pixel, 0.25, 0.3, 0.6)
     clips = mask_logits.split(2, dim=1)
-    video = merge_panoptic(class_logits, lambda _: iter(clips), geometry, things, thresholds)
-    segments, owner = merge_at_once(class_logits, mask_logits, geometry, things, thresholds)
+    video = merge_panoptic(class_logits, lambda _: iter(clips), shapes, things, thresholds)
+    segments, owner = merge_at_once(class_logits, mask_logits, shapes, things, thresholds)
     assert len(segments) > 3
     assert [s.id for s in video.segments] == list(range(1, len(segments) + 1))
     assert [s[1:3] for s in video.segments] == [s[:2] for s in segments]

@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from axialvs.postprocess.instances import StreamingTracks
 from axialvs.structures import ImageShapes
 
-GEOMETRY = ImageShapes((8, 8), (8, 8), (8, 8))
+SHAPES = ImageShapes((8, 8), (8, 8), (8, 8))
 NUM_CLASSES = 2
 
 
@@ -32,9 +32,9 @@ def masks(num_queries: int, num_frames: int) -> torch.Tensor:
 
 def test_ids_stay_with_their_query_and_masks_with_their_frames():
     live = StreamingTracks(score_threshold=0.5, max_tracks=10)
-    first = live.add(masks(3, 2), class_logits((0.2, 0), (0.9, 1), (0.6, 0)), GEOMETRY)
-    second = live.add(masks(3, 3), class_logits((0.7, 0), (0.8, 1), (0.4, 0)), GEOMETRY)
-    third = live.add(masks(3, 1), class_logits((0.6, 0), (0.1, 1), (0.9, 1)), GEOMETRY)
+    first = live.add(masks(3, 2), class_logits((0.2, 0), (0.9, 1), (0.6, 0)), SHAPES)
+    second = live.add(masks(3, 3), class_logits((0.7, 0), (0.8, 1), (0.4, 0)), SHAPES)
+    third = live.add(masks(3, 1), class_logits((0.6, 0), (0.1, 1), (0.9, 1)), SHAPES)
     named = [
         dict(zip(ids.tolist(), labels.tolist(), strict=True))
         for ids, labels, *_ in (first, second, third)
@@ -61,14 +61,14 @@ def test_ids_stay_with_their_query_and_masks_with_their_frames():
 def test_score_at_the_threshold_is_enough():
     logits = class_logits((0.5, 0), (0.25, 1))
     threshold = float(logits.softmax(-1)[1, 1])
-    ids, *_ = StreamingTracks(threshold, 10).add(masks(2, 1), logits, GEOMETRY)
+    ids, *_ = StreamingTracks(threshold, 10).add(masks(2, 1), logits, SHAPES)
     assert ids.tolist() == [1, 2]
 
 
 def test_no_more_objects_at_once_than_allowed():
     live = StreamingTracks(score_threshold=0.1, max_tracks=2)
     ids, labels, scores, shown = live.add(
-        masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), GEOMETRY
+        masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), SHAPES
     )
     assert labels.tolist() == [1, 1]
     assert scores.tolist() == pytest.approx([0.9, 0.8])
@@ -79,10 +79,10 @@ def test_no_more_objects_at_once_than_allowed():
 def test_a_clip_without_objects():
     live = StreamingTracks(score_threshold=0.5, max_tracks=10)
     assert live.tracks() == []
-    ids, labels, scores, shown = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), GEOMETRY)
+    ids, labels, scores, shown = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), SHAPES)
     assert (ids.shape, labels.shape, scores.shape, shown.shape) == ((0,), (0,), (0,), (0, 3, 8, 8))
     assert live.tracks() == []
-    live.add(masks(2, 1), class_logits((0.9, 0), (0.2, 1)), GEOMETRY)
+    live.add(masks(2, 1), class_logits((0.9, 0), (0.2, 1)), SHAPES)
     (track,) = live.tracks()
     assert [code is not None for code in track.segmentations] == [False] * 3 + [True]
 
@@ -91,6 +91,6 @@ def test_an_empty_mask_is_no_segmentation():
     live = StreamingTracks(score_threshold=0.5, max_tracks=10)
     logits = masks(1, 2)
     logits[0, 1] = -3
-    ids, *_ = live.add(logits, class_logits((0.9, 0)), GEOMETRY)
+    ids, *_ = live.add(logits, class_logits((0.9, 0)), SHAPES)
     assert ids.tolist() == [1]
     assert [code is not None for code in live.tracks()[0].segmentations] == [True, False]

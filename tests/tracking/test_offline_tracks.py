@@ -9,7 +9,7 @@ from axialvs.tracking.matching import align_clips
 from axialvs.tracking.offline import ClipFeatures, OfflineTracks, RefinedVideo
 
 QUERIES, CHANNELS, CLIPS, CLIP_LENGTH = 5, 6, 3, 2
-GEOMETRY = ImageShapes(padded=(32, 64), resized=(30, 53), original=(45, 80))
+SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(45, 80))
 
 
 def draw(*size, seed=0):
@@ -54,7 +54,7 @@ def clips():
 def tracks_of(clips, **settings):
     video = OfflineTracks(refine, max_tracks=6, **settings)
     for k, clip in enumerate(clips):
-        video.add(clip, GEOMETRY, CLIP_LENGTH - (k == CLIPS - 1))
+        video.add(clip, SHAPES, CLIP_LENGTH - (k == CLIPS - 1))
     tracks = video.finish()
     video.close()
     return tracks
@@ -66,7 +66,7 @@ def test_equals_all_at_once(clips, settings, max_masks):
     refined = refine(torch.stack([x.queries for x in clips]))
     masks = torch.cat([refined.mask_logits(k, x.mask_features) for k, x in enumerate(clips)], 1)
     expected = finish_tracks(
-        refined.class_logits, lambda queries: iter([masks[queries, :-1]]), GEOMETRY, 6, max_masks
+        refined.class_logits, lambda queries: iter([masks[queries, :-1]]), SHAPES, 6, max_masks
     )
     tracks = tracks_of(clips, max_masks_per_frame=max_masks, **settings)
     assert tracks == expected
@@ -85,6 +85,6 @@ def test_half_precision_is_near(clips):
 
 def test_frames_of_a_video_have_one_size(clips):
     video = OfflineTracks(refine)
-    video.add(clips[0], GEOMETRY, CLIP_LENGTH)
+    video.add(clips[0], SHAPES, CLIP_LENGTH)
     with pytest.raises(ValueError, match='frames change size within a video'):
-        video.add(clips[1], GEOMETRY._replace(resized=(30, 54)), CLIP_LENGTH)
+        video.add(clips[1], SHAPES._replace(img_shape=(30, 54)), CLIP_LENGTH)

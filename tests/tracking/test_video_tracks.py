@@ -11,7 +11,7 @@ from axialvs.structures import ImageShapes
 from axialvs.tracking.near_online import VideoTracks
 
 QUERIES, CLASSES, FRAMES = 6, 3, 7
-GEOMETRY = ImageShapes(padded=(32, 64), resized=(30, 53), original=(45, 80))
+SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(45, 80))
 
 
 @pytest.fixture
@@ -31,9 +31,11 @@ def all_at_once(class_logits, mask_logits, max_tracks, max_masks_per_frame):
     """(label, score, RLE or None a frame) of each track from whole tensors, as in the release."""
     probabilities, pairs = class_logits.softmax(-1)[:, :-1].flatten().topk(max_tracks)
     queries, labels = pairs // CLASSES, pairs % CLASSES
-    logits = F.interpolate(mask_logits, GEOMETRY.padded, mode='bilinear', align_corners=False)
-    logits = logits[..., : GEOMETRY.resized[0], : GEOMETRY.resized[1]]
-    logits = F.interpolate(logits, GEOMETRY.original, mode='bilinear', align_corners=False)[queries]
+    logits = F.interpolate(
+        mask_logits, SHAPES.batch_input_shape, mode='bilinear', align_corners=False
+    )
+    logits = logits[..., : SHAPES.img_shape[0], : SHAPES.img_shape[1]]
+    logits = F.interpolate(logits, SHAPES.ori_shape, mode='bilinear', align_corners=False)[queries]
     inside = logits > 0
     scores = torch.zeros(max_tracks, FRAMES)
     for n, t in torch.nonzero(inside.flatten(2).any(-1)).tolist():
@@ -61,7 +63,7 @@ def all_at_once(class_logits, mask_logits, max_tracks, max_masks_per_frame):
 def streamed(class_logits, mask_logits, clip_lengths, **kwargs):
     scored = VideoTracks(**kwargs)
     for clip in mask_logits.split(clip_lengths, dim=1):
-        scored.add(clip, GEOMETRY)
+        scored.add(clip, SHAPES)
     tracks = scored.finish(class_logits)
     scored.close()
     assert [track.id for track in tracks] == list(range(1, len(tracks) + 1))
@@ -125,9 +127,9 @@ def test_an_object_without_any_mask_scores_nothing(video):
 
 def test_frames_of_a_video_have_one_size(video):
     scored = VideoTracks()
-    scored.add(video[1][:, :3], GEOMETRY)
+    scored.add(video[1][:, :3], SHAPES)
     with pytest.raises(ValueError, match=r'frames change size within a video: .*53.*before, .*54'):
-        scored.add(video[1][:, 3:], GEOMETRY._replace(resized=(30, 54)))
+        scored.add(video[1][:, 3:], SHAPES._replace(img_shape=(30, 54)))
 
 
 def test_best_pairs_of_query_and_class():

@@ -239,15 +239,15 @@ class VideoResult:
         def show_decided() -> Iterator[ClipResult]:
             while decided:
                 clip = decided.popleft()
-                chunk, geometry = waiting.popleft()
+                chunk, shapes = waiting.popleft()
                 masks = clip.mask_logits[:, : len(chunk)]
-                columns = live.add(masks, clip.class_logits, geometry)
+                columns = live.add(masks, clip.class_logits, shapes)
                 wanted = [self._is_wanted(label) for label in columns[1].tolist()]
                 yield _clip_result(chunk, *(x[np.array(wanted, dtype=bool)] for x in columns))
 
         try:
-            for chunk, segmented, geometry in self._segmented_clips():
-                waiting.append((chunk, geometry))
+            for chunk, segmented, shapes in self._segmented_clips():
+                waiting.append((chunk, shapes))
                 decided.extend(stream.add(segmented))
                 yield from show_decided()
             decided.extend(stream.finish())
@@ -261,8 +261,8 @@ class VideoResult:
     def _iterate_scored(self) -> Iterator[ClipResult]:
         video = self._model.new_video(self.mode)
         try:
-            for chunk, segmented, geometry in self._segmented_clips():
-                video.add(segmented, geometry, len(chunk))
+            for chunk, segmented, shapes in self._segmented_clips():
+                video.add(segmented, shapes, len(chunk))
         finally:
             if self.num_frames:
                 self._tracks = video.finish()
@@ -297,9 +297,9 @@ def _segmented_clips(
 ) -> Iterator[tuple[list[Frame], NamedTuple, ImageShapes]]:
     """The same with what the network makes of the input; no method either."""
     with closing(prepared):
-        for chunk, frames, geometry in prepared:
+        for chunk, frames, shapes in prepared:
             (segmented,) = model.segment_clips(frames.unsqueeze(0), mode)
-            yield chunk, segmented, geometry
+            yield chunk, segmented, shapes
 
 
 def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -> Protocol:

@@ -125,7 +125,7 @@ class TubeLink(BaseMOTModel):
                 'without the clips before it; a test needs the sampler VideoClipSampler'
             )
         _, video = self._video
-        video.add(clip, geometry_of(first), len(sample) - first['num_padded_frames'])
+        video.add(clip, shapes_of(first), len(sample) - first['num_padded_frames'])
         tracks = None
         if first['clip_is_last']:
             tracks = video.finish()
@@ -231,7 +231,7 @@ def _check_one_shape(clips: Sequence[Tensor]) -> None:
         )
 
 
-def geometry_of(metainfo: dict) -> ImageShapes:
+def shapes_of(metainfo: dict) -> ImageShapes:
     """Sizes of a frame from its meta information."""
     return ImageShapes(
         tuple(metainfo['batch_input_shape']),

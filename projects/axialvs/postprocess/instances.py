@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from axialvs.postprocess.masks import encode_masks, finish_masks, resize_mask_logits
+from axialvs.postprocess.masks import encode_masks, postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes, Track
 
 
@@ -39,7 +39,7 @@ LogitReader = Callable[[Tensor], Iterator[Tensor]]
 def finish_tracks(
     class_logits: Tensor,
     read_logits: LogitReader,
-    geometry: ImageShapes,
+    shapes: ImageShapes,
     max_tracks: int,
     max_masks_per_frame: int | None = None,
 ) -> list[Track]:
@@ -52,7 +52,7 @@ def finish_tracks(
     Args:
         class_logits: of the whole video, (Q, N + 1).
         read_logits: gives the mask logits of the queries that were chosen.
-        geometry: sizes of the frames.
+        shapes: sizes of the frames.
         max_tracks: (query, class) pairs kept.
         max_masks_per_frame: in each frame only so many pairs of highest frame score keep their
             mask, as in the release; None keeps all.
@@ -67,14 +67,14 @@ def finish_tracks(
     score_sum = torch.zeros(len(mask_of_pair))
     counted = torch.zeros(len(mask_of_pair))
     frames = (frame for clip in read_logits(queries) for frame in clip.unbind(1))
-    for encoded, quality in (finish_masks(frame, geometry) for frame in frames):
-        present = torch.tensor([x is not None for x in encoded])[mask_of_pair]
-        scores = pairs.probabilities * quality[mask_of_pair]
+    for rles, mask_scores in (postprocess_masks(frame, shapes) for frame in frames):
+        present = torch.tensor([x is not None for x in rles])[mask_of_pair]
+        scores = pairs.probabilities * mask_scores[mask_of_pair]
         survives = _surviving(scores, present, max_masks_per_frame)
         score_sum += scores * survives
         counted += survives
         for pair, keep in enumerate(survives.tolist()):
-            segmentations[pair].append(encoded[mask_of_pair[pair]] if keep else None)
+            segmentations[pair].append(rles[mask_of_pair[pair]] if keep else None)
     scores = score_sum / counted.clamp(min=1)
     return [
         Track(i + 1, int(label), float(score), list(segmentation))
@@ -93,7 +93,7 @@ def _surviving(scores: Tensor, present: Tensor, max_masks: int | None) -> Tensor
     return survives
 
 
-def same_geometry(before: ImageShapes | None, now: ImageShapes) -> ImageShapes:
+def check_same_shapes(before: ImageShapes | None, now: ImageShapes) -> ImageShapes:
     """The sizes of a video's frames, which must not change.
 
     Raises:
@@ -124,14 +124,14 @@ class StreamingTracks:
         self._class_logits: Tensor | None = None
 
     def add(
-        self, mask_logits: Tensor, class_logits: Tensor, geometry: ImageShapes
+        self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Decides on the next clip.
 
         Args:
             mask_logits: (Q, T, H, W), linked, without frames that repeat the last one.
             class_logits: mean over the clips so far, (Q, N + 1).
-            geometry: sizes of the frames.
+            shapes: sizes of the frames.
 
         Returns:
             ids (n,), labels (n,), scores (n,) and masks (n, T, H, W) at the original size.
@@ -142,7 +142,7 @@ class StreamingTracks:
         chosen = best[scores[best] >= self.score_threshold]
         logits = mask_logits[chosen.to(mask_logits.device)].float()
         # One frame at a time: at full size a clip of 100 masks fills gigabytes.
-        frames = [resize_mask_logits(frame, geometry) > 0 for frame in logits.split(1, dim=1)]
+        frames = [resize_mask_logits(frame, shapes) > 0 for frame in logits.split(1, dim=1)]
         masks = torch.cat(frames, dim=1).cpu().numpy()
         ids = [self._ids.setdefault(query, len(self._ids) + 1) for query in chosen.tolist()]
         for object_id, clip_masks in zip(ids, masks, strict=True):

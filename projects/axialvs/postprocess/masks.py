@@ -1,4 +1,4 @@
-"""From mask logits to masks of the file's size, their quality and their run-length codes."""
+"""Mask logits to masks at the original frame size: scores and RLE."""
 
 import functools
 from typing import NamedTuple
@@ -12,73 +12,55 @@ from torch import Tensor
 from axialvs.structures import ImageShapes
 
 
-def resize_mask_logits(logits: Tensor, geometry: ImageShapes) -> Tensor:
-    """Brings logits to the size of the original frames: upsample, cut the padding off, resize.
+def resize_mask_logits(logits: Tensor, shapes: ImageShapes) -> Tensor:
+    """Resize logits to the original frame size: upsample, crop the padding, resize.
 
     Args:
         logits: (n, T, H, W) at a quarter of the padded input.
-        geometry: sizes of the frames.
+        shapes: of the frames.
 
     Returns:
         (n, T, H, W) at the original size.
     """
-    height, width = geometry.resized
-    how = dict(mode='bilinear', align_corners=geometry.align_corners)
-    logits = F.interpolate(logits, geometry.padded, **how)[..., :height, :width]
-    if geometry.original == geometry.resized:
+    height, width = shapes.img_shape
+    how = dict(mode='bilinear', align_corners=shapes.align_corners)
+    logits = F.interpolate(logits, shapes.batch_input_shape, **how)[..., :height, :width]
+    if shapes.ori_shape == shapes.img_shape:
         return logits
-    return F.interpolate(logits, geometry.original, **how)
-
-
-def mask_quality(logits: Tensor) -> Tensor:
-    """Mean probability inside each predicted mask, 0 for an empty one.
-
-    Args:
-        logits: (n, H, W).
-
-    Returns:
-        (n,).
-    """
-    # Objects are small beside the frame: only pixels inside are worth a sigmoid.
-    quality = logits.new_zeros(len(logits))
-    for row, mask in enumerate(logits):
-        inside = mask[mask > 0]
-        if len(inside):
-            quality[row] = inside.sigmoid().mean()
-    return quality
+    return F.interpolate(logits, shapes.ori_shape, **how)
 
 
 def encode_masks(masks: np.ndarray) -> list[dict | None]:
-    """COCO run-length codes of masks.
+    """Encode masks as COCO RLE.
 
     Args:
         masks: (n, H, W) bool.
 
     Returns:
-        For each mask `{'size': [H, W], 'counts': str}`, or None where it is empty.
+        Per mask `{'size': [H, W], 'counts': str}`, or None if it is empty.
     """
     rows, columns = masks.any(2), masks.any(1)
     encoded: list[dict | None] = []
-    for mask, of_rows, of_columns in zip(masks, rows, columns, strict=True):
-        if not of_rows.any():
+    for mask, used_rows, used_columns in zip(masks, rows, columns, strict=True):
+        if not used_rows.any():
             encoded.append(None)
             continue
-        # Objects are small beside the frame: only the part that holds one is looked at again.
-        (top, bottom), (left, right) = (_extent(x) for x in (of_rows, of_columns))
-        encoded.append(encode_part(mask[top:bottom, left:right], top, left, mask.shape))
+        # Objects are small compared to the frame: only their bounding box is encoded.
+        (top, bottom), (left, right) = _extent(used_rows), _extent(used_columns)
+        encoded.append(encode_crop(mask[top:bottom, left:right], top, left, mask.shape))
     return encoded
 
 
 def _extent(used: np.ndarray) -> tuple[int, int]:
-    """First true place, and the last one plus one."""
+    """First true index, and the last one plus one."""
     return int(used.argmax()), len(used) - int(used[::-1].argmax())
 
 
-class FinishedMasks(NamedTuple):
+class PostprocessedMasks(NamedTuple):
     """Masks of one frame at the original size."""
 
-    codes: list[dict | None]  # n COCO run-length codes, None for an empty mask
-    quality: Tensor  # (n,) mean probability inside the mask, 0 for an empty one
+    rles: list[dict | None]  # n COCO RLEs, None for an empty mask
+    scores: Tensor  # (n,) mean probability inside the mask, 0 if it is empty
 
 
 class Resampling(NamedTuple):
@@ -91,10 +73,10 @@ class Resampling(NamedTuple):
     inputs_of: np.ndarray  # (original, 2) first and last input that an output needs, plus one
 
 
-def axis_resamplings(size: tuple[int, int], geometry: ImageShapes) -> tuple[Resampling, Resampling]:
+def axis_resamplings(size: tuple[int, int], shapes: ImageShapes) -> tuple[Resampling, Resampling]:
     """Weights of `resize_mask_logits` along y and along x for maps of some (height, width)."""
-    sizes = zip(size, geometry.padded, geometry.resized, geometry.original, strict=True)
-    y, x = (_resampling(*axis, geometry.align_corners) for axis in sizes)
+    sizes = zip(size, shapes.batch_input_shape, shapes.img_shape, shapes.ori_shape, strict=True)
+    y, x = (_resampling(*axis, shapes.align_corners) for axis in sizes)
     return y, x
 
 
@@ -120,14 +102,14 @@ def _resampling(
 
 
 def _row_extents(used: np.ndarray) -> np.ndarray:
-    """First and last true place in each row, the last plus one; (0, 0) for an empty row."""
+    """First and last true index of each row, the last plus one; (0, 0) for an empty row."""
     first = used.argmax(1)
     last = used.shape[1] - used[:, ::-1].argmax(1)
     return np.stack((first, last), 1) * used.any(1, keepdims=True)
 
 
 def _reach(inside: np.ndarray, axis: Resampling) -> tuple[slice, slice]:
-    """Inputs needed and outputs reached along an axis by the inputs that are inside of a mask."""
+    """Inputs needed and outputs reached along an axis by inputs inside of a mask (H or W,)."""
     reached = axis.outputs_of[inside]
     reached = reached[reached[:, 1] > 0]  # cut off with the padding
     if not len(reached):
@@ -137,43 +119,43 @@ def _reach(inside: np.ndarray, axis: Resampling) -> tuple[slice, slice]:
     return slice(int(needed[:, 0].min()), int(needed[:, 1].max())), outputs
 
 
-def finish_masks(logits: Tensor, geometry: ImageShapes) -> FinishedMasks:
-    """Brings the masks of a frame to its original size and encodes them.
+def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks:
+    """Resize the masks of a frame to its original size, score and encode them.
 
     Args:
         logits: (n, H, W) at a quarter of the padded input.
-        geometry: sizes of the frame.
+        shapes: of the frame.
     """
     logits = logits.float().cpu()
-    y, x = axis_resamplings(logits.shape[1:], geometry)
+    y, x = axis_resamplings(logits.shape[1:], shapes)
     inside = (logits > 0).numpy()
     rows_inside, columns_inside = inside.any(2), inside.any(1)
-    codes: list[dict | None] = []
-    quality = torch.zeros(len(logits))
+    rles: list[dict | None] = []
+    scores = torch.zeros(len(logits))
     for i, mask_logits in enumerate(logits):
         rows, columns = _reach(rows_inside[i], y), _reach(columns_inside[i], x)
-        part = _resample_part(mask_logits, y, rows, x, columns)
-        positive = part.numpy() > 0
+        crop = _resample_crop(mask_logits, y, rows, x, columns)
+        positive = crop.numpy() > 0
         top, left = rows[1].start, columns[1].start
-        codes.append(encode_part(positive.T, top, left, geometry.original))
-        if codes[-1] is not None:
-            # What a probability is above one half: pixels outside add nothing, not even rounding.
-            excess = part.clamp_(min=0).sigmoid_().sub_(0.5).sum()
-            quality[i] = 0.5 + excess / np.count_nonzero(positive)
-    return FinishedMasks(codes, quality)
+        rles.append(encode_crop(positive.T, top, left, shapes.ori_shape))
+        if rles[-1] is not None:
+            # Excess over 0.5, so that pixels outside of the mask contribute exactly 0.
+            excess = crop.clamp_(min=0).sigmoid_().sub_(0.5).sum()
+            scores[i] = 0.5 + excess / np.count_nonzero(positive)
+    return PostprocessedMasks(rles, scores)
 
 
-def _resample_part(
+def _resample_crop(
     logits: Tensor,
     y: Resampling,
     rows: tuple[slice, slice],
     x: Resampling,
     columns: tuple[slice, slice],
 ) -> Tensor:
-    """Resizes a part of a mask (H, W); `rows` and `columns` are inputs and outputs as of `_reach`.
+    """Resize a crop of a mask (H, W); `rows` and `columns` are (inputs, outputs) of `_reach`.
 
-    The result (output columns, output rows) lies column by column, as run-length codes count.
-    Along x, where it becomes large, each column is a weighted sum of two or three columns only.
+    Returns (output columns, output rows), column-major as RLE counts. Along x, where the result
+    is large, each column is a weighted sum of two or three input columns only.
     """
     narrow = logits[rows[0], columns[0]].T @ y.matrix[rows[1], rows[0]].T
     if not narrow.numel():
@@ -182,33 +164,33 @@ def _resample_part(
     return F.embedding_bag(taps, narrow, mode='sum', per_sample_weights=x.tap_weights[columns[1]])
 
 
-def encode_part(part: np.ndarray, top: int, left: int, size: tuple[int, int]) -> dict | None:
-    """Run-length code of a mask that is empty outside of a part of the frame.
+def encode_crop(crop: np.ndarray, top: int, left: int, size: tuple[int, int]) -> dict | None:
+    """Encode a mask that is empty outside of a crop of the frame.
 
     Args:
-        part: (H, W) bool, the part; quickest if it lies column by column.
-        top, left: where it lies in the frame.
+        crop: (H, W) bool; fastest if column-major.
+        top, left: position of the crop in the frame.
         size: (height, width) of the frame.
 
     Returns:
         `{'size': [height, width], 'counts': str}`, or None if the mask is empty.
     """
-    if not part.any():
+    if not crop.any():
         return None
-    if part.shape == size:
-        code = coco_mask.encode(np.asfortranarray(part).view(np.uint8))
+    if crop.shape == size:
+        code = coco_mask.encode(np.asfortranarray(crop).view(np.uint8))
     else:
-        counts = _count_runs(part, top, left, size)
+        counts = _count_runs(crop, top, left, size)
         code = coco_mask.frPyObjects({'size': list(size), 'counts': counts}, *size)
     return {'size': list(size), 'counts': code['counts'].decode('ascii')}
 
 
-def _count_runs(part: np.ndarray, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
-    """Lengths of runs down the columns of the frame; arguments as in `encode_part`."""
+def _count_runs(crop: np.ndarray, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
+    """Run lengths down the columns of the frame; arguments as in `encode_crop`."""
     height, width = size
-    columns = part.T
-    if len(part) < height:
-        # An empty row below the part ends the runs at its border.
+    columns = crop.T
+    if len(crop) < height:
+        # An empty row below the crop ends runs at its border.
         columns = np.pad(columns, ((0, 0), (0, 1)))
     flat = columns.reshape(-1)
     changes = np.flatnonzero(np.diff(flat, prepend=False, append=False))

@@ -60,7 +60,7 @@ class PanopticVideo:
 def merge_panoptic(
     class_logits: Tensor,
     read_logits: LogitReader,
-    geometry: ImageShapes,
+    shapes: ImageShapes,
     thing_labels: Collection[int],
     thresholds: PanopticThresholds,
 ) -> PanopticVideo:
@@ -72,7 +72,7 @@ def merge_panoptic(
     Args:
         class_logits: (Q, N + 1) of the whole video, the last column means void.
         read_logits: gives the mask logits; all frames that it yields take part in the scores.
-        geometry: sizes of the frames.
+        shapes: sizes of the frames.
         thing_labels: labels of thing classes.
         thresholds: of the merge.
     """
@@ -83,7 +83,7 @@ def merge_panoptic(
     counts = _ConfidentPixels(len(candidates))
     queries = torch.arange(len(class_logits))
     for frame in _frames(read_logits(queries)):
-        for _, probabilities in resized_probabilities(frame, geometry):
+        for _, probabilities in resized_probabilities(frame, shapes):
             counts.add(probabilities.index_select(1, candidates), thresholds.pixel)
 
     scores = scores[candidates].double() * counts.mean_probability()
@@ -105,7 +105,7 @@ def merge_panoptic(
             stuff_ids[label] = ids[-1]
 
     painters = _Painters(candidates[kept], torch.tensor(ids, dtype=torch.int32), thresholds.pixel)
-    return PanopticVideo(segments, lambda: _paint(read_logits(queries), geometry, painters))
+    return PanopticVideo(segments, lambda: _paint(read_logits(queries), shapes, painters))
 
 
 def _frames(clips: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -164,13 +164,13 @@ class _Painters(NamedTuple):
 
 
 def _paint(
-    clips: Iterator[Tensor], geometry: ImageShapes, painters: _Painters
+    clips: Iterator[Tensor], shapes: ImageShapes, painters: _Painters
 ) -> Iterator[NDArray[np.int32]]:
-    height, width = geometry.original
+    height, width = shapes.ori_shape
     for frame in _frames(clips):
         painted = np.full((height, width), VOID, dtype=np.int32)
         if len(painters.ids):
-            for rows, probabilities in resized_probabilities(frame, geometry):
+            for rows, probabilities in resized_probabilities(frame, shapes):
                 confident = probabilities.index_select(1, painters.queries) > painters.threshold
                 best = confident.to(torch.uint8).argmax(1)  # the first that is confident
                 ids = torch.where(confident.any(1), painters.ids[best], VOID)
@@ -178,22 +178,22 @@ def _paint(
         yield painted
 
 
-def resized_probabilities(logits: Tensor, geometry: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
+def resized_probabilities(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
     """Probabilities over queries of a frame at its original size, a stripe of rows at a time.
 
     The same as a softmax over the result of `resize_mask_logits`, which would fill gigabytes.
 
     Args:
         logits: (Q, H, W) at a quarter of the padded input.
-        geometry: sizes of the frame.
+        shapes: sizes of the frame.
 
     Yields:
         The rows, and their probabilities (P, Q), pixels in column-major order.
     """
     num_queries, height, width = logits.shape
-    y, x = axis_resamplings((height, width), geometry)
+    y, x = axis_resamplings((height, width), shapes)
     table = logits.float().cpu().permute(1, 2, 0).reshape(height, -1)
-    out_height, out_width = geometry.original
+    out_height, out_width = shapes.ori_shape
     step = max(1, _STRIPE_ELEMENTS // (out_width * num_queries))
     for start in range(0, out_height, step):
         rows = slice(start, min(start + step, out_height))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from axialvs.postprocess.masks import encode_masks, finish_masks, mask_quality, resize_mask_logits
+from axialvs.postprocess.masks import encode_masks, postprocess_masks, resize_mask_logits
 from axialvs.profiling.timing import median_ratio, time_in_turns
 from axialvs.structures import ImageShapes
 
@@ -20,7 +20,7 @@ class FinishingShape(NamedTuple):
     """Masks of one frame."""
 
     masks: int
-    geometry: ImageShapes
+    shapes: ImageShapes
 
 
 SHAPES = (
@@ -35,7 +35,7 @@ _SIZE = 0.25
 def _logits(shape: FinishingShape) -> Tensor:
     """Ellipses with soft edges, at a quarter of the padded size."""
     generator = torch.Generator().manual_seed(0)
-    height, width = (x // 4 for x in shape.geometry.padded)
+    height, width = (x // 4 for x in shape.shapes.padded)
     centre, spread = (torch.rand(2, shape.masks, 1, 1, generator=generator) for _ in range(2))
     y = torch.arange(height).view(1, -1, 1) - centre[0] * height
     x = torch.arange(width).view(1, 1, -1) - centre[1] * width
@@ -43,24 +43,24 @@ def _logits(shape: FinishingShape) -> Tensor:
     return 10 * (1 - (y / radii[0]).square() - (x / radii[1]).square())
 
 
-def _literal(logits: Tensor, geometry: ImageShapes) -> Codes:
+def _literal(logits: Tensor, shapes: ImageShapes) -> Codes:
     """As published: both resizings of whole frames, threshold, quality, code."""
-    resized = resize_mask_logits(logits.unsqueeze(1), geometry).squeeze(1)
-    mask_quality(resized)
+    resized = resize_mask_logits(logits.unsqueeze(1), shapes).squeeze(1)
+    [mask[mask > 0].sigmoid().mean() for mask in resized]
     return encode_masks((resized > 0).numpy())
 
 
-def _exact(logits: Tensor, geometry: ImageShapes) -> Codes:
-    return finish_masks(logits, geometry).codes
+def _exact(logits: Tensor, shapes: ImageShapes) -> Codes:
+    return postprocess_masks(logits, shapes).rles
 
 
-def _early(logits: Tensor, geometry: ImageShapes) -> Codes:
+def _early(logits: Tensor, shapes: ImageShapes) -> Codes:
     """Thresholded at the network's size; then masks, not logits, are brought to the file's."""
-    height, width = geometry.resized
-    resized = F.interpolate(logits.unsqueeze(0), geometry.padded, mode='bilinear')[0]
+    height, width = shapes.resized
+    resized = F.interpolate(logits.unsqueeze(0), shapes.padded, mode='bilinear')[0]
     resized = resized[:, :height, :width]
-    mask_quality(resized)
-    masks = F.interpolate((resized > 0).unsqueeze(0).byte(), geometry.original, mode='nearest')
+    [mask[mask > 0].sigmoid().mean() for mask in resized]
+    masks = F.interpolate((resized > 0).unsqueeze(0).byte(), shapes.original, mode='nearest')
     return encode_masks(masks[0].bool().numpy())
 
 
@@ -91,14 +91,14 @@ def finishing_suite(shapes: Sequence[FinishingShape] = SHAPES, rounds: int = 7) 
         logits = _logits(shape)
 
         def runner(form: Callable, logits=logits, shape=shape) -> Callable[[], Codes]:
-            return lambda: form(logits, shape.geometry)
+            return lambda: form(logits, shape.shapes)
 
         runs = {name: runner(form) for name, form in FORMS.items()}
         codes = {name: run() for name, run in runs.items()}
         seconds = time_in_turns(runs, rounds)
         yield {
             'masks': shape.masks,
-            'shape': 'x'.join(map(str, shape.geometry.original)),
+            'shape': 'x'.join(map(str, shape.shapes.original)),
             **{f'{name}_ms': statistics.median(x) * 1e3 for name, x in seconds.items()},
             'speedup': median_ratio(seconds['literal'], seconds['exact']),
             'early_speedup': median_ratio(seconds['exact'], seconds['early']),

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from axialvs.postprocess.instances import finish_tracks, same_geometry
+from axialvs.postprocess.instances import check_same_shapes, finish_tracks
 from axialvs.structures import ClipPrediction, ImageShapes, LinkedClip, Track
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import DEFAULT_MEMORY_LIMIT, TensorStore
@@ -22,11 +22,10 @@ class ClipLinker:
     def link(self, prediction: ClipPrediction) -> ClipPrediction:
         """Puts a clip's queries in order and takes note of its classes."""
         if self._previous is not None:
-            order = match_queries(self._previous, prediction.queries)
-            prediction = ClipPrediction(*(x[order] for x in prediction))
+            prediction = prediction.reorder(match_queries(self._previous, prediction.identity))
         logits = prediction.class_logits.float()
         self._logit_sum = logits if self._logit_sum is None else self._logit_sum + logits
-        self._previous = prediction.queries
+        self._previous = prediction.identity
         self.num_clips += 1
         return prediction
 
@@ -67,13 +66,13 @@ class VideoTracks:
         self._store = TensorStore(memory_limit)
         self._geometry: ImageShapes | None = None
 
-    def add(self, mask_logits: Tensor, geometry: ImageShapes) -> None:
+    def add(self, mask_logits: Tensor, shapes: ImageShapes) -> None:
         """Takes the next clip's mask logits (Q, T, H, W), linked, without frames that were padded.
 
         Raises:
             ValueError: if the frames' sizes differ from those before.
         """
-        self._geometry = same_geometry(self._geometry, geometry)
+        self._geometry = check_same_shapes(self._geometry, shapes)
         self._store.append(mask_logits)
 
     def finish(self, class_logits: Tensor) -> list[Track]:
@@ -106,10 +105,10 @@ class NearOnlineTracks:
         self._linker = ClipLinker()
         self._scored = scored
 
-    def add(self, clip: ClipPrediction, geometry: ImageShapes, num_frames: int) -> None:
+    def add(self, clip: ClipPrediction, shapes: ImageShapes, num_frames: int) -> None:
         """Takes the next clip, of which `num_frames` are frames of the video."""
         linked = self._linker.link(clip)
-        self._scored.add(linked.mask_logits[:, :num_frames], geometry)
+        self._scored.add(linked.mask_logits[:, :num_frames], shapes)
 
     def finish(self) -> list[Track]:
         """The tracks of all clips."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from axialvs.postprocess.instances import finish_tracks, same_geometry
+from axialvs.postprocess.instances import check_same_shapes, finish_tracks
 from axialvs.structures import ImageShapes, LinkedClip, Track
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import Precision, TensorStore
@@ -60,13 +60,13 @@ class OfflineTracks:
         self._features = TensorStore(feature_memory, feature_precision)
         self._geometry: ImageShapes | None = None
 
-    def add(self, clip: ClipFeatures, geometry: ImageShapes, num_frames: int) -> None:
+    def add(self, clip: ClipFeatures, shapes: ImageShapes, num_frames: int) -> None:
         """Takes the next clip, of which `num_frames` are frames of the video.
 
         Raises:
             ValueError: if the frames' sizes differ from those before.
         """
-        self._geometry = same_geometry(self._geometry, geometry)
+        self._geometry = check_same_shapes(self._geometry, shapes)
         self._queries.append(clip.queries)
         self._features.append(clip.mask_features[:num_frames])
 
