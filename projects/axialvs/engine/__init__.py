@@ -12,6 +12,7 @@ from axialvs.engine.hooks.resume_validation_hook import ResumeValidationHook
 from axialvs.engine.hooks.video_visualization_hook import VideoVisualizationHook
 from axialvs.engine.hooks.worker_watchdog_hook import WorkerWatchdogHook
 from axialvs.engine.log_processor import CompactLogProcessor
+from axialvs.engine.optim_wrapper_constructor import MultiplicativeOptimWrapperConstructor
 from axialvs.engine.sharded_runner import ShardedRunner
 from axialvs.engine.vis_backends import (
     ClipMLflowVisBackend,
@@ -32,6 +33,7 @@ __all__ = [
     'CompactLogProcessor',
     'DataErrorHook',
     'IterationSeedHook',
+    'MultiplicativeOptimWrapperConstructor',
     'OptionalTensorboardVisBackend',
     'PreemptionHook',
     'ReduceLossHook',
