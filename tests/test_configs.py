@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_names import resolve_class_list
-from config_files import ALL, load
+from config_files import ALL, CONFIGS, depth_of, load
 from generated_videos import write_videos
 from shrunk_configs import build_for_names, read_videos, shrink
 from tiny_segmenter import randomise
@@ -48,6 +48,11 @@ def test_names_say_method_backbone_schedule_and_data(name):
     if said['iterations']:
         iterations = int(said['iterations']) * (1000 if said['thousands'] else 1)
         assert config.train_cfg.max_iters == iterations
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_at_most_four_files_deep(name):
+    assert depth_of(CONFIGS / name) <= 4
 
 
 def builds_and_fits_its_classes(config: Config) -> None:

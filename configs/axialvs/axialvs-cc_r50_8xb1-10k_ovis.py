@@ -1,16 +1,23 @@
-# Offline Axial-VS with ResNet-50 on OVIS: the near-online model, frozen, and the cross-clip tracking module on top of
-# it.
-# Paper: figures 5 and 6, tables 2 and 13; AP 28.3, AP50 50.7, AP75 27.0, AR1 14.6, AR10 34.0; means of three runs.
-# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, crops of 384x640;
-# memory and hours are not known (YouTube-VIS: GPUs of 32 GB, about 4 hours).
+# Axial-VS, offline (cross-clip tracking on top of the frozen near-online model), ResNet-50, OVIS.
+# Paper (table 13): AP 28.3, AP50 50.7, AP75 27.0, AR1 14.6, AR10 34.0.
 _base_ = [
-    './axialvs-wc_r50_8xb1-10k_ovis.py',
-    '../_base_/models/cross_clip_tracking.py',
+    '../_base_/models/tube-link_r50.py',
+    '../_base_/datasets/ovis.py',
     '../_base_/schedules/cross_clip_10k.py',
+    '../_base_/default_runtime.py',
 ]
 load_from = 'work_dirs/axialvs-wc_r50_8xb1-10k_ovis/iter_10000.pth'
 
-model = dict(_base_.offline_model, clip_length=_base_.clip_length)
+num_classes = _base_.num_ovis_classes
+model = dict(
+    type='OfflineTubeLink',
+    clip_length=_base_.clip_length,
+    panoptic_head=dict(
+        type='CrossClipHead',
+        num_things_classes=num_classes,
+        loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
+        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        cross_clip=_base_.cross_clip_tracking,
+    ),
+)
 train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
-param_scheduler = [_base_.warmup, dict(_base_.step_decay, **_base_.cross_clip_steps)]
-train_cfg = _base_.cross_clip_train_cfg

@@ -1,19 +1,12 @@
-# Offline Axial-VS with ResNet-50 on OVIS as the public release has it, which its weights need
-# (tools/model_converters/convert_release.py): 6 blocks in the cross-clip tracking module; what is trained and kept is
-# in _base_/models/cross_clip_release.py.
-# Paper: figures 5 and 6, tables 2 and 13; AP 28.3, which the release reports for its weights.
-# Training: videos of 24 frames as 6 clips of 4, one video on each of 8 GPUs, 10,000 iterations, crops of 384x640;
-# memory and hours are not known.
-_base_ = [
-    './axialvs-cc_r50_8xb1-10k_ovis.py',
-    '../_base_/models/cross_clip_release.py',
-]
+# Settings of the public release, required by its weights: Axial-VS, offline, ResNet-50, OVIS.
+_base_ = './axialvs-cc_r50_8xb1-10k_ovis.py'
 load_from = 'work_dirs/axialvs-wc_r50_8xb1-15k_ovis_release/iter_15000.pth'
 
-model = dict(
-    _base_.release_model,
-    panoptic_head=dict(_base_.release_model.panoptic_head, cross_clip=dict(num_layers=6)),
-)
 num_clips = 6
+model = dict(
+    frozen=_base_.release_frozen,
+    panoptic_head=dict(own_predictors=False, cross_clip=dict(num_layers=6)),
+    test_cfg=dict(max_masks_per_frame=30),
+)
 train_dataloader = dict(dataset=dict(clip_length=num_clips * _base_.clip_length))
-optim_wrapper = _base_.release_optim_wrapper
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.release_custom_keys))

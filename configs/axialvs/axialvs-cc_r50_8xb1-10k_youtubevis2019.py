@@ -1,16 +1,19 @@
-# Offline Axial-VS with ResNet-50 on YouTube-VIS 2019: the near-online model, frozen, and the cross-clip tracking module
-# on top of it.
-# Paper: figures 5 and 6; no AP for this data set.
-# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to
-# 512; as the paper trains on YouTube-VIS: V100 of 32 GB, about 4 hours (appendix A).
+# Axial-VS, offline (cross-clip tracking on top of the frozen near-online model), ResNet-50, YouTube-VIS 2019.
 _base_ = [
-    './axialvs-wc_r50_8xb1-15k_youtubevis2019.py',
-    '../_base_/models/cross_clip_tracking.py',
+    '../_base_/models/tube-link_r50.py',
+    '../_base_/datasets/youtube_vis_2019.py',
     '../_base_/schedules/cross_clip_10k.py',
+    '../_base_/default_runtime.py',
 ]
 load_from = 'work_dirs/axialvs-wc_r50_8xb1-15k_youtubevis2019/iter_15000.pth'
 
-model = dict(_base_.offline_model, clip_length=_base_.clip_length)
+model = dict(
+    type='OfflineTubeLink',
+    clip_length=_base_.clip_length,
+    panoptic_head=dict(
+        type='CrossClipHead',
+        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        cross_clip=_base_.cross_clip_tracking,
+    ),
+)
 train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
-param_scheduler = [_base_.warmup, dict(_base_.step_decay, **_base_.cross_clip_steps)]
-train_cfg = _base_.cross_clip_train_cfg

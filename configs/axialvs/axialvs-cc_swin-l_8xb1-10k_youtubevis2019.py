@@ -1,16 +1,19 @@
-# Offline Axial-VS with Swin-L on YouTube-VIS 2019: the near-online model, frozen, and the cross-clip tracking module on
-# top of it.
-# Paper: figures 5 and 6; no AP for this data set.
-# Training: videos of 20 frames as 5 clips of 4, one video on each of 8 GPUs, 10,000 iterations, short sides of 288 to
-# 512; memory and hours are not known; the release's documentation has 16 GPUs.
+# Axial-VS, offline (cross-clip tracking on top of the frozen near-online model), Swin-L, YouTube-VIS 2019.
 _base_ = [
-    './axialvs-wc_swin-l_8xb1-10k_youtubevis2019.py',
-    '../_base_/models/cross_clip_tracking.py',
+    '../_base_/models/tube-link_swin-l.py',
+    '../_base_/datasets/youtube_vis_2019.py',
     '../_base_/schedules/cross_clip_10k.py',
+    '../_base_/default_runtime.py',
 ]
 load_from = 'work_dirs/axialvs-wc_swin-l_8xb1-10k_youtubevis2019/iter_10000.pth'
 
-model = dict(_base_.offline_model, clip_length=_base_.clip_length)
+model = dict(
+    type='OfflineTubeLink',
+    clip_length=_base_.clip_length,
+    panoptic_head=dict(
+        type='CrossClipHead',
+        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        cross_clip=_base_.cross_clip_tracking,
+    ),
+)
 train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
-param_scheduler = [_base_.warmup, dict(_base_.step_decay, **_base_.cross_clip_steps)]
-train_cfg = _base_.cross_clip_train_cfg

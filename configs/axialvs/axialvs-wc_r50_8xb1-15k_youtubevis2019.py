@@ -1,9 +1,10 @@
-# Near-online Axial-VS with ResNet-50 on YouTube-VIS 2019: Tube-Link with the within-clip tracking module.
-# Paper: figures 3 and 4; no AP for this data set.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 15,000 iterations, short sides of 288 to 512; as the paper
-# trains on YouTube-VIS: V100 of 32 GB, about 7 hours (appendix A).
+# Axial-VS, near-online (Tube-Link with within-clip tracking), ResNet-50, YouTube-VIS 2019.
 _base_ = [
-    '../tube_link/tube-link_r50_8xb1-15k_youtubevis2019.py',
-    '../_base_/models/within_clip_tracking.py',
+    '../_base_/models/tube-link_r50.py',
+    '../_base_/datasets/youtube_vis_2019.py',
+    '../_base_/schedules/youtube_vis_15k_r50.py',
+    '../_base_/default_runtime.py',
 ]
+load_from = 'axialvs://mask2former_r50_coco'
+
 model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))

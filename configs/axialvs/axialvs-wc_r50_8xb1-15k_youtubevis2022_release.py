@@ -1,10 +1,6 @@
-# Near-online Axial-VS with ResNet-50 on YouTube-VIS 2022 as the public release has it, which its weights need
-# (tools/model_converters/convert_release.py): the last clips of a video shortened evenly, at most 30 masks in a frame.
-# Paper: figures 3 and 4, tables 2 and 12; AP all 41.6, which the release reports for its weights.
-# Training: clips of 5 frames in training and 4 in tests, one clip on each of 8 GPUs, 15,000 iterations, short sides of
-# 288 to 512; memory and hours are not known.
-# Its file says 4 for training as well, but the data set that it inherits yields 5. Its tests read the validation set of
-# 2021, which is not followed here.
+# Settings of the public release, required by its weights: Axial-VS, near-online, ResNet-50, YouTube-VIS 2022.
+# The release's file sets clips of 4 for training as well, but its data set yields 5.
+# Its test reads the validation set of 2021, which is not followed here.
 _base_ = './axialvs-wc_r50_8xb1-15k_youtubevis2022.py'
 
 train_dataloader = dict(dataset=dict(clip_length=5))

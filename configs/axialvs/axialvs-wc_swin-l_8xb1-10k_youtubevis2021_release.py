@@ -1,9 +1,5 @@
-# Near-online Axial-VS with Swin-L on YouTube-VIS 2021 as the public release has it, which its weights need
-# (tools/model_converters/convert_release.py): the last clips of a video shortened evenly, at most 30 masks in a frame.
-# Paper: figures 3 and 4, tables 2 and 11; AP 58.8, which the release reports for its weights.
-# Training: clips of 5 frames in training and 6 in tests, one clip on each of 8 GPUs, 10,000 iterations, short sides of
-# 288 to 512; memory and hours are not known; the release's documentation has 16 GPUs.
-# Its file says 6 for training as well, but the data set that it inherits yields 5.
+# Settings of the public release, required by its weights: Axial-VS, near-online, Swin-L, YouTube-VIS 2021.
+# The release's file sets clips of 6 for training as well, but its data set yields 5.
 _base_ = './axialvs-wc_swin-l_8xb1-10k_youtubevis2021.py'
 
 train_dataloader = dict(dataset=dict(clip_length=5))

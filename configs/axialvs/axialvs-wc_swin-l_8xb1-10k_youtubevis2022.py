@@ -1,9 +1,11 @@
-# Near-online Axial-VS with Swin-L on YouTube-VIS 2022: Tube-Link with the within-clip tracking module.
-# Paper: figures 3 and 4, tables 2 and 12; AP all 47.3, AP short 58.7, AP long 35.9; means of three runs.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512; memory and
-# hours are not known; the release's documentation has 16 GPUs.
+# Axial-VS, near-online (Tube-Link with within-clip tracking), Swin-L, YouTube-VIS 2022.
+# Paper (table 12): AP all 47.3, AP short 58.7, AP long 35.9.
 _base_ = [
-    '../tube_link/tube-link_swin-l_8xb1-10k_youtubevis2022.py',
-    '../_base_/models/within_clip_tracking.py',
+    '../_base_/models/tube-link_swin-l.py',
+    '../_base_/datasets/youtube_vis_2022.py',
+    '../_base_/schedules/youtube_vis_10k_swin-l.py',
+    '../_base_/default_runtime.py',
 ]
+load_from = 'axialvs://mask2former_swin-l_coco-panoptic'
+
 model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))

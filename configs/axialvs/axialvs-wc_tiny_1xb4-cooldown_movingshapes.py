@@ -1,14 +1,12 @@
-# Trains the tiny near-online Axial-VS on for some minutes while the learning rate falls to nothing, from the weights
-# that ship with the repository. tools/demo.py runs it.
-# Paper: no such model.
-# Training: clips of 3 frames, 4 clips at a time on a CPU, 400 iterations, frames of 160x96.
+# Cool-down of the shipped tiny near-online weights: 400 iterations with a learning rate that decays to zero.
+# tools/demo.py runs it.
 _base_ = './axialvs-wc_tiny_1xb4-10k_movingshapes.py'
-
 load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
+
 max_iters = 400
 train_cfg = dict(max_iters=max_iters)
 val_cfg = val_dataloader = val_evaluator = None  # tools/test.py scores the result
-warmup_iters = 20  # the optimiser starts without its moments
+warmup_iters = 20  # the optimizer starts without moments
 param_scheduler = [
     dict(_base_.warmup, start_factor=0.05, end=warmup_iters),
     dict(_base_.poly_decay, begin=warmup_iters, end=max_iters),

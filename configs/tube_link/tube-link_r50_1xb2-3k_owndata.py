@@ -1,8 +1,4 @@
-# Tube-Link with ResNet-50, fine-tuned on own data of one class on one GPU: the baseline of
-# axialvs-wc_r50_1xb2-3k_owndata.py.
-# Paper: no such training.
-# Training: clips of 4 frames, 2 clips on one GPU, 3,000 iterations, short sides of 288 to 512; memory and hours are not
-# known.
+# Tube-Link, ResNet-50, fine-tuned on own data of one class on one GPU.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/own_data.py',
@@ -24,6 +20,6 @@ param_scheduler = [
 train_cfg = dict(max_iters=max_iters, val_begin=1, val_interval=500)
 default_hooks = dict(checkpoint=dict(interval=500))
 auto_scale_lr = dict(base_batch_size=2)
-# mmdet's public Mask2Former-VIS, which is Tube-Link with 40 classes; rows of the class layer are taken over by
-# class name. For COCO's 80 classes: 'axialvs://mask2former_r50_coco'.
+# mmdet's public Mask2Former-VIS, a Tube-Link with 40 classes; rows of the class layer are matched by class name. For
+# the 80 classes of COCO: 'axialvs://mask2former_r50_coco'.
 load_from = 'axialvs://mask2former-vis_r50_youtubevis2021'

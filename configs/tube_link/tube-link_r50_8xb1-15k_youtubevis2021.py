@@ -1,13 +1,9 @@
-# Tube-Link with ResNet-50 on YouTube-VIS 2021: the baseline of Axial-VS.
-# Paper: figure 2 (its clip-level segmenter), tables 2 and 11; AP 47.8 as its authors reproduced Tube-Link, 47.9 as
-# Tube-Link reports it.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 15,000 iterations, short sides of 288 to 512; memory and
-# hours are not known.
+# Tube-Link, ResNet-50, YouTube-VIS 2021.
+# Paper (table 11): AP 47.8 as reproduced by its authors, 47.9 as reported by Tube-Link.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/youtube_vis_2021.py',
     '../_base_/schedules/youtube_vis_15k_r50.py',
     '../_base_/default_runtime.py',
 ]
-# Training starts from COCO, as in the paper: mmdet's public Mask2Former, downloaded once.
 load_from = 'axialvs://mask2former_r50_coco'

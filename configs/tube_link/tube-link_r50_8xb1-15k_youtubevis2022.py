@@ -1,13 +1,10 @@
-# Tube-Link with ResNet-50 on YouTube-VIS 2022: the baseline of Axial-VS.
-# Paper: figure 2 (its clip-level segmenter), tables 2 and 12; AP long 32.1 as its authors reproduced Tube-Link; AP all
-# 39.5, AP short 47.9, AP long 31.1 with Tube-Link's checkpoint.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 15,000 iterations, short sides of 288 to 512; memory and
-# hours are not known.
+# Tube-Link, ResNet-50, YouTube-VIS 2022.
+# Paper (table 12): AP long 32.1 as reproduced by its authors; AP all 39.5, short 47.9, long 31.1 with the
+# checkpoint of Tube-Link.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/youtube_vis_2022.py',
     '../_base_/schedules/youtube_vis_15k_r50.py',
     '../_base_/default_runtime.py',
 ]
-# Training starts from COCO, as in the paper: mmdet's public Mask2Former, downloaded once.
 load_from = 'axialvs://mask2former_r50_coco'

@@ -1,13 +1,10 @@
-# Tube-Link with Swin-L on YouTube-VIS 2022: the baseline of Axial-VS.
-# Paper: figure 2 (its clip-level segmenter), tables 2 and 12; AP long 34.2 as its authors reproduced Tube-Link; AP all
-# 46.0, AP short 57.8, AP long 34.2 with Tube-Link's checkpoint.
-# Training: clips of 4 frames, one clip on each of 8 GPUs, 10,000 iterations, short sides of 288 to 512; memory and
-# hours are not known.
+# Tube-Link, Swin-L, YouTube-VIS 2022.
+# Paper (table 12): AP long 34.2 as reproduced by its authors; AP all 46.0, short 57.8, long 34.2 with the
+# checkpoint of Tube-Link.
 _base_ = [
     '../_base_/models/tube-link_swin-l.py',
     '../_base_/datasets/youtube_vis_2022.py',
     '../_base_/schedules/youtube_vis_10k_swin-l.py',
     '../_base_/default_runtime.py',
 ]
-# Training starts from COCO, as in the paper: mmdet's public Mask2Former, downloaded once.
 load_from = 'axialvs://mask2former_swin-l_coco-panoptic'

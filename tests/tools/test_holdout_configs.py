@@ -25,7 +25,7 @@ CHANGED = (
     'train_cfg.val_',
     'default_hooks.checkpoint.',
     'default_hooks.overlays.videos',
-    'holdout_',
+    'holdout',
 )
 
 

@@ -1,5 +1,5 @@
-# The generated data set "moving shapes": nothing to resize in training, flips and mild colours only.
-# `axialvs.datasets.moving_shapes` writes it; any level fits.
+# The generated data set "moving shapes", level "demo": flips and mild colour jitter, no resizing.
+# python tools/dataset_converters/generate_moving_shapes.py data/moving_shapes/demo --level demo
 data_root = 'data/moving_shapes/demo/'
 clip_length = 3
 
@@ -29,7 +29,7 @@ test_pipeline = [
         type='TransformBroadcaster',
         transforms=[
             dict(type='LoadFrame'),
-            # Generated videos have this size already; other videos are brought to it.
+            # The size of the generated videos; other videos are resized to it.
             dict(type='Resize', scale=(160, 96), keep_ratio=True),
         ],
     ),

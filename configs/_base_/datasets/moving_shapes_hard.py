@@ -1,5 +1,9 @@
-# The level "hard" of the generated data set: more objects, look-alikes that cross, full occlusion, re-entry.
-# Only variables: a config puts them over the data of moving_shapes.py.
-_hard_root = 'data/moving_shapes/hard/'
-hard_part = dict(data_root=_hard_root)
-hard_evaluator = dict(ann_file=_hard_root + 'valid/instances.json')
+# Level "hard" of the generated data set: more objects, look-alikes that cross, full occlusion, re-entry.
+_base_ = './moving_shapes.py'
+
+data_root = 'data/moving_shapes/hard/'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'valid/instances.json')
+test_evaluator = val_evaluator

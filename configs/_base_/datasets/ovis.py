@@ -1,4 +1,4 @@
-# OVIS as it is unpacked: annotations_train.json and annotations_valid.json beside train/ and valid/.
+# OVIS in its official layout: annotations_train.json and annotations_valid.json next to train/ and valid/.
 _base_ = './youtube_vis_2021.py'
 
 data_root = 'data/ovis/'
@@ -18,8 +18,8 @@ train_pipeline = [
                 keep_ratio=True,
             ),
             dict(type='RandomFlip', prob=0.5),
-            # An object may be outside in some frames or in all of them: FilterEmptyInstances
-            # looks at the clip as a whole. The size is (width, height).
+            # Objects may leave the crop in some or all frames; FilterEmptyInstances judges whole clips.
+            # (width, height)
             dict(type='RandomCrop', crop_size=(640, 384), allow_negative_crop=True),
         ],
     ),

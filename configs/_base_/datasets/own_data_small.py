@@ -1,8 +1,8 @@
-# Own data for the tiny models: clips of 3 small frames, with crops and colours varied, as small data sets need it.
+# Own data for the tiny models: clips of 3 small frames, with crops and colour jitter.
 _base_ = './own_data.py'
 
 clip_length = 3
-size = (160, 96)  # (width, height) that the small weights were trained at
+size = (160, 96)  # (width, height), as in the training of the tiny weights
 
 train_pipeline = [
     dict(

@@ -1,4 +1,4 @@
-# YouTube-VIS 2019 as it is unpacked: the annotation files lie beside train/ and valid/.
+# YouTube-VIS 2019 in its official layout: annotation files next to train/ and valid/.
 _base_ = './youtube_vis_2021.py'
 
 data_root = 'data/youtube_vis_2019/'

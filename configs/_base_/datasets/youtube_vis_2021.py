@@ -1,4 +1,4 @@
-# YouTube-VIS 2021 as it is unpacked: train/ and valid/, each with instances.json and JPEGImages/.
+# YouTube-VIS 2021 in its official layout: train/ and valid/, each with instances.json and JPEGImages/.
 data_root = 'data/youtube_vis_2021/'
 clip_length = 4  # the paper's for VIS; release: 5
 classes = '2021'
@@ -65,7 +65,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# The public validation files have no annotations: a test writes what the evaluation server takes.
+# The public validation set comes without annotations: a test writes the submission for the evaluation server.
 val_evaluator = dict(
     type='VideoInstanceMetric',
     ann_file=data_root + 'valid/instances.json',

@@ -1,9 +1,8 @@
-# YouTube-VIS 2022: training on the videos of 2021, as the paper does, testing on 2022's.
+# YouTube-VIS 2022: trained on the videos of 2021, as in the paper, tested on the validation set of 2022.
 #
-# As it is unpacked, valid/instances.json lists the videos of both kinds, and valid/JPEGImages/ has their frames: the 421
-# of 2021's validation set, which are the short ones, and 71 long ones. The server takes one results.json of all and
-# scores it against two ground truths, gt_short.json and gt_long.json, which are not public. Who has them puts them into
-# data_root and sets test_evaluator.format_only=False: AP short, AP long and AP all, their mean.
+# valid/instances.json lists 421 short videos (the validation set of 2021) and 71 long ones. The evaluation server takes
+# one results.json and scores it against gt_short.json and gt_long.json, which are not public. With these two files in
+# data_root, test_evaluator.format_only=False gives AP short, AP long and AP all (their mean).
 _base_ = './youtube_vis_2021.py'
 
 data_root = 'data/youtube_vis_2022/'

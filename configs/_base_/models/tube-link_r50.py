@@ -1,6 +1,17 @@
 # Tube-Link with ResNet-50: Mask2Former whose queries describe an object in all frames of a clip.
-# The data set's config sets `num_things_classes` and the weights of the class loss through `num_classes`.
+# Configs for other classes override `num_things_classes` and the class weights of the loss.
 num_classes = 40
+# Modules of Axial-VS, enabled by its configs: within-clip tracking (Sec. 3.2) on the maps of stride 32 and 16 ...
+within_clip_tracking = dict(
+    num_levels=2, num_layers=1, num_heads=8, feedforward_channels=1024, dropout=0.1
+)
+# ... and cross-clip tracking (Sec. 3.3, Fig. 5 and 6) over the queries of all clips.
+cross_clip_tracking = dict(
+    num_layers=4,
+    num_heads=8,
+    attention_dropout=0.1,
+    aspp=dict(kernel_sizes=(3, 3, 3), rates=(1, 2, 3), dropout=0.1),
+)
 
 model = dict(
     type='TubeLink',

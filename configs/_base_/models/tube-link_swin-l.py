@@ -1,5 +1,5 @@
-# Tube-Link with Swin-L pre-trained at 384 pixels. 100 queries, as in Tube-Link and the public release: of the 200 of
-# mmdet's COCO checkpoint, which training starts from, the first are kept (axialvs.checkpoints.key_mapping).
+# Tube-Link with Swin-L, pre-trained at 384 pixels, and 100 queries as in Tube-Link and the public release. mmdet's COCO
+# checkpoint, from which training starts, has 200; loading it keeps the first 100.
 _base_ = './tube-link_r50.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# A Tube-Link of 3 M parameters that a CPU can train on small generated videos.
+# Tube-Link with 3 M parameters, small enough to train on generated videos on a CPU.
 _base_ = './tube-link_r50.py'
 
 num_classes = 5
@@ -6,11 +6,14 @@ channels = 64
 heads = 4
 points = 1024
 
+within_clip_tracking = dict(num_heads=heads, feedforward_channels=4 * channels)
+cross_clip_tracking = dict(num_heads=heads)
+
 ffn = dict(embed_dims=channels, feedforward_channels=4 * channels)
 decoder_attention = dict(embed_dims=channels, num_heads=heads)
 
 model = dict(
-    # Group norm: a clip's result does not depend on what else is in the batch.
+    # Group norm: the result of a clip does not depend on the rest of the batch.
     backbone=dict(
         depth=18, base_channels=32, norm_cfg=dict(_delete_=True, type='GN', num_groups=8)
     ),
@@ -37,8 +40,8 @@ model = dict(
                 self_attn_cfg=decoder_attention, cross_attn_cfg=decoder_attention, ffn_cfg=ffn
             ),
         ),
-        # Shapes are found long before they are named, and 20 queries hold fewer empty ones than
-        # 100: classes and empty queries weigh more.
+        # Masks are learnt long before classes, and fewer of 20 queries than of 100 are empty: both
+        # weights are higher than in the full-size models.
         loss_cls=dict(loss_weight=5.0, class_weight=[1.0] * num_classes + [0.4]),
     ),
     train_cfg=dict(num_points=points),

@@ -1,9 +1,9 @@
-# A tiny model from nothing on generated videos; hours on one CPU core. The learning rate stays up:
-# a short cool-down (see the config axialvs-wc_tiny_1xb4-cooldown_movingshapes.py) takes the last step.
+# A tiny model from scratch on generated videos; hours on one CPU core. The learning rate stays constant; a short
+# cool-down follows (axialvs-wc_tiny_1xb4-cooldown_movingshapes.py).
 max_iters = 10000
 lr = 4e-4
 warmup = dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0)
-poly_decay = dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False)  # to nothing
+poly_decay = dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False)  # to zero
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -22,10 +22,3 @@ param_scheduler = [dict(warmup, end=200)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-
-# What a config takes instead that starts from trained weights and trains shortly.
-short_iters = 400
-short_param_scheduler = [
-    dict(warmup, end=short_iters // 10),
-    dict(poly_decay, begin=short_iters // 10, end=short_iters),
-]

@@ -1,4 +1,4 @@
-# 10,000 iterations with ResNet-50: Tube-Link's schedule for OVIS with any backbone.
+# 10k iterations with ResNet-50 (Tube-Link's schedule for OVIS).
 _base_ = './youtube_vis_15k_r50.py'
 
 max_iters = 10_000

@@ -1,11 +1,12 @@
-# 10,000 iterations with Swin-L (the release's schedule).
+# 10k iterations with Swin-L (the release's schedule).
 _base_ = './youtube_vis_15k_r50.py'
 
 max_iters = 10_000
 
 _backbone_no_decay = dict(lr_mult=0.1, decay_mult=0.0)
 _depths = (2, 2, 18, 2)
-# Longer keys win, so the norms of the backbone escape the rule for `backbone`. Queries learn slowly as well.
+# Longer keys take precedence, so norms of the backbone do not follow the rule for `backbone`. Queries have a tenth of
+# the learning rate as well.
 _norms = {
     'backbone.patch_embed.norm': _backbone_no_decay,
     'backbone.norm': _backbone_no_decay,

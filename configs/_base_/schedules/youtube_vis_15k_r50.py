@@ -1,7 +1,8 @@
-# 15,000 iterations with ResNet-50 (the release's schedule; the paper gives 8 clips an iteration on 8 GPUs).
+# 15k iterations with ResNet-50 (the release's schedule; 8 GPUs with one clip each in the paper).
 max_iters = 15_000
-# What all full-size schedules share: `end` and `milestones` of the decay are their own.
-warmup = dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500)
+# Shared by all full-size schedules, which set `end` and `milestones` of the decay.
+# 500 iterations of warm-up: LinearLR reaches the full rate one iteration before `end`.
+warmup = dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=501)
 step_decay = dict(type='MultiStepLR', by_epoch=False, begin=0, gamma=0.1)
 
 _no_decay = dict(lr_mult=1.0, decay_mult=0.0)
@@ -11,7 +12,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05, betas=(0.9, 0.999), eps=1e-8),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
-        # A key that fits beats the rule for norms, so those of the backbone and of the tracking module decay.
+        # A matching key takes precedence over the rule for norms, so norms of the backbone and of the tracking module decay.
         custom_keys=dict(
             backbone=dict(lr_mult=0.1, decay_mult=1.0),
             query_embed=_no_decay,

@@ -1,8 +1,8 @@
-# A short training from weights that know the shapes already: a warm-up, then a learning rate that falls to nothing.
+# 1k iterations from weights trained on generated videos: warm-up, then decay to zero.
 _base_ = './moving_shapes.py'
 
-max_iters = 1000
-warmup_iters = 100
+max_iters = 1_000
+warmup_iters = max_iters // 10
 param_scheduler = [
     dict(_base_.warmup, end=warmup_iters),
     dict(_base_.poly_decay, begin=warmup_iters, end=max_iters),
