@@ -153,7 +153,7 @@ def test_frozen_and_shared_parameters():
     ],
 )
 def test_unknown_rules_are_refused(paramwise):
-    with pytest.raises(ValueError, match='dwconv_decay_mult|lr_multi'):
+    with pytest.raises(ValueError, match=r'dwconv_decay_mult|lr_multi'):
         build(tiny_model(), **paramwise)
 
 
