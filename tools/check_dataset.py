@@ -17,11 +17,10 @@ from dataclasses import replace
 from axialvs.data_tools.checking import SPLITS, Target, check_dataset, targets_of_config
 from axialvs.datasets.class_names import CLASS_LISTS
 from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
-_ERRORS_FOUND = 3
-# What `run_command` gives -> exit code; its 1 is for bad input, as argparse's 2.
-_CODES = {1: 2, _ERRORS_FOUND: 1}
+_ERRORS_FOUND = 1  # bad input is 2
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,7 +70,7 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
     else:
         targets = targets_of_config(args.config, args.split, args.cfg_options)
         if args.ann_file and len(targets) > 1:
-            raise ValueError(
+            raise AxialVSError(
                 f'{args.config} has {len(targets)} annotation files; leave out {args.ann_file} to '
                 'check them all, or --config to check this one.'
             )
@@ -96,7 +95,7 @@ def main() -> int:
     """Checks, prints a report a file, and writes what was asked for."""
     args = parse_args()
     if args.clip_length is not None and args.clip_length < 1:
-        raise ValueError(f'--clip-length {args.clip_length}: at least 1 is needed.')
+        raise AxialVSError(f'--clip-length {args.clip_length}: at least 1 is needed.')
     workers = args.workers or len(os.sched_getaffinity(0))
     reports = []
     for target in targets_of(args):
@@ -110,5 +109,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    code = run_command(main)
-    sys.exit(_CODES.get(code, code))
+    sys.exit(run_command(main))

@@ -14,6 +14,7 @@ from pathlib import Path
 from axialvs.datasets.moving_shapes import generate_video
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py'
@@ -28,7 +29,7 @@ VIDEO_SIZE = (640, 384)
 VIDEO_RATE = 8
 
 
-class DemoError(RuntimeError):
+class DemoError(AxialVSError):
     """A step of the demo failed."""
 
 

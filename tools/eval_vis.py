@@ -13,9 +13,9 @@ from axialvs.evaluation.results import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
 from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
-_BAD_INPUT = 2  # as argparse has it for bad arguments
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
 
 
@@ -76,7 +76,7 @@ def score_short_and_long(args: argparse.Namespace) -> dict:
         ValueError: An option is for one ground truth only, or a file is wrong.
     """
     if args.video_id is not None:
-        raise ValueError('--video-id is for the tracks of one video, and does not go with --long.')
+        raise AxialVSError('--video-id and --long exclude each other.')
     parts = {SHORT: read_annotations(args.ground_truth), LONG: read_annotations(args.long)}
     results = read_results(args.results, join_parts(parts[SHORT], parts[LONG]))
     found = {}
@@ -105,5 +105,4 @@ def tables(scores: VideoAPResult, args: argparse.Namespace) -> dict:
 
 
 if __name__ == '__main__':
-    code = run_command(main)
-    sys.exit(_BAD_INPUT if code == 1 else code)
+    sys.exit(run_command(main))

@@ -13,8 +13,6 @@ from axialvs.evaluation.score_table import panoptic_table
 from axialvs.utils.cli import run_command
 from axialvs.utils.files import output_file, write_atomically
 
-_BAD_INPUT = 2  # as argparse has it for bad arguments
-
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
@@ -52,5 +50,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    code = run_command(main)
-    sys.exit(_BAD_INPUT if code == 1 else code)
+    sys.exit(run_command(main))

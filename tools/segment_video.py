@@ -17,6 +17,7 @@ from axialvs.inference.video_writer import VideoWriter
 from axialvs.utils.cli import run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.env import find_device
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
 from axialvs.visualization.overlay import draw_tracks
 
@@ -127,7 +128,7 @@ def main() -> None:
     config = args.config or find_known(checkpoint).config
     config_file = find_config(config)
     if checkpoint is None:
-        raise ValueError(f'--config {args.config} needs --checkpoint, the weights of that model')
+        raise AxialVSError(f'--config {args.config} needs --checkpoint, the weights of that model')
     precision = mixed_precision.precision_of_device(args.amp, device) if args.amp else None
     model = init_segmenter(
         config_file, resolve_checkpoint(checkpoint), device, precision, args.compile

@@ -19,6 +19,7 @@ from axialvs.inference.pipeline import Mode, Protocol, VideoResult
 from axialvs.inference.readers import VideoReader
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
 from axialvs.utils.env import find_device
+from axialvs.utils.errors import AxialVSError
 
 __all__ = [
     'ClipPrediction',
@@ -134,7 +135,7 @@ def segment_video(
     if classes is not None:
         unknown = sorted(set(classes) - set(model.class_names))
         if unknown:
-            raise ValueError(
+            raise AxialVSError(
                 f'unknown class {", ".join(unknown)}; '
                 f'the model knows {", ".join(model.class_names)}'
             )

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from axialvs.utils.errors import AxialVSError
+
 SplitMode = Literal['repeat_last', 'shorten']
 
 
@@ -52,7 +54,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
         ValueError: A number is below 1 or the mode is unknown.
     """
     if num_frames < 1 or clip_length < 1:
-        raise ValueError(
+        raise AxialVSError(
             f'num_frames={num_frames}, clip_length={clip_length}: both must be 1 or more.'
         )
     num_clips = -(-num_frames // clip_length)
@@ -63,7 +65,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
             Clip(start, clip_length, max(0, start + clip_length - num_frames)) for start in starts
         ]
     if mode != 'shorten':
-        raise ValueError(f"mode={mode!r}: known are 'repeat_last' and 'shorten'.")
+        raise AxialVSError(f"mode={mode!r}: known are 'repeat_last' and 'shorten'.")
     lengths = [clip_length] * num_clips
     if missing < num_clips:
         lengths[num_clips - missing :] = [clip_length - 1] * missing

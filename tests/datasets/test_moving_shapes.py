@@ -21,6 +21,7 @@ from axialvs.datasets.moving_shapes.events import (
 from axialvs.datasets.moving_shapes.rendering import rasterise
 from axialvs.datasets.moving_shapes.scene import Shape
 from axialvs.datasets.moving_shapes.silhouettes import OUTLINES
+from axialvs.utils.cli import run_command
 
 REPO = Path(__file__).resolve().parents[2]
 TOOL = REPO / 'tools' / 'dataset_converters' / 'generate_moving_shapes.py'
@@ -260,12 +261,12 @@ def test_the_tool(tmp_path, monkeypatch, capsys):
     line = f'tool {tmp_path}/a --level easy --train 2 --valid 1 --size 64x48 --frames 3'
     monkeypatch.setattr(sys, 'argv', line.split())
     main = runpy.run_path(str(TOOL))['main']
-    assert main() == 0
+    assert run_command(main) == 0
     content = json.loads((tmp_path / 'a/train/instances.json').read_text())
     assert [v['length'] for v in content['videos']] == [3, 3]
     assert content['videos'][0]['width'] == 64
     capsys.readouterr()
-    assert main() == 1
+    assert run_command(main) == 2
     message = capsys.readouterr().err
     assert message.count('\n') == 1
     assert 'not empty' in message

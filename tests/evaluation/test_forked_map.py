@@ -8,6 +8,7 @@ import time
 import pytest
 
 from axialvs.evaluation.forked_map import forked_map
+from axialvs.utils.errors import AxialVSError
 
 LONG = 60  # seconds; a test that waits so long has failed
 
@@ -71,7 +72,7 @@ def test_a_killed_process_is_said():
             os.kill(os.getpid(), signal.SIGKILL)
         return item
 
-    with pytest.raises(RuntimeError, match=r'at work on video 4 of 5 died.*Fewer workers'):
+    with pytest.raises(AxialVSError, match=r'at work on video 4 of 5 died.*Fewer workers'):
         list(forked_map(die, range(5), 2))
 
 

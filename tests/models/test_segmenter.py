@@ -158,7 +158,7 @@ def test_padding_is_no_part_of_the_result(model, config, split):
 def test_clips_that_lack_their_beginning(model, config):
     later = loaded_clips(config, 'repeat_last')[-1]
     model._video = None
-    with pytest.raises(RuntimeError, match=r'clip at frame 6 of video 7 came without'):
+    with pytest.raises(ValueError, match=r'clip at frame 6 of video 7 came without'):
         model.test_step(later)
 
 

@@ -41,5 +41,5 @@ def test_arguments_variables_and_the_last_line(command):
 )
 def test_an_error_is_handed_on(command, code, message):
     command(code)
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(ValueError, match=message):
         run_alone('4 frames', [])

@@ -40,5 +40,5 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
     for path in split.glob('JPEGImages/*/*'):
         path.write_bytes(b'no image')
     done = run(split, '--clip-lengths', 4, '--clips', 1)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert 'not a readable image' in done.stderr.splitlines()[-1]

@@ -59,7 +59,7 @@ def test_stray_tensor_stops_it_and_is_named(release, tmp_path):
     del checkpoint['state_dict'][GAMMA]
     torch.save(checkpoint, tmp_path / 'stray.pth')
     result = convert(tmp_path / 'stray.pth', tmp_path / 'ours.pth', '--quiet')
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert 'panoptic_head.stray' in result.stderr
     assert GAMMA.replace('attentions.0', 'self_attn') in result.stderr
     assert 'Traceback' not in result.stderr

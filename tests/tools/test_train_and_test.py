@@ -68,7 +68,7 @@ def call(tool: str, folder: Path, *arguments: object) -> Result:
 
 def error_of(result: Result) -> str:
     """The one line that a user error ends with."""
-    assert result.code == 1, result.errors
+    assert result.code == 2, result.errors
     assert 'Traceback' not in result.errors
     return result.errors.strip().splitlines()[-1]
 

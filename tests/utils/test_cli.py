@@ -1,16 +1,18 @@
-"""Tests of how commands end: one line for what a user can mend, a traceback for the rest."""
+"""How commands end: one line for errors meant for users, a traceback for the rest."""
 
-import errno
-import json
+import argparse
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from torch.utils.data import DataLoader, Dataset
 
-from axialvs.checkpoints import load_checkpoint_safely
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.errors import AxialVSError
+
+
+class ClipError(AxialVSError):
+    """An error of a subclass."""
 
 
 @pytest.fixture(autouse=True)
@@ -19,76 +21,112 @@ def _as_a_tool(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['/somewhere/tool.py'])
 
 
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
 def test_exit_codes():
     assert run_command(lambda: None) == 0
-    assert run_command(lambda: 3) == 3
+    assert run_command(lambda: 1) == 1
+    assert run_command(raising(KeyboardInterrupt())) == 130
 
 
-def test_error_of_this_package_is_one_line(tmp_path, capsys):
-    assert run_command(lambda: load_checkpoint_safely(tmp_path / 'x.pth')) == 1
-    error = capsys.readouterr().err
-    assert error == f'tool.py: error: checkpoint {tmp_path}/x.pth does not exist; check the path\n'
+def test_user_errors_are_one_line(capsys):
+    assert run_command(raising(ClipError('clip 3: is empty'))) == 2
+    assert capsys.readouterr().err == 'tool.py: error: clip 3: is empty\n'
 
 
-def test_traceback_on_request(tmp_path, monkeypatch):
+def test_traceback_on_request(monkeypatch):
     monkeypatch.setenv('AXIALVS_TRACEBACK', '1')
-    with pytest.raises(FileNotFoundError):
-        run_command(lambda: load_checkpoint_safely(tmp_path / 'x.pth'))
+    with pytest.raises(ClipError):
+        run_command(raising(ClipError('x')))
 
 
-def test_defects_keep_their_traceback():
-    with pytest.raises(ValueError, match='Expecting value'):
-        run_command(lambda: json.loads(''))
-    with pytest.raises(KeyError):
-        run_command(lambda: {}['x'])
+@pytest.mark.parametrize('error', [ValueError('x'), RuntimeError('x'), KeyError('x')])
+def test_bugs_keep_their_traceback(error):
+    """Also where they are raised by code of the package, which did not matter before."""
+    with pytest.raises(type(error)):
+        run_command(raising(error))
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs a device that is always full')
-def test_full_disk_is_one_line_wherever_it_is_met(capsys):
-    assert run_command(lambda: Path('/dev/full').write_text('x') and None) == 1
-    error = capsys.readouterr().err
-    assert error == (
-        'tool.py: error: /dev/full: No space left on device; make room, or write to another disk\n'
-    )
+def test_full_disk_is_one_line(capsys):
+    assert run_command(lambda: Path('/dev/full').write_text('x') and None) == 2
+    assert capsys.readouterr().err == 'tool.py: error: No space left on device\n'
 
 
-def test_folder_without_access_is_one_line(capsys):
-    def main():
-        raise PermissionError(errno.EACCES, 'Permission denied', '/somewhere')
-
-    assert run_command(main) == 1
-    assert '/somewhere: Permission denied; change its owner' in capsys.readouterr().err
-
-
-def test_interruption_is_no_traceback(capsys):
-    def main():
-        raise KeyboardInterrupt
-
-    assert run_command(main) == 130
-    assert capsys.readouterr().err == 'interrupted\n'
+def test_file_of_a_system_error_is_named(capsys):
+    assert run_command(lambda: Path('/no/such/file').read_text() and None) == 2
+    assert '/no/such/file' in capsys.readouterr().err
 
 
 class Broken(Dataset):
-    """Fails as our data sets do, or as a defect does."""
+    """Raises an error in a loader's worker."""
 
-    def __init__(self, path) -> None:
-        self.path = path
+    def __init__(self, error) -> None:
+        self.error = error
 
     def __len__(self) -> int:
         return 1
 
     def __getitem__(self, index: int):
-        return load_checkpoint_safely(self.path) if self.path else torch.zeros(1)[5]
+        raise self.error
 
 
-def test_error_in_a_loader_process_is_one_line(tmp_path, capsys):
-    loader = DataLoader(Broken(tmp_path / 'x.pth'), num_workers=1)
-    assert run_command(lambda: list(loader) and None) == 1
-    error = capsys.readouterr().err
-    assert error == f'tool.py: error: checkpoint {tmp_path}/x.pth does not exist; check the path\n'
+def test_error_of_a_loader_worker_is_one_line(capsys):
+    loader = DataLoader(Broken(ClipError('clip 3: is empty')), num_workers=1)
+    assert run_command(lambda: list(loader) and None) == 2
+    assert capsys.readouterr().err == 'tool.py: error: clip 3: is empty\n'
 
 
-def test_defect_in_a_loader_process_keeps_its_traceback():
-    loader = DataLoader(Broken(None), num_workers=1)
+def test_bug_in_a_loader_worker_keeps_its_traceback():
+    loader = DataLoader(Broken(IndexError('x')), num_workers=1)
     with pytest.raises(IndexError, match='Original Traceback'):
         run_command(lambda: list(loader) and None)
+
+
+def parse(*options):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    return parser.parse_args(['--cfg-options', *options]).cfg_options
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        *('1', '-2.5', '1e-4', 'true', 'False', 'None', 'a/b.pth', '', 'http://x/y(1).pth'),
+        *('1,2,3', '[a,b]', '(1,2)', 'a,b', '[(1, 2, 3), [a, b], c]', '[]', "['a','b']", '[1,]'),
+    ],
+)
+def test_config_options_are_those_of_mmengine(text):
+    from mmengine.config import DictAction
+
+    value = parse(f'key={text}')['key']
+    expected = DictAction._parse_iterable(text)
+    assert (value, type(value)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('my runs (new)/1', 'my runs (new)/1'),
+        ('[polar bear, "a, b", (1, 2)]', ['polar bear', 'a, b', (1, 2)]),
+        ("[{'type': 'X', 'leave_out': ['a']}]", [{'type': 'X', 'leave_out': ['a']}]),
+        ("'1'", '1'),
+    ],
+)
+def test_config_options_that_mmengine_changes_or_refuses(text, value):
+    assert parse(f'key={text}') == {'key': value}
+
+
+@pytest.mark.parametrize(
+    'text', ['key', "k=[dict(type='X', leave_out=['a'])]", 'k=[a, b', 'k=a,b]', "k=dict(type='X')"]
+)
+def test_unreadable_config_options_are_named(text, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(text)
+    assert end.value.code == 2
+    assert text in capsys.readouterr().err

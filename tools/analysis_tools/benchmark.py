@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from axialvs.utils.errors import AxialVSError
+
 # Its notices would stand between the rows.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 
@@ -112,7 +114,7 @@ def main() -> int:
     args = parse_args()
     args.device = str(find_device(args.device))
     if args.suite == 'gpu' and not args.small and torch.device(args.device).type == 'cpu':
-        raise ValueError(
+        raise AxialVSError(
             '--suite gpu runs R50 models in full size, which is for a GPU, and this would be on '
             'the CPU: give --small to try it, or start it where torch sees a GPU'
         )
@@ -201,7 +203,7 @@ def compare(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
         for config in args.configs
     }
     if len(models) < len(args.configs):
-        raise ValueError(f'{args.configs[0]} is given twice')
+        raise AxialVSError(f'{args.configs[0]} is given twice')
     if not args.no_train:
         check_training_lengths(models, args.frames)
     clips = list(clip_rows(args, models))
@@ -224,7 +226,7 @@ def check_training_lengths(models: dict[str, nn.Module], lengths: list[int]) -> 
         whole = model.clip_length if 'offline' in model.modes else 1
         wrong = [length for length in lengths if length % whole]
         if wrong:
-            raise ValueError(
+            raise AxialVSError(
                 f'--frames {wrong[0]}: {name} trains on whole clips of {whole} frames; give '
                 'multiples of that, or leave the training step out with --no-train'
             )

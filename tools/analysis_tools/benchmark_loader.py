@@ -22,6 +22,7 @@ from axialvs.data_tools.from_config import training_data
 from axialvs.datasets.sample_index import SampleIndex
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
 HEAD = '| T | clips / s | ms a frame | decoding alone, ms a frame | pipeline / decoding |\n' + (
@@ -55,7 +56,7 @@ def main() -> None:
     """Measures, prints the table and writes it."""
     args = parse_args()
     if args.clips < 1 or min(args.clip_lengths) < 1:
-        raise ValueError('--clips and --clip-lengths: whole numbers of 1 or more are needed.')
+        raise AxialVSError('--clips and --clip-lengths: whole numbers of 1 or more are needed.')
     cv2.setNumThreads(0)  # as in a worker of mmengine
     data = [
         training_data(args.config, {**(args.cfg_options or {}), **options_of(args, length)})
@@ -97,7 +98,7 @@ def decode(paths: Sequence[str]) -> float:
     start = perf_counter()
     for path in paths:
         if cv2.imread(path) is None:
-            raise ValueError(f'{path}: not a readable image.')
+            raise AxialVSError(f'{path}: not a readable image.')
     return perf_counter() - start
 
 

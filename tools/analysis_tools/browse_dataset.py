@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from axialvs.data_tools.from_config import training_data
 from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.contact_sheet import contact_sheet
 
 
@@ -39,12 +40,12 @@ def main() -> None:
     """Draws the clips and says where they are."""
     args = parse_args()
     if args.clips < 1 or args.start < 0 or args.height < 1:
-        raise ValueError(
+        raise AxialVSError(
             f'--clips {args.clips} --start {args.start} --height {args.height}: '
             'at least 1, 0 and 1 are needed.'
         )
     if args.out.exists() and not args.out.is_dir():
-        raise ValueError(f'--out {args.out}: is a file; name a folder for the pictures.')
+        raise AxialVSError(f'--out {args.out}: is a file; name a folder for the pictures.')
     dataset, sampler = training_data(args.config, args.cfg_options, args.seed)
     sampler.skip(args.start)
     args.out.mkdir(parents=True, exist_ok=True)

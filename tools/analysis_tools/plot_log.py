@@ -14,6 +14,7 @@ import numpy as np
 
 from axialvs.engine.run_log import Curve, RunLog, read_run
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
 
 matplotlib.use('Agg')
@@ -56,9 +57,9 @@ def main() -> None:
     runs = [read_run(path) for path in args.runs]
     names = args.names or [path.resolve().name for path in args.runs]
     if len(names) != len(runs):
-        raise ValueError(f'--names: {len(names)} names for {len(runs)} runs')
+        raise AxialVSError(f'--names: {len(names)} names for {len(runs)} runs')
     if args.smooth < 1:
-        raise ValueError(f'--smooth {args.smooth}: at least 1 is needed')
+        raise AxialVSError(f'--smooth {args.smooth}: at least 1 is needed')
     for name, run in zip(names, runs, strict=True):
         print('\n'.join([name, *(f'  {line}' for line in summary(run))]))
     if args.out:
@@ -77,7 +78,7 @@ def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]
     for key in keys:
         if not any(run.find(key) for run in runs):
             known = sorted({name for run in runs for name in run.curves})
-            raise ValueError(f'--keys {key}: no run has it; there are {", ".join(known)}')
+            raise AxialVSError(f'--keys {key}: no run has it; there are {", ".join(known)}')
     return list(keys)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from axialvs.datasets.moving_shapes import LEVELS, generate_dataset
+from axialvs.utils.cli import run_command
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -36,26 +37,21 @@ def _progress_bar(videos: Iterable, total: int) -> Iterable:
     return tqdm(videos, total=total, unit='video')
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
-    try:
-        out = generate_dataset(
-            args.out,
-            level=args.level,
-            num_train=args.train,
-            num_valid=args.valid,
-            seed=args.seed,
-            size=args.size,
-            num_frames=args.frames,
-            overwrite=args.overwrite,
-            progress=_progress_bar,
-        )
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    out = generate_dataset(
+        args.out,
+        level=args.level,
+        num_train=args.train,
+        num_valid=args.valid,
+        seed=args.seed,
+        size=args.size,
+        num_frames=args.frames,
+        overwrite=args.overwrite,
+        progress=_progress_bar,
+    )
     print(f'{args.train} training and {args.valid} validation videos are in {out}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -27,9 +27,8 @@ from axialvs.datasets.annotations.youtube_vis import (
     read_annotations,
 )
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
-
-_BAD_INPUT = 2  # as argparse has it for bad arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,7 +55,7 @@ def main() -> None:
             )
     annotations = read_annotations(args.ann_file)
     if annotations.instances is None:
-        raise ValueError(
+        raise AxialVSError(
             f"{args.ann_file}: field 'annotations': is missing or null, so there is "
             'nothing to hold out. Give the training file.'
         )
@@ -100,5 +99,4 @@ def _why(main: int) -> str:
 
 
 if __name__ == '__main__':
-    code = run_command(main)
-    sys.exit(_BAD_INPUT if code == 1 else code)
+    sys.exit(run_command(main))

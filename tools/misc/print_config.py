@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
 
@@ -58,7 +59,7 @@ def only(config: Config, key: str) -> Config:
         if not hasattr(known, 'keys') or index not in known:
             names = ', '.join(map(str, known.keys())) if hasattr(known, 'keys') else 'nothing'
             place = '.'.join(seen) or 'the config'
-            raise ValueError(f'--key {key}: {place} has no {part}; it has {names}')
+            raise AxialVSError(f'--key {key}: {place} has no {part}; it has {names}')
         value = known[index]
         seen.append(part)
     return Config({seen[-1]: value})

@@ -14,6 +14,7 @@ import yaml
 
 from axialvs.checkpoints.hub import CHECKPOINTS, KnownCheckpoint
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 
 ROOT = Path(__file__).resolve().parents[2]
 _UNKNOWN = '-'
@@ -62,13 +63,13 @@ def main() -> None:
     metafiles = read_metafiles(ROOT)
     wrong = list(problems(ROOT, metafiles))
     if wrong:
-        raise ValueError('; '.join(wrong))
+        raise AxialVSError('; '.join(wrong))
     text = page(metafiles)
     if not args.check:
         (ROOT / PAGE).write_text(text)
         print(f'{PAGE} is written')
     elif not (ROOT / PAGE).is_file() or (ROOT / PAGE).read_text() != text:
-        raise ValueError(f'{PAGE} is outdated; run python tools/misc/write_model_zoo.py')
+        raise AxialVSError(f'{PAGE} is outdated; run python tools/misc/write_model_zoo.py')
 
 
 def read_metafiles(root: Path) -> list[dict[str, Any]]:

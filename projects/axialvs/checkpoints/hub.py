@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tqdm import tqdm
 
 from axialvs.utils.config_files import find_shipped_weights
+from axialvs.utils.errors import AxialVSError
 
 # Before names of the table, where mmengine or a metafile would take a bare one for a path:
 # `load_from='axialvs://NAME'`.
@@ -180,7 +181,7 @@ def fetch_checkpoint(name: str) -> Path:
     """
     known = CHECKPOINTS.get(name)
     if known is None:
-        raise ValueError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
+        raise AxialVSError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
     if known.shipped:
         return find_shipped_weights(known.shipped)
     if not known.addresses:
@@ -250,7 +251,7 @@ _BLOCK = 1 << 20  # bytes
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.\w+$')
 
 
-class DownloadError(RuntimeError):
+class DownloadError(AxialVSError):
     """A file could not be had from the network, or is not the one that was asked for."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from axialvs.datasets.class_names import normalise_name
+from axialvs.utils.errors import AxialVSError
 
 QUERY_WEIGHTS = ('panoptic_head.query_feat.weight', 'panoptic_head.query_embed.weight')
 
@@ -157,7 +158,7 @@ def select_class_rows(
         ('model', target_classes, target),
     ):
         if len(rows) != len(classes) + 1:
-            raise ValueError(
+            raise AxialVSError(
                 f"the {side}'s class layer has {len(rows)} rows, "
                 f'which are not its {len(classes)} classes and "no object"'
             )

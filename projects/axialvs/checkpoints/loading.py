@@ -27,6 +27,7 @@ from axialvs.checkpoints.key_mapping import (
     rename_mask2former_vis,
 )
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 
 # How the functions that rebuild numpy arrays are named, before and since numpy 2.
 _NUMPY_CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
@@ -63,7 +64,7 @@ _REFUSALS = (
 )
 
 
-class CheckpointError(ValueError):
+class CheckpointError(AxialVSError):
     """A checkpoint file cannot be used."""
 
 

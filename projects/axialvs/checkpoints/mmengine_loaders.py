@@ -8,6 +8,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints.hub import ZOO_PREFIX, download, fetch_checkpoint
 from axialvs.checkpoints.loading import load_checkpoint_safely
+from axialvs.utils.errors import AxialVSError
 
 _TORCHVISION_TABLE = 'torchvision_0.12.json'
 
@@ -54,7 +55,7 @@ def load_from_torchvision_safely(filename: str, map_location=None) -> dict:
     table = Path(mmengine.__path__[0]) / 'hub' / _TORCHVISION_TABLE
     addresses = json.loads(table.read_text())
     if name not in addresses:
-        raise ValueError(
+        raise AxialVSError(
             f'{filename}: torchvision is not known to publish {name}; '
             f'known are {", ".join(sorted(addresses))}'
         )
@@ -63,7 +64,7 @@ def load_from_torchvision_safely(filename: str, map_location=None) -> dict:
 
 def load_from_refused(filename: str, map_location=None) -> dict:
     """A scheme whose files cannot be read weights-only here."""
-    raise ValueError(
+    raise AxialVSError(
         f'checkpoint {filename}: this kind of address is not supported; '
         'download the file and give its path'
     )

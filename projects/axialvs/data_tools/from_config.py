@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import Sampler
 
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 
 
 def training_data(
@@ -32,7 +33,7 @@ def training_data(
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))
     if settings.get('train_dataloader') is None:
-        raise ValueError(f'{config}: the config has no train_dataloader.')
+        raise AxialVSError(f'{config}: the config has no train_dataloader.')
     if seed is None:
         seed = (settings.get('randomness') or {}).get('seed')
     init_default_scope(settings.get('default_scope', 'mmdet'))

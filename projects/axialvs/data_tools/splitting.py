@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
+from axialvs.utils.errors import AxialVSError
 
 NO_OBJECT = -1  # stands for a class: that of the videos that show no object of any
 # Above any other gain: a class that the hold-out part lacks counts before all others.
@@ -54,10 +55,10 @@ def choose_holdout(
         ValueError: The share is not between 0 and 1, or a part would have no video.
     """
     if not 0 < share < 1:
-        raise ValueError(f'share {share:g}: a number between 0 and 1 is needed, as 0.1.')
+        raise AxialVSError(f'share {share:g}: a number between 0 and 1 is needed, as 0.1.')
     wanted = max(1, round(share * len(classes)))
     if wanted >= len(classes):
-        raise ValueError(
+        raise AxialVSError(
             f'share {share:g} of {len(classes)} videos leaves nothing to train on; give a smaller '
             'share or more videos.'
         )
@@ -73,7 +74,7 @@ def choose_holdout(
         if not lacking:
             break
     if not best:
-        raise ValueError(
+        raise AxialVSError(
             f'each of the {len(classes)} videos is the only one of some class, so that none can be '
             'held out without losing the class in training.'
         )

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import ftfy
 
+from axialvs.utils.errors import AxialVSError
+
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
@@ -46,7 +48,7 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(classes, str):
         if classes not in CLASS_LISTS:
-            raise ValueError(
+            raise AxialVSError(
                 f'classes={classes!r}: no such class list. Known: {sorted(CLASS_LISTS)}. '
                 'For your own classes give a tuple of names, or None to take them from the file.'
             )
@@ -56,12 +58,12 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
     for name in names:
         key = normalise_name(name) if isinstance(name, str) else ''
         if not key:
-            raise ValueError(f'classes: {name!r} is not a class name.')
+            raise AxialVSError(f'classes: {name!r} is not a class name.')
         if key in seen:
-            raise ValueError(f'classes: {seen[key]!r} and {name!r} are the same name.')
+            raise AxialVSError(f'classes: {seen[key]!r} and {name!r} are the same name.')
         seen[key] = name
     if not names:
-        raise ValueError('classes: the list is empty.')
+        raise AxialVSError('classes: the list is empty.')
     return names
 
 

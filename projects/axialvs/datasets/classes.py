@@ -8,6 +8,7 @@ from axialvs.datasets.class_names import (
     normalise_name,
     resolve_class_list,
 )
+from axialvs.utils.errors import AxialVSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def match_coco_classes(
                 labels[category.id] = labels_of_names[_key(target)]
                 break
     if not labels:
-        raise ValueError(
+        raise AxialVSError(
             f'{path}: none of its {len(categories)} categories stands for a class of {classes!r}. '
             'Give the right class list, or `synonyms`.'
         )
@@ -177,9 +178,9 @@ def _check_synonyms(
     known = {_key(category.name) for category in categories}
     for name, targets in own.items():
         if name not in known:
-            raise ValueError(f'synonyms: {name!r} is no category of {path}.')
+            raise AxialVSError(f'synonyms: {name!r} is no category of {path}.')
         if targets and not any(_key(target) in labels_of_names for target in targets):
-            raise ValueError(f'synonyms: {name!r}: none of {targets} is among the classes.')
+            raise AxialVSError(f'synonyms: {name!r}: none of {targets} is among the classes.')
 
 
 def _sequence(targets: str | Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from axialvs.datasets.annotations.records import VideoRecord, clip_of, targets_v
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 from axialvs.datasets.classes import CocoLabelMap, match_coco_classes
 from axialvs.datasets.youtube_vis import YouTubeVISDataset
+from axialvs.utils.errors import AxialVSError
 
 
 @DATASETS.register_module(name='CocoClips')
@@ -50,7 +51,7 @@ class CocoClipsDataset(YouTubeVISDataset):
         **kwargs: Any,
     ) -> None:
         if kwargs.get('test_mode'):
-            raise ValueError('CocoClips is for training only: a still image is no test video.')
+            raise AxialVSError('CocoClips is for training only: a still image is no test video.')
         self.synonyms = synonyms
         self.dropped_categories: tuple[str, ...] = ()
         super().__init__(ann_file=ann_file, clip_length=clip_length, classes=classes, **kwargs)

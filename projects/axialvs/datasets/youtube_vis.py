@@ -23,6 +23,7 @@ from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_anno
 from axialvs.datasets.classes import LabelMap, match_classes
 from axialvs.datasets.sample_index import SampleIndex
 from axialvs.datasets.seeding import random_state
+from axialvs.utils.errors import AxialVSError
 
 _TRIES_PER_CLIP = 5
 
@@ -78,9 +79,9 @@ class YouTubeVISDataset(BaseDataset):
         self.clip_length = clip_length
         self.frame_range = frame_range or 0
         if clip_length < 1 or self.frame_range < 0:
-            raise ValueError(f'clip_length={clip_length}, frame_range={frame_range}: too small.')
+            raise AxialVSError(f'clip_length={clip_length}, frame_range={frame_range}: too small.')
         if self.frame_range and 2 * self.frame_range < clip_length - 1:
-            raise ValueError(
+            raise AxialVSError(
                 f'frame_range={frame_range} holds {2 * self.frame_range + 1} frames, fewer than '
                 f'clip_length={clip_length}. Give a larger range, or 0 for consecutive frames.'
             )
@@ -97,7 +98,7 @@ class YouTubeVISDataset(BaseDataset):
         """Reads the file; one record a video."""
         annotations = self._read_annotations()
         if annotations.instances is None and not self.test_mode:
-            raise ValueError(
+            raise AxialVSError(
                 f"{self.ann_file}: field 'annotations': is missing or null, so there is nothing "
                 'to train on. Set test_mode=True to use the file for testing.'
             )
@@ -134,7 +135,7 @@ class YouTubeVISDataset(BaseDataset):
             )
         kept = [index for index, of_video in enumerate(starts) if len(of_video)]
         if not kept:
-            raise ValueError(
+            raise AxialVSError(
                 f'{self.ann_file}: none of its {len(records)} {self.unit} has a clip to use '
                 f'({_in_words(self._skipped) or "nothing was skipped"}).'
             )
@@ -205,7 +206,7 @@ class YouTubeVISDataset(BaseDataset):
             if sample is not None:
                 return sample
             tried.append(self.get_data_info(self._clip_videos[index])['video_id'])
-        raise ValueError(
+        raise AxialVSError(
             f'{self.ann_file}: {len(tried)} draws of clips of video(s) {sorted(set(tried))} left '
             'no object in the picture. Is the crop too small, or are the masks wrong?'
         )

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from axialvs.utils.errors import AxialVSError
+
 
 def accumulate_gradients(config: Config, batches: str) -> None:
     """Gives the config the loop that makes a step of several batches, see its class.
@@ -21,13 +23,13 @@ def accumulate_gradients(config: Config, batches: str) -> None:
         ValueError: `batches` is no number, or the config does not say for what batch it was made.
     """
     if config.train_cfg.get('type') not in ('IterBasedTrainLoop', 'AccumulatingTrainLoop'):
-        raise ValueError('--accumulate needs a config whose train_cfg is an IterBasedTrainLoop')
+        raise AxialVSError('--accumulate needs a config whose train_cfg is an IterBasedTrainLoop')
     config.train_cfg.type = 'AccumulatingTrainLoop'
     for of_config in ('accumulate', 'global_batch_size'):
         config.train_cfg.pop(of_config, None)
     if batches == 'auto':
         if base_batch_size(config) is None:
-            raise ValueError(
+            raise AxialVSError(
                 '--accumulate: the config has no auto_scale_lr.base_batch_size; say how many '
                 'batches make a step, such as --accumulate 4'
             )
@@ -35,13 +37,13 @@ def accumulate_gradients(config: Config, batches: str) -> None:
     elif batches.isdecimal() and int(batches):
         config.train_cfg.accumulate = int(batches)
     else:
-        raise ValueError(f"--accumulate {batches}: a whole number from 1, or 'auto', is needed")
+        raise AxialVSError(f"--accumulate {batches}: a whole number from 1, or 'auto', is needed")
 
 
 def scale_learning_rate(config: Config) -> None:
     """Turns mmengine's scaling on, which needs the batch size that the config was made for."""
     if base_batch_size(config) is None:
-        raise ValueError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+        raise AxialVSError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
     config.auto_scale_lr.enable = True
 
 
@@ -96,7 +98,7 @@ class AccumulatingTrainLoop(IterBasedTrainLoop):
         **kwargs,
     ) -> None:
         if (accumulate is None) == (global_batch_size is None):
-            raise ValueError(
+            raise AxialVSError(
                 'train_cfg: AccumulatingTrainLoop needs either accumulate or global_batch_size'
             )
         super().__init__(runner, dataloader, *args, **kwargs)
@@ -105,7 +107,7 @@ class AccumulatingTrainLoop(IterBasedTrainLoop):
         if accumulate is None:
             accumulate = batches_of_step(global_batch_size, processes, batch_size)
         elif accumulate < 1:
-            raise ValueError(f'accumulate is {accumulate}; 1 or more batches make a step')
+            raise AxialVSError(f'accumulate is {accumulate}; 1 or more batches make a step')
         self.accumulate = accumulate
         self.dataloader_iterator = _Groups(self.dataloader_iterator, accumulate)
         runner.logger.info(
@@ -139,7 +141,7 @@ def batches_of_step(global_batch_size: int, processes: int, batch_size: int) -> 
         if at_once < global_batch_size
         else 'take fewer processes or a smaller train_dataloader.batch_size'
     )
-    raise ValueError(
+    raise AxialVSError(
         f'a step of {global_batch_size} clips cannot be made of batches of {at_once} clips '
         f'({processes} processes x {batch_size}): {remedy}, or use --auto-scale-lr instead of '
         '--accumulate'
@@ -148,11 +150,11 @@ def batches_of_step(global_batch_size: int, processes: int, batch_size: int) -> 
 
 def _check_no_other_way(runner: Runner) -> None:
     if runner.cfg.get('auto_scale_lr', {}).get('enable', False):
-        raise ValueError(
+        raise AxialVSError(
             '--accumulate and --auto-scale-lr are two ways to make up for fewer GPUs: use one'
         )
     if runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1) != 1:
-        raise ValueError(
+        raise AxialVSError(
             'optim_wrapper.accumulative_counts: AccumulatingTrainLoop accumulates by itself; '
             'take it out of the config'
         )

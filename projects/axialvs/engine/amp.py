@@ -12,6 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner.amp import autocast
 from torch import nn
 
+from axialvs.utils.errors import AxialVSError
+
 
 def add_option(parser: ArgumentParser) -> None:
     """Adds `--amp`, with 'auto' where it is given without a type."""
@@ -39,9 +41,9 @@ def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype:
     if choice == 'auto':
         choice = 'bfloat16' if has_bfloat16 else 'float16'
     if choice == 'bfloat16' and not has_bfloat16:
-        raise ValueError('--amp bfloat16: this GPU does not have it; use --amp float16')
+        raise AxialVSError('--amp bfloat16: this GPU does not have it; use --amp float16')
     if choice == 'float16' and not on_gpu:
-        raise ValueError(f'--amp float16 needs a GPU and this runs on {device}; use --amp bfloat16')
+        raise AxialVSError(f'--amp float16 needs a GPU, not {device}; use --amp bfloat16')
     return getattr(torch, choice)
 
 

@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 
 _LAUNCHERS = ('none', 'pytorch', 'slurm')
 
@@ -80,7 +81,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
     if torch.cuda.is_available():
         return
     if launcher == 'slurm':
-        raise ValueError(
+        raise AxialVSError(
             '--launcher slurm needs GPUs and none was found; on CPUs, start '
             'tools/dist_train.sh or tools/dist_test.sh on each machine'
         )
@@ -99,7 +100,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
 def _check_started_by(starter: str, launcher: str, variables: tuple[str, ...], tools: str) -> None:
     missing = [name for name in variables if name not in os.environ]
     if missing:
-        raise ValueError(
+        raise AxialVSError(
             f'--launcher {launcher}: {", ".join(missing)} not set, so this process was not started '
             f'by {starter}; use tools/{tools}_train.sh or tools/{tools}_test.sh'
         )

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axialvs.utils.errors import AxialVSError
+
 _SCALARS = 'scalars.json'  # mmengine's file, one JSON object a line
 _PREFIXES = ('train/', 'val/')
 _PLACES = ('step', 'iter', 'epoch')  # say when, not what
@@ -88,7 +90,7 @@ def _read_part(file: Path) -> list[dict[str, float]]:
             records.append(_with_prefixes(json.loads(line)))
         except (ValueError, AttributeError) as error:
             if number < len(lines):
-                raise ValueError(f'{file}, line {number}: not a JSON object ({error})') from error
+                raise AxialVSError(f'{file}, line {number}: not a JSON object ({error})') from error
             # A process that was killed may leave half a line at the end.
     return [record for record in records if 'step' in record]
 

@@ -18,6 +18,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
+from axialvs.utils.errors import AxialVSError
+
 # Gathered one after the other; all other weights are gathered for the whole of a step.
 _LAYERS = (
     SwinBlock,
@@ -44,12 +46,12 @@ class ShardedRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Initialises the model, the same in all processes, and shares its weights out."""
         if not self.distributed:
-            raise ValueError(
+            raise AxialVSError(
                 '--fsdp shares a model out among processes and there is one: start '
                 'tools/dist_train.sh or tools/slurm_train.sh'
             )
         if self.cfg.get('sync_bn'):
-            raise ValueError('sync_bn cannot be used with --fsdp: take it out of the config')
+            raise AxialVSError('sync_bn cannot be used with --fsdp: take it out of the config')
         device = get_device()
         model = model.to(device)
         model.init_weights()  # parts of weights cannot be drawn

@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
+from axialvs.utils.errors import AxialVSError
+
 Item = TypeVar('Item')
 Value = TypeVar('Value')
 
@@ -91,7 +93,7 @@ def _receive(receiver: Connection, index: int, total: int) -> tuple[bool, Any]:
     try:
         return receiver.recv()
     except EOFError as error:
-        raise RuntimeError(
+        raise AxialVSError(
             f'the process at work on video {index + 1} of {total} died; was the memory used up? '
             'Fewer workers need less.'
         ) from error

@@ -36,6 +36,7 @@ from axialvs.evaluation.youtube_vis import (
     summarise,
     video_outcomes,
 )
+from axialvs.utils.errors import AxialVSError
 
 SHORT, LONG = 'short', 'long'
 
@@ -150,7 +151,7 @@ class VideoInstanceMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device, prefix, collect_dir)
         if format_only and not outfile_prefix:
-            raise ValueError('VideoInstanceMetric: format_only=True needs outfile_prefix.')
+            raise AxialVSError('VideoInstanceMetric: format_only=True needs outfile_prefix.')
         self.ann_file = ann_file
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
@@ -167,7 +168,7 @@ class VideoInstanceMetric(BaseMetric):
         """
         annotations = read_annotations(self.ann_file)
         if annotations.instances is None and not self.format_only:
-            raise ValueError(
+            raise AxialVSError(
                 f"{self.ann_file}: field 'annotations': is missing or null, so there is nothing to "
                 'compare with. Set format_only=True and outfile_prefix=... of VideoInstanceMetric '
                 'to write a submission.'
@@ -243,12 +244,12 @@ class VideoInstanceMetric(BaseMetric):
         twice = [video for video, number in Counter(ids).items() if number > 1]
         missing = {video.id for video in self.annotations.videos} - set(ids)
         if twice:
-            raise ValueError(
+            raise AxialVSError(
                 f'{self.ann_file}: {_named(twice)} came more than once. Use the sampler '
                 'VideoClipSampler, which gives a video to one process.'
             )
         if missing and not self.partial:
-            raise ValueError(
+            raise AxialVSError(
                 f'{self.ann_file}: {_named(missing)} did not come. Test with the whole data set of '
                 'this annotation file, or set partial=True of VideoInstanceMetric to score the '
                 'videos that came.'

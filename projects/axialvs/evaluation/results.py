@@ -16,10 +16,11 @@ from typing import Any
 from axialvs.datasets.annotations.schema import shown
 from axialvs.datasets.annotations.youtube_vis import Video, VideoAnnotations
 from axialvs.datasets.class_names import normalise_name
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
 
 
-class ResultsError(ValueError):
+class ResultsError(AxialVSError):
     """Something is wrong in detected tracks; the message names file, entry, video and field."""
 
 

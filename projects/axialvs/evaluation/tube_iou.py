@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.evaluation.mask_runs import read_runs
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.rle import RLEError
 
 # An object's mask in each of the L frames: COCO's compressed `counts`, or None where it is absent.
@@ -21,7 +22,7 @@ _MAX_BOUNDS_AT_ONCE = 1_000_000
 _ABSENT = -1  # characters of a mask that is not there
 
 
-class TubeError(ValueError):
+class TubeError(AxialVSError):
     """A mask of a tube is no mask.
 
     Attributes:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from torch import Tensor
 
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.mmcv_ops import INSTALL_HINT, MissingOperatorError, missing_reason
 
 Shape = tuple[int, int]
@@ -253,7 +254,7 @@ def check_backend(backend: str) -> None:
     """
     if backend not in get_args(Backend):
         known = ', '.join(map(repr, get_args(Backend)))
-        raise ValueError(f"deformable sampling: backend is '{backend}'; there is {known}")
+        raise AxialVSError(f"deformable sampling: backend is '{backend}'; there is {known}")
     if backend == 'mmcv' and (reason := missing_reason()):
         raise MissingOperatorError(
             f"deformable sampling: backend 'mmcv' is not here: {reason}. {INSTALL_HINT} "
@@ -332,7 +333,7 @@ def _resolve(backend: str, device_type: str, dtype: torch.dtype) -> str:
     else:
         check_backend(backend)
         if backend == 'mmcv' and device_type != 'cuda':
-            raise ValueError(
+            raise AxialVSError(
                 f"deformable sampling: backend 'mmcv' runs on a GPU only, and the values are on "
                 f"{device_type}; use 'auto' or 'torch'"
             )

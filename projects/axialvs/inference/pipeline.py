@@ -26,6 +26,7 @@ from axialvs.inference.readers import (
 from axialvs.inference.video_file import VideoFileReader
 from axialvs.postprocess.instances import StreamingTracks
 from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
+from axialvs.utils.errors import AxialVSError
 
 
 def open_video(
@@ -168,10 +169,10 @@ class VideoResult:
         self.mode = mode
         self.protocol = protocol = _protocol_of(model, mode, protocol)
         if max_frames is not None and max_frames < 0:
-            raise ValueError(f'max_frames={max_frames}: a number from 0, or None for all frames')
+            raise AxialVSError(f'max_frames={max_frames}: a number from 0, or None for all frames')
         self.reader: VideoReader = open_video(source)
         if protocol == 'scored' and not self.reader.can_rewind:
-            raise ValueError(
+            raise AxialVSError(
                 f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; "
                 "use 'live' or record first"
             )
@@ -308,7 +309,7 @@ def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -
     if protocol is None:
         return 'live' if mode == 'near-online' else 'scored'
     if protocol not in ('live', 'scored'):
-        raise ValueError(f"protocol is '{protocol}', not 'live' or 'scored'")
+        raise AxialVSError(f"protocol is '{protocol}', not 'live' or 'scored'")
     return protocol
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
 
 
-class VideoReadError(ValueError):
+class VideoReadError(AxialVSError):
     """A source cannot be read. The message names it, says why and what to do."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from axialvs.inference.sound import SoundTrack
+from axialvs.utils.errors import AxialVSError
 
 SUFFIXES = ('.mp4', '.m4v', '.mov')
 TICKS = 90_000
@@ -51,14 +52,14 @@ class VideoWriter:
         self.path = Path(path)
         self.num_frames = 0
         if self.path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f'{path}: a video is written as {", ".join(SUFFIXES)}; rename it')
+            raise AxialVSError(f'{path}: a video is written as {", ".join(SUFFIXES)}; rename it')
         if fps is not None and not fps > 0:
-            raise ValueError(f'{path}: fps {fps} must be positive')
+            raise AxialVSError(f'{path}: fps {fps} must be positive')
         if odd not in ('pad', 'crop'):
-            raise ValueError(f"{path}: odd '{odd}' is unknown; choose 'pad' or 'crop'")
+            raise AxialVSError(f"{path}: odd '{odd}' is unknown; choose 'pad' or 'crop'")
         self._audio_from = None if audio_from is None else Path(audio_from)
         if self._audio_from is not None and self._audio_from.resolve() == self.path.resolve():
-            raise ValueError(f'{path}: is the source itself and not overwritten; change the name')
+            raise AxialVSError(f'{path}: is the source itself and not overwritten; change the name')
         self._fps = None if fps is None else Fraction(fps).limit_denominator(TICKS)
         self._odd = odd
         self._options = dict(options)
@@ -129,11 +130,11 @@ class VideoWriter:
 
     def _check(self, image: np.ndarray) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
+            raise AxialVSError(
                 f'{self.path}: a frame must be (H, W, 3) uint8, not {image.shape} {image.dtype}'
             )
         if self._container is not None and image.shape[:2] != self._shape:
-            raise ValueError(
+            raise AxialVSError(
                 f'{self.path}: frame {self.num_frames} has (height, width) {image.shape[:2]}, '
                 f'the ones before {self._shape}; bring all frames to one size'
             )
@@ -141,7 +142,7 @@ class VideoWriter:
     def _tick(self, timestamp: float | None) -> int:
         if timestamp is None:
             if self._fps is None:
-                raise ValueError(f'{self.path}: give fps or the timestamp of each frame')
+                raise AxialVSError(f'{self.path}: give fps or the timestamp of each frame')
             timestamp = self.num_frames / self._fps
         return max(round(timestamp * TICKS), self._last_tick + 1)
 

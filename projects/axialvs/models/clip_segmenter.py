@@ -17,6 +17,7 @@ from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.models.inference_form import InferenceForm
 from axialvs.structures import ClipPrediction, ImageShapes, Track, VideoPrediction
 from axialvs.tracking.near_online import ClipLinker, NearOnlineTracks, VideoTracks
+from axialvs.utils.errors import AxialVSError
 
 
 @MODELS.register_module()
@@ -120,7 +121,7 @@ class TubeLink(BaseMOTModel):
         if first['clip_start'] == 0:
             self._video = first['video_id'], self.new_video(mode)
         elif self._video is None or self._video[0] != first['video_id']:
-            raise RuntimeError(
+            raise AxialVSError(
                 f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
                 'without the clips before it; a test needs the sampler VideoClipSampler'
             )
@@ -173,7 +174,7 @@ class TubeLink(BaseMOTModel):
     def check_mode(self, mode: str) -> None:
         """Raises ValueError for a mode that this model does not know."""
         if mode not in self.modes:
-            raise ValueError(
+            raise AxialVSError(
                 f"mode is '{mode}'; this model knows {', '.join(map(repr, self.modes))}"
             )
 
@@ -214,7 +215,7 @@ class TubeLink(BaseMOTModel):
 
     def _split(self, num_frames: int) -> list[Clip]:
         if self.clip_length is None:
-            raise ValueError(
+            raise AxialVSError(
                 'set `clip_length` of the model first; `axialvs.apis.init_segmenter` does'
             )
         return split_video(num_frames, self.clip_length, self.split_mode)
@@ -224,7 +225,7 @@ def _check_one_shape(clips: Sequence[Tensor]) -> None:
     """Raises ValueError where a batch would be padded: what the network finds would change."""
     shapes = sorted({tuple(clip.shape) for clip in clips})
     if len(shapes) > 1:
-        raise ValueError(
+        raise AxialVSError(
             f'clips of a test batch have shapes (T, 3, H, W) {shapes[0]} and {shapes[-1]}, and '
             'padded to one shape they would get other results than alone; set batch_size=1 of '
             'val_dataloader and test_dataloader'

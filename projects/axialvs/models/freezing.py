@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from axialvs.utils.errors import AxialVSError
+
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Takes parameters out of training.
@@ -20,7 +22,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     modules = [name for name, _ in model.named_modules()]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in (*parameters, *modules)):
-            raise ValueError(
+            raise AxialVSError(
                 f"frozen: '{pattern}' fits no parameter of {type(model).__name__}; names look like "
                 f"'{next(iter(parameters))}'"
             )

@@ -4,6 +4,8 @@ import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
+from axialvs.utils.errors import AxialVSError
+
 
 def collate_clip_instances(
     sample: TrackDataSample, device: torch.device, num_classes: int
@@ -28,12 +30,12 @@ def collate_clip_instances(
             instances.instances_ids.tolist(), instances.labels.tolist(), strict=True
         ):
             if label >= num_classes:
-                raise ValueError(
+                raise AxialVSError(
                     f'{_name(frame)}: instance {object_id} has class {label}, counted from 0, but '
                     f'the model of the config has {num_classes} classes; set its num_things_classes'
                 )
             if labels.setdefault(object_id, label) != label:
-                raise ValueError(
+                raise AxialVSError(
                     f'{_name(frame)}: instance {object_id} has class {label}, but '
                     f'{labels[object_id]} in another frame; one object has one class'
                 )

@@ -7,8 +7,10 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from axialvs.utils.errors import AxialVSError
 
-class NonFiniteCostError(FloatingPointError):
+
+class NonFiniteCostError(AxialVSError):
     """A matching cost is NaN or infinite."""
 
 

@@ -16,6 +16,7 @@ from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.structures import ClipPrediction, VideoPrediction
 from axialvs.tracking.near_online import ClipLinker, NearOnlineTracks
 from axialvs.tracking.offline import ClipFeatures, OfflineTracks, OfflineWindow
+from axialvs.utils.errors import AxialVSError
 
 # The clip-level segmenter with its within-clip tracking module (Axial-VS Sec. 4.1, appendix A).
 CLIP_SEGMENTER = (
@@ -71,7 +72,7 @@ class OfflineTubeLink(TubeLink):
         freeze(self, frozen)
         head = self.panoptic_head
         if head.own_predictors and not is_frozen([head.cls_embed, head.mask_embed]):
-            raise ValueError(
+            raise AxialVSError(
                 "frozen: 'panoptic_head.cls_embed.*' and 'panoptic_head.mask_embed.*' must be in "
                 'it, for with own_predictors=True no loss reaches them; or share them with '
                 'own_predictors=False'
@@ -99,7 +100,7 @@ class OfflineTubeLink(TubeLink):
         """
         num_frames = inputs.shape[1]
         if num_frames % self.clip_length:
-            raise ValueError(
+            raise AxialVSError(
                 f'a training sample has {num_frames} frames, which are no whole number of clips of '
                 f"{self.clip_length}; set the training data set's clip_length to a multiple"
             )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from axialvs.postprocess.masks import encode_masks, postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes, Track
+from axialvs.utils.errors import AxialVSError
 
 
 class SelectedPairs(NamedTuple):
@@ -100,7 +101,7 @@ def check_same_shapes(before: ImageShapes | None, now: ImageShapes) -> ImageShap
         ValueError: if they do.
     """
     if before not in (None, now):
-        raise ValueError(f'frames change size within a video: {before} before, {now} now')
+        raise AxialVSError(f'frames change size within a video: {before} before, {now} now')
     return now
 
 

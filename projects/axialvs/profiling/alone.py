@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from axialvs.utils.errors import AxialVSError
+
 # As `axialvs.utils.cli.run_command` says an error: `NAME.py: error: MESSAGE`.
 _ERROR = '.py: error: '
 
@@ -30,7 +32,7 @@ def run_alone(
     command = [sys.executable, *sys.argv, *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables})
     if run.returncode:
-        raise RuntimeError(f'{case}: {_reason(run)}')
+        raise AxialVSError(f'{case}: {_reason(run)}')
     return json.loads(run.stdout.splitlines()[-1])
 
 

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from axialvs.utils.errors import AxialVSError
+
 
 @torch.no_grad()
 def match_queries(target: Tensor, current: Tensor) -> Tensor:
@@ -26,7 +28,7 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
     with torch.autocast(current.device.type, enabled=False):
         similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
     if not torch.isfinite(similarity).all():
-        raise ValueError(
+        raise AxialVSError(
             'clip queries are not finite: the network diverged or its weights are damaged'
         )
     _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())

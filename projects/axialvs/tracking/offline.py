@@ -10,6 +10,7 @@ from axialvs.postprocess.instances import check_same_shapes, finish_tracks
 from axialvs.structures import ImageShapes, LinkedClip, Track
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import Precision, TensorStore
+from axialvs.utils.errors import AxialVSError
 
 # Some 68 frames of 384x640 with 256 channels; longer videos go to a file.
 DEFAULT_FEATURE_MEMORY = 2**30
@@ -113,7 +114,7 @@ class OfflineWindow:
         self, refine: Callable[[Tensor], RefinedVideo], num_clips: int, overlap: int
     ) -> None:
         if not 0 <= overlap < num_clips:
-            raise ValueError(
+            raise AxialVSError(
                 f'a window of {num_clips} clips cannot share {overlap} with the next; the overlap '
                 f'is from 0 to {num_clips - 1}'
             )

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from axialvs.utils.errors import AxialVSError
+
 DEFAULT_MEMORY_LIMIT = 32 * 2**20
 
 Precision = Literal['float32', 'float16']
@@ -31,7 +33,7 @@ class TensorStore:
         self, memory_limit: int = DEFAULT_MEMORY_LIMIT, precision: Precision = 'float32'
     ) -> None:
         if precision not in ('float32', 'float16'):
-            raise ValueError(f"precision is '{precision}', not 'float32' or 'float16'")
+            raise AxialVSError(f"precision is '{precision}', not 'float32' or 'float16'")
         # To tempfile a limit of 0 means none.
         self._file = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._dtype = np.dtype(precision)
@@ -61,7 +63,7 @@ class TensorStore:
     def _halve(self, array: np.ndarray) -> np.ndarray:
         largest = np.finfo(self._dtype).max
         if np.abs(array).max(initial=0) > largest:
-            raise ValueError(
+            raise AxialVSError(
                 f'a number beyond {largest:.0f} does not fit into {self._dtype}; store float32'
             )
         return array.astype(self._dtype)

@@ -1,151 +1,106 @@
-"""How commands end: with what they return, or with one line for an error that a user can mend."""
+"""What all command-line tools share: exit codes, one-line errors and `--cfg-options`."""
 
-import errno
-import io
+import argparse
+import ast
 import os
 import re
 import sys
-from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from mmengine.config import DictAction
+from axialvs.utils.errors import AxialVSError
 
-# Set it to see where an error came from.
-TRACEBACK_VARIABLE = 'AXIALVS_TRACEBACK'
-
-_FAILURE = 1
-_INTERRUPTED = 130
-_PACKAGE = str(Path(__file__).parents[1])
-# What no code can mend, wherever it is met: no room, no access, a broken disk.
-_SYSTEM_ERRORS = {
-    errno.ENOSPC: 'make room, or write to another disk',
-    errno.EDQUOT: 'your quota is used up: make room, or write to another disk',
-    errno.EFBIG: 'files of this size are not allowed here: raise the limit, see ulimit -f',
-    errno.EROFS: 'write to another folder',
-    errno.EACCES: 'change its owner or mode, or choose another',
-    errno.EPERM: 'change its owner or mode, or choose another',
-    errno.EIO: 'check the disk',
-}
-# What torch puts before the traceback of an error in a data loader's worker process.
+BAD_INPUT = 2  # argparse uses the same for bad arguments
+INTERRUPTED = 130
+# torch puts this before the traceback of an error that a data loader's worker raised.
 _WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
 
 
 def run_command(main: Callable[[], int | None]) -> int:
-    """Runs a command's main function.
+    """Run a command and report errors meant for users in one line.
 
-    An error that this package raises for its users (OSError, ValueError, ArithmeticError,
-    RuntimeError and their subclasses) becomes one line on the error stream, and so does a full disk
-    or a file without access wherever it is met. What other code raises is a defect or unforeseen,
-    and keeps its traceback.
+    `AxialVSError` and `OSError` are reported; every other error keeps its traceback, as do these
+    if the environment variable `AXIALVS_TRACEBACK` is set.
 
     Args:
-        main: Returns an exit code, or None for success.
+        main: returns an exit code, or None for success.
 
     Returns:
-        The exit code.
+        The exit code: that of `main`, or 2 after a reported error, or 130 after Ctrl-C.
     """
     try:
         return main() or 0
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
-        return _INTERRUPTED
-    except (OSError, ValueError, ArithmeticError, RuntimeError) as error:
-        if os.environ.get(TRACEBACK_VARIABLE) or not (_is_ours(error) or _is_of_system(error)):
+        return INTERRUPTED
+    except (AxialVSError, OSError) as error:
+        if os.environ.get('AXIALVS_TRACEBACK'):
             raise
-        program = Path(sys.argv[0]).name
-        print(f'{program}: error: {_message(error)}', file=sys.stderr)
-        return _FAILURE
+        print(f'{Path(sys.argv[0]).name}: error: {_message(error)}', file=sys.stderr)
+        return BAD_INPUT
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether the error was raised by this package or the command itself, here or in a worker."""
-    if _WORKER_TRACEBACK in str(error):
-        frames = [line for line in str(error).splitlines() if line.lstrip().startswith('File "')]
-        return bool(frames) and _PACKAGE in frames[-1]
-    return _raised_in(error.__traceback__)
-
-
-def _is_of_system(error: BaseException) -> bool:
-    """Whether the operating system refused something that users can mend."""
-    return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
-
-
-def _raised_in(traceback: TracebackType | None) -> bool:
-    if traceback is None:
-        return False
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    module = traceback.tb_frame.f_globals.get('__name__', '')
-    return module == '__main__' or module.partition('.')[0] == __name__.partition('.')[0]
-
-
-def _open_file(traceback: TracebackType | None) -> str | None:
-    """The file that was in use where an error was raised: one of a write names none itself."""
-    path = None
-    while traceback is not None:
-        for value in traceback.tb_frame.f_locals.values():
-            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
-                path = value.name
-        traceback = traceback.tb_next
-    return path
-
-
-def _message(error: BaseException) -> str:
-    text = str(error)
+def _message(error: Exception) -> str:
+    text = str(error).strip()
     if _WORKER_TRACEBACK in text:
-        # Its last line is `package.NameOfTheError: message`.
-        text = text.strip().splitlines()[-1].partition(': ')[2]
+        # The last line is `package.ErrorClass: message`.
+        text = text.splitlines()[-1].partition(': ')[2]
     elif isinstance(error, OSError) and error.strerror:
-        path = error.filename or _open_file(error.__traceback__)
-        text = f'{path}: {error.strerror}' if path else error.strerror
-        if error.errno in _SYSTEM_ERRORS:
-            text += f'; {_SYSTEM_ERRORS[error.errno]}'
-    return text.strip() or type(error).__name__
+        text = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return text or type(error).__name__
 
 
-# Blanks within a name, which mmengine drops as it does those around brackets and commas.
-_INNER_BLANKS = re.compile(r'(?<=[^\s,()\[\]])\s+(?=[^\s,()\[\]])')
-_STAND_IN = '\0'  # no argument can hold it
+class ConfigOptions(argparse.Action):
+    """Parse KEY=VALUE options as mmengine's `DictAction` does, without importing mmengine.
 
-
-class ConfigOptions(DictAction):
-    """As in mmengine, but blanks in paths and names stay.
-
-    What is no KEY=VALUE, or has a bracket too many, ends with argparse's error instead of a
-    traceback.
+    Unlike there, blanks in values stay, and nested Python literals such as `[{'type': 'A'}]` are
+    read.
     """
 
     def __call__(
         self,
-        parser: ArgumentParser,
-        namespace: Namespace,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
         values: Sequence[str],
         option_string: str | None = None,
     ) -> None:
-        for value in values:
-            if not value.partition('=')[1]:
-                raise ArgumentError(
-                    self, f"'{value}' is no KEY=VALUE; write no space around = and in a value"
+        options = dict(getattr(namespace, self.dest) or {})
+        for text in values:
+            key, separator, value = text.partition('=')
+            if not separator:
+                raise argparse.ArgumentError(
+                    self, f"'{text}' is not KEY=VALUE; write no blank around = and quote values"
                 )
+            try:
+                options[key] = _parse_value(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+                raise argparse.ArgumentError(
+                    self,
+                    f"'{text}': unreadable value; check brackets and quotes, and put code "
+                    'such as dict(...) into a config file',
+                ) from error
+        setattr(namespace, self.dest, options)
+
+
+def _parse_value(text: str) -> Any:
+    if not text.startswith(tuple('([{\'"')) and ',' not in text and 'dict(' not in text:
+        return _parse_scalar(text)
+    if '{' not in text:
+        # Quote the bare words of lists such as [a, b c].
+        text = re.sub(
+            r'\'[^\']*\'|"[^"]*"|[^\s,()\[\]\'"]([^,()\[\]\'"]*[^\s,()\[\]\'"])?',
+            lambda word: word[0] if word[0][0] in '\'"' else repr(_parse_scalar(word[0])),
+            text,
+        )
+    value = ast.literal_eval(text)
+    return list(value) if isinstance(value, tuple) and not text.startswith('(') else value
+
+
+def _parse_scalar(text: str) -> Any:
+    for number in (int, float):
         try:
-            super().__call__(parser, namespace, values, option_string)
-        except AssertionError as error:
-            raise ArgumentError(self, str(error)) from error
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        """The value of an option."""
-        text = val.strip()
-        if not text.strip('\'"').startswith(('(', '[')) and ',' not in text:
-            return DictAction._parse_int_float_bool(text.strip('\'"'))
-        kept = _INNER_BLANKS.sub(lambda blanks: _STAND_IN * len(blanks[0]), text)
-        return _with_blanks(DictAction._parse_iterable(kept))
-
-
-def _with_blanks(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace(_STAND_IN, ' ')
-    return type(value)(map(_with_blanks, value)) if isinstance(value, list | tuple) else value
+            return number(text)
+        except ValueError:
+            pass
+    return {'true': True, 'false': False, 'none': None}.get(text.lower(), text)

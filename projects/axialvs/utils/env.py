@@ -5,6 +5,8 @@ import sys
 
 import torch
 
+from axialvs.utils.errors import AxialVSError
+
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
     """The device of a name; without one a GPU where torch sees one, else the CPU.
@@ -22,7 +24,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         devices = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
-        raise ValueError(f'device {name} is not here; there is {", ".join(devices)}') from error
+        raise AxialVSError(f'device {name} is not here; there is {", ".join(devices)}') from error
     return device
 
 

@@ -12,6 +12,8 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
+from axialvs.utils.errors import AxialVSError
+
 EXTENSION = 'mmcv._ext'
 
 INSTALL_COMMAND = (
@@ -26,7 +28,7 @@ INSTALL_HINT = (
 _NOTICE = 'Could not import OneDL'
 
 
-class MissingOperatorError(NotImplementedError):
+class MissingOperatorError(AxialVSError, NotImplementedError):
     """A compiled mmcv operator was called that this installation does not have."""
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from axialvs.utils.errors import AxialVSError
+
 _FIRST_CHARACTER = 48
 _DIGIT_BITS = 5
 _DIGIT_MASK = 0x1F
@@ -20,7 +22,7 @@ _MAX_CHARACTERS_PER_RUN = 7  # 35 bits: more than any image has pixels
 _FOREIGN = 'the compressed string has a character that none may have'
 
 
-class RLEError(ValueError):
+class RLEError(AxialVSError):
     """A run-length encoding that stands for no mask.
 
     Attributes:

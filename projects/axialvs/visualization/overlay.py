@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.labels import LabelStyle, draw_labels
 
 _GOLDEN_RATIO = 0.618034
@@ -77,12 +78,12 @@ def draw_tracks(
     count = len(masks)
     num_scores = count if scores is None else len(scores)
     if not len(ids) == len(labels) == num_scores == count:
-        raise ValueError(
+        raise AxialVSError(
             f'{count} masks, {len(ids)} ids, {len(labels)} labels and {num_scores} scores: '
             f'their numbers must be equal'
         )
     if count and masks.shape[1:] != image.shape[:2]:
-        raise ValueError(
+        raise AxialVSError(
             f'masks have (height, width) {masks.shape[1:]}, the image {image.shape[:2]}; '
             f'bring them to the size of the image'
         )

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from axialvs.utils.config_files import find_config
+from axialvs.utils.errors import AxialVSError
 
 SPLITS = ('train', 'val', 'test')
 
@@ -56,7 +57,7 @@ def targets_of_config(
     settings.merge_from_dict(dict(options or {}))
     loader = settings.get(f'{split}_dataloader')
     if loader is None:
-        raise ValueError(f'{config}: the config has no {split}_dataloader.')
+        raise AxialVSError(f'{config}: the config has no {split}_dataloader.')
     return [_target(part, split, str(config)) for part in _parts(loader.dataset)]
 
 
@@ -71,7 +72,7 @@ def _parts(dataset: Any) -> Iterator[Any]:
 
 def _target(dataset: Any, split: str, config: str) -> Target:
     if not dataset.get('ann_file'):
-        raise ValueError(f'{config}: {split}_dataloader: a data set has no ann_file.')
+        raise AxialVSError(f'{config}: {split}_dataloader: a data set has no ann_file.')
     root = dataset.get('data_root') or ''
     prefix = (dataset.get('data_prefix') or {}).get('img_path') or ''
     return Target(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from axialvs.utils.errors import AxialVSError
+
 RLE = dict[str, Any]
 OnFrame = Callable[[], None]
 """Called once a frame that has been read, for a progress bar."""
@@ -12,7 +14,7 @@ OnFrame = Callable[[], None]
 _EXAMPLES = 3
 
 
-class ConversionError(ValueError):
+class ConversionError(AxialVSError):
     """The source cannot be converted; the message names file, item, value and remedy."""
 
 

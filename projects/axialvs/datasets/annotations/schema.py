@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from axialvs.utils.errors import AxialVSError
+
 _MAX_SHOWN = 60
 _MAX_INTEGER = 2**63 - 1  # ids and sizes become tensors
 
 
-class AnnotationError(ValueError):
+class AnnotationError(AxialVSError):
     """Something is wrong in an annotation file; the message names file, video, instance, field.
 
     Attributes:

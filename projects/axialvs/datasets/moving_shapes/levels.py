@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from axialvs.utils.errors import AxialVSError
+
 MIN_SIDE = 32
 """Smallest width or height, in pixels, in which shapes can be told apart."""
 
@@ -105,16 +107,16 @@ def get_level(
     """
     if isinstance(level, str):
         if level not in LEVELS:
-            raise ValueError(f"level '{level}' is unknown; choose one of {', '.join(LEVELS)}")
+            raise AxialVSError(f"level '{level}' is unknown; choose one of {', '.join(LEVELS)}")
         level = LEVELS[level]
     changes = {'size': size, 'num_frames': num_frames}
     level = replace(level, **{k: v for k, v in changes.items() if v is not None})
     if len(level.size) != 2 or min(level.size) < MIN_SIDE:
-        raise ValueError(
+        raise AxialVSError(
             f'size {level.size} is too small; give width and height of at least {MIN_SIDE} pixels'
         )
     if level.num_frames < level.min_frames:
-        raise ValueError(
+        raise AxialVSError(
             f"num_frames {level.num_frames} is too short for level '{level.name}', whose events "
             f"need {level.min_frames} frames; ask for more frames or take level 'easy'"
         )

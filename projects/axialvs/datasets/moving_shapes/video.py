@@ -8,6 +8,7 @@ from axialvs.datasets.moving_shapes.events import crosses, fully_occluded, re_en
 from axialvs.datasets.moving_shapes.levels import Level, get_level
 from axialvs.datasets.moving_shapes.rendering import rasterise_scene, render_frame, visible_masks
 from axialvs.datasets.moving_shapes.scene import Scene, plan_scene
+from axialvs.utils.errors import AxialVSError
 
 SPLITS = ('train', 'valid')
 _MAX_ATTEMPTS = 500
@@ -67,9 +68,9 @@ def generate_video(
     """
     level = get_level(level, size, num_frames)
     if split not in SPLITS:
-        raise ValueError(f"split '{split}' is unknown; choose one of {', '.join(SPLITS)}")
+        raise AxialVSError(f"split '{split}' is unknown; choose one of {', '.join(SPLITS)}")
     if seed < 0 or index < 0:
-        raise ValueError(f'seed {seed} and index {index} must not be negative')
+        raise AxialVSError(f'seed {seed} and index {index} must not be negative')
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     for _ in range(_MAX_ATTEMPTS):
         scene = plan_scene(level, rng)
@@ -78,7 +79,7 @@ def generate_video(
         if _shows_promised_events(scene, masks, in_image):
             break
     else:
-        raise ValueError(
+        raise AxialVSError(
             f"level '{level.name}' at size {level.size} with {level.num_frames} frames: no scene "
             f'with the promised events in {_MAX_ATTEMPTS} tries; ask for more frames'
         )

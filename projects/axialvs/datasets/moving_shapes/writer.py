@@ -12,6 +12,7 @@ from pycocotools import mask as mask_util
 
 from axialvs.datasets.moving_shapes.levels import Level, get_level
 from axialvs.datasets.moving_shapes.video import SPLITS, Video, generate_video
+from axialvs.utils.errors import AxialVSError
 
 GENERATOR_VERSION = '1.0'
 _JPEG_QUALITY = 92
@@ -144,7 +145,7 @@ def generate_dataset(
     out_dir, level = Path(out_dir).absolute(), get_level(level, size, num_frames)
     counts = dict(zip(SPLITS, (num_train, num_valid), strict=True))
     if min(counts.values()) < 0:
-        raise ValueError(f'num_train {num_train} and num_valid {num_valid} must not be negative')
+        raise AxialVSError(f'num_train {num_train} and num_valid {num_valid} must not be negative')
     _check_target(out_dir, overwrite)
     info = {
         'description': 'axialvs moving shapes',

@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from axialvs.datasets.concat_clips import ConcatClips
 from axialvs.datasets.sample_index import SampleIndex
+from axialvs.utils.errors import AxialVSError
 
 
 @DATA_SAMPLERS.register_module()
@@ -39,7 +40,7 @@ class InfiniteClipSampler(Sampler):
         self.size = len(dataset)
         self.num_skipped = 0
         if self.size == 0:
-            raise ValueError('The training data set has no clip to sample from.')
+            raise AxialVSError('The training data set has no clip to sample from.')
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """The samples of this rank, from the first one that was not skipped."""
@@ -66,7 +67,7 @@ class InfiniteClipSampler(Sampler):
             num_samples: Counted from the run's beginning.
         """
         if num_samples < 0:
-            raise ValueError(f'num_samples={num_samples}: must be 0 or more.')
+            raise AxialVSError(f'num_samples={num_samples}: must be 0 or more.')
         self.num_skipped = num_samples
 
     def __len__(self) -> int:
@@ -79,12 +80,12 @@ class InfiniteClipSampler(Sampler):
 
 def _refuse_wrapper(dataset: Sized) -> None:
     if isinstance(dataset, RepeatDataset):
-        raise ValueError(
+        raise AxialVSError(
             'train_dataloader: RepeatDataset does not take the samples of an endless sampler, '
             'which needs no repeats; give its data set itself'
         )
     if isinstance(dataset, ConcatDataset) and not isinstance(dataset, ConcatClips):
-        raise ValueError(
+        raise AxialVSError(
             'train_dataloader: ConcatDataset does not take the samples of an endless sampler; '
             'name ConcatClips instead, with the same arguments'
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from axialvs.datasets.sample_index import SampleIndex
 from axialvs.datasets.samplers.infinite_clip_sampler import InfiniteClipSampler
+from axialvs.utils.errors import AxialVSError
 
 _MIXING = 1  # keeps the draws of the order of data sets apart from those of their clips
 
@@ -41,11 +42,11 @@ class RatioClipSampler(InfiniteClipSampler):
         seed: int | None = None,
     ) -> None:
         if not isinstance(dataset, ConcatDataset):
-            raise ValueError(f'RatioClipSampler needs ConcatClips, not {type(dataset).__name__}.')
+            raise AxialVSError(f'RatioClipSampler needs ConcatClips, not {type(dataset).__name__}.')
         if len(ratios) != len(dataset.datasets):
-            raise ValueError(f'ratios={ratios}: the config has {len(dataset.datasets)} data sets.')
+            raise AxialVSError(f'ratios={ratios}: there are {len(dataset.datasets)} data sets.')
         if any(type(ratio) is not int or ratio < 1 for ratio in ratios):
-            raise ValueError(f'ratios={ratios}: whole numbers of 1 or more are needed.')
+            raise AxialVSError(f'ratios={ratios}: whole numbers of 1 or more are needed.')
         super().__init__(dataset, shuffle, seed)
         self.ratios = tuple(ratios)
         self.sizes = [len(part) for part in dataset.datasets]

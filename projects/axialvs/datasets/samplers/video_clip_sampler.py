@@ -7,6 +7,8 @@ from mmdet.registry import DATA_SAMPLERS
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
+from axialvs.utils.errors import AxialVSError
+
 
 class _VideoClips(Protocol):
     """A data set that lists the clips of its videos in order."""
@@ -51,7 +53,7 @@ class VideoClipSampler(Sampler):
 
     def __init__(self, dataset: _VideoClips, seed: int | None = None) -> None:
         if not hasattr(dataset, 'clips_by_video'):
-            raise ValueError(
+            raise AxialVSError(
                 f'VideoClipSampler needs a data set of videos such as YouTubeVIS in test mode, '
                 f'not {type(dataset).__name__}.'
             )

@@ -12,6 +12,8 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from numpy.typing import NDArray
 
+from axialvs.utils.errors import AxialVSError
+
 _PER_INSTANCE = ('gt_bboxes_labels', 'gt_instances_ids', 'gt_ignore_flags')
 
 
@@ -91,16 +93,16 @@ class ImageToClip(BaseTransform):
     ) -> None:
         self.short_sides = tuple(short_sides)
         if not self.short_sides or min(self.short_sides) < 1:
-            raise ValueError(f'short_sides={short_sides}: at least one length in pixels is needed.')
+            raise AxialVSError(f'short_sides={short_sides}: give at least one length in pixels.')
         if not 0 < zoom[0] <= zoom[1]:
-            raise ValueError(f'zoom={zoom}: must be two rising numbers above 0.')
+            raise AxialVSError(f'zoom={zoom}: must be two rising numbers above 0.')
         for name, value in dict(
             smooth_prob=smooth_prob, smooth_reach=smooth_reach, flip_prob=flip_prob
         ).items():
             if not 0 <= value <= 1:
-                raise ValueError(f'{name}={value}: must lie between 0 and 1.')
+                raise AxialVSError(f'{name}={value}: must lie between 0 and 1.')
         if not 0 <= max_angle <= 180:
-            raise ValueError(f'max_angle={max_angle}: must lie between 0 and 180 degrees.')
+            raise AxialVSError(f'max_angle={max_angle}: must lie between 0 and 180 degrees.')
         self.zoom = zoom
         self.max_angle = max_angle
         self.smooth_prob = smooth_prob

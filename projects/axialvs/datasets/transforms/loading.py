@@ -7,6 +7,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import LoadTrackAnnotations
 from mmdet.registry import TRANSFORMS
 
+from axialvs.utils.errors import AxialVSError
+
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _REMEDY = 'Restore it, then go on from the last checkpoint with --resume'
 
@@ -40,14 +42,14 @@ class LoadFrame(LoadImageFromFile):
                 'it, then go on from the last checkpoint with --resume'
             ) from error
         except Exception as error:
-            raise ValueError(
+            raise AxialVSError(
                 f'{path}: not a readable image, or cut off ({place}). {_REMEDY}'
             ) from error
         if is_cut_off_jpeg(path):
-            raise ValueError(f'{path}: the JPEG image is cut off ({place}). {_REMEDY}')
+            raise AxialVSError(f'{path}: the JPEG image is cut off ({place}). {_REMEDY}')
         expected = (results['height'], results['width'])
         if results['img'].shape[:2] != expected:
-            raise ValueError(
+            raise AxialVSError(
                 f'{path}: the image has (height, width) {results["img"].shape[:2]}, but its video '
                 f'{video} has {expected} in the annotation file.'
             )

@@ -10,6 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import distributed
 
 from axialvs.engine.checkpointing import accumulation_counts, save_now
+from axialvs.utils.errors import AxialVSError
 
 
 @HOOKS.register_module()
@@ -49,7 +50,7 @@ class DataErrorHook(Hook):
                 'iterations; when the cause is mended, the same command with --resume goes on'
             )
         if error is None:
-            raise RuntimeError(
+            raise AxialVSError(
                 f'process {get_rank()} ends because another one could not load its clips; '
                 "the error is in that one's log"
             )

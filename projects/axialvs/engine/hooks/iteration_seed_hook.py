@@ -7,6 +7,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from axialvs.datasets.samplers import InfiniteClipSampler
 from axialvs.datasets.seeding import seed_iteration
+from axialvs.utils.errors import AxialVSError
 
 
 @HOOKS.register_module()
@@ -31,7 +32,7 @@ class IterationSeedHook(Hook):
         if isinstance(sampler, InfiniteClipSampler) and isinstance(
             runner.train_loop, EpochBasedTrainLoop
         ):
-            raise ValueError(
+            raise AxialVSError(
                 f'train_cfg: an epoch of {type(sampler).__name__} has no end; take '
                 "IterBasedTrainLoop, or sampler=dict(type='DefaultSampler', shuffle=True) in "
                 'train_dataloader'

@@ -19,6 +19,7 @@ from axialvs.datasets.annotations.youtube_vis import Instance, read_annotations
 from axialvs.evaluation.compressed_masks import compressed_tube
 from axialvs.evaluation.track_pairs import ids_like_truth
 from axialvs.evaluation.tube_iou import Tube
+from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.comparison import FrameTracks, comparison_sheet
 
 
@@ -69,7 +70,7 @@ def choose_sources(dataset: Any, wanted: int) -> dict[int, OverlaySource]:
         ValueError: The data set is of another kind.
     """
     if not hasattr(dataset, 'clips_by_video'):
-        raise ValueError(
+        raise AxialVSError(
             'VideoVisualizationHook draws videos of YouTubeVISDataset, but this is '
             f'{type(dataset).__name__}; set videos=0'
         )
@@ -138,7 +139,7 @@ class VideoVisualizationHook(Hook):
         self, videos: int = 0, frames: int = 5, score_thr: float = 0.3, height: int = 240
     ) -> None:
         if videos < 0 or frames < 1 or height < 1:
-            raise ValueError(
+            raise AxialVSError(
                 f'VideoVisualizationHook: videos={videos}, frames={frames}, height={height}: '
                 'at least 0, 1 and 1 are needed'
             )

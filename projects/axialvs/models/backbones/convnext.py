@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from axialvs.layers.layer_norm_2d import LayerNorm2d
+from axialvs.utils.errors import AxialVSError
 
 # Name -> blocks and channels of the four stages.
 ARCHITECTURES = {
@@ -59,10 +60,10 @@ class PaddedConvNeXt(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if version not in (1, 2):
-            raise ValueError(f'ConvNeXt: version is {version}; there is 1 and 2')
+            raise AxialVSError(f'ConvNeXt: version is {version}; there is 1 and 2')
         if arch_override is None and arch not in ARCHITECTURES:
             known = ', '.join(map(repr, ARCHITECTURES))
-            raise ValueError(f"ConvNeXt: arch is '{arch}'; there is {known}")
+            raise AxialVSError(f"ConvNeXt: arch is '{arch}'; there is {known}")
         depths, channels = arch_override or ARCHITECTURES[arch]
         self.activation_checkpointing = activation_checkpointing
         self.downsample_layers = nn.ModuleList(
