@@ -1,15 +1,15 @@
-# Every goal works from a fresh clone: it makes the virtual environment first. Nothing is compiled.
+# Every target works from a fresh clone: the virtual environment is created first. No extension is built.
 #
-#   make demo    train a small model, score it, segment a video
-#   make test    lint, format check and tests
-#   make lint    lint and format check;  make format  writes what they ask for
-#   make doctor  what is installed and which parts of it will be used
-#   make clean   remove the virtual environment and what builds and tests left
+#   make demo    train a tiny model, evaluate it, segment a video
+#   make test    lint, format check, type check and tests
+#   make lint    lint, format check and type check;  make format  fixes what can be fixed
+#   make doctor  environment report
+#   make clean   remove the virtual environment, build outputs and caches
 #
 # Variables (make demo NAME=VALUE):
-#   PYTHON       interpreter for the virtual environment, 3.11 or newer
-#   TORCH_INDEX  package index to take torch from; without a GPU, the index of PyTorch's CPU builds saves gigabytes
-#   PIP_ARGS     passed to every `pip install`, for example another package index
+#   PYTHON       interpreter of the virtual environment, 3.11 or newer
+#   TORCH_INDEX  package index for torch; without a GPU, the index of the CPU builds saves gigabytes
+#   PIP_ARGS     passed to every `pip install`, for example a package index
 #   PYTEST_ARGS  passed to pytest;  DEMO_ARGS  passed to the demo
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Modules are compiled when they are first imported; most of torch's never are.
+# Byte code is compiled once, in parallel, when all packages are there.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile $(PIP_ARGS)
 CONSTRAINTS := -c requirements/constraints.txt
 
@@ -37,7 +37,7 @@ demo: $(STAMP)
 test: lint
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-# Without its cache: which imports are our own also depends on where other files lie.
+# Without cache: the classification of imports also depends on other files.
 lint: $(STAMP)
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
@@ -51,8 +51,9 @@ doctor: $(STAMP)
 
 install: $(STAMP)
 
-# The order matters: torch first where another index serves it, and the OpenCV build without a display library last
-# (requirements/opencv.txt says why). The stamp is written only when all of it went well.
+# The order matters: torch first if it comes from another index, the headless OpenCV build last (see
+# requirements/opencv.txt). Byte code is compiled here because PYTHONDONTWRITEBYTECODE=1, common in containers, would
+# make every process compile its imports. The stamp is written only on success.
 $(STAMP): $(wildcard requirements/*.txt) setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'axialvs needs Python 3.11 or newer; name one with make PYTHON=...'; exit 1; }
@@ -62,9 +63,10 @@ $(STAMP): $(wildcard requirements/*.txt) setup.cfg setup.py pyproject.toml
 	$(PIP_INSTALL) $(CONSTRAINTS) -r requirements/runtime.txt -r requirements/tests.txt
 	$(PIP_INSTALL) --no-deps --force-reinstall -r requirements/opencv.txt
 	$(PIP_INSTALL) --no-deps --editable .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib projects tools || true
 	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist projects/*.egg-info projects/axialvs/.mim
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find projects tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Puts configs, tools and the shipped weights into `axialvs/.mim`, where mmengine and mim look."""
+"""Package configs, tools and the shipped weights in `axialvs/.mim`, where mmengine and mim look."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ IGNORED = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 
 class BuildWithConfigs(build_py):
-    """Copies them into a wheel; links them into the checkout for an editable installation."""
+    """Copy them into a wheel, or link them for an editable installation."""
 
     def run(self) -> None:
         super().run()
