@@ -1,0 +1,150 @@
+"""Copy-paste augmentation for panoptic clips."""
+
+import random
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.mask import BitmapMasks
+from numpy.typing import NDArray
+
+
+@TRANSFORMS.register_module()
+class ClipCopyPaste(BaseTransform):
+    """Paste segments of a second clip, the same ones in all frames, over a clip.
+
+    All things and a random part of the stuff of the second clip's first frame are pasted (Video-
+    kMaX's training on VIPSeg). Pasted segments get ids that the clip does not have; only stuff of a
+    class that the clip has too joins the clip's segment. Pixels stay inside of the clip's frames.
+
+    Works on whole clips (lists of T entries). The second clip is `results['mix_results'][0]`, as
+    for mmdet's transforms of several images.
+
+    Args:
+        prob: probability of pasting.
+        random_place: draw where the second clip lies on the first; if False it lies at the top left
+            corner, as in the release.
+    """
+
+    def __init__(self, prob: float = 1.0, random_place: bool = True) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob={prob}: must lie between 0 and 1.')
+        self.prob = prob
+        self.random_place = random_place
+
+    def transform(self, results: dict) -> dict:
+        """Paste.
+
+        Args:
+            results: `img` (H, W, 3), `gt_masks`, `gt_bboxes_labels`, `gt_instances_ids`,
+                `gt_is_thing` and `gt_ignore_flags` of each frame, and `mix_results`.
+
+        Raises:
+            ValueError: if the clips have different numbers of frames.
+        """
+        (other,) = results.pop('mix_results')
+        if random.random() >= self.prob:
+            return results
+        if len(other['img']) != len(results['img']):
+            raise ValueError(
+                f'cannot paste a clip of {len(other["img"])} frames into one of '
+                f'{len(results["img"])} frames; load both with one clip_length'
+            )
+        offset = (0, 0)
+        if self.random_place:
+            sizes = zip(results['img'][0].shape[:2], other['img'][0].shape[:2], strict=True)
+            offset = tuple(random.randint(*sorted((0, room - size))) for room, size in sizes)
+        return paste_segments(results, other, _draw_segments(other), offset)
+
+
+def _draw_segments(clip: dict) -> set[int]:
+    """Ids of all things and of a random part of the stuff in the first frame, crowds excluded."""
+    usable = ~clip['gt_ignore_flags'][0]
+    things = clip['gt_instances_ids'][0][usable & clip['gt_is_thing'][0]].tolist()
+    stuff = clip['gt_instances_ids'][0][usable & ~clip['gt_is_thing'][0]].tolist()
+    return {*things, *random.sample(stuff, random.randint(0, len(stuff)))}
+
+
+def paste_segments(
+    clip: dict, other: dict, chosen: Collection[int], offset: tuple[int, int]
+) -> dict:
+    """Paste segments of one clip over another.
+
+    Args:
+        clip: the clip below, changed in place; keys as in `ClipCopyPaste.transform`.
+        other: the clip above.
+        chosen: ids of the segments of `other`.
+        offset: y and x of its top left corner on `clip`; may be negative.
+
+    Returns:
+        `clip`.
+    """
+    new_ids = _new_ids(clip, other, chosen)
+    for t, (image, masks) in enumerate(zip(clip['img'], clip['gt_masks'], strict=True)):
+        rows = np.flatnonzero(np.isin(other['gt_instances_ids'][t], list(chosen)))
+        pasted = _on_canvas(other['gt_masks'][t].masks[rows], masks.masks.shape[1:], offset)
+        covered = pasted.any(0)
+        image = image.copy()
+        image[covered] = _on_canvas(other['img'][t][None], image.shape[:2], offset)[0][covered]
+        ids = clip['gt_instances_ids'][t].tolist()
+        joined = list(masks.masks * ~covered)
+        added = []
+        for row, mask in zip(rows.tolist(), pasted, strict=True):
+            identifier = new_ids[int(other['gt_instances_ids'][t][row])]
+            if identifier in ids:
+                joined[ids.index(identifier)] |= mask
+            else:
+                ids.append(identifier)
+                joined.append(mask)
+                added.append(row)
+        clip['img'][t] = image
+        clip['gt_masks'][t] = BitmapMasks(
+            np.array(joined, dtype=np.uint8).reshape(-1, *covered.shape), *covered.shape
+        )
+        clip['gt_bboxes'][t] = clip['gt_masks'][t].get_bboxes('hbox')
+        clip['gt_instances_ids'][t] = np.array(ids, dtype=np.int64)
+        for key in ('gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags'):
+            clip[key][t] = np.concatenate((clip[key][t], other[key][t][added]))
+    return clip
+
+
+def _new_ids(clip: dict, other: dict, chosen: Collection[int]) -> dict[int, int]:
+    """Ids in `clip` of the chosen segments of `other`."""
+    stuff = {
+        label: identifier
+        for identifier, label, is_thing, ignored in _segments(clip)
+        if not (is_thing or ignored)
+    }
+    next_id = 1 + max((identifier for identifier, *_ in _segments(clip)), default=0)
+    new_ids: dict[int, int] = {}
+    for identifier, label, is_thing, _ in _segments(other):
+        if identifier not in chosen or identifier in new_ids:
+            continue
+        if is_thing or label not in stuff:
+            new_ids[identifier] = next_id
+            if not is_thing:
+                stuff[label] = next_id
+            next_id += 1
+        else:
+            new_ids[identifier] = stuff[label]
+    return new_ids
+
+
+def _segments(clip: dict) -> Iterable[tuple[int, int, bool, bool]]:
+    """Id, label, whether a thing, whether ignored, of the segments of all frames."""
+    keys = ('gt_instances_ids', 'gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags')
+    for frame in zip(*(clip[key] for key in keys), strict=True):
+        yield from zip(*(values.tolist() for values in frame), strict=True)
+
+
+def _on_canvas(planes: NDArray, size: tuple[int, int], offset: tuple[int, int]) -> NDArray:
+    """Planes (n, h, w, ...) at an offset on empty ones (n, H, W, ...), cut at the border."""
+    canvas = np.zeros((len(planes), *size, *planes.shape[3:]), dtype=planes.dtype)
+    target, source = [slice(None)], [slice(None)]
+    for start, length, room in zip(offset, planes.shape[1:3], size, strict=True):
+        first, last = max(start, 0), min(start + length, room)
+        target.append(slice(first, max(last, first)))
+        source.append(slice(first - start, max(last, first) - start))
+    canvas[tuple(target)] = planes[tuple(source)]
+    return canvas
