@@ -10,6 +10,7 @@ from mmdet.structures.mask import BitmapMasks
 
 from axialvs.datasets.transforms import ClipCopyPaste
 from axialvs.datasets.transforms.clip_copy_paste import paste_segments
+from axialvs.utils.errors import AxialVSError
 
 
 def make_clip(frames, labels, segments):
@@ -167,7 +168,7 @@ def test_crowds_and_late_segments_are_not_pasted():
 
 def test_probability_and_lengths():
     assert set(tubes_of(transformed(prob=0.0))) == {1, 2}
-    with pytest.raises(ValueError, match='3 frames'):
+    with pytest.raises(AxialVSError, match='3 frames'):
         transformed(other=square_clip([], 20, length=3))
-    with pytest.raises(ValueError, match=r'1\.5'):
+    with pytest.raises(AxialVSError, match=r'1\.5'):
         ClipCopyPaste(prob=1.5)

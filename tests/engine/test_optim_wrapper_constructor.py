@@ -10,6 +10,7 @@ from mmengine.optim import LinearLR, PolyLR, build_optim_wrapper
 from torch import nn
 
 import axialvs.engine  # noqa: F401 - registers the constructor
+from axialvs.utils.errors import AxialVSError
 
 RELEASE = json.loads(
     (Path(__file__).parents[1] / 'data' / 'parity' / 'kmax_optimizer.json').read_text()
@@ -153,7 +154,7 @@ def test_frozen_and_shared_parameters():
     ],
 )
 def test_unknown_rules_are_refused(paramwise):
-    with pytest.raises(ValueError, match=r'dwconv_decay_mult|lr_multi'):
+    with pytest.raises(AxialVSError, match=r'dwconv_decay_mult|lr_multi'):
         build(tiny_model(), **paramwise)
 
 

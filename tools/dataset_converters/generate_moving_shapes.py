@@ -1,4 +1,4 @@
-"""Make the generated data set "moving shapes" and write it in the YouTube-VIS 2021 layout."""
+"""Generate the data set "moving shapes" in the layout of YouTube-VIS or, for panoptic, VIPSeg."""
 
 import argparse
 import sys

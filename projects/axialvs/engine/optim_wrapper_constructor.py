@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from axialvs.utils.errors import AxialVSError
+
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _RULES = {'norm_decay_mult', 'bias_decay_mult', 'custom_keys'}
 _KEY_RULES = {'lr_mult', 'decay_mult', 'norm_decay_mult'}
@@ -29,7 +31,7 @@ class MultiplicativeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             `lr_mult`, `decay_mult`, and `norm_decay_mult` in place of the general one.
 
     Raises:
-        ValueError: if a rule is unknown.
+        AxialVSError: if a rule is unknown.
     """
 
     def _validate_cfg(self) -> None:
@@ -38,7 +40,7 @@ class MultiplicativeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         unknown = set(self.paramwise_cfg) - _RULES
         unknown |= {rule for rules in custom_keys.values() for rule in rules} - _KEY_RULES
         if unknown:
-            raise ValueError(
+            raise AxialVSError(
                 f'paramwise_cfg: unknown {sorted(unknown)}; {type(self).__name__} has '
                 f'{sorted(_RULES)} and, for custom_keys, {sorted(_KEY_RULES)}'
             )

@@ -44,7 +44,7 @@ class PanopticSegment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PanopticVideo:
+class MergedVideo:
     """A merged video.
 
     Attributes:
@@ -63,7 +63,7 @@ def merge_panoptic(
     shapes: ImageShapes,
     thing_labels: Collection[int],
     thresholds: PanopticThresholds,
-) -> PanopticVideo:
+) -> MergedVideo:
     """Merge tubes greedily, best score first (Video-kMaX; an image is a video of one frame).
 
     A tube is kept if its class probability reaches the threshold and enough of its confident pixels
@@ -105,7 +105,7 @@ def merge_panoptic(
             stuff_ids[label] = ids[-1]
 
     painters = _Painters(candidates[kept], torch.tensor(ids, dtype=torch.int32), thresholds.pixel)
-    return PanopticVideo(segments, lambda: _paint(read_logits(queries), shapes, painters))
+    return MergedVideo(segments, lambda: _paint(read_logits(queries), shapes, painters))
 
 
 def _frames(clips: Iterator[Tensor]) -> Iterator[Tensor]:

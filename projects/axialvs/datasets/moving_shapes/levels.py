@@ -53,6 +53,8 @@ class Level:
     """In each video an object vanishes behind another one and appears again."""
     re_entry: bool = False
     """In each video an object leaves the image and comes back."""
+    stuff: tuple[str, ...] = ()
+    """Stuff classes, names in ``STUFF``; the background then consists of bands of them."""
     min_visible_pixels: int = 16
     """An object of which fewer pixels can be seen counts as not visible in that frame."""
 
@@ -86,6 +88,12 @@ LEVELS = {
             look_alikes_cross=True,
             full_occlusion=True,
             re_entry=True,
+        ),
+        Level(
+            name='panoptic',
+            min_frames=6,
+            num_objects=(2, 4),
+            stuff=('sky', 'grass', 'sand', 'water'),
         ),
     )
 }

@@ -85,13 +85,30 @@ def _window(image: np.ndarray, patch: Patch) -> np.ndarray:
     return image[patch.y : patch.y + height, patch.x : patch.x + width]
 
 
+def visible_stuff(scene: Scene, patches: list[list[Patch | None]]) -> np.ndarray:
+    """Stuff class of each pixel, (L, H, W) int16; -1 for objects and for unlabelled background."""
+    frames = []
+    for frame in range(scene.level.num_frames):
+        stuff = _camera_view(scene, scene.stuff, frame, cv2.INTER_NEAREST)
+        for of_object in patches:
+            patch = of_object[frame]
+            if patch is not None:
+                _window(stuff, patch)[patch.coverage >= 0.5] = -1
+        frames.append(stuff)
+    return np.stack(frames)
+
+
+def _camera_view(scene: Scene, canvas: np.ndarray, frame: int, interpolation: int) -> np.ndarray:
+    shift = np.array([[1, 0, scene.camera[frame, 0]], [0, 1, scene.camera[frame, 1]]], np.float32)
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        canvas, shift, scene.level.size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
 def render_frame(scene: Scene, patches: list[list[Patch | None]], frame: int) -> np.ndarray:
     """The picture of one frame, (H, W, 3) uint8 RGB."""
-    shift = np.array([[1, 0, scene.camera[frame, 0]], [0, 1, scene.camera[frame, 1]]], np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    image = cv2.warpAffine(
-        scene.background, shift, scene.level.size, flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
+    image = _camera_view(scene, scene.background, frame, cv2.INTER_LINEAR)
     for index in back_to_front(scene):
         patch = patches[index][frame]
         if patch is None:

@@ -13,6 +13,7 @@ from axialvs.datasets.moving_shapes.paths import (
     start_points,
 )
 from axialvs.datasets.moving_shapes.silhouettes import outer_radius
+from axialvs.datasets.moving_shapes.stuff import paint_bands
 from axialvs.datasets.moving_shapes.textures import Look, random_background, random_look
 
 _HIDING_CLASSES = ('circle', 'square')
@@ -44,6 +45,8 @@ class Scene:
     shapes: list[Shape]
     background: np.ndarray
     """Canvas larger than the image, float32 RGB in 0..1."""
+    stuff: np.ndarray | None
+    """(H', W') int16 stuff class of each pixel of the canvas, -1 for none."""
     camera: np.ndarray
     """(L, 2) position of the image's corner on the canvas, in pixels."""
     crossing_pair: tuple[int, int] | None
@@ -89,7 +92,10 @@ def _hiding_roles(hider: _Role, hidden: _Role, level: Level, rng: np.random.Gene
 
 def plan_scene(level: Level, rng: np.random.Generator) -> Scene:
     """Draw a scene at random. Whether it shows the promised events is seen in its masks only."""
-    background, camera, backdrop = random_background(level, rng)
+    background, camera, mean = random_background(level, rng)
+    stuff, backdrop = None, mean[None]
+    if level.stuff:
+        stuff, backdrop = paint_bands(background, mean, level, rng)
     count = int(rng.integers(level.num_objects[0], level.num_objects[1] + 1))
     hues = (rng.uniform() + _GOLDEN_RATIO * np.arange(count)) % 1.0
     roles = [_new_role(level, hue, backdrop, rng) for hue in hues]
@@ -114,7 +120,7 @@ def plan_scene(level: Level, rng: np.random.Generator) -> Scene:
         keys[returning] = leave_and_return(roles[returning].outer(level), level, rng)
     centres = _paths(roles, keys, list(free), level, rng)
     shapes = [_shape(role, path, level, rng) for role, path in zip(roles, centres, strict=True)]
-    return Scene(level, shapes, background, camera, pair, hidden, returning)
+    return Scene(level, shapes, background, stuff, camera, pair, hidden, returning)
 
 
 def _paths(

@@ -72,20 +72,20 @@ def paint(look: Look, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return look.colours[0] + mix * (look.colours[1] - look.colours[0])
 
 
-def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
+def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     pixel = np.array([[[hue * 360.0, saturation, value]]], dtype=np.float32)
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]
 
 
 def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> Look:
-    """A random look whose two colours stand out against the mean background colour (3,).
+    """A random look whose two colours stand out against the background's colours (n, 3).
 
     The hue (0..1) is kept where it can be: near the background's colour another is taken.
     """
     colours: list[np.ndarray] = []
     while len(colours) < 2:
-        colour = _hsv((hue + rng.normal(0, 0.06)) % 1.0, rng.uniform(0.5, 1), rng.uniform(0.25, 1))
-        if np.linalg.norm(colour - backdrop) / np.sqrt(3) > _MIN_CONTRAST:
+        colour = hsv((hue + rng.normal(0, 0.06)) % 1.0, rng.uniform(0.5, 1), rng.uniform(0.25, 1))
+        if np.linalg.norm(colour - backdrop, axis=1).min() / np.sqrt(3) > _MIN_CONTRAST:
             colours.append(colour)
         else:
             hue = rng.uniform()
@@ -97,7 +97,7 @@ def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> L
     )
 
 
-def _smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+def smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
     """Noise (height, width, 3) of unit variance with about ``cells`` bumps along the height."""
     grid = rng.normal(size=(cells, max(2, round(cells * width / height)), 3)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -121,7 +121,7 @@ def random_background(
     camera -= camera.min(axis=0)
     extra = np.ceil(camera.max(axis=0)).astype(int) + 2
     shape = int(width + extra[0]), int(height + extra[1])
-    mean = _hsv(rng.uniform(), rng.uniform(0, 0.35), rng.uniform(0.2, 0.85))
-    coarse, fine = (_smooth_noise(cells, *shape, rng) for cells in _BACKGROUND_CELLS)
+    mean = hsv(rng.uniform(), rng.uniform(0, 0.35), rng.uniform(0.2, 0.85))
+    coarse, fine = (smooth_noise(cells, *shape, rng) for cells in _BACKGROUND_CELLS)
     canvas = mean + level.background_contrast * (coarse + _FINE_SHARE * fine)
     return np.clip(canvas, 0, 1).astype(np.float32), camera, mean

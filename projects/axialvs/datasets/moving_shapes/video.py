@@ -6,7 +6,12 @@ import numpy as np
 
 from axialvs.datasets.moving_shapes.events import crosses, fully_occluded, re_enters
 from axialvs.datasets.moving_shapes.levels import Level, get_level
-from axialvs.datasets.moving_shapes.rendering import rasterise_scene, render_frame, visible_masks
+from axialvs.datasets.moving_shapes.rendering import (
+    rasterise_scene,
+    render_frame,
+    visible_masks,
+    visible_stuff,
+)
 from axialvs.datasets.moving_shapes.scene import Scene, plan_scene
 from axialvs.utils.errors import AxialVSError
 
@@ -27,6 +32,8 @@ class Video:
     """(M,) int64, indices into the level's classes."""
     in_image: np.ndarray
     """(M, L) bool, whether the object lies inside the image, be it seen or hidden."""
+    stuff: np.ndarray | None = None
+    """(L, H, W) int16 indices into the level's stuff classes, -1 for objects and void."""
 
 
 def _shows_promised_events(scene: Scene, masks: np.ndarray, in_image: np.ndarray) -> bool:
@@ -85,4 +92,5 @@ def generate_video(
         )
     frames = np.stack([render_frame(scene, patches, t) for t in range(level.num_frames)])
     labels = np.array([shape.label for shape in scene.shapes], dtype=np.int64)
-    return Video(frames, masks, labels, in_image)
+    stuff = visible_stuff(scene, patches) if level.stuff else None
+    return Video(frames, masks, labels, in_image, stuff)

@@ -1,4 +1,4 @@
-"""Writing generated videos to disk in the official YouTube-VIS layout."""
+"""Writing generated videos to disk, in the YouTube-VIS layout or, with stuff, in VIPSeg's."""
 
 import json
 import shutil
@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 from pycocotools import mask as mask_util
 
+from axialvs.datasets.moving_shapes.images import write_frames
 from axialvs.datasets.moving_shapes.levels import Level, get_level
+from axialvs.datasets.moving_shapes.panoptic_writer import write_panoptic_split
 from axialvs.datasets.moving_shapes.video import SPLITS, Video, generate_video
 from axialvs.utils.errors import AxialVSError
 
 GENERATOR_VERSION = '1.0'
-_JPEG_QUALITY = 92
 
 
 def _annotation(masks: np.ndarray) -> dict:
@@ -35,15 +35,6 @@ def _annotation(masks: np.ndarray) -> dict:
         'height': height,
         'length': length,
     }
-
-
-def _write_frames(folder: Path, frames: np.ndarray) -> None:
-    folder.mkdir(parents=True)
-    for index, frame in enumerate(frames):
-        path = folder / f'{index:05d}.jpg'
-        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        if not cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality):
-            raise OSError(f'{path}: the image could not be written; is the disk full?')
 
 
 def _video_entry(video_id: int, name: str, video: Video) -> dict:
@@ -71,7 +62,7 @@ def write_split(folder: Path, videos: Iterable[Video], level: Level, info: dict)
     entries, annotations = [], []
     for number, video in enumerate(videos, start=1):
         name = f'video_{number:05d}'
-        _write_frames(folder / 'JPEGImages' / name, video.frames)
+        write_frames(folder / 'JPEGImages' / name, video.frames)
         entries.append(_video_entry(number, name, video))
         for label, masks in zip(video.labels, video.masks, strict=True):
             if not masks.any():
@@ -154,13 +145,14 @@ def generate_dataset(
         'generator_version': GENERATOR_VERSION,
         'settings': asdict(level),
     }
+    write = write_panoptic_split if level.stuff else write_split
     scratch = out_dir.with_name(f'.{out_dir.name}.partial')
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         for split, count in counts.items():
             videos = (generate_video(level, seed, index, split) for index in range(count))
             watched = progress(videos, count) if progress else videos
-            write_split(scratch / split, watched, level, info | {'split': split})
+            write(scratch / split, watched, level, info | {'split': split})
         if out_dir.exists():
             shutil.rmtree(out_dir)
         scratch.rename(out_dir)

@@ -9,6 +9,8 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from numpy.typing import NDArray
 
+from axialvs.utils.errors import AxialVSError
+
 
 @TRANSFORMS.register_module()
 class ClipCopyPaste(BaseTransform):
@@ -25,11 +27,14 @@ class ClipCopyPaste(BaseTransform):
         prob: probability of pasting.
         random_place: draw where the second clip lies on the first; if False it lies at the top left
             corner, as in the release.
+
+    Raises:
+        AxialVSError: if the probability is out of range.
     """
 
     def __init__(self, prob: float = 1.0, random_place: bool = True) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f'prob={prob}: must lie between 0 and 1.')
+            raise AxialVSError(f'prob={prob}: must lie between 0 and 1.')
         self.prob = prob
         self.random_place = random_place
 
@@ -41,13 +46,13 @@ class ClipCopyPaste(BaseTransform):
                 `gt_is_thing` and `gt_ignore_flags` of each frame, and `mix_results`.
 
         Raises:
-            ValueError: if the clips have different numbers of frames.
+            AxialVSError: if the clips have different numbers of frames.
         """
         (other,) = results.pop('mix_results')
         if random.random() >= self.prob:
             return results
         if len(other['img']) != len(results['img']):
-            raise ValueError(
+            raise AxialVSError(
                 f'cannot paste a clip of {len(other["img"])} frames into one of '
                 f'{len(results["img"])} frames; load both with one clip_length'
             )
