@@ -1,0 +1,208 @@
+"""The fused kernels of trajectory attention agree with the eager form, gradients included.
+
+On a GPU they run as compiled; elsewhere Triton's interpreter runs them on the CPU.
+"""
+
+import importlib
+import os
+
+import pytest
+import torch
+
+from axialvs.functional.trajectory_attention import (
+    TrajectoryProjections,
+    trajectory_attention_eager,
+)
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+if DEVICE == 'cpu':
+    os.environ['TRITON_INTERPRET'] = '1'  # Triton looks when it is imported
+pytest.importorskip('triton', reason='Triton is not installed')
+BOUNDS = {torch.float32: 1e-5, torch.float16: 2e-2, torch.bfloat16: 2e-2}
+
+
+@pytest.fixture(scope='module')
+def kernels():
+    """The module, its kernels interpreted where there is no GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        if DEVICE == 'cpu':
+            multiply_bfloat16_in_the_interpreter(patch)
+        yield importlib.import_module('axialvs.functional.trajectory_attention_triton')
+
+
+def multiply_bfloat16_in_the_interpreter(patch):
+    """Triton's interpreter stores bfloat16 as integers and multiplies those (seen up to 3.9)."""
+    import triton.language as tl
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    plain = InterpreterBuilder.create_dot
+
+    def create_dot(self, a, b, *rest):
+        a, b = (
+            self.create_fp_ext(x, tl.float32) if x.dtype.scalar == tl.bfloat16 else x
+            for x in (a, b)
+        )
+        return plain(self, a, b, *rest)
+
+    patch.setattr(InterpreterBuilder, 'create_dot', create_dot)
+
+
+def random_case(dtype, shape, num_heads, head_size, bias=True, seed=0):
+    """Leaves: query (B, T * n, C), key and value (B, T * m, C), and the projections."""
+    batch, num_frames, num_queries, num_keys = shape
+    channels = num_heads * head_size
+    rng = torch.Generator().manual_seed(seed)
+
+    def draw(*size, factor=1.0):
+        x = torch.randn(*size, generator=rng) * factor
+        return x.to(DEVICE, dtype).requires_grad_()
+
+    sequences = [draw(batch, num_frames * n, channels) for n in (num_queries, num_keys, num_keys)]
+    projections = TrajectoryProjections(
+        draw(channels, channels, factor=channels**-0.5),
+        draw(channels) if bias else None,
+        draw(2 * channels, channels, factor=channels**-0.5),
+        draw(2 * channels) if bias else None,
+    )
+    return sequences, projections
+
+
+def results(form, sequences, projections, *numbers):
+    """Output and gradients of every input along one direction."""
+    inputs = [x for x in (*sequences, *projections) if x is not None]
+    out = form(*sequences, projections, *numbers)
+    out = out[0] if isinstance(out, tuple) else out
+    rng = torch.Generator().manual_seed(1)
+    direction = torch.randn(out.shape, generator=rng).to(out)
+    return [out, *torch.autograd.grad(out, inputs, direction)]
+
+
+def assert_agrees(kernels, sequences, projections, *numbers):
+    """Largest difference to the equations in float64, by the largest value of each result."""
+    exact = [
+        [None if x is None else x.detach().double().requires_grad_() for x in tensors]
+        for tensors in (sequences, projections)
+    ]
+    expected = results(
+        trajectory_attention_eager, exact[0], TrajectoryProjections(*exact[1]), *numbers
+    )
+    found = results(kernels.trajectory_attention_triton, sequences, projections, *numbers)
+    bound = BOUNDS[sequences[0].dtype]
+    for i, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == sequences[0].dtype
+        theirs = theirs.detach()
+        size = theirs.abs().max().clamp_min(1e-3)
+        error = float((ours.detach().double() - theirs).abs().max() / size)
+        assert error < bound, f'result {i}: {error:.1e}'
+
+
+@pytest.mark.parametrize('dtype', BOUNDS, ids=str)
+@pytest.mark.parametrize(
+    ('shape', 'num_heads', 'head_size'),
+    [
+        ((2, 3, 5, 5), 2, 32),
+        ((1, 2, 17, 17), 1, 64),
+        ((2, 1, 4, 4), 2, 32),
+    ],
+    ids=['three frames', 'two frames, one head of 64', 'one frame'],
+)
+def test_results_and_gradients_are_those_of_the_equations(
+    kernels, dtype, shape, num_heads, head_size
+):
+    case = random_case(dtype, shape, num_heads, head_size)
+    assert_agrees(kernels, *case, shape[1], num_heads, head_size**-0.5)
+
+
+def test_the_paper_scale_without_biases(kernels):
+    case = random_case(torch.float32, (1, 2, 3, 3), 2, 32, bias=False)
+    assert_agrees(kernels, *case, 2, 2, 0.3)
+
+
+def test_a_line_longer_than_a_block_and_fewer_queries_than_keys(kernels):
+    case = random_case(torch.float32, (1, 2, 3, 70), 1, 32)
+    assert_agrees(kernels, *case, 2, 1, 32**-0.5)
+
+
+def test_lines_in_parts_give_what_the_whole_gives(kernels, monkeypatch):
+    from axialvs.functional import trajectory_launches
+
+    case = random_case(torch.float32, (3, 2, 5, 5), 1, 32)
+    monkeypatch.setattr(kernels, 'POINT_BYTES', 1)
+    monkeypatch.setattr(trajectory_launches, 'TOKENS_PER_SPLIT', 4)
+    assert_agrees(kernels, *case, 2, 1, 32**-0.5)
+
+
+def test_gradients_are_deterministic(kernels):
+    case = random_case(torch.float32, (2, 2, 9, 9), 2, 32)
+    numbers = (2, 2, 32**-0.5)
+    first, second = (results(kernels.trajectory_attention_triton, *case, *numbers) for _ in '12')
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_inputs_may_be_strided(kernels):
+    sequences, projections = random_case(torch.float32, (2, 2, 5, 5), 1, 32)
+    strided = [x.detach().transpose(1, 2).contiguous().transpose(1, 2) for x in sequences]
+    strided = [x.requires_grad_() for x in strided]
+    assert not strided[0].is_contiguous()
+    assert_agrees(kernels, strided, projections, 2, 1, 32**-0.5)
+
+
+def test_torch_compile_keeps_one_graph(kernels):
+    sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
+
+    def attend(query, key, value, projections, *numbers):
+        out = kernels.trajectory_attention_triton(query * 2, key, value, projections, *numbers)
+        return out + query
+
+    compiled = torch.compile(attend, backend='aot_eager', fullgraph=True)
+    numbers = (2, 1, 32**-0.5)
+    for ours, theirs in zip(
+        results(compiled, sequences, projections, *numbers),
+        results(attend, sequences, projections, *numbers),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_second_derivative_is_refused(kernels):
+    sequences, projections = random_case(torch.float32, (1, 1, 4, 4), 1, 32)
+    out = kernels.trajectory_attention_triton(*sequences, projections, 1, 1, 0.2)
+    (gradient,) = torch.autograd.grad(out.square().sum(), sequences[2], create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        gradient.sum().backward()
+
+
+def test_the_operators_keep_their_contract_with_torch(kernels):
+    sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
+    torch.library.opcheck(kernels._attend, (*sequences, *projections, 2, 1, 32**-0.5))
+
+
+def test_under_autocast_results_have_the_type_of_a_linear_layer(kernels):
+    sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
+    arguments = (*sequences, projections, 2, 1, 32**-0.5)
+    expected = trajectory_attention_eager(*arguments)[0]
+    with torch.autocast(DEVICE, torch.bfloat16):
+        out = kernels.trajectory_attention_triton(*arguments)
+    assert out.dtype == torch.bfloat16
+    expected = expected.detach()
+    assert float((out.detach() - expected).abs().max()) < 0.05 * float(expected.abs().max())
+    (gradient,) = torch.autograd.grad(out.sum(), projections.query_weight)
+    assert gradient.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'channels', 'num_heads', 'dropout_p', 'supported'),
+    [
+        (torch.float32, 256, 8, 0.0, True),
+        (torch.bfloat16, 256, 4, 0.0, True),
+        (torch.float32, 256, 8, 0.1, False),
+        (torch.float64, 256, 8, 0.0, False),
+        (torch.float32, 256, 1, 0.0, False),
+        (torch.float32, 96, 3, 0.0, False),
+        (torch.float32, 1024, 16, 0.0, False),
+    ],
+)
+def test_what_is_supported(kernels, dtype, channels, num_heads, dropout_p, supported):
+    query = torch.zeros(1, 4, channels, dtype=dtype)
+    assert kernels.triton_supports(query, num_heads, dropout_p) is supported
