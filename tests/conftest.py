@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-import axialvs  # noqa: F401 - makes mmcv.ops and mmdet.models importable, before any test imports them
+import axialvs.register  # noqa: F401 - before any test imports mmcv.ops or mmdet.models
 
 PACKAGES = Path(__file__).parents[1] / 'projects'
 

@@ -23,6 +23,7 @@ LAYERS = (
     'visualization',
     'engine',
     'inference',
+    'register',
     'apis',
     'profiling',
     'doctor',

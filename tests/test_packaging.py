@@ -60,7 +60,7 @@ def test_installed_configs_work_from_any_folder(wheel, tmp_path):
         f"_base_ = 'axialvs::{CONFIG}'\nmodel = dict(panoptic_head=dict(num_queries=7))\n"
     )
     code = """
-import axialvs
+import axialvs.register
 from mmengine import Config
 from mmengine.registry import init_default_scope
 from mmdet.registry import MODELS

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from axialvs.apis import VideoResult, init_segmenter, segment_video
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known, resolve_checkpoint
-from axialvs.engine import mixed_precision
+from axialvs.engine import amp
 from axialvs.inference.pipeline import VideoReader, open_video
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_writer import VideoWriter
@@ -81,7 +81,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device', help='cpu, cuda, cuda:1 ... (a GPU where torch sees one, else cpu)'
     )
-    mixed_precision.add_option(parser)
+    amp.add_option(parser)
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -129,7 +129,7 @@ def main() -> None:
     config_file = find_config(config)
     if checkpoint is None:
         raise AxialVSError(f'--config {args.config} needs --checkpoint, the weights of that model')
-    precision = mixed_precision.precision_of_device(args.amp, device) if args.amp else None
+    precision = amp.precision_of_device(args.amp, device) if args.amp else None
     model = init_segmenter(
         config_file, resolve_checkpoint(checkpoint), device, precision, args.compile
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
+import axialvs.register  # noqa: F401 - registers the parts of the package
 from axialvs.checkpoints import load_weights, resolve_checkpoint
-from axialvs.engine import mixed_precision
+from axialvs.engine import amp
 from axialvs.engine.launch import (
     add_launcher_options,
     build_runner,
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', metavar='METRICS.json', type=output_file, help='also write the scores to this file'
     )
-    mixed_precision.add_option(parser)
+    amp.add_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -52,7 +53,7 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
-        mixed_precision.use_in_test(config, args.amp)
+        amp.use_in_test(config, args.amp)
     checkpoint = resolve_checkpoint(args.checkpoint)
     config.load_from = None  # loaded below, where it has to fit
     prepare_processes(config, args.launcher)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from axialvs.engine import mixed_precision
+import axialvs.register  # noqa: F401 - registers the parts of the package
+from axialvs.engine import amp
 from axialvs.engine.accumulation import (
     accumulate_gradients,
     scale_learning_rate,
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint, by default from the last whole one in the work dir; start '
         'from the beginning where there is none',
     )
-    mixed_precision.add_option(parser)
+    amp.add_option(parser)
     batch = parser.add_mutually_exclusive_group()
     batch.add_argument(
         '--accumulate',
@@ -90,7 +91,7 @@ def main() -> None:
     args = parse_args()
     config = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
-        mixed_precision.use_in_training(config, args.amp)
+        amp.use_in_training(config, args.amp)
     if args.accumulate:
         accumulate_gradients(config, args.accumulate)
     if args.auto_scale_lr:

@@ -1,6 +1,7 @@
 # What every config shares: how runs are logged, saved and started. Iterations count, not epochs.
 default_scope = 'mmdet'
-custom_imports = dict(imports=['axialvs'], allow_failed_imports=False)
+custom_imports = dict(imports=['axialvs.register'], allow_failed_imports=False)
+runner_type = 'SafeRunner'  # loads checkpoints without executing anything they hold
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

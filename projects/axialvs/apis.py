@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from mmengine import Config
 from mmengine.registry import init_default_scope
 
+import axialvs.register  # noqa: F401
 from axialvs.checkpoints import (
     CheckpointError,
     class_names_of,

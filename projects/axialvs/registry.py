@@ -13,7 +13,7 @@ SCOPE = 'axialvs'
 
 
 def _make_child(parent: Registry) -> Registry:
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[SCOPE])
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.register'])
 
 
 CHILDREN = {

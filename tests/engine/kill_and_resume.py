@@ -33,7 +33,7 @@ TESTS = Path(__file__).resolve().parents[1]
 TRAIN = TESTS.parent / 'tools' / 'train.py'
 sys.path.insert(0, str(TESTS))
 
-import axialvs  # noqa: E402, F401 - before mmdet's models
+import axialvs.register  # noqa: E402, F401 - before mmdet's models
 from axialvs.checkpoints import load_checkpoint_safely  # noqa: E402
 from generated_videos import point_at, write_videos  # noqa: E402
 from tiny_segmenter import tiny_config  # noqa: E402

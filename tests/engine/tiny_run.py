@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import nn
 
-import axialvs  # noqa: F401  (registers the hooks)
+import axialvs.register  # noqa: F401  (registers the hooks)
 
 
 @MODELS.register_module(force=True)
@@ -65,7 +65,7 @@ class TinyMetric(BaseMetric):
 
 CONFIG = """
 _base_ = {runtime!r}
-custom_imports = dict(imports=['axialvs', 'tiny_run'], allow_failed_imports=False)
+custom_imports = dict(imports=['axialvs.register', 'tiny_run'], allow_failed_imports=False)
 model = dict(type='TinyModel')
 data = dict(type='TinyData', pipeline=[])
 train_dataloader = dict(

@@ -195,6 +195,6 @@ def _as_one_of_two(rank: int, folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    import axialvs  # noqa: F401 - registers the metric
+    import axialvs.register  # noqa: F401 - registers the metric
 
     _as_one_of_two(int(sys.argv[1]), Path(sys.argv[2]))

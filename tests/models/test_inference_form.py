@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-import axialvs  # noqa: F401, registers its parts
+import axialvs.register  # noqa: F401, registers its parts
 from axialvs.models.inference_form import InferenceForm
 
 

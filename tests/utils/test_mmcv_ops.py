@@ -56,7 +56,7 @@ def test_installing_twice_keeps_what_is_there():
 def test_models_import_and_runner_builds_from_any_folder(tmp_path):
     out = run_python(
         """
-import axialvs
+import axialvs.register
 import mmdet.models
 import torch
 from mmengine.model import BaseModel
@@ -78,7 +78,7 @@ def test_broken_extension_is_told_apart_from_a_missing_one(tmp_path):
     """One compiled for another torch does not stop the import; its reason is kept."""
     out = run_python(
         """
-import axialvs
+import axialvs.register
 from axialvs.utils import mmcv_ops
 import mmdet.models
 print(mmcv_ops.has_compiled_operators(), mmcv_ops.missing_reason())

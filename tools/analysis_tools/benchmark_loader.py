@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset
 from tqdm import tqdm
 
+import axialvs.register  # noqa: F401 - registers the parts of the package
 from axialvs.data_tools.from_config import training_data
 from axialvs.datasets.sample_index import SampleIndex
 from axialvs.utils.cli import ConfigOptions, run_command

@@ -21,7 +21,7 @@ from mmengine import Config
 from mmengine.utils import get_installed_path
 from tqdm import tqdm
 
-import axialvs  # noqa: F401, registers its parts
+import axialvs.register  # noqa: F401, registers its parts
 from axialvs.apis import init_segmenter
 from axialvs.profiling.alone import run_alone
 from axialvs.profiling.printing import print_beside_bars

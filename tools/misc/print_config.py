@@ -8,6 +8,7 @@ import sys
 
 from mmengine.config import Config
 
+import axialvs.register  # noqa: F401 - registers the parts of the package
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError

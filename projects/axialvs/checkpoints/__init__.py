@@ -18,7 +18,6 @@ from axialvs.checkpoints.loading import (
     load_weights,
     state_dict_of,
 )
-from axialvs.checkpoints.mmengine_loaders import register_safe_loaders
 
 __all__ = [
     'CHECKPOINTS',
@@ -34,9 +33,6 @@ __all__ = [
     'fetch_checkpoint',
     'load_checkpoint_safely',
     'load_weights',
-    'register_safe_loaders',
     'resolve_checkpoint',
     'state_dict_of',
 ]
-
-register_safe_loaders()

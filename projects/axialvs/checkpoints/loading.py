@@ -1,7 +1,7 @@
 """Reads checkpoint files weights-only: nothing that a file holds is ever executed.
 
 mmengine tries weights-only and falls back to full unpickling, and its `Runner.resume` runs the
-config text of a checkpoint as Python. `register_safe_loaders` closes both for the whole process.
+config text of a checkpoint as Python. `SafeRunner` and `init_segmenter` read here instead.
 One function, `load_trusted_checkpoint`, does run what is in a file; only publish_model.py calls it,
 when its user says so, to make plain weights of the file.
 """

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
+from axialvs.engine.runner import SafeRunner
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
@@ -130,5 +131,5 @@ def finish_processes() -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """The runner that the config names, mmengine's by default."""
-    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    """Build the config's `runner_type`, `SafeRunner` by default."""
+    return RUNNERS.build(config) if 'runner_type' in config else SafeRunner.from_cfg(config)

@@ -10,7 +10,6 @@ from mmengine.dist import broadcast, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -18,6 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
+from axialvs.engine.runner import SafeRunner
 from axialvs.utils.errors import AxialVSError
 
 # Gathered one after the other; all other weights are gathered for the whole of a step.
@@ -31,7 +31,7 @@ _LAYERS = (
 
 
 @RUNNERS.register_module()
-class ShardedRunner(Runner):
+class ShardedRunner(SafeRunner):
     """mmengine's runner, of whose model and optimiser each process keeps an equal part.
 
     torch's `fully_shard` takes the place of DistributedDataParallel. mmengine's own FSDPStrategy

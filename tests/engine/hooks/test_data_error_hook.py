@@ -97,7 +97,9 @@ def test_a_step_whose_gradients_wait_is_not_saved(tmp_path):
 def test_two_processes_save_and_end_together(tmp_path):
     """Only one of them meets the missing file; the other would wait for its gradients."""
     config = config_of(tmp_path, train_dataloader__batch_size=1)
-    config.custom_imports = dict(imports=['axialvs', 'tiny_run'], allow_failed_imports=False)
+    config.custom_imports = dict(
+        imports=['axialvs.register', 'tiny_run'], allow_failed_imports=False
+    )
     path = tmp_path / 'config.py'
     config.dump(path)
     make_missing(tmp_path, sample_of(iteration=4))

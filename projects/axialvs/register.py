@@ -1,0 +1,58 @@
+"""Register all parts of the package with mmdet's registries by being imported.
+
+Configs name this module in `custom_imports`. Scripts that import `axialvs.models`,
+`axialvs.layers` or `mmdet.models` import it first: it lets mmcv work without its compiled
+operators.
+"""
+
+from importlib import import_module
+
+from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
+
+# Every module with a registered class, and `registry`, which makes `axialvs::` known to mmengine.
+_MODULES = (
+    'registry',
+    'datasets.coco',
+    'datasets.concat_clips',
+    'datasets.samplers.infinite_clip_sampler',
+    'datasets.samplers.ratio_clip_sampler',
+    'datasets.samplers.video_clip_sampler',
+    'datasets.transforms.clip_copy_paste',
+    'datasets.transforms.colour',
+    'datasets.transforms.filtering',
+    'datasets.transforms.image_to_clip',
+    'datasets.transforms.loading',
+    'datasets.transforms.packing',
+    'datasets.youtube_vis',
+    'models.backbones.convnext',
+    'models.clip_segmenter',
+    'models.cross_clip_refiner',
+    'models.matching',
+    'models.offline_segmenter',
+    'models.tube_link.clip_head',
+    'models.tube_link.pixel_decoder',
+    'models.video_kmax.head',
+    'models.video_kmax.pixel_decoder',
+    'evaluation.metrics',
+    'engine.accumulation',
+    'engine.amp',
+    'engine.checkpointing',
+    'engine.hooks.checkpoint_remap_hook',
+    'engine.hooks.data_error_hook',
+    'engine.hooks.iteration_seed_hook',
+    'engine.hooks.preemption_hook',
+    'engine.hooks.reduce_loss_hook',
+    'engine.hooks.resume_validation_hook',
+    'engine.hooks.video_visualization_hook',
+    'engine.hooks.worker_watchdog_hook',
+    'engine.log_processor',
+    'engine.optim_wrapper_constructor',
+    'engine.runner',
+    'engine.sharded_runner',
+    'engine.vis_backends',
+)
+
+install_stand_in()  # before the first import of mmdet.models
+import_mmdet()
+for _module in _MODULES:
+    import_module(f'axialvs.{_module}')
