@@ -62,19 +62,19 @@ class MakesFolder:
 def test_only_this_runner_reads_weights_only(tmp_path, checkpoint):
     harmful = tmp_path / 'harmful.pth'
     torch.save({'state_dict': {'a': torch.zeros(1)}, 'x': MakesFolder(tmp_path / 'ran')}, harmful)
-    runner = SafeRunner.from_cfg(tiny_config(tmp_path / 'run', custom_hooks=[]))
+    runner = SafeRunner.from_cfg(tiny_config(tmp_path, custom_hooks=[]))
     with pytest.raises(UnsafeCheckpointError):
         runner.load_checkpoint(str(harmful))
     assert not (tmp_path / 'ran').exists()
     assert CheckpointLoader.load_checkpoint.__func__.__module__ == 'mmengine.runner.checkpoint'
-    Runner.from_cfg(tiny_config(tmp_path / 'other', custom_hooks=[])).load_checkpoint(str(harmful))
+    Runner.from_cfg(tiny_config(tmp_path, custom_hooks=[])).load_checkpoint(str(harmful))
     assert (tmp_path / 'ran').exists()  # mmengine's own behavior is left as it is
 
 
 def test_pretrained_initialization_is_weights_only(tmp_path):
     harmful = tmp_path / 'harmful.pth'
     torch.save({'state_dict': {'a': torch.zeros(1)}, 'x': MakesFolder(tmp_path / 'ran')}, harmful)
-    runner = SafeRunner.from_cfg(tiny_config(tmp_path / 'run'))
+    runner = SafeRunner.from_cfg(tiny_config(tmp_path))
     runner.model.init_cfg = dict(type='Pretrained', checkpoint=str(harmful))
     assert isinstance(runner.model, nn.Module)
     with pytest.raises(UnsafeCheckpointError):

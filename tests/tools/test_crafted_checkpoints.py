@@ -70,7 +70,7 @@ def test_commands_run_nothing(run_tool, commands, crafted, trace, tmp_path, caps
     if entry == 'segment':
         folder = frame_folders(write_videos(tmp_path / 'videos', [3]))[0]
         commands[entry][1:2] = [folder, '--json', tmp_path / 'out.json']
-    assert run_tool(*commands[entry]) == 1
+    assert run_tool(*commands[entry]) == 2
     assert not trace.exists()
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert f'error: checkpoint {crafted} was not loaded: it holds Python objects' in error
@@ -99,6 +99,6 @@ def test_plain_weights_are_made_of_a_pickled_module(run_tool, tmp_path):
     module = nn.Linear(2, 3)
     torch.save(module, source)
     command = ['model_converters/publish_model.py', source, target]
-    assert run_tool(*command) == 1
+    assert run_tool(*command) == 2
     assert run_tool(*command, '--run-code-in-source') in (0, None)
     assert torch.equal(load_checkpoint_safely(target)['state_dict']['weight'], module.weight)
