@@ -1,6 +1,7 @@
 """Parameter groups of the release's five Video-kMaX models, parameter by parameter."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +14,9 @@ import axialvs.engine  # noqa: F401 - registers the constructor
 from axialvs.checkpoints.release_names_kmax import rename_kmax_tensor
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
-from conftest import FOLDER
 
-GROUPS = json.loads((FOLDER / 'kmax_optimizer.json').read_text())['groups']
+FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'kmax_optimizer.json'
+GROUPS = json.loads(FIXTURE.read_text())['groups']
 NO_DECAY = {key: dict(decay_mult=0.0) for key in ('gamma', 'position_table', 'cluster_centers')}
 # In the release the factor of prediction heads is meant for the offline model but acts in all.
 VIDEO = dict(temporal_layers=dict(lr_mult=2.0)) | {
