@@ -1,0 +1,150 @@
+"""Tests of the HTML page: its data, and its behaviour in a headless browser."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from axialvs.inference.video_writer import VideoWriter
+from axialvs.structures import Track
+from axialvs.visualization.html_page import Thumbnails, write_html_page
+from axialvs.visualization.overlay import track_colour
+
+SIZE = HEIGHT, WIDTH = 48, 64
+RATE, LENGTH = 10, 12
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser'))), None)
+
+
+def square(track: int, frame: int) -> np.ndarray:
+    """A square of 10 pixels that moves to the right; track 2 is not visible in the last frames."""
+    mask = np.zeros(SIZE, dtype=bool)
+    if track == 1 or frame < 6:
+        mask[4 + 24 * (track - 1) :][:10, 2 * frame : 2 * frame + 10] = True
+    return mask
+
+
+def rle(mask: np.ndarray) -> dict | None:
+    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) if mask.any() else None
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+    """Page of a video with two tracks, whose title would break the page if it were not escaped."""
+    folder = tmp_path_factory.mktemp('page')
+    thumbnails = Thumbnails()
+    with VideoWriter(folder / 'video.mp4', RATE) as writer:
+        for frame in range(LENGTH):
+            image = np.full((*SIZE, 3), 90, dtype=np.uint8)
+            masks = np.stack([square(track, frame) for track in (1, 2)])
+            image[masks.any(0)] = 200
+            writer.write(image, frame / RATE)
+            thumbnails.add(image, [1, 2], masks)
+    tracks = [
+        Track(i, i - 1, 1 / i, [rle(square(i, frame)) for frame in range(LENGTH)]) for i in (1, 2)
+    ]
+    write_html_page(
+        folder / 'page.html',
+        folder / 'video.mp4',
+        tracks,
+        ('cat', 'dog & </script> co'),
+        [frame / RATE for frame in range(LENGTH)],
+        range(100, 100 + LENGTH),
+        thumbnails.crops,
+        title='<b>clip</b> $100',
+    )
+    return folder / 'page.html'
+
+
+def test_data_of_the_page(page):
+    text = page.read_text()
+    assert 'http://' not in text
+    assert 'https://' not in text
+    (embedded,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    data = json.loads(embedded)
+    assert data['title'] == '<b>clip</b> $100'
+    assert [track['name'] for track in data['tracks']] == ['cat', 'dog & </script> co']
+    assert data['frames'] == list(range(100, 100 + LENGTH))
+    assert [x is None for x in data['tracks'][1]['rles']] == [False] * 6 + [True] * 6
+
+
+def test_a_thumbnail_is_of_the_largest_mask():
+    thumbnails = Thumbnails()
+    for size in (4, 10, 6):
+        image = np.full((*SIZE, 3), size, dtype=np.uint8)
+        mask = np.zeros((1, *SIZE), dtype=bool)
+        mask[0, :size, :size] = True
+        thumbnails.add(image, [7], mask)
+    assert (thumbnails.crops[7] == 10).all()
+    assert thumbnails.crops[7].shape == (11, 11, 3)  # with its margin, cut at the border
+
+
+@pytest.fixture
+def browser_page(page):
+    api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    if CHROMIUM is None:
+        pytest.skip('no Chromium found')
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        tab = browser.new_page(viewport={'width': 1200, 'height': 800})
+        errors: list[str] = []
+        tab.on('pageerror', lambda error: errors.append(str(error)))
+        tab.goto(page.as_uri())
+        tab.wait_for_function('document.getElementById("video").readyState >= 2')
+        yield tab
+        browser.close()
+    assert errors == []
+
+
+def drawn_masks(tab) -> np.ndarray:
+    """Alpha of the mask canvas, (H, W)."""
+    alpha = tab.evaluate(
+        """() => {
+            const canvas = document.getElementById('masks');
+            const context = canvas.getContext('2d');
+            const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+            return [...pixels].filter((_, i) => i % 4 === 3);
+        }"""
+    )
+    return np.array(alpha).reshape(SIZE)
+
+
+def test_masks_follow_the_video_and_can_be_hidden(browser_page):
+    tab = browser_page
+    assert np.array_equal(drawn_masks(tab) > 0, square(1, 0) | square(2, 0))
+    tab.keyboard.press('ArrowRight')
+    tab.wait_for_function('frame === 1')
+    assert np.array_equal(drawn_masks(tab) > 0, square(1, 1) | square(2, 1))
+    tab.click('li[data-id="1"]')
+    assert np.array_equal(drawn_masks(tab) > 0, square(2, 1))
+    tab.click('#none')
+    assert not drawn_masks(tab).any()
+    tab.click('#all')
+    assert drawn_masks(tab).any()
+
+
+def test_a_click_on_an_object_hides_its_mask(browser_page):
+    tab = browser_page
+    box = tab.locator('#frame').bounding_box()
+    x = box['x'] + 5.5 / WIDTH * box['width']
+    y = box['y'] + 8.5 / HEIGHT * box['height']
+    tab.mouse.click(x, y)
+    assert np.array_equal(drawn_masks(tab) > 0, square(2, 0))
+    assert tab.locator('li[data-id="1"]').get_attribute('aria-checked') == 'false'
+
+
+def test_the_video_plays_to_its_last_frames(browser_page):
+    tab = browser_page
+    tab.click('#play')
+    tab.wait_for_function('frame >= 8', timeout=20_000)
+    tab.click('#play')
+    assert '10' in tab.locator('#time').text_content()
+    frame = tab.evaluate('frame')
+    assert np.array_equal(drawn_masks(tab) > 0, square(1, frame) | square(2, frame))
+
+
+def test_colours_are_those_of_the_overlay(browser_page):
+    colour = browser_page.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
+    assert colour == 'rgb({}, {}, {})'.format(*track_colour(2))
