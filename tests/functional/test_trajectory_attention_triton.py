@@ -11,6 +11,7 @@ import torch
 
 from axialvs.functional.trajectory_attention import (
     TrajectoryProjections,
+    TrajectorySpec,
     trajectory_attention_eager,
 )
 
@@ -19,6 +20,10 @@ if DEVICE == 'cpu':
     os.environ['TRITON_INTERPRET'] = '1'  # Triton looks when it is imported
 pytest.importorskip('triton', reason='Triton is not installed')
 BOUNDS = {torch.float32: 1e-5, torch.float16: 2e-2, torch.bfloat16: 2e-2}
+
+
+def eager(*arguments):
+    return trajectory_attention_eager(*arguments[:4], TrajectorySpec(*arguments[4:]))[0]
 
 
 @pytest.fixture(scope='module')
@@ -83,9 +88,7 @@ def assert_agrees(kernels, sequences, projections, *numbers):
         [None if x is None else x.detach().double().requires_grad_() for x in tensors]
         for tensors in (sequences, projections)
     ]
-    expected = results(
-        trajectory_attention_eager, exact[0], TrajectoryProjections(*exact[1]), *numbers
-    )
+    expected = results(eager, exact[0], TrajectoryProjections(*exact[1]), *numbers)
     found = results(kernels.trajectory_attention_triton, sequences, projections, *numbers)
     bound = BOUNDS[sequences[0].dtype]
     for i, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
@@ -181,7 +184,7 @@ def test_the_operators_keep_their_contract_with_torch(kernels):
 def test_under_autocast_results_have_the_type_of_a_linear_layer(kernels):
     sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
     arguments = (*sequences, projections, 2, 1, 32**-0.5)
-    expected = trajectory_attention_eager(*arguments)[0]
+    expected = eager(*arguments)
     with torch.autocast(DEVICE, torch.bfloat16):
         out = kernels.trajectory_attention_triton(*arguments)
     assert out.dtype == torch.bfloat16

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from axialvs.functional.trajectory_attention import (
     TrajectoryProjections,
+    TrajectorySpec,
     trajectory_attention,
     trajectory_attention_eager,
 )
@@ -49,7 +50,7 @@ def _runner(
     def run() -> None:
         for sequences in inputs:
             with torch.set_grad_enabled(backward):
-                out = form(*sequences, projections, frames, HEADS, scale)
+                out = form(*sequences, projections, TrajectorySpec(frames, HEADS, scale))
                 out = out[0] if isinstance(out, tuple) else out
                 if backward:
                     torch.autograd.grad(out.sum(), [*sequences, *projections])
