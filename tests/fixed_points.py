@@ -7,7 +7,7 @@ from unittest import mock
 import torch
 from mmdet.registry import MODELS
 
-from axialvs.models import ClipMask2FormerHead
+from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
 
 
 @contextlib.contextmanager

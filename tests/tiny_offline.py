@@ -24,7 +24,9 @@ def tiny_offline_config(name: str = CROSS_CLIP, **model) -> Config:
 
 def tiny_offline(name: str = CROSS_CLIP, **model) -> torch.nn.Module:
     """The network of `tiny_offline_config` in eval mode with random weights, always the same."""
-    segmenter = MODELS.build(tiny_offline_config(name, **model).model)
+    config = tiny_offline_config(name, **model)
+    pipeline = config.test_dataloader.dataset.pipeline
+    segmenter = MODELS.build({**config.model, 'test_pipeline': pipeline})
     randomise(segmenter)
     return segmenter.eval()
 

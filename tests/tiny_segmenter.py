@@ -75,7 +75,7 @@ def tiny_segmenter(name: str = WITHIN_CLIP, clip_length: int = 3) -> torch.nn.Mo
     """The network of `tiny_config` in eval mode with random weights, always the same ones."""
     init_default_scope('mmdet')
     config = tiny_config(name)
-    model = MODELS.build(config.model)
+    pipeline = config.test_dataloader.dataset.pipeline
+    model = MODELS.build({**config.model, 'clip_length': clip_length, 'test_pipeline': pipeline})
     randomise(model)
-    model.clip_length = clip_length
     return model.eval()

@@ -1,225 +1,304 @@
-"""Segments a video: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
+"""Segment a video: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
 
 import argparse
 import signal
 import sys
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from axialvs.apis import VideoResult, init_segmenter, segment_video
-from axialvs.checkpoints.hub import CHECKPOINTS, find_known, resolve_checkpoint
-from axialvs.engine import amp
-from axialvs.inference.pipeline import VideoReader, open_video
-from axialvs.inference.track_file import write_tracks
-from axialvs.inference.video_writer import VideoWriter
+from axialvs.checkpoints.hub import CHECKPOINTS, find_known
 from axialvs.utils.cli import run_command
-from axialvs.utils.config_files import find_config
-from axialvs.utils.env import find_device
-from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
-from axialvs.visualization.overlay import draw_tracks
+
+# The libraries of the network are imported after the arguments are parsed.
+if TYPE_CHECKING:
+    from axialvs.apis import VideoResult
+    from axialvs.inference.readers import VideoReader
+    from axialvs.inference.video_writer import VideoWriter
+    from axialvs.models.clip_segmenter import ClipSegmenter
 
 MIB = 2**20
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
 
-def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+@dataclass(frozen=True)
+class Options:
+    """Arguments of the command."""
+
+    video: str
+    config: str | None
+    checkpoint: str | None
+    out: Path | None
+    json: Path | None
+    mode: str
+    protocol: str | None
+    window: int | None
+    window_overlap: int | None
+    score_thr: float | None
+    classes: list[str] | None
+    max_frames: int | None
+    feature_memory: int | None
+    half_features: bool
+    device: str | None
+    amp: str | None
+    compile: bool
+
+    def problem(self) -> str | None:
+        """Why the options do not go together, or None."""
+        live_offline = self.mode == 'offline' and self.protocol == 'live'
+        scored_offline = self.mode == 'offline' and self.protocol != 'live'
+        known = None if self.checkpoint is None else find_known(self.checkpoint)
+        if self.out is None and self.json is None:
+            return 'nothing to write: give --out, --json or both'
+        if self.checkpoint is not None and self.config is None:
+            if known is None:
+                return '--checkpoint needs the --config that it was trained with'
+            if known.config is None:
+                return f'--checkpoint {self.checkpoint}: {known.description}, not for videos'
+        if self.config is not None and self.checkpoint is None:
+            return f'--config {self.config} needs --checkpoint, the weights of that model'
+        if (self.window, self.window_overlap) != (None, None) and not live_offline:
+            return '--window and --window-overlap need --mode offline --protocol live'
+        if (self.feature_memory is not None or self.half_features) and not scored_offline:
+            return '--feature-memory and --half-features need --mode offline --protocol scored'
+        if self.feature_memory is not None and self.feature_memory < 0:
+            return f'--feature-memory {self.feature_memory}: at least 0'
+        if self.score_thr is not None and not 0 <= self.score_thr <= 1:
+            return f'--score-thr {self.score_thr}: from 0 to 1'
+        if self.max_frames is not None and self.max_frames < 1:
+            return f'--max-frames {self.max_frames}: at least 1'
+        return self._overwritten()
+
+    def _overwritten(self) -> str | None:
+        if self.json is not None:
+            for name, other in (('the video', self.video), ('--out', self.out)):
+                if other is not None and self.json.resolve() == Path(other).resolve():
+                    return f'--json {self.json}: is {name}, which is not overwritten; rename it'
+        return None
+
+    def test_cfg(self) -> dict[str, Any]:
+        """Settings of the model that the options override."""
+        settings: dict[str, Any] = {}
+        if self.feature_memory is not None:
+            settings['feature_memory'] = self.feature_memory * MIB
+        if self.half_features:
+            settings['feature_precision'] = 'float16'
+        window = dict(num_clips=self.window, overlap=self.window_overlap)
+        if chosen := {name: clips for name, clips in window.items() if clips is not None}:
+            settings['window'] = chosen
+        return settings
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Define the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('video', help='video file, folder of images or number of a camera')
-    parser.add_argument('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
-    parser.add_argument(
+    add = parser.add_argument
+    add('video', help='video file, folder of images, number of a camera or address (rtsp://...)')
+    add('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
+    add(
         '--checkpoint',
         help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
     )
-    parser.add_argument('--out', type=output_file, help='overlay to write, .mp4')
-    parser.add_argument('--json', type=output_file, help='tracks to write, .json')
-    parser.add_argument(
+    add('--out', type=output_file, help='overlay to write, .mp4')
+    add('--json', type=output_file, help='tracks to write, .json')
+    add(
         '--mode',
         choices=('near-online', 'offline'),
         default='near-online',
         help='near-online: clip by clip; offline: all clips refined together, needs a config '
         'axialvs-cc_... and its weights',
     )
-    parser.add_argument(
+    add(
         '--protocol',
         choices=('live', 'scored'),
-        help='live: tracks are decided as the video runs (default near-online), offline within a '
-        'window of clips; scored: by averages over the whole video, as published (default offline)',
+        help='live: tracks are decided while the video runs (default near-online), offline within '
+        'a window of clips; scored: by averages over the whole video, as published (default '
+        'offline)',
     )
-    parser.add_argument(
+    add(
         '--window',
         type=int,
         metavar='CLIPS',
         help="offline and live: clips that are refined together (the config's, else 16)",
     )
-    parser.add_argument(
+    add(
         '--window-overlap',
         type=int,
         metavar='CLIPS',
         help="clips that neighbouring windows share (the config's, else 4)",
     )
-    parser.add_argument(
-        '--score-thr', type=float, help="least score of what is shown (the config's)"
-    )
-    parser.add_argument('--classes', nargs='+', metavar='NAME', help='classes that are shown (all)')
-    parser.add_argument('--max-frames', type=int, metavar='N', help='stop after N frames')
-    parser.add_argument(
+    add('--score-thr', type=float, help="least score of a track (the config's)")
+    add('--classes', nargs='+', metavar='NAME', help='classes of interest (all)')
+    add('--max-frames', type=int, metavar='N', help='stop after N frames')
+    add(
         '--feature-memory',
         type=int,
         metavar='MIB',
         help='offline: mask features kept in memory, beyond which all go to a temporary file '
         "(the config's, else 1024); 0 for the file from the start",
     )
-    parser.add_argument(
+    add(
         '--half-features',
         action='store_true',
-        help='offline: keep mask features in half precision, in half the room',
+        help='offline: keep mask features in half precision, at half the size',
     )
-    parser.add_argument(
-        '--device', help='cpu, cuda, cuda:1 ... (a GPU where torch sees one, else cpu)'
+    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
+    add(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
     )
-    amp.add_option(parser)
-    parser.add_argument(
+    add(
         '--compile',
         action='store_true',
-        help='torch.compile: minutes at the first clip, quicker from then on; pays on a GPU',
+        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
     )
-    args = parser.parse_args()
-    if args.out is None and args.json is None:
-        parser.error('nothing to write: give --out, --json or both')
-    if args.json is not None:
-        for name, other in (('the video', args.video), ('--out', args.out)):
-            if other is not None and args.json.resolve() == Path(other).resolve():
-                parser.error(f'--json {args.json}: is {name} and not overwritten; change the name')
-    known = None if args.checkpoint is None else find_known(args.checkpoint)
-    if args.checkpoint is not None and args.config is None:
-        if known is None:
-            parser.error('--checkpoint needs the --config that it was trained with')
-        if known.config is None:
-            parser.error(f'--checkpoint {args.checkpoint}: {known.description}, not for videos')
-    live = args.protocol == 'live'
-    if not (args.mode == 'offline' and live) and (args.window, args.window_overlap) != (None, None):
-        parser.error('--window and --window-overlap go with --mode offline --protocol live')
-    if (args.mode != 'offline' or live) and (args.feature_memory is not None or args.half_features):
-        parser.error(
-            '--feature-memory and --half-features go with --mode offline --protocol scored'
-        )
-    if args.feature_memory is not None and args.feature_memory < 0:
-        parser.error(f'--feature-memory {args.feature_memory}: at least 0')
-    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
-        parser.error(f'--score-thr {args.score_thr}: from 0 to 1')
-    if args.max_frames is not None and args.max_frames < 1:
-        parser.error(f'--max-frames {args.max_frames}: at least 1')
-    return args
+    return parser
+
+
+def parse_args() -> Options:
+    """Read and check the command line."""
+    parser = build_parser()
+    options = Options(**vars(parser.parse_args()))
+    if problem := options.problem():
+        parser.error(problem)
+    return options
 
 
 def main() -> None:
-    """Segments the video and writes what was asked for."""
-    args = parse_args()
+    """Segment the video and write what was asked for."""
+    options = parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    # A wrong path, ending or device is said before a model is built.
-    with open_video(args.video) as reader:
-        writer = None if args.out is None else overlay_writer(args.out, reader)
-    device = find_device(args.device)
-    checkpoint = args.checkpoint or (None if args.config else DEFAULT_CHECKPOINT.name)
-    config = args.config or find_known(checkpoint).config
-    config_file = find_config(config)
-    if checkpoint is None:
-        raise AxialVSError(f'--config {args.config} needs --checkpoint, the weights of that model')
-    precision = amp.precision_of_device(args.amp, device) if args.amp else None
-    model = init_segmenter(
-        config_file, resolve_checkpoint(checkpoint), device, precision, args.compile
-    )
-    if args.feature_memory is not None:
-        model.test_cfg['feature_memory'] = args.feature_memory * MIB
-    if args.half_features:
-        model.test_cfg['feature_precision'] = 'float16'
-    window = dict(num_clips=args.window, overlap=args.window_overlap)
-    chosen = {name: clips for name, clips in window.items() if clips is not None}
-    if chosen:
-        model.test_cfg['window'] = {**model.test_cfg.get('window', {}), **chosen}
+    from tqdm import tqdm
 
+    from axialvs.apis import init_segmenter, segment_video
+    from axialvs.engine.amp import precision_of_device
+    from axialvs.inference.pipeline import open_video
+    from axialvs.utils.env import find_device
+    from axialvs.utils.files import check_writable
+
+    # Wrong paths, suffixes and devices are reported before a model is built.
+    device = find_device(options.device)
+    reader = open_video(options.video)
+    writer = None if options.out is None else overlay_writer(options.out, reader)
+    if options.json is not None:
+        check_writable(options.json)
+    precision = precision_of_device(options.amp, device) if options.amp else None
+    model = init_segmenter(
+        options.config,
+        options.checkpoint or DEFAULT_CHECKPOINT.name,
+        device,
+        precision,
+        options.compile,
+        options.test_cfg(),
+    )
+    for note in reader.notes:
+        print(f'{options.video}: {note}')
+    failure = None
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(
             model,
-            args.video,
-            args.mode,
-            args.protocol,
-            args.score_thr,
-            args.classes,
-            args.max_frames,
+            reader,
+            options.mode,
+            options.protocol,
+            options.score_thr,
+            options.classes,
+            options.max_frames,
             bar.update,
         )
-        bar.total = _expected_frames(result, args.max_frames)
+        bar.total = _expected_frames(reader, options.max_frames)
         try:
             if writer is not None:
-                write_overlay(result, writer, model.class_names)
-            else:
-                deque(result, maxlen=0)
+                failure = write_overlay(result, writer, model.class_names)
+            deque(result, maxlen=0)
         finally:
-            # Whatever ended the run, the tracks found until then are kept.
+            # However the run ended, the tracks found so far are kept.
             result.close()
-            if args.json is not None and result.num_frames:
-                write_json(result, args, model)
-    report(result, args)
+            if options.json is not None and result.num_frames:
+                write_json(result, options, model)
+    report(result, writer, options, failure)
+    if failure is not None:
+        raise failure
 
 
 def _stop(*_: object) -> None:
-    """Ends the run like Ctrl-C, so that what is finished is kept."""
+    """End the run like Ctrl-C, so that finished frames are kept."""
     raise KeyboardInterrupt
 
 
-def _expected_frames(result: VideoResult, max_frames: int | None) -> int | None:
-    known = [x for x in (result.reader.num_frames, max_frames) if x is not None]
+def _expected_frames(reader: 'VideoReader', max_frames: int | None) -> int | None:
+    known = [x for x in (reader.num_frames, max_frames) if x is not None]
     return min(known, default=None)
 
 
-def overlay_writer(path: Path, reader: VideoReader) -> VideoWriter:
-    """Writes at the rate and with the sound of a source, and makes no file before a frame comes."""
+def overlay_writer(path: Path, reader: 'VideoReader') -> 'VideoWriter':
+    """Create a writer with the rate and the sound of a source."""
+    from axialvs.inference.video_writer import VideoWriter
+
     source = Path(reader.source)
     return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
 
 
-def write_overlay(result: VideoResult, writer: VideoWriter, class_names: tuple[str, ...]) -> None:
-    """Draws the tracks of each clip as it comes."""
-    with writer:
-        for clip in result:
-            for t, (image, timestamp) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
-                drawn = draw_tracks(
-                    image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names
-                )
-                writer.write(drawn, timestamp)
+def write_overlay(
+    result: 'VideoResult', writer: 'VideoWriter', class_names: tuple[str, ...]
+) -> OSError | None:
+    """Draw the tracks of each clip as it comes; returns the error if the disk is full or the like,
+    for the tracks are of use without the overlay."""
+    from axialvs.visualization.overlay import draw_tracks
+
+    try:
+        with writer:
+            for clip in result:
+                for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
+                    drawn = draw_tracks(
+                        image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names
+                    )
+                    writer.write(drawn, time)
+    except OSError as error:
+        if error.filename != str(writer.path):
+            raise
+        return error
+    return None
 
 
-def write_json(result: VideoResult, args: argparse.Namespace, model) -> None:
-    """Writes all tracks of the frames that were read."""
+def write_json(result: 'VideoResult', options: Options, model: 'ClipSegmenter') -> None:
+    """Write all tracks of the frames that were read."""
+    from axialvs.inference.track_file import write_tracks
+
     tracks = result.tracks()
-    reader = result.reader
+    timestamps = result.timestamps
     video = dict(
-        source=args.video,
-        width=reader.width,
-        height=reader.height,
-        length=result.num_frames,
-        frame_rate=reader.frame_rate,
-        mode=args.mode,
+        source=options.video,
+        width=result.reader.width,
+        height=result.reader.height,
+        length=len(timestamps),
+        frame_rate=result.reader.frame_rate,
+        timestamps=[None if time is None else round(time, 6) for time in timestamps],
+        mode=options.mode,
         protocol=result.protocol,
     )
-    write_tracks(args.json, tracks, video, model.class_names, model.category_ids)
+    assert options.json is not None
+    write_tracks(options.json, tracks, video, model.class_names, model.category_ids)
 
 
-def report(result: VideoResult, args: argparse.Namespace) -> None:
-    """Says what was done and where it lies."""
+def report(
+    result: 'VideoResult',
+    writer: 'VideoWriter | None',
+    options: Options,
+    failure: OSError | None,
+) -> None:
+    """Print what was done and where the results are."""
     if result.truncated:
-        print(
-            f'{args.video} breaks off: {result.truncated}; '
-            f'the {result.num_frames} frames before are kept'
-        )
+        print(f'{options.video}: {result.truncated}; the {result.num_frames} frames read are kept')
+    if writer is not None and writer.sound_problem:
+        print(writer.sound_problem)
     print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
-    for path in (args.out, args.json):
-        if path is not None:
+    for path, written in ((options.out, failure is None), (options.json, True)):
+        if path is not None and written:
             print(f'wrote {path}')
 
 

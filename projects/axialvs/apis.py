@@ -1,24 +1,24 @@
-"""The few names that a Python user needs: build a segmenter, segment a video."""
+"""Python interface: build a segmenter, segment a video."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine import Config
 from mmengine.registry import init_default_scope
 
 import axialvs.register  # noqa: F401
-from axialvs.checkpoints import (
-    CheckpointError,
-    class_names_of,
-    load_checkpoint_safely,
-    load_weights,
-)
+from axialvs.checkpoints.hub import find_known, resolve_checkpoint
+from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, load_weights
 from axialvs.datasets.class_names import resolve_class_list
-from axialvs.inference.pipeline import Mode, Protocol, VideoResult
-from axialvs.inference.readers import VideoReader
+from axialvs.inference.pipeline import Protocol, VideoResult, open_video
+from axialvs.inference.readers import ColorOrder, VideoReader
+from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
+from axialvs.utils.config_files import find_config
 from axialvs.utils.env import find_device
 from axialvs.utils.errors import AxialVSError
 
@@ -34,102 +34,120 @@ __all__ = [
 
 
 def init_segmenter(
-    config: str | Path | Config,
+    config: str | Path | Config | None = None,
     checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     precision: torch.dtype | None = None,
-    compiled: bool | Mapping = False,
-) -> torch.nn.Module:
-    """Builds a segmenter in evaluation mode.
+    compiled: bool | Mapping[str, Any] = False,
+    test_cfg: Mapping[str, Any] | None = None,
+) -> ClipSegmenter:
+    """Build a segmenter in eval mode.
 
     Args:
-        config: a config or its file.
-        checkpoint: weights, read without executing anything they hold; random weights without.
-        device: 'cpu', 'cuda', 'cuda:1' ...; None for a GPU where torch sees one, else the CPU.
-        precision: `torch.bfloat16` or `torch.float16` runs the network's products in half
-            precision; None in the weights' own.
-        compiled: whether `torch.compile` makes backbone and head quicker, which takes minutes at
-            the first clip of each size and pays on a GPU; or the options of `torch.compile`.
+        config: a config, its file, or its name; None for the config of a known checkpoint.
+        checkpoint: a file or the name of a known checkpoint, which is downloaded once. Nothing in
+            it is executed. Random weights if None.
+        device: 'cpu', 'cuda', 'cuda:1' ...; None for a GPU if there is one, else the CPU.
+        precision: `torch.bfloat16` or `torch.float16` to run the network under autocast.
+        compiled: whether to `torch.compile` backbone and head, which takes minutes at the first
+            clip of each size and pays on a GPU; or the options of `torch.compile`.
+        test_cfg: settings that override those of the config's `model.test_cfg`.
 
     Returns:
-        The model, with `predict_clip` and `predict_video`, and `class_names`, `category_ids`.
+        The model, with `predict_clip`, `predict_video`, `class_names` and `category_ids`.
 
     Raises:
         FileNotFoundError: if a file is missing.
         CheckpointError: if the weights do not fit the config.
-        ValueError: if the device is not here.
+        AxialVSError: if the device is not available or a setting is wrong.
     """
     device = find_device(device)
-    config = config if isinstance(config, Config) else Config.fromfile(str(config))
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    model = MODELS.build(config.model)
-    dataset = config.test_dataloader.dataset
-    model.cfg = config
-    model.clip_length = dataset.clip_length
-    model.split_mode = dataset.get('split_mode', model.split_mode)
-    loaded = {}
+    if config is None:
+        known = None if checkpoint is None else find_known(str(checkpoint))
+        if known is None or known.config is None:
+            raise AxialVSError(f'checkpoint {checkpoint} does not name its config; give `config`')
+        config = known.config
+    if not isinstance(config, Config):
+        config = Config.fromfile(find_config(config))
+    loaded: dict[str, Any] = {}
     if checkpoint is not None:
-        load_weights(model, checkpoint)
+        if not Path(checkpoint).is_file():
+            checkpoint = resolve_checkpoint(str(checkpoint))
         loaded = load_checkpoint_safely(checkpoint)
-    model.class_names, model.category_ids = _classes(model.num_classes, loaded, config)
-    model.precision = precision
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    dataset = config.test_dataloader.dataset
+    settings = {
+        **config.model,
+        'test_cfg': {**config.model.test_cfg, **(test_cfg or {})},
+        'clip_length': dataset.clip_length,
+        'split_mode': dataset.get('split_mode', 'repeat_last'),
+        'precision': precision,
+        'class_names': _class_names(loaded, dataset),
+        'category_ids': _category_ids(loaded),
+        'test_pipeline': dataset.pipeline,
+    }
+    model = MODELS.build(settings)
+    if checkpoint is not None:
+        load_weights(model, checkpoint, loaded)
     if compiled is not False:
         model.compile(**(compiled if isinstance(compiled, Mapping) else {}))
     return model.to(device).eval()
 
 
-def _classes(
-    num_classes: int, checkpoint: dict, config: Config
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Class names and category ids: the checkpoint's, else the config's, else numbers."""
-    listed = config.test_dataloader.dataset.get('classes')
+def _class_names(checkpoint: Mapping[str, Any], dataset: Mapping) -> tuple[str, ...] | None:
+    """Class names of the checkpoint, else of the config's test data set, else None."""
     names = class_names_of(checkpoint) if checkpoint else None
-    if names is None and listed is not None:
-        names = resolve_class_list(listed)
-    if names is None:
-        names = tuple(f'class {i + 1}' for i in range(num_classes))
-    if len(names) != num_classes:
-        raise CheckpointError(
-            f'{config.filename}: the model has {num_classes} classes, but {len(names)} are named: '
-            f'{", ".join(names)}'
-        )
+    if names is None and dataset.get('classes') is not None:
+        names = resolve_class_list(dataset['classes'])
+    return names
+
+
+def _category_ids(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Category ids of the checkpoint's training file, or None.
+
+    A file that lacks some of the classes, as COCO lacks those of YouTube-VIS, has ids for only
+    some of them and is ignored.
+    """
     meta = checkpoint.get('meta') or {}
-    dataset_meta = meta.get('dataset_meta') or {}
-    category_ids = tuple(dataset_meta.get('category_ids') or ())
-    # A file that lacks some of the classes, as COCO does, numbers them only in part.
-    if not category_ids or None in category_ids:
-        category_ids = tuple(range(1, num_classes + 1))
-    return names, category_ids
+    ids = tuple((meta.get('dataset_meta') or {}).get('category_ids') or ())
+    return ids if ids and None not in ids else None
 
 
 def segment_video(
-    model: torch.nn.Module,
-    source: str | Path | VideoReader,
-    mode: Mode = 'near-online',
+    model: ClipSegmenter,
+    source: str | Path | int | VideoReader | Iterable[np.ndarray],
+    mode: str | None = 'near-online',
     protocol: Protocol | None = None,
     score_threshold: float | None = None,
     classes: Sequence[str] | None = None,
     max_frames: int | None = None,
     progress: Callable[[int], None] | None = None,
+    color: ColorOrder = 'rgb',
+    frame_rate: float | None = None,
 ) -> VideoResult:
-    """Segments a video file, a folder of frames, a camera or frames of one's own.
+    """Segment a video file, a folder of frames, a camera, a network stream or frames in memory.
 
     Args:
-        model: of `init_segmenter`.
-        source: path, the number of a camera, or a `VideoReader` of one's own.
-        mode: 'near-online', clip by clip, or 'offline', clips refined together.
-        protocol: 'live' decides as it goes, the default near-online, offline within a window of
-            clips; 'scored' chooses the tracks by the whole video, the default offline.
-        score_threshold: from which score a track is shown; the config's by default.
-        classes: names of the classes wanted; all by default.
-        max_frames: stop after so many frames.
-        progress: called with the number of frames that each network call finished.
+        model: from `init_segmenter`.
+        source: path or URL, number of a camera, a `VideoReader`, or frames (H, W, 3) uint8 as a
+            list, an array (L, H, W, 3) or a generator.
+        mode: 'near-online' links clip by clip; 'offline' refines clips together; None for the
+            model's default.
+        protocol: 'live' decides while the video runs, the default near-online, offline within a
+            window of clips; 'scored' selects tracks by whole-video scores, the default offline.
+        score_threshold: least score of tracks that are shown and returned. By default the
+            config's for what is shown, and 'scored' returns all tracks.
+        classes: names of the classes of interest; all by default.
+        max_frames: stop after this many frames.
+        progress: called with the number of frames of each finished clip.
+        color: channel order of frames in memory.
+        frame_rate: of frames in memory and of folders, for timestamps; 25 by default.
 
     Returns:
-        An iterable of one `ClipResult` a clip, with `.tracks()`.
+        An iterable of one `ClipResult` per clip, with `.tracks()`.
 
     Raises:
-        ValueError: for an unknown mode, protocol or class name, or a negative `max_frames`.
+        AxialVSError: for an unknown mode, protocol or class name.
         VideoReadError: if the source cannot be read.
     """
     labels = None
@@ -137,9 +155,11 @@ def segment_video(
         unknown = sorted(set(classes) - set(model.class_names))
         if unknown:
             raise AxialVSError(
-                f'unknown class {", ".join(unknown)}; '
-                f'the model knows {", ".join(model.class_names)}'
+                f'unknown class {", ".join(unknown)}; the model has {", ".join(model.class_names)}'
             )
         labels = [model.class_names.index(name) for name in classes]
-    source = source if isinstance(source, VideoReader) else str(source)
-    return VideoResult(model, source, mode, protocol, score_threshold, labels, max_frames, progress)
+    tracker = model.tracker(mode)
+    reader = open_video(source, frame_rate, color)
+    return VideoResult(
+        model, tracker, reader, protocol, score_threshold, labels, max_frames, progress
+    )

@@ -1,4 +1,4 @@
-"""Cuts a video into consecutive clips, by the paper's rule or by the public release's."""
+"""Which frames make a clip: splitting videos for inference, sampling clips for training."""
 
 import random
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ SplitMode = Literal['repeat_last', 'shorten']
 
 
 class Clip(NamedTuple):
-    """A run of frames that is segmented at once.
+    """Consecutive frames that are segmented together.
 
     Attributes:
         start: Index of the first frame in the video.
@@ -37,7 +37,7 @@ class Clip(NamedTuple):
 
 
 def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_last') -> list[Clip]:
-    """Splits `num_frames` frames into clips that follow each other without overlap.
+    """Split `num_frames` frames into consecutive clips without overlap.
 
     Args:
         num_frames: Frames of the video, L >= 1.
@@ -77,7 +77,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
 def start_frames(
     visible: NDArray[np.bool_], clip_length: int, frame_range: int = 0
 ) -> NDArray[np.int64]:
-    """Key frames whose clip shows at least one object for certain.
+    """Key frames whose clip certainly shows an object.
 
     Args:
         visible: (L,) bool, whether a frame shows an object that is a training target.
@@ -101,9 +101,9 @@ def start_frames(
 def sample_frames(
     num_frames: int, key_frame: int, clip_length: int, frame_range: int = 0
 ) -> Sequence[int]:
-    """Draws the frames of a training clip (paper, section 4.3, clip sampling range).
+    """Sample the frames of a training clip (Axial-VS, section 4.3, clip sampling range).
 
-    Draws come from Python's global generator; `random_state` makes them repeatable.
+    Draws from the global generator of `random`, which `random_state` seeds.
 
     Args:
         num_frames: Frames of the video, L.

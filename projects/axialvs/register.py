@@ -26,7 +26,6 @@ _MODULES = (
     'datasets.youtube_vis',
     'models.backbones.convnext',
     'models.clip_segmenter',
-    'models.cross_clip_refiner',
     'models.matching',
     'models.offline_segmenter',
     'models.tube_link.clip_head',

@@ -7,6 +7,7 @@ import torch
 from mmengine.runner import Runner
 
 from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.readers import VideoReadError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import tiny_config, tiny_segmenter
 
@@ -28,17 +29,22 @@ def test_same_as_the_test_pipeline(tmp_path, scale):
     (folder,) = frame_folders(split)
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
     before = [image.copy() for image in images]
-    frames, shapes = FramePreparation.from_config(config, model.data_preprocessor)(images)
+    model.test_pipeline = config.test_dataloader.dataset.pipeline
+    frames, shapes = FramePreparation(model)(images)
     assert torch.equal(frames, expected['inputs'][0])
-    assert shapes == (frame.batch_input_shape, frame.img_shape, frame.ori_shape)
+    assert shapes[:3] == (frame.batch_input_shape, frame.img_shape, frame.ori_shape)
     for image, copy in zip(images, before, strict=True):
         np.testing.assert_array_equal(image, copy)
 
 
 def test_one_frame_of_an_odd_size():
-    config, model = tiny_config(), tiny_segmenter()
     image = np.zeros((37, 111, 3), np.uint8)
-    frames, shapes = FramePreparation.from_config(config, model.data_preprocessor)([image])
+    frames, shapes = FramePreparation(tiny_segmenter())([image])
     assert shapes.ori_shape == (37, 111)
     assert shapes.img_shape == (53, 160)
     assert shapes.batch_input_shape == tuple(frames.shape[-2:]) == (64, 160)
+
+
+def test_frames_of_one_row():
+    with pytest.raises(VideoReadError, match='4000x1 pixels'):
+        FramePreparation(tiny_segmenter())([np.zeros((1, 4000, 3), np.uint8)])

@@ -7,8 +7,7 @@ import torch
 
 from axialvs.apis import segment_video
 from axialvs.inference.pipeline import FramePreparation
-from axialvs.postprocess.instances import finish_tracks
-from tiny_offline import contained_near_online, tiny_offline, tiny_offline_config
+from tiny_offline import contained_near_online, tiny_offline
 
 LENGTH = 7  # two clips of 3 and a frame
 
@@ -23,15 +22,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def for_video(model):
-    model.cfg = tiny_offline_config()
-    model.class_names, model.category_ids = tuple('abcde'), (1, 2, 3, 4, 5)
-    return model
-
-
 @pytest.fixture(scope='module')
 def model():
-    return for_video(tiny_offline())
+    return tiny_offline()
 
 
 def test_tracks_are_those_of_all_frames_at_once(model, folder):
@@ -39,15 +32,12 @@ def test_tracks_are_those_of_all_frames_at_once(model, folder):
     result = segment_video(model, folder, mode='offline', progress=seen.append)
     tracks = result.tracks()
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(images)
+    frames, shapes = FramePreparation(model)(images)
     video = model.predict_video(frames)
-    assert tracks == finish_tracks(
-        video.class_logits,
-        lambda queries: iter([video.mask_logits[queries]]),
-        shapes,
-        model.test_cfg['max_tracks'],
+    assert tracks == model.finisher.finish(
+        video.class_logits, lambda queries: iter([video.mask_logits[queries]]), shapes
     )
-    assert (result.mode, result.protocol, result.num_frames) == ('offline', 'scored', LENGTH)
+    assert (result.protocol, result.num_frames) == ('scored', LENGTH)
     assert {len(track.segmentations) for track in tracks} == {LENGTH}
     assert seen == [3, 3, 1]
 
@@ -100,14 +90,13 @@ def test_a_stopped_window_keeps_what_was_read(model, folder):
 
 
 def test_the_same_model_near_online(model, folder):
-    near_online = for_video(contained_near_online(model))
+    near_online = contained_near_online(model)
     for protocol in ('live', 'scored'):
         ours = segment_video(model, folder, protocol=protocol)
         theirs = segment_video(near_online, folder, protocol=protocol)
         for track, expected in zip(ours.tracks(), theirs.tracks(), strict=True):
             assert (track.id, track.label) == (expected.id, expected.label)
             assert track.score == pytest.approx(expected.score, abs=1e-4)
-        assert ours.mode == 'near-online'
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
@@ -137,6 +126,6 @@ def test_all_frames_at_once_in_half_precision(model, monkeypatch):
 
 
 def test_what_does_not_go_together(model, folder):
-    with pytest.raises(ValueError, match="mode is 'offline'; this model knows 'near-online'"):
+    with pytest.raises(ValueError, match=r"'offline'.*'near-online'"):
         segment_video(contained_near_online(model), folder, mode='offline')
     assert torch.is_grad_enabled()

@@ -12,7 +12,6 @@ from pycocotools import mask as coco_mask
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.inference.pipeline import FramePreparation
 from axialvs.inference.readers import VideoReadError
-from axialvs.postprocess.instances import finish_tracks
 from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos
 from tiny_segmenter import randomise, tiny_config
@@ -88,7 +87,7 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
     assert counted == [3, 3, 2]
     assert result.num_frames == NUM_FRAMES
     assert all((clip.scores >= threshold).all() for clip in clips)
-    assert {len(clip.ids) for clip in clips} - {0, model.test_cfg.max_tracks}
+    assert {len(clip.ids) for clip in clips} - {0, model.test_cfg['max_tracks']}
     tracks = {track.id: track for track in result.tracks()}
     shown = masks_by_id(clips)
     assert tracks.keys() == shown.keys()
@@ -101,9 +100,7 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
 def test_live_masks_are_those_of_the_video_in_memory(model, folder):
     """With no threshold every query is shown, in each frame with the masks of that frame."""
     clips = list(segment_video(model, folder, score_threshold=0.0))
-    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
-        images_of(folder)
-    )
+    frames, shapes = FramePreparation(model)(images_of(folder))
     expected = resize_mask_logits(model.predict_video(frames).mask_logits, shapes) > 0
     for clip in clips:
         for t, index in enumerate(clip.frame_indices):
@@ -125,35 +122,28 @@ def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
     result = segment_video(model, folder, protocol='scored', score_threshold=0.0)
     clips = list(result)
     check_frames(clips, folder)
-    frames, shapes = FramePreparation.from_config(model.cfg, model.data_preprocessor)(
-        images_of(folder)
-    )
+    frames, shapes = FramePreparation(model)(images_of(folder))
     video = model.predict_video(frames)
-    expected = finish_tracks(
-        video.class_logits,
-        lambda queries: iter([video.mask_logits[queries]]),
-        shapes,
-        model.test_cfg.max_tracks,
+    expected = model.finisher.finish(
+        video.class_logits, lambda queries: iter([video.mask_logits[queries]]), shapes
     )
     assert result.tracks() == expected
     shown = masks_by_id(clips)
     for track in expected:
-        if any(track.segmentations):
-            masks = np.stack([decoded(code) for code in track.segmentations])
-            np.testing.assert_array_equal(shown[track.id], masks)
-        else:
-            assert track.id not in shown
+        masks = np.stack([decoded(code) for code in track.segmentations])
+        np.testing.assert_array_equal(shown[track.id], masks)
 
 
-def test_scored_shows_what_reaches_the_threshold_and_reports_all(model, folder):
+def test_scored_shows_and_returns_what_reaches_the_threshold(model, folder):
     everything = segment_video(model, folder, protocol='scored').tracks()
     scores = sorted(track.score for track in everything)
     threshold = scores[len(scores) // 2]
     result = segment_video(model, folder, protocol='scored', score_threshold=threshold)
     shown = {i for clip in result for i in clip.ids.tolist()}
-    wanted = {x.id for x in everything if x.score >= threshold and any(x.segmentations)}
-    assert shown == wanted
-    assert result.tracks() == everything
+    wanted = [x for x in everything if x.score >= threshold]
+    assert shown == {x.id for x in wanted}
+    assert result.tracks() == wanted
+    assert len(wanted) < len(everything)
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
@@ -207,14 +197,14 @@ def test_clips_come_as_soon_as_they_are_segmented(model, folder):
 
 def test_the_network_goes_on_while_a_clip_is_used(model, folder, monkeypatch):
     segmented = threading.Semaphore(0)
-    segment_clips = model.segment_clips
+    predict_clips = model._predict_clips
 
     def noted(*args):
-        result = segment_clips(*args)
+        result = predict_clips(*args)
         segmented.release()
         return result
 
-    monkeypatch.setattr(model, 'segment_clips', noted)
+    monkeypatch.setattr(model, '_predict_clips', noted)
     result = segment_video(model, folder, protocol='live')
     next(iter(result))  # and no more is asked for
     assert segmented.acquire(timeout=60)

@@ -95,7 +95,6 @@ def test_sound_is_taken_over(tmp_path, name, codec, layout, state, result):
     with VideoWriter(tmp_path / 'out.mp4', fps=RATE, audio_from=source) as writer:
         for frame in open_video(source):
             writer.write(frame.image, frame.timestamp)
-    assert writer.sound == state
     assert writer.sound_problem is None
     found, seconds, pitch = heard(tmp_path / 'out.mp4')
     assert found == result
@@ -132,7 +131,6 @@ def test_a_source_without_sound_gives_a_silent_video(tmp_path):
     source = write_video(tmp_path / 'a.mp4', [grey(9)] * 3)
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         writer.write(grey(9))
-    assert writer.sound == 'none'
     with av.open(str(tmp_path / 'b.mp4')) as container:
         assert not container.streams.audio
 

@@ -7,9 +7,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from axialvs.inference.pipeline import FramePreparation
-from axialvs.postprocess.instances import finish_tracks
-from axialvs.tracking.matching import align_clips
-from axialvs.tracking.offline import OfflineTracks
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_offline import (
     BLOCKS,
@@ -34,15 +31,15 @@ def test_clips_and_videos_of_a_batch_do_not_see_each_other():
     model = tiny_offline().double()
     videos = images(2, 6).double()
     encoded = [model._encode(clips) for clips in videos.split(CLIP_LENGTH, dim=1)]
-    queries = torch.stack([x for x, _ in encoded], dim=1)
-    head = model.panoptic_head
-    refined = head.cross_clip(align_clips(queries))[-1]
-    classes, embeddings = head.predict_classes(refined), head.embed_masks(refined)
+    queries = torch.stack([x.queries for x in encoded], dim=1)
+    refined = model.refiner._blocks(queries, queries)[-1]
+    classes = model.refiner._classify(refined)
+    embeddings = model.panoptic_head.embed_video_masks(refined)
     for b, video in enumerate(videos):
         alone = model.predict_video(video)
         torch.testing.assert_close(classes[b], alone.class_logits)
-        for k, (_, features) in enumerate(encoded):
-            masks = torch.einsum('qc,tchw->qthw', embeddings[b, k], features[b])
+        for k, clip in enumerate(encoded):
+            masks = torch.einsum('qc,tchw->qthw', embeddings[b, k], clip.mask_features[b])
             frames = slice(k * CLIP_LENGTH, (k + 1) * CLIP_LENGTH)
             torch.testing.assert_close(masks, alone.mask_logits[:, frames])
 
@@ -96,8 +93,8 @@ def test_near_online_mode_is_the_model_it_started_from():
     model = tiny_offline()
     clips = images(2, CLIP_LENGTH)
     near_online = contained_near_online(model)
-    expected = near_online.segment_clips(clips, 'near-online')
-    for ours, theirs in zip(model.segment_clips(clips, 'near-online'), expected, strict=True):
+    expected = near_online.tracker().encode(clips)
+    for ours, theirs in zip(model.tracker('near-online').encode(clips), expected, strict=True):
         for name in ('class_logits', 'mask_logits', 'queries'):
             torch.testing.assert_close(
                 getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-4
@@ -120,16 +117,15 @@ def test_clips_of_the_test_loop_make_the_video(split, settings):
     for batch in Runner.build_dataloader(config.test_dataloader, seed=0):
         finished += [x for x in model.test_step(batch) if 'pred_tracks' in x]
     assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
-    prepare = FramePreparation.from_config(config, model.data_preprocessor)
+    prepare = FramePreparation(model)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
         files = sorted(folder.iterdir())
         frames, shapes = prepare([cv2.imread(str(file))[..., ::-1] for file in files])
         video = model.predict_video(frames)
-        tracks = finish_tracks(
+        tracks = model.finisher.finish(
             video.class_logits,
             lambda queries, video=video: iter([video.mask_logits[queries]]),
             shapes,
-            model.test_cfg['max_tracks'],
         )
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
         assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
@@ -139,6 +135,5 @@ def test_clips_of_the_test_loop_make_the_video(split, settings):
 
 def test_settings_of_the_collector():
     model = tiny_offline(test_cfg=dict(max_tracks=3, max_masks_per_frame=2))
-    video = model.new_video('offline')
-    assert isinstance(video, OfflineTracks)
-    assert (video.max_tracks, video.max_masks_per_frame) == (3, 2)
+    finisher = model.tracker('offline').finisher
+    assert (finisher.max_tracks, finisher.max_masks_per_frame) == (3, 2)

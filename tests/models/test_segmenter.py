@@ -5,11 +5,12 @@ import copy
 import cv2
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
 from axialvs.clips import split_video
 from axialvs.inference.pipeline import FramePreparation
-from axialvs.postprocess.instances import finish_tracks
+from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import QUERIES, tiny_config, tiny_segmenter
 
@@ -41,9 +42,9 @@ def loaded_clips(config, split_mode):
     return list(Runner.build_dataloader(config.test_dataloader, seed=0))
 
 
-def prepared_video(config, model, folder):
+def prepared_video(model, folder):
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    return FramePreparation.from_config(config, model.data_preprocessor)(images)
+    return FramePreparation(model)(images)
 
 
 @pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
@@ -58,13 +59,12 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
         finished += [x for x in outputs if 'pred_tracks' in x]
     assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
-        frames, shapes = prepared_video(config, model, folder)
+        frames, shapes = prepared_video(model, folder)
         video = model.predict_video(frames)
-        tracks = finish_tracks(
+        tracks = model.finisher.finish(
             video.class_logits,
             lambda queries, video=video: iter([video.mask_logits[queries]]),
             shapes,
-            model.test_cfg['max_tracks'],
         )
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
         assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
@@ -88,11 +88,11 @@ def test_batches_of_clips(model, config):
     assert labels[3] == labels[1]
     dataset.split_mode = 'shorten'
     for step in (model.test_step, model.val_step):
-        with pytest.raises(ValueError, match=r'\(1, 3, .* and \(3, 3, .*; set batch_size=1'):
+        with pytest.raises(AxialVSError, match=r'\(1, 3, .* and \(3, 3, .*batch_size=1'):
             step(next(iter(Runner.build_dataloader(config.test_dataloader, seed=0))))
     batch = next(iter(batches))
     batch['inputs'][1] = batch['inputs'][1][..., :32]
-    with pytest.raises(ValueError, match='they would get other results than alone'):
+    with pytest.raises(AxialVSError, match='batch_size=1'):
         model.test_step(batch)
 
 
@@ -146,7 +146,7 @@ def test_clips_are_linked_by_their_queries(model):
 def test_padding_is_no_part_of_the_result(model, config, split):
     """Frames of 64x40 are padded to 64x64: no mask has more rows, and the one query without
     borders, a mask of everything, ends at the picture's."""
-    shapes = prepared_video(config, model, frame_folders(split)[0])[1]
+    shapes = prepared_video(model, frame_folders(split)[0])[1]
     assert shapes.batch_input_shape != shapes.img_shape
     for batch in loaded_clips(config, 'repeat_last')[:3]:
         for sample in model.test_step(batch):
@@ -164,22 +164,19 @@ def test_clips_that_lack_their_beginning(model, config):
 
 def test_clip_length_has_to_be_known(model, monkeypatch):
     monkeypatch.setattr(model, 'clip_length', None)
-    with pytest.raises(ValueError, match='set `clip_length`'):
+    with pytest.raises(AxialVSError, match='clip_length'):
         model.predict_video(torch.zeros(1, 3, 32, 32))
 
 
 def test_unknown_mode(model):
-    with pytest.raises(ValueError, match=r"mode is 'sideways'; this model knows 'near-online'"):
-        model.new_video('sideways')
+    with pytest.raises(AxialVSError, match=r"'sideways'.*'near-online'"):
+        model.tracker('sideways')
 
 
-def test_weights_of_mask2former_vis_load_by_its_names(model):
-    renamed = {k.replace('panoptic_head.', 'track_head.'): v for k, v in model.state_dict().items()}
-    other = tiny_segmenter()
-    for parameter in other.parameters():
-        torch.nn.init.zeros_(parameter)
-    other.load_state_dict(renamed)
-    assert all(torch.equal(v, model.state_dict()[k]) for k, v in other.state_dict().items())
+def test_class_names_have_to_fit():
+    config = tiny_config()
+    with pytest.raises(AxialVSError, match='5 classes, but 2 are named: a, b'):
+        MODELS.build({**config.model, 'class_names': ('a', 'b')})
 
 
 def test_largest_frames_of_a_batch_decide_the_padding(model):

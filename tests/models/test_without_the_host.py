@@ -66,7 +66,7 @@ def test_data_from_the_host_is_seen(step):
 def test_a_clip(name):
     model = tiny_segmenter(name).to('meta')
     with nothing_from_the_host():
-        first, second = model.segment_clips(torch.empty(CLIPS, device='meta'), 'near-online')
+        first, second = model.tracker('near-online').encode(torch.empty(CLIPS, device='meta'))
     for prediction in (first, second):
         assert prediction.class_logits.is_meta
         assert prediction.mask_logits.shape[1:] == (3, 16, 24)
@@ -75,7 +75,7 @@ def test_a_clip(name):
 def test_a_video_across_its_clips():
     model = tiny_offline().requires_grad_(False).to('meta')
     with nothing_from_the_host():
-        clips = model.segment_clips(torch.empty(CLIPS, device='meta'), 'offline')
+        clips = model.tracker('offline').encode(torch.empty(CLIPS, device='meta'))
         queries = torch.stack([clip.queries for clip in clips]).unsqueeze(0)
         refined = model.panoptic_head.cross_clip(queries)[-1]
     assert refined.is_meta

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from axialvs.postprocess.instances import finish_tracks
+from axialvs.postprocess.finisher import FrameShapeError
+from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.structures import ImageShapes
-from axialvs.tracking.matching import align_clips
-from axialvs.tracking.offline import ClipFeatures, OfflineTracks, RefinedVideo
+from axialvs.tracking.matching import align_clips, gather_queries
+from axialvs.tracking.offline import ClipFeatures, OfflineVideo, RefinedVideo
 
 QUERIES, CHANNELS, CLIPS, CLIP_LENGTH = 5, 6, 3, 2
 SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(45, 80))
@@ -14,6 +15,10 @@ SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(
 
 def draw(*size, seed=0):
     return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
+
+
+def aligned(queries):
+    return gather_queries(queries, align_clips(queries))
 
 
 def test_clips_follow_the_first_by_a_chain_of_matchings():
@@ -25,34 +30,38 @@ def test_clips_follow_the_first_by_a_chain_of_matchings():
     rng = torch.Generator().manual_seed(0)
     orders = [torch.arange(3), *(torch.randperm(3, generator=rng) for _ in range(39))]
     shuffled = torch.stack([clip[order] for clip, order in zip(tracks, orders, strict=True)])
-    assert torch.equal(align_clips(shuffled[None])[0], tracks)
+    assert torch.equal(aligned(shuffled[None])[0], tracks)
 
 
 def test_videos_of_a_batch_are_aligned_for_themselves():
     videos = draw(2, CLIPS, QUERIES, CHANNELS)
-    together = align_clips(videos)
-    assert torch.equal(together[0], align_clips(videos[:1])[0])
-    assert torch.equal(together[1], align_clips(videos[1:])[0])
-    assert torch.equal(align_clips(videos[:, :1]), videos[:, :1])
+    together = aligned(videos)
+    assert torch.equal(together[0], aligned(videos[:1])[0])
+    assert torch.equal(together[1], aligned(videos[1:])[0])
+    assert torch.equal(aligned(videos[:, :1]), videos[:, :1])
 
 
-def refine(queries):
-    """A refinement of which every number counts."""
-    aligned = align_clips(queries[None])[0]
-    return RefinedVideo(aligned.mean(0)[:, :4] * 3, aligned + aligned.mean(0))
+def refine(identities, queries):
+    """A refinement to which every number contributes."""
+    queries = gather_queries(queries[None], align_clips(identities[None]))[0]
+    return RefinedVideo(queries.mean(0)[:, :4] * 3, queries + queries.mean(0))
 
 
 @pytest.fixture
 def clips():
     """Clips whose last one holds a frame that is none of the video's."""
     return [
-        ClipFeatures(draw(QUERIES, CHANNELS, seed=k), draw(CLIP_LENGTH, CHANNELS, 8, 16, seed=k))
+        ClipFeatures(
+            draw(QUERIES, 3, seed=9 + k),
+            draw(QUERIES, CHANNELS, seed=k),
+            draw(CLIP_LENGTH, CHANNELS, 8, 16, seed=k),
+        )
         for k in range(CLIPS)
     ]
 
 
-def tracks_of(clips, **settings):
-    video = OfflineTracks(refine, max_tracks=6, **settings)
+def tracks_of(clips, max_masks=None, **settings):
+    video = OfflineVideo(refine, InstanceFinisher(6, max_masks), **settings)
     for k, clip in enumerate(clips):
         video.add(clip, SHAPES, CLIP_LENGTH - (k == CLIPS - 1))
     tracks = video.finish()
@@ -63,14 +72,16 @@ def tracks_of(clips, **settings):
 @pytest.mark.parametrize('settings', [{}, dict(feature_memory=0)], ids=['memory', 'file'])
 @pytest.mark.parametrize('max_masks', [None, 2])
 def test_equals_all_at_once(clips, settings, max_masks):
-    refined = refine(torch.stack([x.queries for x in clips]))
-    masks = torch.cat([refined.mask_logits(k, x.mask_features) for k, x in enumerate(clips)], 1)
-    expected = finish_tracks(
-        refined.class_logits, lambda queries: iter([masks[queries, :-1]]), SHAPES, 6, max_masks
+    refined = refine(
+        torch.stack([x.identity for x in clips]), torch.stack([x.queries for x in clips])
     )
-    tracks = tracks_of(clips, max_masks_per_frame=max_masks, **settings)
+    masks = torch.cat([refined.mask_logits(k, x.mask_features) for k, x in enumerate(clips)], 1)
+    expected = InstanceFinisher(6, max_masks).finish(
+        refined.class_logits, lambda queries: iter([masks[queries, :-1]]), SHAPES
+    )
+    tracks = tracks_of(clips, max_masks, **settings)
     assert tracks == expected
-    assert len(tracks) == 6
+    assert len(tracks) == (6 if max_masks is None else 2)
     assert {len(track.segmentations) for track in tracks} == {CLIPS * CLIP_LENGTH - 1}
     assert any(any(track.segmentations) for track in tracks)
 
@@ -84,7 +95,7 @@ def test_half_precision_is_near(clips):
 
 
 def test_frames_of_a_video_have_one_size(clips):
-    video = OfflineTracks(refine)
+    video = OfflineVideo(refine, InstanceFinisher())
     video.add(clips[0], SHAPES, CLIP_LENGTH)
-    with pytest.raises(ValueError, match='frames change size within a video'):
+    with pytest.raises(FrameShapeError, match='54'):
         video.add(clips[1], SHAPES._replace(img_shape=(30, 54)), CLIP_LENGTH)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from axialvs.tracking.matching import align_clips
-from axialvs.tracking.offline import ClipFeatures, OfflineWindow, RefinedVideo
+from axialvs.tracking.matching import align_clips, gather_queries
+from axialvs.tracking.offline import ClipFeatures, OfflineWindow, RefinedVideo, WindowSettings
+from axialvs.utils.errors import AxialVSError
 
 QUERIES, CHANNELS = 5, 6
 
@@ -13,29 +14,34 @@ def draw(*size, seed=0):
     return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
 
 
+def features(queries, mask_features):
+    return ClipFeatures(queries, queries, mask_features)
+
+
 def clips_of(count):
     return [
-        ClipFeatures(draw(QUERIES, CHANNELS, seed=k), draw(2, CHANNELS, 4, 4, seed=k))
+        features(draw(QUERIES, CHANNELS, seed=k), draw(2, CHANNELS, 4, 4, seed=k))
         for k in range(count)
     ]
 
 
-def refine(queries):
-    """A refinement of which every number counts."""
-    aligned = align_clips(queries[None])[0]
-    return RefinedVideo(aligned.mean(0)[:, :4] * 3, aligned + aligned.mean(0))
+def refine(identities, queries):
+    """A refinement to which every number contributes."""
+    queries = gather_queries(queries[None], align_clips(identities[None]))[0]
+    return RefinedVideo(queries.mean(0)[:, :4] * 3, queries + queries.mean(0))
 
 
 def decide(clips, num_clips, overlap, refine=refine):
     """All that a window decides."""
-    window = OfflineWindow(refine, num_clips, overlap)
+    window = OfflineWindow(refine, WindowSettings(num_clips, overlap))
     return [decided for clip in clips for decided in window.add(clip)] + window.finish()
 
 
 @pytest.mark.parametrize('count', [1, 4, 5])
 def test_a_window_over_all_clips_is_offline(count):
     clips = clips_of(count)
-    refined = refine(torch.stack([clip.queries for clip in clips]))
+    queries = torch.stack([clip.queries for clip in clips])
+    refined = refine(queries, queries)
     decided = decide(clips, 5, 0)
     assert len(decided) == count
     for k, clip in enumerate(decided):
@@ -49,12 +55,12 @@ def test_every_clip_comes_once_with_context_on_both_sides(num_clips, overlap):
     """Each clip's masks come from the window whose queries they were refined with."""
     seen = []
 
-    def spying(queries):
+    def spying(identities, queries):
         seen.append(queries)
-        return refine(queries)
+        return refine(identities, queries)
 
     clips = clips_of(14)
-    window = OfflineWindow(spying, num_clips, overlap)
+    window = OfflineWindow(spying, WindowSettings(num_clips, overlap))
     k = 0
     for clip in [*clips, None]:
         decided = window.finish() if clip is None else window.add(clip)
@@ -65,7 +71,7 @@ def test_every_clip_comes_once_with_context_on_both_sides(num_clips, overlap):
                 for i, queries in enumerate(inside)
                 if torch.equal(queries.sort(0).values, clips[k].queries.sort(0).values)
             ]
-            expected = refine(inside).mask_logits(place, clips[k].mask_features)
+            expected = refine(inside, inside).mask_logits(place, clips[k].mask_features)
             torch.testing.assert_close(result.mask_logits, expected)
             if k >= num_clips:
                 assert place >= overlap // 2
@@ -84,9 +90,9 @@ def test_objects_keep_their_query_from_window_to_window():
     orders = [torch.arange(QUERIES)] + [
         torch.randperm(QUERIES, generator=generator) for _ in range(10)
     ]
-    clips = [ClipFeatures(directions[order], torch.ones(1, CHANNELS, 1, 1)) for order in orders]
+    clips = [features(directions[order], torch.ones(1, CHANNELS, 1, 1)) for order in orders]
 
-    def name_rows(queries):
+    def name_rows(_, queries):
         return RefinedVideo(queries[0], queries * torch.arange(1, CHANNELS + 1))
 
     decided = decide(clips, 4, 2, name_rows)
@@ -98,5 +104,5 @@ def test_objects_keep_their_query_from_window_to_window():
 
 def test_a_window_has_to_move_on():
     for num_clips, overlap in ((3, 3), (0, 0), (2, -1)):
-        with pytest.raises(ValueError, match='cannot share'):
-            OfflineWindow(refine, num_clips, overlap)
+        with pytest.raises(AxialVSError, match=f'{num_clips} clips cannot share {overlap}'):
+            OfflineWindow(refine, WindowSettings(num_clips, overlap))

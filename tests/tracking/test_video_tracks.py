@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
-from axialvs.postprocess.instances import select_pairs
-from axialvs.structures import ImageShapes
-from axialvs.tracking.near_online import VideoTracks
+from axialvs.postprocess.finisher import FrameShapeError
+from axialvs.postprocess.instances import InstanceFinisher, select_pairs
+from axialvs.structures import ClipPrediction, ImageShapes
+from axialvs.tracking.near_online import NearOnlineVideo
+from axialvs.tracking.tensor_store import TensorStore
 
 QUERIES, CLASSES, FRAMES = 6, 3, 7
 SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(45, 80))
@@ -56,16 +58,17 @@ def all_at_once(class_logits, mask_logits, max_tracks, max_masks_per_frame):
             if inside[n, t].any():
                 codes[t] = coco_mask.encode(np.asfortranarray(inside[n, t].numpy(), np.uint8))
                 codes[t]['counts'] = codes[t]['counts'].decode()
-        tracks.append((int(labels[n]), float(total / max(len(kept), 1)), codes))
+        if any(codes):
+            tracks.append((int(labels[n]), float(total / max(len(kept), 1)), codes))
     return tracks
 
 
-def streamed(class_logits, mask_logits, clip_lengths, **kwargs):
-    scored = VideoTracks(**kwargs)
+def streamed(class_logits, mask_logits, clip_lengths, memory_limit=2**20, **settings):
+    store = TensorStore(memory_limit)
     for clip in mask_logits.split(clip_lengths, dim=1):
-        scored.add(clip, SHAPES)
-    tracks = scored.finish(class_logits)
-    scored.close()
+        store.append(clip)
+    tracks = InstanceFinisher(**settings).finish(class_logits, store.read, SHAPES)
+    store.close()
     assert [track.id for track in tracks] == list(range(1, len(tracks) + 1))
     return [(track.label, track.score, track.segmentations) for track in tracks]
 
@@ -93,11 +96,11 @@ def test_equals_the_steps_of_the_release_on_whole_tensors(video, max_masks_per_f
 
 def test_a_query_with_two_classes_has_one_set_of_masks(video):
     tracks = streamed(*video, [3, 4], max_tracks=QUERIES * CLASSES)
-    queries = select_pairs(video[0], QUERIES * CLASSES).queries.tolist()
+    queries = [x for x in select_pairs(video[0], QUERIES * CLASSES).queries.tolist() if x != 2]
     by_query = {}
     for query, (label, _, codes) in zip(queries, tracks, strict=True):
         by_query.setdefault(query, []).append((label, codes))
-    assert len(by_query) == QUERIES
+    assert len(by_query) == QUERIES - 1
     for entries in by_query.values():
         assert sorted(label for label, _ in entries) == list(range(CLASSES))
         assert all(codes == entries[0][1] for _, codes in entries)
@@ -110,26 +113,34 @@ def test_frames_without_a_mask_do_not_count(video):
     masks[0, 3, :4] = 1.0
     class_logits = torch.tensor([[1.0, 0.0]])
     probability = class_logits.softmax(-1)[0, 0]
-    scored = VideoTracks()
-    scored.add(masks, ImageShapes((8, 16), (8, 16), (8, 16)))
-    (track,) = scored.finish(class_logits)
+    (track,) = InstanceFinisher().finish(
+        class_logits, lambda queries: iter([masks[queries]]), ImageShapes((8, 16), (8, 16), (8, 16))
+    )
     quality = (torch.tensor([2.0, 1.0]).sigmoid()).mean()
     assert track.score == pytest.approx(float(probability * quality), rel=1e-6)
     assert [code is None for code in track.segmentations] == [True, False, True, False]
     assert coco_mask.area(track.segmentations[3]) == 64
 
 
-def test_an_object_without_any_mask_scores_nothing(video):
-    tracks = streamed(*video, [7], max_tracks=QUERIES * CLASSES)
-    empty = [score for _, score, codes in tracks if not any(codes)]
-    assert empty == [0] * CLASSES
+@pytest.mark.parametrize('max_masks_per_frame', [None, 1])
+def test_tracks_without_any_mask_are_left_out(video, max_masks_per_frame):
+    """With one mask per frame most pairs never keep theirs."""
+    settings = dict(max_tracks=QUERIES * CLASSES, max_masks_per_frame=max_masks_per_frame)
+    tracks = streamed(*video, [7], **settings)
+    assert 0 < len(tracks) <= (QUERIES - 1) * CLASSES
+    assert all(any(codes) for *_, codes in tracks)
 
 
 def test_frames_of_a_video_have_one_size(video):
-    scored = VideoTracks()
-    scored.add(video[1][:, :3], SHAPES)
-    with pytest.raises(ValueError, match=r'frames change size within a video: .*53.*before, .*54'):
-        scored.add(video[1][:, 3:], SHAPES._replace(img_shape=(30, 54)))
+    class_logits, masks = video
+    clips = [
+        ClipPrediction(class_logits, masks[:, t], torch.eye(QUERIES))
+        for t in (slice(3), slice(3, 7))
+    ]
+    collected = NearOnlineVideo(InstanceFinisher())
+    collected.add(clips[0], SHAPES, 3)
+    with pytest.raises(FrameShapeError, match=r'53.*before, .*54'):
+        collected.add(clips[1], SHAPES._replace(img_shape=(30, 54)), 4)
 
 
 def test_best_pairs_of_query_and_class():

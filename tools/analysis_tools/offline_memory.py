@@ -112,7 +112,7 @@ def measure(args: argparse.Namespace, length: int) -> dict:
 
 def model_input_size(model: torch.nn.Module, height: int, width: int) -> tuple[int, int]:
     """Height and width that the network sees of frames of the given size."""
-    prepare = FramePreparation.from_config(model.cfg, model.data_preprocessor)
+    prepare = FramePreparation(model)
     return prepare([np.zeros((height, width, 3), dtype=np.uint8)])[1].batch_input_shape
 
 

@@ -255,7 +255,9 @@ class CheckpointMismatchError(CheckpointError):
     """A checkpoint belongs to another model."""
 
 
-def load_weights(model: nn.Module, path: str | Path) -> AdaptationReport:
+def load_weights(
+    model: nn.Module, path: str | Path, checkpoint: Mapping[str, Any] | None = None
+) -> AdaptationReport:
     """Loads a checkpoint for inference: every tensor of the model comes from it, none is left.
 
     mmdet's Mask2Former-VIS checkpoints are renamed on the way.
@@ -263,12 +265,14 @@ def load_weights(model: nn.Module, path: str | Path) -> AdaptationReport:
     Args:
         model: Not wrapped for distributed training.
         path: A local file.
+        checkpoint: Its content, if it was read already.
 
     Raises:
         FileNotFoundError: There is no such file.
         CheckpointError: It cannot be read safely, or does not fit the model.
     """
-    weights = state_dict_of(load_checkpoint_safely(path), path)
+    checkpoint = load_checkpoint_safely(path) if checkpoint is None else checkpoint
+    weights = state_dict_of(checkpoint, path)
     fitting, report = adapt_state_dict(weights, model.state_dict())
     if not report.is_complete:
         raise CheckpointMismatchError(

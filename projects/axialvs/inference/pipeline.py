@@ -1,17 +1,18 @@
-"""Opening whatever gives frames: a video file, a folder of images or a camera."""
+"""From a source of frames to clips with tracks: read and prepare, run the network, decide."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+from typing import Protocol as TypingProtocol
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
-from mmengine import Config
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
@@ -19,36 +20,64 @@ from axialvs.clips import SplitMode, split_video
 from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.readers import (
     CameraReader,
+    ColorOrder,
     Frame,
     ImageFolderReader,
+    MemoryReader,
     VideoReader,
+    VideoReadError,
 )
-from axialvs.inference.video_file import VideoFileReader
-from axialvs.postprocess.instances import StreamingTracks
+from axialvs.inference.video_file import VideoFileReader, is_url
+from axialvs.postprocess.finisher import StreamedClip, StreamFinisher
 from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
+from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import IMAGE_SUFFIXES
+
+Protocol = Literal['live', 'scored']
+
+
+class Segmenter(TypingProtocol):
+    """What the pipeline needs of a model."""
+
+    clip_length: int | None
+    split_mode: SplitMode
+    test_cfg: Any
+    test_pipeline: Sequence[dict]
+    data_preprocessor: nn.Module
+
+    def image_shapes(
+        self, batch_input_shape: tuple[int, int], img_shape: Sequence[int], ori_shape: Sequence[int]
+    ) -> ImageShapes:
+        """Shapes of a frame, with the head's way of resizing."""
 
 
 def open_video(
-    source: str | Path | int | VideoReader, frame_rate: float | None = None
+    source: str | Path | int | VideoReader | Iterable[np.ndarray],
+    frame_rate: float | None = None,
+    color: ColorOrder = 'rgb',
 ) -> VideoReader:
     """Open a source of frames.
 
     Args:
-        source: A video file, a folder of images, or the number of a camera (an int, or digits
-            where no file or folder has that name). A reader of one's own is taken as it is.
-        frame_rate: Frames a second of a folder of images, for its timestamps. Files and cameras
-            have their own.
+        source: a video file or URL, a folder of images, the number of a camera (an int, or digits
+            that are not the name of a file), frames in memory, or a reader, which is returned.
+        frame_rate: of a folder or of frames in memory, for their timestamps.
+        color: channel order of frames in memory.
 
     Raises:
-        VideoReadError: If the source does not exist or gives no frames.
+        VideoReadError: if the source does not exist or has no frames.
     """
     if isinstance(source, VideoReader):
         return source
     if isinstance(source, int):
         return CameraReader(source)
+    if not isinstance(source, str | Path):
+        return MemoryReader(source, frame_rate, color)
     path = Path(source)
-    if path.is_dir():
+    if is_url(source) and not path.exists():
+        return VideoFileReader(source)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
         return ImageFolderReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal():
         return CameraReader(int(source))
@@ -61,13 +90,13 @@ def stream_clips(
     split_mode: SplitMode = 'repeat_last',
     num_frames: int | None = None,
 ) -> Iterator[list[Frame]]:
-    """Yields clips of frames; no more than one clip is held.
+    """Group frames into clips, holding one clip at a time.
 
     Args:
-        frames: the source, in order.
+        frames: in order.
         clip_length: T.
-        split_mode: 'shorten' needs to know the length beforehand; where it is unknown, or the
-            source ends early, the last clip is as short as it comes.
+        split_mode: 'shorten' needs the length in advance; if it is unknown or wrong, the last clip
+            is as short as it comes.
         num_frames: L, if known.
     """
     frames = iter(frames)
@@ -79,43 +108,46 @@ def stream_clips(
         yield chunk
 
 
-# What reads or packs a data set's sample; the steps in between change the picture.
+# Steps of a test pipeline that read or pack a sample instead of changing the image.
 _SAMPLE_STEPS = ('Load', 'Pack')
 
 
 class FramePreparation:
-    """The picture steps of a test pipeline and the model's own normalisation and padding.
+    """Applies the image transforms of a test pipeline and the model's data preprocessor.
 
     Args:
-        pipeline: the test pipeline of a config.
-        preprocessor: the model's data preprocessor, which expects BGR.
+        segmenter: has both.
     """
 
-    def __init__(self, pipeline: Sequence[dict], preprocessor: nn.Module) -> None:
-        steps = [step for wrapper in pipeline for step in wrapper.get('transforms', [wrapper])]
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        steps = [
+            step
+            for wrapper in segmenter.test_pipeline
+            for step in wrapper.get('transforms', [wrapper])
+        ]
         kept = [step for step in steps if not step['type'].startswith(_SAMPLE_STEPS)]
         self._transforms = Compose([TRANSFORMS.build(step) for step in kept])
-        self._preprocessor = preprocessor
-
-    @classmethod
-    def from_config(cls, config: Config, preprocessor: nn.Module) -> 'FramePreparation':
-        """The preparation that the config's test data set uses."""
-        return cls(config.test_dataloader.dataset.pipeline, preprocessor)
 
     def __call__(self, images: Sequence[np.ndarray]) -> tuple[Tensor, ImageShapes]:
-        """Prepares the frames of a clip.
+        """Prepare the frames of a clip.
 
         Args:
             images: T frames (H, W, 3), RGB uint8, of one size.
 
         Returns:
-            (T, 3, H, W), normalised and padded, on the model's device, and the frames' sizes.
+            (T, 3, H, W), normalised and padded, on the model's device, and the shapes.
+
+        Raises:
+            VideoReadError: if the frames are too narrow to be resized.
         """
         resized = [self._resize(image) for image in images]
         stacked = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
-        batch = self._preprocessor({'inputs': [stacked], 'data_samples': None})['inputs']
-        return batch[0], ImageShapes(
-            tuple(batch.shape[-2:]), resized[0].shape[:2], images[0].shape[:2]
+        preprocess = self._segmenter.data_preprocessor
+        batch = preprocess({'inputs': [stacked], 'data_samples': None})['inputs']
+        height, width = batch.shape[-2:]
+        return batch[0], self._segmenter.image_shapes(
+            (height, width), resized[0].shape[:2], images[0].shape[:2]
         )
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
@@ -124,223 +156,254 @@ class FramePreparation:
             'img_shape': image.shape[:2],
             'ori_shape': image.shape[:2],
         }
-        return np.ascontiguousarray(self._transforms(sample)['img'])
+        try:
+            return np.ascontiguousarray(self._transforms(sample)['img'])
+        except cv2.error as error:
+            height, width = image.shape[:2]
+            raise VideoReadError(
+                f'frames of {width}x{height} pixels are too narrow: resized for the network, one '
+                'side is shorter than a pixel; crop the video'
+            ) from error
 
 
-Mode = Literal['near-online', 'offline']
-Protocol = Literal['live', 'scored']
+class PreparedClip(NamedTuple):
+    """Output of the first stage: frames and the network's input made of them."""
+
+    frames: list[Frame]
+    inputs: Tensor  # (T, 3, H, W)
+    shapes: ImageShapes
+
+
+class EncodedClip(NamedTuple):
+    """Output of the second stage: what the tracker needs of a clip."""
+
+    frames: list[Frame]
+    encoded: Any
+    shapes: ImageShapes
+
+
+# Stages are functions, not methods: they run in threads, and a bound method would keep a
+# `VideoResult` alive that nobody uses any more.
+def prepare_clips(
+    chunks: Iterator[list[Frame]], padded_length: int, prepare: FramePreparation
+) -> Iterator[PreparedClip]:
+    """Stage 1: prepare each clip, repeating the last frame up to `padded_length`."""
+    for frames in chunks:
+        images = [frame.image for frame in frames]
+        images += images[-1:] * (padded_length - len(images))
+        yield PreparedClip(frames, *prepare(images))
+
+
+def encode_clips(
+    prepared: Generator[PreparedClip, None, None], tracker: Tracker
+) -> Iterator[EncodedClip]:
+    """Stage 2: run the network."""
+    with closing(prepared):
+        for frames, inputs, shapes in prepared:
+            (encoded,) = tracker.encode(inputs.unsqueeze(0))
+            yield EncodedClip(frames, encoded, shapes)
 
 
 class VideoResult:
-    """The result of a video, made as it is asked for: iterate over clips, then ask for the tracks.
+    """The tracks of a video, computed while it is iterated over.
 
-    With `live` a clip comes as soon as it is decided: near-online when it is segmented, offline
-    when its window is full (`OfflineWindow`). With `scored`, the default offline, the video is read
-    to its end first, then read again for the pictures. A source that breaks off, or a
-    run that is stopped, keeps all finished frames, see `truncated` and `close`.
+    With the protocol `live` a clip is yielded once it is final: near-online when it is segmented,
+    offline when its window is full. With `scored` the video is read to its end first, and read
+    again for the frames. If the source is damaged or the run is stopped, all finished frames are
+    kept, see `truncated` and `close`.
+
+    Positions in tracks and clips are frame numbers of the source; frames that could not be decoded
+    have no masks.
 
     Args:
-        model: a segmenter of `axialvs.apis.init_segmenter`.
-        source: video file, folder of frames, number of a camera, or a reader of frames.
-        mode: one of the model's `modes`.
-        protocol: how tracks are decided; None for 'live' near-online, 'scored'
-            offline.
-        score_threshold: from which score a track is shown; `tracks()` of `scored` has all.
-        labels: classes shown, as indices; None for all.
-        max_frames: stop after so many frames.
-        progress: called with the number of frames that each network call finished.
+        segmenter: the model.
+        tracker: of the model.
+        reader: source of the frames.
+        protocol: how tracks are decided; None for the tracker's default.
+        score_threshold: least score of tracks that are shown and returned. None for that of
+            `test_cfg`, which 'scored' does not apply to `tracks()`.
+        labels: classes of interest; None for all.
+        max_frames: stop after this many frames.
+        progress: called with the number of frames of each finished clip.
 
     Raises:
-        ValueError: if the model does not know the mode, the protocol does not go with it,
-            `max_frames` is negative, or `scored` is asked of a source that cannot be read twice.
+        AxialVSError: if the protocol is unknown, `max_frames` is negative, or 'scored' is asked of
+            a source that cannot be read twice.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
-        source: str | VideoReader,
-        mode: Mode = 'near-online',
+        segmenter: Segmenter,
+        tracker: Tracker,
+        reader: VideoReader,
         protocol: Protocol | None = None,
         score_threshold: float | None = None,
         labels: Sequence[int] | None = None,
         max_frames: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self.mode = mode
-        self.protocol = protocol = _protocol_of(model, mode, protocol)
+        self.protocol: Protocol = tracker.default_protocol if protocol is None else protocol
+        if self.protocol not in ('live', 'scored'):
+            raise AxialVSError(f"protocol is '{protocol}', not 'live' or 'scored'")
         if max_frames is not None and max_frames < 0:
-            raise AxialVSError(f'max_frames={max_frames}: a number from 0, or None for all frames')
-        self.reader: VideoReader = open_video(source)
-        if protocol == 'scored' and not self.reader.can_rewind:
+            raise AxialVSError(f'max_frames={max_frames}: at least 0, or None for all frames')
+        if self.protocol == 'scored' and not reader.can_rewind:
             raise AxialVSError(
-                f"{source}: protocol 'scored' reads a video twice, which a camera cannot do; "
-                "use 'live' or record first"
+                f"{reader.source}: protocol 'scored' reads a video twice, which this source does "
+                "not allow; use 'live', or record it first"
             )
-        self._model = model
-        self._source = source
-        default_threshold = model.test_cfg['score_threshold']
-        self._threshold = default_threshold if score_threshold is None else score_threshold
+        if segmenter.clip_length is None:
+            raise AxialVSError('the model has no clip_length')
+        self.reader = reader
+        self.num_frames = 0
+        self._clip_length = segmenter.clip_length
+        self._split_mode: SplitMode = segmenter.split_mode
+        self._tracker = tracker
+        self._prepare = FramePreparation(segmenter)
+        self._threshold = (
+            segmenter.test_cfg['score_threshold'] if score_threshold is None else score_threshold
+        )
+        self._least_score = 0.0 if score_threshold is None else score_threshold
         self._labels = None if labels is None else set(labels)
         self._max_frames = max_frames
         self._progress = progress or (lambda num_frames: None)
-        self._prepare = FramePreparation.from_config(model.cfg, model.data_preprocessor)
-        self._clips = self._iterate_live() if protocol == 'live' else self._iterate_scored()
+        self._times: dict[int, float] = {}  # of the frames that were segmented, by position
+        self._truncated: str | None = None
         self._tracks: list[Track] = []
-        self.num_frames = 0
+        self._clips = self._run_live() if self.protocol == 'live' else self._run_scored()
 
     def __iter__(self) -> Iterator[ClipResult]:
         return self._clips
 
     def tracks(self) -> list[Track]:
-        """All tracks of the video; reads what was not iterated over yet, unless it was closed."""
+        """All tracks of the video; first reads what was not iterated over, unless closed."""
         for _ in self._clips:
             pass
         return [track for track in self._tracks if self._is_wanted(track.label)]
 
     def close(self) -> None:
-        """Stops reading; `tracks()` then has what was found until here."""
+        """Stop reading; `tracks()` then returns what was found so far."""
         self._clips.close()
         self.reader.close()
 
     @property
     def truncated(self) -> str | None:
-        """Why the source broke off before its end, or None."""
-        return self.reader.truncated
+        """Why frames of the source are missing, or None."""
+        return self._truncated or self.reader.truncated
+
+    @property
+    def timestamps(self) -> list[float | None]:
+        """Seconds of every position of the source so far; None for frames that are missing."""
+        return [self._times.get(i) for i in range(max(self._times, default=-1) + 1)]
 
     def _is_wanted(self, label: int) -> bool:
         return self._labels is None or label in self._labels
 
-    def _chunks(self, reader: VideoReader) -> Iterator[list[Frame]]:
-        length = reader.num_frames
+    def _chunks(self) -> Iterator[list[Frame]]:
+        length = self.reader.num_frames
         if self._max_frames is not None:
             length = min(length, self._max_frames) if length else None
-        frames = islice(reader, self._max_frames)
-        return stream_clips(frames, self._model.clip_length, self._model.split_mode, length)
+        frames = islice(self.reader, self._max_frames)
+        return stream_clips(frames, self._clip_length, self._split_mode, length)
 
-    def _segmented_clips(self) -> Iterator[tuple[list[Frame], NamedTuple, ImageShapes]]:
-        """The frames of each clip, what `segment_clips` makes of them, and their sizes."""
-        # While the clip that is given is linked, finished, drawn and written, the network is busy
-        # with the next one, and the one after that is read and prepared.
-        padded_length = self._model.clip_length if self._model.split_mode == 'repeat_last' else 0
-        prepared = _prepared_clips(self._chunks(self.reader), padded_length, self._prepare)
-        segmented = _segmented_clips(read_ahead(prepared), self._model, self.mode)
-        with closing(read_ahead(segmented)) as clips:
+    def _encoded_clips(self) -> Iterator[EncodedClip]:
+        """Stages 1 and 2, each in a thread: while a clip is decided, drawn and written, the network
+        runs on the next one, and the one after that is read."""
+        padded_length = self._clip_length if self._split_mode == 'repeat_last' else 0
+        prepared = read_ahead(prepare_clips(self._chunks(), padded_length, self._prepare))
+        with closing(read_ahead(encode_clips(prepared, self._tracker))) as clips:
             for clip in clips:
-                num_frames = len(clip[0])
-                self.num_frames += num_frames
-                self._progress(num_frames)
+                self.num_frames += len(clip.frames)
+                self._times.update((frame.index, frame.timestamp) for frame in clip.frames)
+                self._progress(len(clip.frames))
                 yield clip
 
-    def _iterate_live(self) -> Iterator[ClipResult]:
-        stream = self._model.new_stream(self.mode)
-        live = StreamingTracks(self._threshold, self._model.test_cfg['max_tracks'])
-        waiting: deque[tuple[list[Frame], ImageShapes]] = deque()
-        decided: deque[LinkedClip] = deque()
+    def _run_live(self) -> Generator[ClipResult, None, None]:
+        """Stage 3 of 'live': decide, show and encode each clip as soon as it is final."""
+        stream = self._tracker.stream()
+        finisher = self._tracker.finisher.stream(self._threshold)
+        pending: deque[EncodedClip] = deque()
+        final: deque[LinkedClip] = deque()
 
-        def show_decided() -> Iterator[ClipResult]:
-            while decided:
-                clip = decided.popleft()
-                chunk, shapes = waiting.popleft()
-                masks = clip.mask_logits[:, : len(chunk)]
-                columns = live.add(masks, clip.class_logits, shapes)
-                wanted = [self._is_wanted(label) for label in columns[1].tolist()]
-                yield _clip_result(chunk, *(x[np.array(wanted, dtype=bool)] for x in columns))
+        def show_final() -> Iterator[ClipResult]:
+            while final:
+                yield self._decide(final.popleft(), pending.popleft(), finisher)
 
         try:
-            for chunk, segmented, shapes in self._segmented_clips():
-                waiting.append((chunk, shapes))
-                decided.extend(stream.add(segmented))
-                yield from show_decided()
-            decided.extend(stream.finish())
-            yield from show_decided()
+            for clip in self._encoded_clips():
+                pending.append(clip)
+                final.extend(stream.add(clip.encoded))
+                yield from show_final()
+            final.extend(stream.finish())
+            yield from show_final()
         finally:
-            # Of a run that is stopped, what was segmented and not shown is in the tracks.
-            decided.extend(stream.finish())
-            deque(show_decided(), maxlen=0)
-            self._tracks = live.tracks()
+            # If the run is stopped, clips that were encoded but not shown are part of the tracks.
+            final.extend(stream.finish())
+            deque(show_final(), maxlen=0)
+            self._tracks = self._at_source_positions(finisher.tracks())
 
-    def _iterate_scored(self) -> Iterator[ClipResult]:
-        video = self._model.new_video(self.mode)
+    def _decide(
+        self, linked: LinkedClip, clip: EncodedClip, finisher: StreamFinisher
+    ) -> ClipResult:
+        mask_logits = linked.mask_logits[:, : len(clip.frames)]
+        decided = finisher.add(mask_logits, linked.class_logits, clip.shapes)
+        wanted = np.array([self._is_wanted(x) for x in decided.labels.tolist()], dtype=bool)
+        return _clip_result(clip.frames, decided.select(wanted))
+
+    def _run_scored(self) -> Generator[ClipResult, None, None]:
+        """Stage 3 of 'scored': decide at the end, then read the video again and show the tracks."""
+        video = self._tracker.video()
         try:
-            for chunk, segmented, shapes in self._segmented_clips():
-                video.add(segmented, shapes, len(chunk))
+            for clip in self._encoded_clips():
+                video.add(clip.encoded, clip.shapes, len(clip.frames))
         finally:
-            if self.num_frames:
-                self._tracks = video.finish()
+            tracks = video.finish()
             video.close()
+            tracks = [track for track in tracks if track.score >= self._least_score]
+            self._tracks = self._at_source_positions(tracks)
+        self._truncated = self.reader.truncated
         shown = [x for x in self._tracks if x.score >= self._threshold and self._is_wanted(x.label)]
         frames_left = self.num_frames
-        for chunk in self._chunks(open_video(self._source)):
-            chunk = chunk[:frames_left]
-            if not chunk:
+        for frames in self._chunks():
+            frames = frames[:frames_left]
+            if not frames:
                 break
-            frames_left -= len(chunk)
-            yield _shown_in(chunk, shown)
+            frames_left -= len(frames)
+            yield _clip_result(frames, _decode_tracks(frames, shown))
+
+    def _at_source_positions(self, tracks: list[Track]) -> list[Track]:
+        """Move segmentations to the positions of their frames in the source."""
+        positions = list(self._times)
+        if positions != list(range(len(positions))):
+            for track in tracks:
+                segmentations: list[dict | None] = [None] * (positions[-1] + 1)
+                for position, rle in zip(positions, track.segmentations, strict=False):
+                    segmentations[position] = rle
+                track.segmentations = segmentations
+        return tracks
 
 
-def _prepared_clips(
-    chunks: Iterator[list[Frame]], padded_length: int, prepare: FramePreparation
-) -> Iterator[tuple[list[Frame], torch.Tensor, ImageShapes]]:
-    """The frames of each clip, the network's input made of them, and their sizes.
-
-    No method, for it runs in a thread, which would keep a result that nobody wants any more.
-    """
-    for chunk in chunks:
-        images = [frame.image for frame in chunk]
-        images += images[-1:] * (padded_length - len(images))
-        yield chunk, *prepare(images)
-
-
-def _segmented_clips(
-    prepared: Generator[tuple[list[Frame], torch.Tensor, ImageShapes]],
-    model: torch.nn.Module,
-    mode: Mode,
-) -> Iterator[tuple[list[Frame], NamedTuple, ImageShapes]]:
-    """The same with what the network makes of the input; no method either."""
-    with closing(prepared):
-        for chunk, frames, shapes in prepared:
-            (segmented,) = model.segment_clips(frames.unsqueeze(0), mode)
-            yield chunk, segmented, shapes
-
-
-def _protocol_of(model: torch.nn.Module, mode: str, protocol: Protocol | None) -> Protocol:
-    """The protocol asked for, or the usual one of the mode."""
-    model.check_mode(mode)
-    if protocol is None:
-        return 'live' if mode == 'near-online' else 'scored'
-    if protocol not in ('live', 'scored'):
-        raise AxialVSError(f"protocol is '{protocol}', not 'live' or 'scored'")
-    return protocol
-
-
-def _shown_in(chunk: list[Frame], tracks: Sequence[Track]) -> ClipResult:
-    """The tracks that occur in a clip's frames."""
-    height, width = chunk[0].image.shape[:2]
-    present = [x for x in tracks if any(x.segmentations[frame.index] for frame in chunk)]
-    masks = np.zeros((len(present), len(chunk), height, width), dtype=bool)
+def _decode_tracks(frames: list[Frame], tracks: Sequence[Track]) -> StreamedClip:
+    """The tracks that have a mask in these frames."""
+    height, width = frames[0].image.shape[:2]
+    present = [x for x in tracks if any(x.segmentations[frame.index] for frame in frames)]
+    masks = np.zeros((len(present), len(frames), height, width), dtype=bool)
     for row, track in enumerate(present):
-        for t, frame in enumerate(chunk):
-            if code := track.segmentations[frame.index]:
-                masks[row, t] = coco_mask.decode(code)
-    ids, labels = ([getattr(x, name) for x in present] for name in ('id', 'label'))
-    return _clip_result(
-        chunk,
-        np.array(ids, dtype=int),
-        np.array(labels, dtype=int),
+        for t, frame in enumerate(frames):
+            if rle := track.segmentations[frame.index]:
+                masks[row, t] = coco_mask.decode(rle)
+    return StreamedClip(
+        np.array([x.id for x in present], dtype=int),
+        np.array([x.label for x in present], dtype=int),
         np.array([x.score for x in present]),
         masks,
     )
 
 
-def _clip_result(
-    chunk: list[Frame], ids: np.ndarray, labels: np.ndarray, scores: np.ndarray, masks: np.ndarray
-) -> ClipResult:
+def _clip_result(frames: list[Frame], decided: StreamedClip) -> ClipResult:
     return ClipResult(
-        [frame.index for frame in chunk],
-        [frame.timestamp for frame in chunk],
-        ids,
-        labels,
-        scores,
-        masks,
-        [frame.image for frame in chunk],
+        [frame.index for frame in frames],
+        [frame.timestamp for frame in frames],
+        *decided,
+        [frame.image for frame in frames],
     )

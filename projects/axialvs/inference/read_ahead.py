@@ -1,19 +1,19 @@
-"""Reads what comes next in the background while what came before is worked on."""
+"""Run an iterator in a background thread."""
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar('T')
 
-# How often a waiting reader looks whether it is still wanted, in seconds.
+# How often a waiting thread checks whether its items are still wanted, in seconds.
 _PATIENCE = 0.1
 
 
 class _Failure:
-    """An error on its way to where the items are used."""
+    """An error to be raised where the items are consumed."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -22,15 +22,15 @@ class _Failure:
 _END = object()
 
 
-def read_ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
-    """Yields the items in order while a thread makes the next ones.
+def read_ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
+    """Yield items in order while a thread computes the next ones.
 
-    An error of the source is raised in its place, after all items before it. Closing the result, or
-    dropping it, ends the thread before its next item and closes the source.
+    An error of the source is raised after all items before it. Closing or dropping the generator
+    ends the thread before its next item and closes the source.
 
     Args:
-        items: the source; a generator is closed in the end.
-        depth: items that may wait; one more is being made.
+        items: the source; a generator is closed at the end.
+        depth: maximum number of finished items; one more is in progress.
     """
     waiting: queue.Queue = queue.Queue(depth)
     unwanted = threading.Event()
@@ -48,7 +48,7 @@ def read_ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
             for item in items:
                 if not hand_over(item):
                     break
-        except BaseException as error:  # whatever it is, it belongs to the reader's user
+        except BaseException as error:  # raised by the consumer
             last = _Failure(error)
         finally:
             if hasattr(items, 'close'):

@@ -1,10 +1,14 @@
-"""What every source of frames gives: frames in order, and what is known of the source."""
+"""Sources of frames: the interface, cameras, folders of images, and frames in memory."""
 
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,9 +16,14 @@ import numpy as np
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
 
+ColorOrder = Literal['rgb', 'bgr']
+
+DEFAULT_FRAME_RATE = 25.0
+"""Frames per second of folders and arrays, for their timestamps."""
+
 
 class VideoReadError(AxialVSError):
-    """A source cannot be read. The message names it, says why and what to do."""
+    """A source cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -22,44 +31,53 @@ class Frame:
     """One frame of a video."""
 
     index: int
-    """Number of the frame, from 0 on."""
+    """Frame number in the source, from 0."""
     timestamp: float
     """Seconds since the start of the source."""
     image: np.ndarray
-    """(H, W, 3) uint8 RGB, upright."""
+    """(H, W, 3) uint8 RGB, upright, square pixels."""
 
 
 class VideoReader(ABC):
-    """A source of frames, read as they are needed: iterating over it holds one frame at a time.
+    """A source of frames; iterating over it holds one frame at a time.
 
-    Files and folders start anew with every iteration; a camera goes on.
+    Every iteration starts from the beginning, except for cameras and streams.
     """
 
     source: str
     """Name of the source, for messages."""
     width: int
-    """Width of the upright frames in pixels."""
+    """Width of the frames in pixels."""
     height: int
-    """Height of the upright frames in pixels."""
+    """Height of the frames in pixels."""
     frame_rate: float | None
-    """Average number of frames a second, or None if unknown."""
+    """Average frames per second, or None if unknown."""
     num_frames: int | None
     """Number of frames that the source claims to have, or None if unknown."""
     can_rewind: bool = True
     """Whether a second iteration gives the same frames again."""
     truncated: str | None = None
-    """After reading: why fewer frames came than there should be, or None if all is well."""
+    """After an iteration: why frames are missing, or None."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        """What was converted or skipped, one line each."""
+
+    def note(self, text: str) -> None:
+        """Add a note once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order.
 
         Raises:
-            VideoReadError: If a frame cannot be read and nothing can be read after it.
+            VideoReadError: if a frame cannot be read, and none after it.
         """
 
-    def close(self) -> None:  # noqa: B027, files and folders hold nothing between readings
-        """Give up what the source holds open."""
+    def close(self) -> None:  # noqa: B027, most sources hold nothing between iterations
+        """Release the source."""
 
     def __enter__(self) -> 'VideoReader':
         return self
@@ -69,26 +87,27 @@ class VideoReader(ABC):
 
 
 class CameraReader(VideoReader):
-    """Frames of a camera until it stops or the reader is closed. Timestamps are times of arrival.
+    """Frames of a camera until it stops or the reader is closed, with their time of arrival.
 
     Args:
-        index: Number of the camera, from 0 on.
+        index: number of the camera, from 0.
 
     Raises:
-        VideoReadError: If the camera cannot be opened or delivers no picture.
+        VideoReadError: if the camera cannot be opened or gives no image.
     """
 
     can_rewind = False
 
     def __init__(self, index: int) -> None:
+        super().__init__()
         self.source = f'camera {index}'
         self._capture = cv2.VideoCapture(index)
         opened, first = self._capture.read()
         if not opened:
             self._capture.release()
             raise VideoReadError(
-                f'{self.source}: cannot be opened or gives no picture; check that it is plugged '
-                f'in and not in use, or try another number'
+                f'{self.source}: cannot be opened or gives no image; check that it is plugged in '
+                'and not in use, or try another number'
             )
         self.height, self.width = first.shape[:2]
         self.frame_rate = self._capture.get(cv2.CAP_PROP_FPS) or None
@@ -109,60 +128,195 @@ class CameraReader(VideoReader):
         self._capture.release()
 
 
-DEFAULT_FRAME_RATE = 25.0
-"""Frames a second that give the images of a folder their timestamps if nothing is known."""
+class MemoryReader(VideoReader):
+    """Frames that are in memory or made by a generator.
 
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file as (H, W, 3) uint8 RGB, turned upright as its EXIF data says.
+    Args:
+        frames: (H, W, 3) uint8 each; a sequence, an array (L, H, W, 3) or an iterator.
+        frame_rate: for the timestamps, 25 by default.
+        color: channel order.
 
     Raises:
-        VideoReadError: If it cannot be read or is no image.
+        VideoReadError: if there is no frame, or a frame has another shape or type.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[np.ndarray],
+        frame_rate: float | None = None,
+        color: ColorOrder = 'rgb',
+    ) -> None:
+        super().__init__()
+        if color not in ('rgb', 'bgr'):
+            raise VideoReadError(f"color is '{color}', not 'rgb' or 'bgr'")
+        if frame_rate is not None and not frame_rate > 0:
+            raise VideoReadError(f'frame_rate is {frame_rate}; it must be positive')
+        self.source = 'frames in memory'
+        self.frame_rate = frame_rate
+        self._color = color
+        self.can_rewind = iter(frames) is not frames
+        self.num_frames = len(frames) if isinstance(frames, Sequence | np.ndarray) else None
+        iterator = iter(frames)
+        first = next(iterator, None)
+        if first is None:
+            raise VideoReadError('there are no frames')
+        self._frames = frames if self.can_rewind else chain([first], iterator)
+        self.height, self.width = self._check(first, 0)[:2]
+
+    def _check(self, image: np.ndarray, index: int) -> tuple[int, ...]:
+        image = np.asarray(image)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise VideoReadError(
+                f'frame {index} is {image.shape} {image.dtype}; frames are (H, W, 3) uint8'
+            )
+        return image.shape
+
+    def __iter__(self) -> Iterator[Frame]:
+        rate = self.frame_rate or DEFAULT_FRAME_RATE
+        for index, image in enumerate(self._frames):
+            height, width, _ = self._check(image, index)
+            if (height, width) != (self.height, self.width):
+                raise VideoReadError(
+                    f'frame {index} has {width}x{height} pixels, the first one {self.width}x'
+                    f'{self.height}; resize the frames to one size'
+                )
+            rgb = np.asarray(image)[..., :: 1 if self._color == 'rgb' else -1]
+            yield Frame(index, index / rate, np.ascontiguousarray(rgb))
+
+
+_ALPHA_SUFFIXES = ('.png', '.webp', '.tif', '.tiff')
+_UINT8_BITS, _UINT16_BITS = 8, 16
+_SENSOR_BITS = (10, 12, 14)
+
+
+def read_image(path: Path, bits: int | None = None) -> np.ndarray:
+    """Read an image file as (H, W, 3) uint8 RGB, upright according to its EXIF data.
+
+    Transparent pixels are black. 16-bit images are scaled by their bit depth.
+
+    Args:
+        path: the file.
+        bits: depth of the values in 16-bit files, see `stored_bits`; all 16 by default.
+
+    Raises:
+        VideoReadError: if it cannot be read or is not an image.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise VideoReadError(f'{path}: cannot be read ({error.strerror})') from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    depth = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    image = _decode(data, depth) if data.size else None
     if image is None:
         raise VideoReadError(f'{path}: is not a readable image; replace the file or remove it')
+    if image.dtype == np.uint16:
+        shift = (bits or _UINT16_BITS) - _UINT8_BITS
+        image = (image >> shift).clip(max=255).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        raise VideoReadError(f'{path}: has {image.dtype} values; convert it to 8 or 16 bits')
+    if path.suffix.lower() in _ALPHA_SUFFIXES:
+        alpha = _decode(data, cv2.IMREAD_UNCHANGED)
+        if alpha is not None and alpha.ndim == 3 and alpha.shape[2] == 4:
+            image = over_black(image, alpha[..., 3])
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:  # for instance more pixels than OpenCV decodes
+        return None
+
+
+def over_black(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Blend an image (H, W, 3) uint8 over black by its alpha (H, W)."""
+    if alpha.shape != image.shape[:2]:  # turned by its EXIF data
+        return image
+    opacity = alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
+    return np.rint(image * opacity[..., None]).astype(np.uint8)
+
+
+def stored_bits(path: Path) -> int:
+    """Bit depth of an image's values; sensors store 10, 12 or 14 bits in 16-bit files."""
+    image = _decode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.dtype != np.uint16:
+        return _UINT8_BITS
+    largest = int(image.max())
+    if largest < 2**_UINT8_BITS:
+        return _UINT16_BITS  # too dark to tell
+    return next((bits for bits in _SENSOR_BITS if largest < 2**bits), _UINT16_BITS)
+
+
+_MASK_ENDING = re.compile(r'[-_. ](mask|masks|seg|label|labels|gt|annotation)$', re.IGNORECASE)
+
+
 class ImageFolderReader(VideoReader):
-    """Frames of a folder of images. Files that are no images by their name are left alone.
+    """Frames of a folder of images, in natural order of their names, or a single image.
 
     Args:
-        path: The folder.
-        frame_rate: Frames a second, for the timestamps.
+        path: the folder, or an image file.
+        frame_rate: for the timestamps, 25 by default.
 
     Raises:
-        VideoReadError: If the folder has no images or the first one cannot be read; while
-            iterating, if an image cannot be read or has another size than the first.
+        VideoReadError: if the folder has no images, or images and masks side by side, or the first
+            image cannot be read; while iterating, if an image cannot be read or has another size.
     """
 
     def __init__(self, path: str | Path, frame_rate: float | None = None) -> None:
+        super().__init__()
         self.source = str(path)
-        files = [f for f in Path(path).iterdir() if f.is_file() and f.name[0] != '.']
-        images = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES]
+        folder = Path(path)
+        found = folder.iterdir() if folder.is_dir() else [folder]
+        entries = [x for x in found if x.name[0] != '.' and not x.is_dir()]
+        images = [x for x in entries if x.suffix.lower() in IMAGE_SUFFIXES and x.exists()]
         self._files = sorted(images, key=lambda file: natural_key(file.name))
         if not self._files:
             raise VideoReadError(
                 f'{path}: the folder holds no images ({", ".join(IMAGE_SUFFIXES)}); '
-                f'give the folder in which the frames lie'
+                'give the folder that holds the frames'
             )
+        self._refuse_pairs()
+        self._note_skipped([x for x in entries if x not in images])
         self.frame_rate = frame_rate
         self.num_frames = len(self._files)
-        self.height, self.width = read_image(self._files[0]).shape[:2]
+        first = self._files[0]
+        self._bits = stored_bits(first)
+        if self._bits in _SENSOR_BITS:
+            self.note(f'16-bit images hold {self._bits}-bit values and are scaled as such')
+        self.height, self.width = read_image(first, self._bits).shape[:2]
+        if first.suffix.lower() in ('.tif', '.tiff') and (pages := cv2.imcount(str(first))) > 1:
+            self.note(f'{first.name} has {pages} pages; only the first page of a file is read')
+
+    def _refuse_pairs(self) -> None:
+        """Refuse folders with two images of one name, as frames and their masks have."""
+        stems = [_MASK_ENDING.sub('', file.stem) for file in self._files]
+        stem, count = Counter(stems).most_common(1)[0]
+        if count > 1:
+            pair = [file.name for file, x in zip(self._files, stems, strict=True) if x == stem]
+            names = ' and '.join(pair[:2])
+            raise VideoReadError(
+                f'{self.source}: holds {names}, which look like an image and its mask; move the '
+                'masks to another folder'
+            )
+
+    def _note_skipped(self, skipped: list[Path]) -> None:
+        if not skipped:
+            return
+        kinds = Counter(
+            'broken link' if x.is_symlink() and not x.exists() else x.suffix or 'no suffix'
+            for x in skipped
+        )
+        listed = ', '.join(f'{count} x {kind}' for kind, count in kinds.items())
+        self.note(f'{len(skipped)} files of the folder are no images and are skipped ({listed})')
 
     def __iter__(self) -> Iterator[Frame]:
         rate = self.frame_rate or DEFAULT_FRAME_RATE
         for index, file in enumerate(self._files):
-            image = read_image(file)
+            image = read_image(file, self._bits)
             height, width = image.shape[:2]
             if (width, height) != (self.width, self.height):
                 raise VideoReadError(
                     f'{file}: has {width}x{height} pixels, but {self._files[0].name} has '
-                    f'{self.width}x{self.height}; bring all images of the folder to one size'
+                    f'{self.width}x{self.height}; resize the images to one size'
                 )
             yield Frame(index, index / rate, image)

@@ -1,4 +1,4 @@
-"""The sound of a source file, taken over into the video that is being written."""
+"""Copies or transcodes the sound of a source file into the video that is being written."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,24 +9,24 @@ import av
 from axialvs.inference.video_file import open_container
 
 COPIED_CODECS = ('aac', 'mp3', 'opus')
-"""Sound which browsers play from an mp4 file as it is; any other is encoded anew as AAC."""
+"""Codecs that browsers play in mp4 files; others are transcoded to AAC."""
 _MAX_SAMPLE_RATE = 48_000
 _Piece = tuple[float, list[av.Packet]]  # start in seconds, and the packets to write
 
 
 class SoundTrack:
-    """Copies or transcodes the first sound stream of a file, bit by bit, as the video grows.
+    """Copies or transcodes the first audio stream of a file while the video grows.
 
     Args:
-        path: The file with the sound.
-        output: The file being written. Its header must not have been written yet.
+        path: file with the sound.
+        output: file being written, before its header is.
 
     Attributes:
-        state: 'none' if the source has no sound that can be read, else 'copied' or 'transcoded'.
-        problem: Why the sound breaks off, or None.
+        state: 'none' if the source has no readable sound, else 'copied' or 'transcoded'.
+        problem: why the sound ends early, or None.
 
     Raises:
-        VideoReadError: If the source cannot be opened.
+        VideoReadError: if the source cannot be opened.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
@@ -39,7 +39,7 @@ class SoundTrack:
             return
         context = self._source.codec_context
         if context is None:
-            self.problem = f'{path}: the sound has an unknown codec and is left out'
+            self.problem = f'{path}: the sound has an unknown codec and is dropped'
             return
         self._start = Fraction(self._input.start_time or 0, av.time_base)
         if context.codec.canonical_name in COPIED_CODECS:
@@ -52,7 +52,7 @@ class SoundTrack:
             self._target = output.add_stream('aac', rate=rate)
             self._target.codec_context.layout = _common_layout(context)
             self._pieces = self._transcoded()
-        # Not read before the video's header is written: the streams' time bases change with it.
+        # Read only after the header is written, which changes the time bases of the streams.
         self._next = 0.0, []
 
     def write_until(self, time: float) -> None:
@@ -65,13 +65,16 @@ class SoundTrack:
         """Write the sound up to the end of the video (seconds) and close the source."""
         self.write_until(end)
         if self._next is not None and self.state == 'transcoded':
-            self._mux(self._target.encode())  # the encoder holds back a little
+            self._mux(self._target.encode())  # flush the encoder
         self._input.close()
 
     def _mux(self, packets: list[av.Packet]) -> None:
         try:
             self._output.mux(packets)
-        except (av.InvalidDataError, av.ArgumentError) as error:  # for instance times that go back
+        except (
+            av.InvalidDataError,
+            av.ArgumentError,
+        ) as error:  # for example timestamps that go back
             self._note(error)
 
     def _advance(self) -> _Piece | None:
@@ -82,12 +85,12 @@ class SoundTrack:
             return None
 
     def _note(self, error: av.FFmpegError) -> None:
-        self.problem = f'{self._input.name}: the sound breaks off ({error.strerror})'
+        self.problem = f'{self._input.name}: the sound ends early ({error.strerror})'
 
     def _copied(self) -> Iterator[_Piece]:
         shift = round(self._start / self._source.time_base)
         for packet in self._input.demux(self._source):
-            if packet.dts is None:  # marks the end of the stream
+            if packet.dts is None:  # end of the stream
                 continue
             packet.dts -= shift
             packet.pts = packet.dts if packet.pts is None else packet.pts - shift

@@ -1,4 +1,4 @@
-"""Writes the tracks of a video as JSON: what it shows, what the categories are, who is where."""
+"""Writes the tracks of a video as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ def write_tracks(
     class_names: Sequence[str],
     category_ids: Sequence[int],
 ) -> None:
-    """Writes aside and renames, so that a file is whole or not there.
+    """Write `{video, categories, tracks}` atomically.
 
     Args:
-        path: where to.
-        tracks: the tracks of the video.
-        video: what is said about the video itself.
-        class_names: name of each label.
-        category_ids: id of each label in the file.
+        path: of the file.
+        tracks: of the video.
+        video: information about the video.
+        class_names: of the labels.
+        category_ids: of the labels.
     """
     content = {
         'video': video,
@@ -36,6 +36,7 @@ def write_tracks(
                 'category_id': category_ids[track.label],
                 'score': track.score,
                 'segmentations': track.segmentations,
+                **({} if track.is_thing else {'is_thing': False}),
             }
             for track in tracks
         ],

@@ -1,47 +1,61 @@
-"""Frames of a video file, decoded by PyAV, turned upright, with their own timestamps."""
+"""Frames of a video file or network stream, decoded by PyAV as a player shows them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
+from axialvs.inference.color import deinterlace, describe_conversion, has_alpha, to_rgb
 from axialvs.inference.readers import Frame, VideoReader, VideoReadError
 
-_FALLBACK_RATE = 25.0  # spaces frames which have no timestamp in a file without a frame rate
+_FALLBACK_RATE = 25.0  # spaces frames without timestamps in files without a frame rate
 _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
+# Demuxers that play any text or binary file.
+_TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
+_REWINDABLE = ('http://', 'https://')
 
 
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a media file.
+def is_url(source: str | Path) -> bool:
+    """Whether a source is an address such as `rtsp://camera/stream`."""
+    return isinstance(source, str) and '://' in source
+
+
+def open_container(source: str | Path) -> av.container.InputContainer:
+    """Open a media file or address.
 
     Raises:
-        VideoReadError: If it cannot be opened or is no media file.
+        VideoReadError: if it cannot be opened or is not a media file.
     """
     try:
         # The prefix keeps a colon in a file name from being taken for a protocol.
-        return av.open(f'file:{path}', metadata_errors='replace')
+        name = str(source) if is_url(source) else f'file:{source}'
+        container = av.open(name, metadata_errors='replace')
     except PermissionError as error:
-        raise VideoReadError(f'{path}: may not be read; check its permissions') from error
+        raise VideoReadError(f'{source}: may not be read; check its permissions') from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoReadError(
-            f'{path}: is not a video that FFmpeg can read ({_reason(error)}); '
-            f'give a video file, a folder of images or the number of a camera'
+            f'{source}: is not a video that FFmpeg can read ({_reason(error)}); '
+            'give a video file, a folder of images, the number of a camera or an address'
         ) from error
+    if container.format.name in _TEXT_DEMUXERS:
+        container.close()
+        raise VideoReadError(f'{source}: is a text or binary file, not a video')
+    return container
 
 
 def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Turn and mirror an image (H, W, 3) as its display matrix says.
+    """Rotate and mirror an image (H, W, 3) by its display matrix.
 
-    The matrix maps a stored direction (right, down) to a displayed one: rows are what becomes of
-    'right' and of 'down'. Only quarter turns and mirrorings occur in practice; anything else is
-    taken for the nearest of them.
+    The matrix maps a stored direction (right, down) to a displayed one: its rows are the images of
+    'right' and 'down'. It is rounded to the nearest combination of quarter turn and mirroring.
 
     Args:
-        image: The stored image.
-        matrix: (3, 3) integers in FFmpeg's order, or None for an image that is upright already.
+        image: as stored.
+        matrix: (3, 3) integers in FFmpeg's order, or None for an upright image.
     """
     if matrix is None:
         return image
@@ -54,60 +68,101 @@ def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
+def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Scale an image into a size with its aspect ratio kept, black bars around it."""
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    new_width = min(width, max(1, round(image.shape[1] * scale)))
+    new_height = min(height, max(1, round(image.shape[0] * scale)))
+    left, top = (width - new_width) // 2, (height - new_height) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[top : top + new_height, left : left + new_width] = cv2.resize(
+        image, (new_width, new_height), interpolation=cv2.INTER_AREA
+    )
+    return canvas
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, 'strerror', None) or str(error)
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    try:
+        data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # side data of a type that PyAV does not know
+        angle = np.deg2rad(frame.rotation)
+        if not angle:
+            return None
+        cosine, sine = np.rint((np.cos(angle), np.sin(angle))).astype(np.int64)
+        return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
     return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3).copy()
 
 
-def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first stream of moving pictures; a cover picture of a sound file is none."""
-    pictures = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
-    return next(pictures, None)
+class _Decoded:
+    """A decoded frame and its number in the stream; None stands for a repeated frame."""
+
+    def __init__(self, position: int, frame: av.VideoFrame | None) -> None:
+        self.position = position
+        self.frame = frame
 
 
 class _Decoder:
-    """One pass over a file. Counts what could not be decoded and goes on behind it."""
+    """One pass over a stream, which counts and skips what cannot be decoded."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         self.container = container
         self.stream = stream
         self.num_good = 0
-        self.num_cut = 0  # frames that the file itself says are not to be shown
+        self.num_cut = 0  # frames that the file itself marks as not to be shown
         self.problems: list[str] = []
+        self._lost: list[int | None] = []  # presentation times of frames that were not decoded
+        self._num_lost = 0  # of those, the ones before the current frame
 
-    def __iter__(self) -> Iterator[av.VideoFrame]:
+    def __iter__(self) -> Iterator[_Decoded]:
         for packet in self._packets():
             self.num_cut += packet.is_discard
+            if not packet.size and packet.pts is not None:  # AVI's null frame: show the last again
+                if self.num_good:
+                    yield self._count(None)
+                continue
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                self._note(error)
+                self._lose(packet.pts if packet.pts is not None else packet.dts, _reason(error))
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    self.problems.append('a damaged frame')
+                    self._lose(frame.pts, 'a damaged frame')
                     continue
-                self.num_good += 1
-                yield frame
+                self._num_lost += self._lost_before(frame.pts)
+                yield self._count(frame)
+
+    def _count(self, frame: av.VideoFrame | None) -> _Decoded:
+        self.num_good += 1
+        return _Decoded(self.num_good - 1 + self._num_lost, frame)
+
+    def _lose(self, pts: int | None, reason: str) -> None:
+        self.problems.append(reason)
+        self._lost.append(pts)
+
+    def _lost_before(self, pts: int | None) -> int:
+        """Number of lost frames, not counted yet, that are shown before a time."""
+        before = [x for x in self._lost if x is None or pts is None or x < pts]
+        self._lost = [x for x in self._lost if x not in before]
+        return len(before)
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
             yield from self.container.demux(self.stream)
         except av.FFmpegError as error:
-            self._note(error)
-
-    def _note(self, error: Exception) -> None:
-        self.problems.append(_reason(error))
+            self.problems.append(_reason(error))
 
     def verdict(self, end: float) -> str | None:
         """Why fewer frames came than the file claims, or None.
 
         Args:
-            end: When the last frame that came is over, seconds.
+            end: end of the last frame in seconds.
         """
         claimed, seconds = self.stream.frames - self.num_cut, self._claimed_seconds()
         if self.problems:
@@ -122,74 +177,121 @@ class _Decoder:
         return None
 
     def _claimed_seconds(self) -> float | None:
-        """How long the pictures last by the file's own account, or None where it is not said."""
-        if self.stream.duration is not None:
+        """Duration of the stream according to the file, or None if it does not tell."""
+        if self.stream.duration is not None and self.stream.time_base is not None:
             return float(self.stream.duration * self.stream.time_base)
         others = [s for s in self.container.streams if s.index != self.stream.index]
-        if others or self.container.duration is None:  # sound may last longer than the pictures
+        if others or self.container.duration is None:  # sound may be longer than the video
             return None
         return self.container.duration / av.time_base
 
 
 class VideoFileReader(VideoReader):
-    """Frames of a video file.
+    """Frames of a video file or network stream.
 
-    A damaged place is passed over and a file that breaks off yields all its good frames; then
-    ``truncated`` says what is missing.
+    Frames are shown as in a player: turned upright, with square pixels, HDR tone-mapped,
+    transparency over black, interlaced frames with one field; `notes` says what was converted.
+    Damaged frames are skipped; their numbers stay free and `truncated` says what is missing.
 
     Args:
-        path: The file.
+        source: path or address.
 
     Raises:
-        VideoReadError: If the file does not exist, is no video or has no frame that can be read.
+        VideoReadError: if the file does not exist, is not a video, or no frame can be decoded.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.source = str(path)
-        self._path = Path(path)
-        if not self._path.is_file():
-            raise VideoReadError(f'{path}: no such file; check the name')
-        with open_container(self._path) as container:
+    def __init__(self, source: str | Path) -> None:
+        super().__init__()
+        self.source = str(source)
+        self._address = source
+        if is_url(source):
+            self.can_rewind = str(source).startswith(_REWINDABLE)
+        elif not Path(source).is_file():
+            raise VideoReadError(f'{source}: no such file; check the name')
+        with open_container(source) as container:
             stream = self._stream(container)
             rate = stream.average_rate or stream.guessed_rate
             self.frame_rate = float(rate) if rate else None
             self.num_frames = stream.frames or None
             decoder = _Decoder(container, stream)
-            first = next(iter(decoder), None)
+            first = next((x.frame for x in decoder if x.frame is not None), None)
             if first is None:
                 reason = f' ({decoder.problems[0]})' if decoder.problems else ''
                 raise VideoReadError(
-                    f'{path}: has a video stream without a single readable frame{reason}; '
-                    f'the file is empty or damaged, record or download it again'
+                    f'{source}: has a video stream without a single readable frame{reason}; '
+                    'the file is empty or damaged, record or download it again'
                 )
+            ratio = stream.sample_aspect_ratio
+            self._pixel_ratio = float(ratio) if ratio else 1.0
             self._stored_size = first.width, first.height
-            # Asked of one frame only: PyAV's frame and its side data hold each other, and such
-            # pairs pile up until Python's garbage collector comes by.
+            # Read from one frame only: a PyAV frame and its side data refer to each other, and
+            # such pairs pile up until Python's garbage collector runs.
             self._matrix = _display_matrix(first)
-            self.height, self.width = self._image(first).shape[:2]
+            self.height, self.width = self._upright(first).shape[:2]
+            self._note_conversions(first, stream)
 
     def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
-        stream = _video_stream(container)
-        if stream is None:
+        streams = [
+            s for s in container.streams.video if not s.disposition & Disposition.attached_pic
+        ]
+        if not streams:
             kinds = ', '.join(sorted({s.type for s in container.streams})) or 'nothing'
             raise VideoReadError(f'{self.source}: holds {kinds} but no video; give a video file')
-        return stream
+        largest = max(streams, key=lambda s: s.width * s.height)
+        if len(streams) > 1:
+            self.note(
+                f'the file has {len(streams)} video streams; the largest, number {largest.index} '
+                f'with {largest.width}x{largest.height} pixels, is read'
+            )
+        return largest
+
+    def _note_conversions(self, frame: av.VideoFrame, stream: av.VideoStream) -> None:
+        if conversion := describe_conversion(frame):
+            self.note(conversion)
+        if self._pixel_ratio != 1:
+            self.note(
+                f'pixels are not square ({stream.sample_aspect_ratio}); frames are scaled from '
+                f'{frame.width}x{frame.height} to {self.width}x{self.height}'
+            )
+        if has_alpha(frame):
+            self.note('transparent parts are black')
+
+    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB with square pixels, in the orientation of the first frame."""
+        image = to_rgb(frame)
+        if frame.interlaced_frame:
+            self.note('interlaced frames are shown with one field')
+            image = deinterlace(image)
+        if self._pixel_ratio != 1:
+            width, height = image.shape[1], image.shape[0]
+            size = max(1, round(width * self._pixel_ratio)), height
+            image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        return upright(image, self._matrix)
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; frames of another size than the first are scaled to its size."""
-        width, height = self._stored_size
-        image = frame.to_ndarray(format='rgb24', width=width, height=height)
-        return upright(image, self._matrix)
+        """A frame at the size of the first one; others are scaled into it."""
+        image = self._upright(frame)
+        if (frame.width, frame.height) != self._stored_size:
+            self.note(
+                f'frames change size within the video ({frame.width}x{frame.height} after '
+                f'{self._stored_size[0]}x{self._stored_size[1]}); they are scaled with black bars'
+            )
+        return fit_into(image, self.width, self.height)
 
     def __iter__(self) -> Iterator[Frame]:
         self.truncated = None
         step = 1 / (self.frame_rate or _FALLBACK_RATE)
-        with open_container(self._path) as container:
-            # Sound and pictures keep their distance: both count from the start of the file.
+        with open_container(self._address) as container:
+            # Video and sound keep their offset: both count from the start of the file.
             start = (container.start_time or 0) / av.time_base
             decoder = _Decoder(container, self._stream(container))
             time = -step  # of the frame before the first
-            for index, frame in enumerate(decoder):
-                time = time + step if frame.time is None else frame.time - start
-                yield Frame(index, time, self._image(frame))
+            image = np.zeros((self.height, self.width, 3), np.uint8)
+            for decoded in decoder:
+                frame = decoded.frame
+                if frame is not None:
+                    image = self._image(frame)
+                known = frame is not None and frame.time is not None
+                time = frame.time - start if known else time + step
+                yield Frame(decoded.position, time, image)
             self.truncated = decoder.verdict(time + step)

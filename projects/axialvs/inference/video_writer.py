@@ -1,6 +1,7 @@
-"""Writing frames to an H.264 video that browsers play, with the times and sound of its source."""
+"""Write frames to an H.264 video with the timestamps and the sound of its source."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +14,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from axialvs.inference.sound import SoundTrack
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import PARTIAL_SUFFIX, check_writable
 
 SUFFIXES = ('.mp4', '.m4v', '.mov')
 TICKS = 90_000
-"""Resolution of the timestamps, a second."""
+"""Resolution of the timestamps, per second."""
 _NOMINAL_RATE = 25.0
 _X264_OPTIONS = MappingProxyType({'crf': '20', 'preset': 'veryfast'})
 
@@ -24,21 +26,22 @@ _X264_OPTIONS = MappingProxyType({'crf': '20', 'preset': 'veryfast'})
 class VideoWriter:
     """Writes frames as H.264 in yuv420p, with the header in front (faststart).
 
-    The file grows under ``<name>.partial`` and gets its own name when it is closed. Used in a
-    ``with`` block it is finished and named also if the block ends with an error, so that the
-    frames written until then can be watched. If no frame came, there is no file.
+    The file grows as `<name>.<process id>.partial` and gets its name when it is closed. In a `with`
+    block it is also finished if the block ends with an error, so that the frames written so far
+    can be watched; if writing itself failed, it is deleted. Without a frame there is no file.
 
     Args:
-        path: The file to write, ending in .mp4, .m4v or .mov. Folders are made as needed.
-        fps: Frames a second for frames without a timestamp, and how long the last frame is shown.
-        audio_from: A file whose sound is taken over, as far as the video reaches; or None.
-        odd: What to do with an odd width or height, which yuv420p cannot have: 'pad' repeats the
-            last column or row, 'crop' leaves it away.
-        options: Options of the x264 encoder.
+        path: the file to write, ending in .mp4, .m4v or .mov. Folders are made as needed.
+        fps: frames per second of frames without a timestamp, and duration of the last frame.
+        audio_from: file whose sound is taken over, up to the end of the video; or None.
+        odd: how to make an odd width or height even, as yuv420p needs: 'pad' repeats the last
+            column or row, 'crop' removes it.
+        options: of the x264 encoder.
 
     Raises:
-        ValueError: For another ending, a rate that is not positive, or a path that is also the
+        AxialVSError: for another suffix, a rate that is not positive, or a path that is also the
             source of the sound.
+        OSError: if the file cannot be written.
     """
 
     def __init__(
@@ -59,42 +62,45 @@ class VideoWriter:
             raise AxialVSError(f"{path}: odd '{odd}' is unknown; choose 'pad' or 'crop'")
         self._audio_from = None if audio_from is None else Path(audio_from)
         if self._audio_from is not None and self._audio_from.resolve() == self.path.resolve():
-            raise AxialVSError(f'{path}: is the source itself and not overwritten; change the name')
+            raise AxialVSError(f'{path}: is the source itself, which is not overwritten; rename it')
+        check_writable(self.path)
         self._fps = None if fps is None else Fraction(fps).limit_denominator(TICKS)
         self._odd = odd
         self._options = dict(options)
-        self._partial = self.path.with_name(self.path.name + '.partial')
+        self._partial = self.path.with_name(f'{self.path.name}.{os.getpid()}{PARTIAL_SUFFIX}')
         self._container: av.container.OutputContainer | None = None
         self._sound: SoundTrack | None = None
         self._last_tick = -1
 
     @property
-    def sound(self) -> str:
-        """'none', 'copied' or 'transcoded'; known once the first frame is written."""
-        return 'none' if self._sound is None else self._sound.state
-
-    @property
     def sound_problem(self) -> str | None:
-        """Why the sound breaks off before the video, or None."""
+        """Why the sound ends before the video, or None."""
         return None if self._sound is None else self._sound.problem
 
     def write(self, image: np.ndarray, timestamp: float | None = None) -> None:
         """Add a frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB, of the same size as the first frame.
-            timestamp: When it is shown, in seconds; None continues at the writer's ``fps``. A
-                time that is not later than the frame before is moved just behind it.
+            image: (H, W, 3) uint8 RGB, of the size of the first frame.
+            timestamp: in seconds; None continues at the writer's `fps`. A time that is not later
+                than the frame before is moved just behind it.
 
         Raises:
-            ValueError: For an image of another shape or type, or if neither a timestamp nor a
+            AxialVSError: for an image of another shape or type, or if neither a timestamp nor a
                 rate is known.
+            OSError: if the disk is full or the like; the file is deleted.
         """
         self._check(image)
         tick = self._tick(timestamp)
+        self._guard(lambda: self._write(image, tick))
+        self._last_tick = tick
+        self.num_frames += 1
+
+    def _write(self, image: np.ndarray, tick: int) -> None:
         if self._container is None:
             self._open(image)
-        # Sound and pictures are written side by side, or one would wait in memory for the other.
+        assert self._container is not None
+        # Sound and video are written in step, otherwise one would pile up in memory.
         if self._sound is not None:
             self._sound.write_until(tick / TICKS)
         frame = av.VideoFrame.from_ndarray(self._even(image), format='rgb24')
@@ -103,14 +109,15 @@ class VideoWriter:
         )
         frame.pts, frame.time_base = tick, Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
-        self._last_tick = tick
-        self.num_frames += 1
 
     def close(self) -> None:
-        """Finish the file and give it its name. Does nothing the second time."""
+        """Finish the file and rename it. Does nothing the second time."""
+        if self._container is not None:
+            self._guard(self._finish)
+
+    def _finish(self) -> None:
         container, self._container = self._container, None
-        if container is None:
-            return
+        assert container is not None
         try:
             if self._sound is not None:
                 self._sound.close(self._last_tick / TICKS + float(1 / self._rate()))
@@ -118,6 +125,24 @@ class VideoWriter:
         finally:
             container.close()
         self._partial.replace(self.path)
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Run a step that writes; if the system refuses, delete the file and name it."""
+        try:
+            step()
+        except OSError as error:
+            self._discard()
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def _discard(self) -> None:
+        container, self._container = self._container, None
+        try:
+            if container is not None:
+                container.close()
+        except (OSError, av.FFmpegError):
+            pass  # the reason is known already
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> 'VideoWriter':
         return self
@@ -136,7 +161,7 @@ class VideoWriter:
         if self._container is not None and image.shape[:2] != self._shape:
             raise AxialVSError(
                 f'{self.path}: frame {self.num_frames} has (height, width) {image.shape[:2]}, '
-                f'the ones before {self._shape}; bring all frames to one size'
+                f'those before {self._shape}; resize all frames to one size'
             )
 
     def _tick(self, timestamp: float | None) -> int:
@@ -154,29 +179,25 @@ class VideoWriter:
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         return np.ascontiguousarray(image)
 
-    def _take_over_sound(self, container: av.container.OutputContainer) -> SoundTrack:
-        try:
-            return SoundTrack(self._audio_from, container)
-        except ValueError:
-            container.close()
-            self._partial.unlink(missing_ok=True)
-            raise
-
     def _open(self, image: np.ndarray) -> None:
         self._shape = image.shape[:2]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The muxer cannot tell its format from the name of the partial file.
+        # The muxer cannot infer its format from the name of the partial file.
         container = av.open(
             f'file:{self._partial}', 'w', format='mp4', options={'movflags': '+faststart'}
         )
+        self._container = container
         stream = container.add_stream('libx264', rate=self._rate(), options=self._options)
         stream.height, stream.width = self._even(image).shape[:2]
         stream.pix_fmt = 'yuv420p'
         context = stream.codec_context
         context.time_base = stream.time_base = Fraction(1, TICKS)
-        # Without these a player guesses the colours from the size of the picture.
+        # Without these a player guesses the colors from the size of the video.
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        self._stream = stream
         if self._audio_from is not None:
-            self._sound = self._take_over_sound(container)
-        self._container, self._stream = container, stream
+            try:
+                self._sound = SoundTrack(self._audio_from, container)
+            except AxialVSError:
+                self._discard()
+                raise

@@ -1,4 +1,4 @@
-"""Parts of a network that are not trained: chosen by parameter names, and truly at rest."""
+"""Freeze parameters by name pattern and keep frozen modules in eval mode."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -9,22 +9,22 @@ from axialvs.utils.errors import AxialVSError
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Takes parameters out of training.
+    """Exclude parameters from training.
 
     Args:
         model: the network.
-        patterns: names of parameters, with the wildcards of file names; `*` crosses dots.
+        patterns: names of parameters with shell wildcards; `*` also matches dots.
 
     Raises:
-        ValueError: if a pattern fits neither a parameter nor a module.
+        AxialVSError: if a pattern matches neither a parameter nor a module.
     """
     parameters = dict(model.named_parameters())
     modules = [name for name, _ in model.named_modules()]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in (*parameters, *modules)):
             raise AxialVSError(
-                f"frozen: '{pattern}' fits no parameter of {type(model).__name__}; names look like "
-                f"'{next(iter(parameters))}'"
+                f"frozen: '{pattern}' matches no parameter of {type(model).__name__}; names look "
+                f"like '{next(iter(parameters))}'"
             )
         for name, parameter in parameters.items():
             if fnmatchcase(name, pattern):
@@ -32,13 +32,12 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def is_frozen(modules: Iterable[nn.Module]) -> bool:
-    """Whether none of the modules' parameters is trained."""
+    """Whether no parameter of the modules is trained."""
     return not any(x.requires_grad for module in modules for x in module.parameters())
 
 
-def rest_frozen_parts(model: nn.Module) -> None:
-    """Puts the modules whose parameters are all frozen into evaluation mode: no dropout, fixed
-    running statistics."""
+def set_frozen_eval(model: nn.Module) -> None:
+    """Set modules without trained parameters to eval mode (dropout, running statistics)."""
     for module in model.modules():
         if next(module.parameters(), None) is not None and is_frozen([module]):
             module.eval()

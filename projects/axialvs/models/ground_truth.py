@@ -1,4 +1,4 @@
-"""Gathers the objects of a training clip from its frames' annotations."""
+"""Collates the objects of a training clip from the annotations of its frames."""
 
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
@@ -10,18 +10,18 @@ from axialvs.utils.errors import AxialVSError
 def collate_clip_instances(
     sample: TrackDataSample, device: torch.device, num_classes: int
 ) -> InstanceData:
-    """One entry for every object that occurs in any frame of a clip, in the order of instance ids.
+    """Collate one entry per object of a clip, ordered by instance id.
 
     Args:
-        sample: T frames with `gt_instances` of `labels`, `instances_ids` and padded bitmap `masks`.
-        device: where the tensors go.
-        num_classes: N; the label N would pass for "no object" and be learnt as such.
+        sample: T frames; their `gt_instances` have `labels`, `instances_ids` and padded `masks`.
+        device: of the result.
+        num_classes: N; labels must be below it (N is reserved for no-object).
 
     Returns:
-        `labels` (n,) and `masks` (n, T, H, W) uint8, zero where an object is absent.
+        `labels` (n,) and `masks` (n, T, H, W) uint8, zero in frames without the object.
 
     Raises:
-        ValueError: if an object's class changes between frames, or the model does not have it.
+        AxialVSError: if the class of an object changes between frames or is not below N.
     """
     labels: dict[int, int] = {}
     for frame in sample:

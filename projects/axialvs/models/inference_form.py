@@ -1,4 +1,4 @@
-"""A network without gradients: batch norms folded into the convolutions before them."""
+"""Convolution and batch norm fusion for inference."""
 
 import copy
 
@@ -10,14 +10,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class InferenceForm:
-    """Keeps a folded copy of a module for as long as its weights are what they were.
+    """Keeps a fused copy of a module and renews it when the weights change.
 
-    The module itself, its parameters and its checkpoints stay as they are. In evaluation a batch
-    norm is a scale and a shift of each channel, which the convolution before it can apply itself:
-    the same result to rounding, without a pass over every map.
+    The module, its parameters and its checkpoints stay unchanged. In eval mode a batch norm is a
+    scale and a shift per channel, which the convolution before it can absorb: equal up to
+    rounding, and one pass over each map less.
 
     Args:
-        compile_options: arguments of `torch.compile` for the copy; None leaves it as it is.
+        compile_options: arguments of `torch.compile` for the copy; None does not compile it.
     """
 
     def __init__(self, compile_options: dict | None = None) -> None:
@@ -29,13 +29,12 @@ class InferenceForm:
         """The form of a module to run now.
 
         Args:
-            module: a network whose norms stand right behind their convolutions, as in mmdet's
-                ResNet.
+            module: a network whose norms directly follow their convolutions, as in mmdet's ResNet.
 
         Returns:
-            A copy with folded norms, or the module itself where that does not apply: in training,
-            with gradients, under a compiler, which folds by itself, without batch norms, or where
-            its weights are shared out among processes and gathered layer by layer.
+            A copy with fused norms, or the module itself if fusion does not apply: in training,
+            with gradients, under a compiler (which fuses by itself), without batch norms, or if
+            its weights are sharded.
         """
         if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return module
@@ -55,6 +54,6 @@ class InferenceForm:
 
 
 def _fingerprint(module: nn.Module) -> tuple:
-    """Changes whenever a parameter or buffer is written to, moved or replaced."""
+    """Changes if a parameter or buffer is written to, moved or replaced."""
     tensors = (*module.parameters(), *module.buffers())
     return tuple((x.data_ptr(), x.dtype, 0 if x.is_inference() else x._version) for x in tensors)

@@ -1,4 +1,4 @@
-"""Hungarian matching of queries and objects in full precision; costs must be finite."""
+"""Hungarian matching of queries and ground truth in full precision."""
 
 import torch
 from mmdet.models.task_modules import AssignResult, HungarianAssigner
@@ -16,10 +16,10 @@ class NonFiniteCostError(AxialVSError):
 
 @TASK_UTILS.register_module()
 class FullPrecisionHungarianAssigner(HungarianAssigner):
-    """mmdet's assigner in float32 whatever the autocast; arguments as in mmdet.
+    """mmdet's assigner in float32 also under autocast; arguments as in mmdet.
 
     Raises:
-        NonFiniteCostError: names the cost, the iteration and the remedy.
+        NonFiniteCostError: if the training diverged.
     """
 
     def __init__(self, match_costs: list[dict]) -> None:
@@ -42,7 +42,7 @@ class FullPrecisionHungarianAssigner(HungarianAssigner):
 
 
 class _FiniteCost:
-    """One match cost that refuses to return NaN or infinity."""
+    """A match cost that raises instead of returning NaN or infinity."""
 
     def __init__(self, cost) -> None:
         self.cost = cost
@@ -54,6 +54,6 @@ class _FiniteCost:
         iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
         raise NonFiniteCostError(
             f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: '
-            'the network diverged. Lower the learning rate, use bfloat16 or float32 instead of '
+            'the training diverged. Lower the learning rate, use bfloat16 or float32 instead of '
             'float16, or resume from an older checkpoint.'
         )

@@ -1,6 +1,6 @@
-"""Axial-VS offline: the clips of a whole video are segmented one by one and refined together."""
+"""Offline segmenters: clips of a whole video are segmented one by one and refined together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from axialvs.checkpoints.key_mapping import fill_video_predictors
-from axialvs.models.clip_segmenter import TubeLink
-from axialvs.models.freezing import freeze, is_frozen, rest_frozen_parts
-from axialvs.models.ground_truth import collate_clip_instances
-from axialvs.structures import ClipPrediction, VideoPrediction
-from axialvs.tracking.near_online import ClipLinker, NearOnlineTracks
-from axialvs.tracking.offline import ClipFeatures, OfflineTracks, OfflineWindow
+from axialvs.models.clip_segmenter import ClipSegmenter
+from axialvs.models.cross_clip_refiner import CrossClipRefiner
+from axialvs.models.freezing import freeze, is_frozen, set_frozen_eval
+from axialvs.models.heads import VideoHead
+from axialvs.tracking.offline import ClipFeatures, OfflineTracker, WindowSettings
+from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
 
-# The clip-level segmenter with its within-clip tracking module (Axial-VS Sec. 4.1, appendix A).
+# Tube-Link with its within-clip tracking module (Axial-VS Sec. 4.1, appendix A).
 CLIP_SEGMENTER = (
     'backbone.*',
     'panoptic_head.pixel_decoder.*',
@@ -31,32 +31,28 @@ CLIP_SEGMENTER = (
     'panoptic_head.mask_embed.*',
 )
 
-# Clips of a stream without end that are refined together, and that neighbouring windows share.
-DEFAULT_WINDOW = dict(num_clips=16, overlap=4)
 
-
-@MODELS.register_module()
-class OfflineTubeLink(TubeLink):
+@MODELS.register_module(name=['AxialVSOffline', 'OfflineTubeLink'])
+class OfflineSegmenter(ClipSegmenter):
     """A clip-level segmenter with the cross-clip tracking module (Axial-VS Sec. 3.3).
 
-    It also segments near-online, as the clip-level segmenter that it contains.
+    It can also segment near-online, as the clip-level segmenter that it contains.
 
     Args:
-        clip_length: T. A training sample of L frames is L / T clips.
-        frozen: parameters that are not trained, names with wildcards. What is frozen whole runs in
-            evaluation mode, and without a graph where nothing before it is trained.
-        activation_checkpointing: whether a clip's activations are computed again for its gradient
-            instead of kept, so that a whole video can be trained end to end: of each clip only
-            frames, queries and mask features stay.
-        test_cfg: further, `feature_memory` and `feature_precision` of `OfflineTracks`; `window`,
-            the `num_clips` and `overlap` of `OfflineWindow`.
-        args, kwargs: as in `TubeLink`; the head is a `CrossClipHead`.
+        clip_length: T. A training sample of `num_frames` frames is num_frames / T clips.
+        frozen: names of parameters that are not trained, with wildcards. Modules that are frozen
+            as a whole run in eval mode, and without a graph if nothing before them is trained.
+        activation_checkpointing: recompute a clip's activations in backward, so that only the
+            frames, queries and mask features of the clips are kept when training end to end.
+        test_cfg: additionally `feature_memory` and `feature_precision` of `OfflineVideo`, and
+            `window`, see `WindowSettings`.
+        args, kwargs: as in `ClipSegmenter`; the head is a `VideoHead`.
 
     Raises:
-        ValueError: if `frozen` does not fit the network.
+        AxialVSError: if `frozen` does not fit the network.
     """
 
-    modes = ('offline', 'near-online')
+    panoptic_head: VideoHead
 
     def __init__(
         self,
@@ -66,115 +62,84 @@ class OfflineTubeLink(TubeLink):
         activation_checkpointing: bool = False,
         **kwargs,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.clip_length = clip_length
+        super().__init__(*args, clip_length=clip_length, **kwargs)
         self.activation_checkpointing = activation_checkpointing
+        self.refiner = CrossClipRefiner(self.panoptic_head)
         freeze(self, frozen)
-        head = self.panoptic_head
-        if head.own_predictors and not is_frozen([head.cls_embed, head.mask_embed]):
+        if trained := self.panoptic_head.unreached_parameters():
             raise AxialVSError(
-                "frozen: 'panoptic_head.cls_embed.*' and 'panoptic_head.mask_embed.*' must be in "
-                'it, for with own_predictors=True no loss reaches them; or share them with '
-                'own_predictors=False'
+                f'frozen: {", ".join(repr(f"panoptic_head.{x}.*") for x in trained)} must be in '
+                'it, because with own_predictors=True no loss reaches them; or set '
+                'own_predictors=False of the head to share them'
             )
-        rest_frozen_parts(self)
+        set_frozen_eval(self)
 
-    def train(self, mode: bool = True) -> 'OfflineTubeLink':
-        """As in torch, but what is frozen stays in evaluation mode."""
+    def train(self, mode: bool = True) -> 'OfflineSegmenter':
+        """As in torch, but frozen modules stay in eval mode."""
         super().train(mode)
-        rest_frozen_parts(self)
+        set_frozen_eval(self)
         return self
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Accepts checkpoints without layers of their own for the refined queries."""
+        """Accept checkpoints whose video predictors are shared with the clip head."""
         super()._load_from_state_dict(state_dict, prefix, *args)
         head = f'{prefix}panoptic_head.'
         names = [f'{head}{name}' for name in self.panoptic_head.state_dict()]
         fill_video_predictors(state_dict, names, head)
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch of videos (B, K * T, 3, H, W), see `CrossClipHead.loss_of_video`.
+        """Losses of a batch of videos (B, K * T, 3, H, W), see `CrossClipRefiner.loss`.
 
         Raises:
-            ValueError: if the frames are no whole number of clips.
+            AxialVSError: if the frames are not a whole number of clips.
         """
         num_frames = inputs.shape[1]
         if num_frames % self.clip_length:
             raise AxialVSError(
-                f'a training sample has {num_frames} frames, which are no whole number of clips of '
-                f"{self.clip_length}; set the training data set's clip_length to a multiple"
+                f'a training sample has {num_frames} frames, not a multiple of the clip length '
+                f'{self.clip_length}; change num_frames of the training data set'
             )
-        encode = self._encode
+        encode: Callable[[Tensor], ClipFeatures] = self._encode
         recompute = self.activation_checkpointing and self.training
-        if recompute and not self._clips_at_rest:
+        if recompute and not self._clips_are_frozen:
             encode = partial(checkpoint, self._encode, use_reentrant=False)
-        queries, mask_features = zip(
-            *(encode(clips) for clips in inputs.split(self.clip_length, dim=1)), strict=True
-        )
-        objects = [
-            collate_clip_instances(sample, inputs.device, self.num_classes)
-            for sample in data_samples
-        ]
-        return self.panoptic_head.loss_of_video(
-            torch.stack(queries, dim=1), mask_features, objects, recompute
-        )
+        clips = [encode(clip) for clip in inputs.split(self.clip_length, dim=1)]
+        targets = [self.panoptic_head.collate_targets(x, inputs.device) for x in data_samples]
+        return self.refiner.loss(clips, targets, recompute)
 
     @property
-    def _clips_at_rest(self) -> bool:
-        """Whether nothing that a clip's queries and mask features come from is trained."""
-        return is_frozen([self.backbone, *self.panoptic_head.clip_parts()])
+    def _clips_are_frozen(self) -> bool:
+        """Whether everything that computes the features of a clip is frozen."""
+        return is_frozen([self.backbone, *self.panoptic_head.clip_modules()])
 
-    def _encode(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (B, Q, C) and mask features (B, T, C, H, W) of clips (B, T, 3, H, W)."""
+    def _encode(self, clips: Tensor) -> ClipFeatures:
+        """Features, each field (B, ...), of clips (B, T, 3, H, W)."""
         grad = torch.is_grad_enabled()
         with torch.set_grad_enabled(grad and not is_frozen([self.backbone])):
             feats = self.extract_features(clips)
-        with torch.set_grad_enabled(grad and not self._clips_at_rest):
+        with torch.set_grad_enabled(grad and not self._clips_are_frozen):
             return self.panoptic_head.encode_clips(feats, clips.shape[1])
 
-    def new_video(self, mode: str) -> OfflineTracks | NearOnlineTracks:
-        """A video to which clips are added as `segment_clips` gives them in the same mode."""
-        if mode != 'offline':
-            return super().new_video(mode)
-        settings = ('max_tracks', 'max_masks_per_frame', 'feature_memory', 'feature_precision')
-        return OfflineTracks(
-            torch.no_grad()(self.panoptic_head.refine_video),
-            **{name: self.test_cfg[name] for name in settings if name in self.test_cfg},
-        )
-
-    def new_stream(self, mode: str) -> OfflineWindow | ClipLinker:
-        """A stream to which clips are added likewise, and which decides as it goes."""
-        if mode != 'offline':
-            return super().new_stream(mode)
-        window = {**DEFAULT_WINDOW, **self.test_cfg.get('window', {})}
-        return OfflineWindow(torch.no_grad()(self.panoptic_head.refine_video), **window)
-
     @torch.no_grad()
-    def segment_clips(self, clips: Tensor, mode: str) -> list[ClipPrediction] | list[ClipFeatures]:
-        """What each clip (B, T, 3, H, W) gives to the video that it is a part of."""
-        if mode != 'offline':
-            return super().segment_clips(clips, mode)
+    def _encode_clips(self, clips: Tensor) -> list[ClipFeatures]:
+        """Features of each clip (B, T, 3, H, W) for inference."""
         with self.autocast():
             return [ClipFeatures(*clip) for clip in zip(*self._encode(clips), strict=True)]
 
-    @torch.no_grad()
-    def predict_video(self, frames: Tensor) -> VideoPrediction:
-        """Segments a video that lies in memory, all clips refined together.
+    def trackers(self) -> dict[str, Callable[[], Tracker]]:
+        """Constructors of trackers by mode: offline, and near-online as the clip segmenter."""
+        return {'offline': self._offline_tracker, **super().trackers()}
 
-        Args:
-            frames: (L, 3, H, W), normalised and padded.
-
-        Returns:
-            Queries in the order of the first clip.
-        """
-        clips = self._split(len(frames))
-        features = [
-            self.segment_clips(frames[clip.frame_indices()].unsqueeze(0), 'offline')[0]
-            for clip in clips
-        ]
-        refined = self.panoptic_head.refine_video(torch.stack([x.queries for x in features]))
-        masks = [
-            refined.mask_logits(k, x.mask_features[: clip.num_frames])
-            for k, (clip, x) in enumerate(zip(clips, features, strict=True))
-        ]
-        return VideoPrediction(refined.class_logits, torch.cat(masks, dim=1))
+    def _offline_tracker(self) -> OfflineTracker:
+        settings = {
+            name: self.test_cfg[name]
+            for name in ('feature_memory', 'feature_precision')
+            if name in self.test_cfg
+        }
+        return OfflineTracker(
+            self._encode_clips,
+            self.refiner.refine,
+            self.finisher,
+            WindowSettings(**self.test_cfg.get('window', {})),
+            **settings,
+        )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from axialvs.postprocess.instances import LogitReader
+from axialvs.postprocess.finisher import LogitReader
 from axialvs.postprocess.masks import axis_resamplings
 from axialvs.structures import ImageShapes
 

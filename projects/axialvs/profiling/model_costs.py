@@ -64,11 +64,12 @@ def segment_noise(model: nn.Module, num_frames: int, height: int, width: int) ->
     device = next(model.parameters()).device
     mode = model.modes[0]
     geometry = ImageShapes(*((height, width),) * 3)
-    video = model.new_video(mode)
+    tracker = model.tracker(mode)
+    video = tracker.video()
     try:
         for start in range(0, num_frames, model.clip_length):
             clip = torch.randn(1, model.clip_length, 3, height, width, device=device)
-            (segmented,) = model.segment_clips(clip, mode)
+            (segmented,) = tracker.encode(clip)
             video.add(segmented, geometry, min(model.clip_length, num_frames - start))
         video.finish()
     finally:

@@ -1,4 +1,4 @@
-"""Linking neighbouring clips by their queries (Axial-VS Sec. 3.2, clip-level inference)."""
+"""Query matching between neighbouring clips (Axial-VS Sec. 3.2, clip-level inference)."""
 
 import torch
 import torch.nn.functional as F
@@ -8,46 +8,57 @@ from torch import Tensor
 from axialvs.utils.errors import AxialVSError
 
 
+class NonFiniteQueriesError(AxialVSError):
+    """Clip queries hold NaN or infinity, so they cannot be matched."""
+
+
 @torch.no_grad()
 def match_queries(target: Tensor, current: Tensor) -> Tensor:
-    """Finds the order of one clip's queries that follows another clip's.
+    """Hungarian matching of two clips' queries, cost one minus cosine similarity.
 
-    The cost of a pair is one minus the cosine of their angle; the assignment is the cheapest one-
-    to-one. Angles are taken in float32, under autocast too.
+    Runs in float32 also under autocast.
 
     Args:
-        target: queries (Q, C) of the clip before, already in order.
-        current: queries (Q, C) of this clip.
+        target: identities (Q, C) of the previous clip, in its final order.
+        current: identities (Q, C) of this clip.
 
     Returns:
-        Indices (Q,): `current[indices]` follows `target`.
+        Indices (Q,) such that `current[indices]` is aligned to `target`.
 
     Raises:
-        ValueError: if a query is not finite.
+        NonFiniteQueriesError: if an identity is not finite.
     """
     with torch.autocast(current.device.type, enabled=False):
         similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
     if not torch.isfinite(similarity).all():
-        raise AxialVSError(
-            'clip queries are not finite: the network diverged or its weights are damaged'
+        raise NonFiniteQueriesError(
+            'clip queries are not finite: the training diverged or the weights are damaged'
         )
     _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())
     return torch.from_numpy(columns).to(current.device)
 
 
-def align_clips(queries: Tensor) -> Tensor:
-    """Aligns by a chain of matchings, each clip to the aligned one before it (Axial-VS Sec. 3.3).
+def align_clips(identities: Tensor) -> Tensor:
+    """Align the clips of videos by a chain of matchings (Axial-VS Sec. 3.3).
+
+    Each clip is matched to the aligned clip before it.
 
     Args:
-        queries: (B, K, Q, C), each clip's in its own order.
+        identities: (B, K, Q, C), each clip in its own order.
 
     Returns:
-        (B, K, Q, C): row q describes the same object in all clips of a video.
+        Orders (B, K, Q) for `gather_queries`.
     """
-    videos = []
-    for clips in queries:
-        aligned = [clips[0]]
-        for clip in clips[1:]:
-            aligned.append(clip[match_queries(aligned[-1], clip)])
-        videos.append(torch.stack(aligned))
-    return torch.stack(videos)
+    orders = torch.empty(identities.shape[:3], dtype=torch.long, device=identities.device)
+    for video, video_orders in zip(identities, orders, strict=True):
+        video_orders[0] = torch.arange(identities.shape[2])
+        target = video[0]
+        for clip, order in zip(video[1:], video_orders[1:], strict=True):
+            order.copy_(match_queries(target, clip))
+            target = clip[order]
+    return orders
+
+
+def gather_queries(queries: Tensor, orders: Tensor) -> Tensor:
+    """Permute the queries (B, K, Q, C) of each clip by orders (B, K, Q)."""
+    return torch.take_along_dim(queries, orders.unsqueeze(-1), dim=2)

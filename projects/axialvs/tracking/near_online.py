@@ -1,17 +1,21 @@
-"""Keeps successive clips' queries in the order of the first clip, and their classes' mean."""
+"""Near-online tracking: each clip is matched to the previous clip (Axial-VS Sec. 3.2)."""
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
 from torch import Tensor
 
-from axialvs.postprocess.instances import check_same_shapes, finish_tracks
-from axialvs.structures import ClipPrediction, ImageShapes, LinkedClip, Track
+from axialvs.postprocess.finisher import Finisher, check_same_shapes
+from axialvs.structures import ClipPrediction, ImageShapes, LinkedClip, Track, VideoPrediction
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import DEFAULT_MEMORY_LIMIT, TensorStore
 
 
 class ClipLinker:
-    """Near-online association (Axial-VS Sec. 3.2): each clip is matched to the clip before it.
+    """Aligns successive clips and averages their class logits.
 
-    Its memory is one clip's queries and a running sum, whatever the video's length.
+    Memory is one clip's identities and a running sum, whatever the length of the video.
     """
 
     def __init__(self) -> None:
@@ -20,7 +24,7 @@ class ClipLinker:
         self.num_clips = 0
 
     def link(self, prediction: ClipPrediction) -> ClipPrediction:
-        """Puts a clip's queries in order and takes note of its classes."""
+        """Reorder a clip's queries to follow the clip before, and add its class logits."""
         if self._previous is not None:
             prediction = prediction.reorder(match_queries(self._previous, prediction.identity))
         logits = prediction.class_logits.float()
@@ -29,12 +33,12 @@ class ClipLinker:
         self.num_clips += 1
         return prediction
 
-    def add(self, prediction: ClipPrediction) -> list[LinkedClip]:
-        """Takes the next clip of a stream; near-online it is decided at once."""
-        return [LinkedClip(self.link(prediction).mask_logits, self.class_logits)]
+    def add(self, clip: ClipPrediction) -> list[LinkedClip]:
+        """Add the next clip of a stream, which is final at once."""
+        return [LinkedClip(self.link(clip).mask_logits, self.class_logits)]
 
     def finish(self) -> list[LinkedClip]:
-        """Clips that still wait when the stream has ended: none."""
+        """No clip is ever pending."""
         return []
 
     @property
@@ -45,75 +49,65 @@ class ClipLinker:
         return self._logit_sum / self.num_clips
 
 
-class VideoTracks:
-    """Collects a video's linked predictions and turns them into scored tracks.
+class NearOnlineVideo:
+    """Tracks of a video whose mask logits wait in a `TensorStore` until its end.
 
     Args:
-        max_tracks: (query, class) pairs kept for a video.
-        max_masks_per_frame: in each frame only so many pairs of highest frame score keep their
-            mask, as in the release; None keeps all.
-        memory_limit: bytes of mask logits kept in memory, see `TensorStore`.
+        finisher: selects and finishes the tracks.
+        memory_limit: bytes of mask logits in memory, see `TensorStore`.
     """
 
-    def __init__(
-        self,
-        max_tracks: int = 100,
-        max_masks_per_frame: int | None = None,
-        memory_limit: int = DEFAULT_MEMORY_LIMIT,
-    ) -> None:
-        self.max_tracks = max_tracks
-        self.max_masks_per_frame = max_masks_per_frame
+    def __init__(self, finisher: Finisher, memory_limit: int = DEFAULT_MEMORY_LIMIT) -> None:
+        self._finisher = finisher
+        self._linker = ClipLinker()
         self._store = TensorStore(memory_limit)
-        self._geometry: ImageShapes | None = None
+        self._shapes: ImageShapes | None = None
 
-    def add(self, mask_logits: Tensor, shapes: ImageShapes) -> None:
-        """Takes the next clip's mask logits (Q, T, H, W), linked, without frames that were padded.
+    def add(self, clip: ClipPrediction, shapes: ImageShapes, num_frames: int) -> None:
+        """Add the next clip, see `VideoTracks.add`."""
+        self._shapes = check_same_shapes(self._shapes, shapes)
+        self._store.append(self._linker.link(clip).mask_logits[:, :num_frames])
 
-        Raises:
-            ValueError: if the frames' sizes differ from those before.
-        """
-        self._geometry = check_same_shapes(self._geometry, shapes)
-        self._store.append(mask_logits)
-
-    def finish(self, class_logits: Tensor) -> list[Track]:
-        """Chooses and finishes the tracks, see `finish_tracks`.
-
-        Args:
-            class_logits: mean over the video, (Q, N + 1).
-        """
-        return finish_tracks(
-            class_logits,
-            self._store.read,
-            self._geometry,
-            self.max_tracks,
-            self.max_masks_per_frame,
-        )
+    def finish(self) -> list[Track]:
+        """Select and finish the tracks."""
+        if self._shapes is None:
+            return []
+        return self._finisher.finish(self._linker.class_logits, self._store.read, self._shapes)
 
     def close(self) -> None:
-        """Gives memory and file back."""
+        """Release memory and temporary file."""
         self._store.close()
 
 
-class NearOnlineTracks:
-    """The tracks of a video whose clips come one by one, each linked to the one before.
+class NearOnlineTracker:
+    """Near-online association of a clip-level segmenter.
 
     Args:
-        scored: collects what is linked.
+        encode: predictions for clips (B, T, 3, H, W).
+        finisher: turns a video's logits into tracks.
     """
 
-    def __init__(self, scored: VideoTracks) -> None:
-        self._linker = ClipLinker()
-        self._scored = scored
+    default_protocol: Literal['live', 'scored'] = 'live'
 
-    def add(self, clip: ClipPrediction, shapes: ImageShapes, num_frames: int) -> None:
-        """Takes the next clip, of which `num_frames` are frames of the video."""
-        linked = self._linker.link(clip)
-        self._scored.add(linked.mask_logits[:, :num_frames], shapes)
+    def __init__(
+        self, encode: Callable[[Tensor], list[ClipPrediction]], finisher: Finisher
+    ) -> None:
+        self.encode = encode
+        self.finisher = finisher
 
-    def finish(self) -> list[Track]:
-        """The tracks of all clips."""
-        return self._scored.finish(self._linker.class_logits)
+    def stream(self) -> ClipLinker:
+        """Start a stream."""
+        return ClipLinker()
 
-    def close(self) -> None:
-        """Gives memory and file back."""
-        self._scored.close()
+    def video(self) -> NearOnlineVideo:
+        """Start a video."""
+        return NearOnlineVideo(self.finisher)
+
+    def predict(self, clips: Sequence[ClipPrediction], lengths: Sequence[int]) -> VideoPrediction:
+        """Prediction for a video in memory, see `Tracker.predict`."""
+        linker = ClipLinker()
+        masks = [
+            linker.link(clip).mask_logits[:, :length]
+            for clip, length in zip(clips, lengths, strict=True)
+        ]
+        return VideoPrediction(linker.class_logits, torch.cat(masks, dim=1))

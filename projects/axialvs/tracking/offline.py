@@ -1,140 +1,155 @@
-"""Offline tracks: clips leave queries and mask features, which wait for the video's end."""
+"""Offline tracking: the queries of all clips are refined together (Axial-VS Sec. 3.3)."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from axialvs.postprocess.instances import check_same_shapes, finish_tracks
-from axialvs.structures import ImageShapes, LinkedClip, Track
+from axialvs.postprocess.finisher import Finisher, check_same_shapes
+from axialvs.structures import ImageShapes, LinkedClip, Track, VideoPrediction
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import Precision, TensorStore
 from axialvs.utils.errors import AxialVSError
 
-# Some 68 frames of 384x640 with 256 channels; longer videos go to a file.
+# About 68 frames of 384x640 with 256 channels; longer videos go to a temporary file.
 DEFAULT_FEATURE_MEMORY = 2**30
 
 
 class ClipFeatures(NamedTuple):
-    """What a clip leaves for the offline refinement."""
+    """What the offline refinement needs of a clip, or of a batch of clips (B, ...)."""
 
-    queries: Tensor  # (Q, C), the last decoder layer's, before its norm
+    identity: Tensor  # (Q, C) what clips are matched by
+    queries: Tensor  # (Q, C) of the last decoder layer, before its norm
     mask_features: Tensor  # (T, C, H, W)
+
+    def reorder(self, order: Tensor) -> 'ClipFeatures':
+        """Permute the queries by indices (Q,)."""
+        return self._replace(identity=self.identity[order], queries=self.queries[order])
+
+
+def dot_product_masks(embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C) and features (B, T, C, H, W)."""
+    return torch.einsum('bqc,btchw->bqthw', embeddings, mask_features)
 
 
 class RefinedVideo(NamedTuple):
-    """What the refinement makes of the queries of all clips, in the order of the first clip's."""
+    """The refined clips of a video, queries in the order of its first clip."""
 
     class_logits: Tensor  # (Q, N + 1)
     mask_embeddings: Tensor  # (K, Q, C)
+    predict_masks: Callable[[Tensor, Tensor], Tensor] = dot_product_masks
 
     def mask_logits(self, clip: int, mask_features: Tensor) -> Tensor:
-        """Masks (Q, T, H, W) of a clip with these mask features (T, C, H, W), of any type."""
+        """Mask logits (Q, T, H, W) of a clip with these mask features (T, C, H, W)."""
         embeddings = self.mask_embeddings[clip]
-        return torch.einsum('qc,tchw->qthw', embeddings, mask_features.to(embeddings.dtype))
+        features = mask_features.to(embeddings.dtype)
+        with torch.no_grad():
+            return self.predict_masks(embeddings.unsqueeze(0), features.unsqueeze(0))[0]
 
 
-class OfflineTracks:
-    """The tracks of a video whose clips are refined together at its end.
+# Refines clips, given their identities and queries (K, Q, C).
+Refine = Callable[[Tensor, Tensor], RefinedVideo]
+
+
+@torch.no_grad()
+def _refine(refine: Refine, identities: list[Tensor], queries: list[Tensor]) -> RefinedVideo:
+    return refine(torch.stack(identities), torch.stack(queries))
+
+
+class OfflineVideo:
+    """Tracks of a video whose clips are refined together at its end.
 
     Args:
-        refine: makes a `RefinedVideo` of the queries of all clips (K, Q, C).
-        max_tracks, max_masks_per_frame: as in `VideoTracks`.
-        feature_memory: bytes of mask features kept in memory, beyond which all go to a temporary
-            file, see `TensorStore`.
-        feature_precision: of the mask features that wait.
+        refine: refines the clips.
+        finisher: selects and finishes the tracks.
+        feature_memory: bytes of mask features in memory, see `TensorStore`.
+        feature_precision: of the stored mask features.
     """
 
     def __init__(
         self,
-        refine: Callable[[Tensor], RefinedVideo],
-        max_tracks: int = 100,
-        max_masks_per_frame: int | None = None,
+        refine: Refine,
+        finisher: Finisher,
         feature_memory: int = DEFAULT_FEATURE_MEMORY,
         feature_precision: Precision = 'float32',
     ) -> None:
-        self.max_tracks = max_tracks
-        self.max_masks_per_frame = max_masks_per_frame
         self._refine = refine
+        self._finisher = finisher
+        self._identities: list[Tensor] = []
         self._queries: list[Tensor] = []
         self._features = TensorStore(feature_memory, feature_precision)
-        self._geometry: ImageShapes | None = None
+        self._shapes: ImageShapes | None = None
 
     def add(self, clip: ClipFeatures, shapes: ImageShapes, num_frames: int) -> None:
-        """Takes the next clip, of which `num_frames` are frames of the video.
-
-        Raises:
-            ValueError: if the frames' sizes differ from those before.
-        """
-        self._geometry = check_same_shapes(self._geometry, shapes)
-        self._queries.append(clip.queries)
+        """Add the next clip, see `VideoTracks.add`."""
+        self._shapes = check_same_shapes(self._shapes, shapes)
         self._features.append(clip.mask_features[:num_frames])
+        self._identities.append(clip.identity)
+        self._queries.append(clip.queries)
 
     def finish(self) -> list[Track]:
-        """Refines all clips' queries and finishes the tracks, see `finish_tracks`."""
-        refined = self._refine(torch.stack(self._queries))
+        """Refine all clips, then select and finish the tracks."""
+        if self._shapes is None:
+            return []
+        refined = _refine(self._refine, self._identities, self._queries)
 
         def read_logits(queries: Tensor) -> Iterator[Tensor]:
             for clip, features in enumerate(self._features.read()):
-                # All masks, then the chosen: as precise as all at once, to the last digit.
+                # All masks, then the selected ones: bit-equal to the whole video at once.
                 yield refined.mask_logits(clip, features.to(refined.class_logits.device))[queries]
 
-        return finish_tracks(
-            refined.class_logits,
-            read_logits,
-            self._geometry,
-            self.max_tracks,
-            self.max_masks_per_frame,
-        )
+        return self._finisher.finish(refined.class_logits, read_logits, self._shapes)
 
     def close(self) -> None:
-        """Gives memory and file back."""
+        """Release memory and temporary file."""
         self._features.close()
 
 
-class OfflineWindow:
-    """Refines the last K clips together and moves on; memory is that of one window.
+class WindowSettings(NamedTuple):
+    """A window of clips that slides over a stream."""
 
-    Each clip's queries are matched to the clip before it when it comes, so an object keeps its
-    query from window to window. Neighbouring windows share clips: the first half of these get
-    their masks from the earlier window, the others from the later one, so that a clip is refined
-    with clips on both of its sides. A video of at most K clips gives what `OfflineTracks` gives.
+    num_clips: int = 16  # refined together
+    overlap: int = 4  # clips shared by neighbouring windows
+
+
+class OfflineWindow:
+    """Refines the last K clips of a stream together; memory is that of one window.
+
+    Each clip is matched to the clip before it when it arrives, so an object keeps its query from
+    window to window. Of the clips that neighbouring windows share, the first half get their masks
+    from the earlier window and the rest from the later one, so that every clip is refined with
+    context on both sides. A video of at most K clips gives the same as `OfflineVideo`.
 
     Args:
-        refine: makes a `RefinedVideo` of the queries of some clips (K, Q, C).
-        num_clips: K.
-        overlap: clips that neighbouring windows share.
+        refine: refines the clips of a window.
+        settings: size and overlap.
 
     Raises:
-        ValueError: if the window could not move on.
+        AxialVSError: if the overlap is not smaller than the window.
     """
 
-    def __init__(
-        self, refine: Callable[[Tensor], RefinedVideo], num_clips: int, overlap: int
-    ) -> None:
-        if not 0 <= overlap < num_clips:
+    def __init__(self, refine: Refine, settings: WindowSettings) -> None:
+        self.num_clips, self.overlap = settings
+        if not 0 <= self.overlap < self.num_clips:
             raise AxialVSError(
-                f'a window of {num_clips} clips cannot share {overlap} with the next; the overlap '
-                f'is from 0 to {num_clips - 1}'
+                f'a window of {self.num_clips} clips cannot share {self.overlap} with the next; '
+                f'set the overlap to 0..{self.num_clips - 1}'
             )
-        self.num_clips = num_clips
-        self.overlap = overlap
         self._refine = refine
         self._clips: list[ClipFeatures] = []
-        self._num_decided = 0  # of the clips in the window, how many are given already
+        self._num_decided = 0  # clips of the window that were returned already
         self._logit_sum: Tensor | float = 0.0
         self._logit_clips = 0
 
     def add(self, clip: ClipFeatures) -> list[LinkedClip]:
-        """Takes the next clip; gives the clips that are decided now, in order."""
+        """Add the next clip; returns the clips that became final, in order."""
         if self._clips:
-            order = match_queries(self._clips[-1].queries, clip.queries)
-            clip = ClipFeatures(clip.queries[order], clip.mask_features)
+            clip = clip.reorder(match_queries(self._clips[-1].identity, clip.identity))
         self._clips.append(clip)
         if len(self._clips) < self.num_clips:
             return []
-        # The later half of the shared clips waits for the next window.
+        # The later half of the shared clips is left to the next window.
         decided = self._decide(self.num_clips - (self.overlap + 1) // 2)
         step = self.num_clips - self.overlap
         del self._clips[:step]
@@ -142,15 +157,17 @@ class OfflineWindow:
         return decided
 
     def finish(self) -> list[LinkedClip]:
-        """Gives the clips that still wait when the stream has ended."""
+        """End the stream; returns the clips that were still pending."""
         return self._decide(len(self._clips))
 
     def _decide(self, end: int) -> list[LinkedClip]:
         start, self._num_decided = self._num_decided, end
         if start == end:
             return []
-        refined = self._refine(torch.stack([clip.queries for clip in self._clips]))
-        # Windows count by the clips that they decide.
+        refined = _refine(
+            self._refine, [x.identity for x in self._clips], [x.queries for x in self._clips]
+        )
+        # Windows are weighted by the number of clips they decide.
         self._logit_sum = self._logit_sum + (end - start) * refined.class_logits.float()
         self._logit_clips += end - start
         class_logits = self._logit_sum / self._logit_clips
@@ -158,3 +175,52 @@ class OfflineWindow:
             LinkedClip(refined.mask_logits(k, self._clips[k].mask_features), class_logits)
             for k in range(start, end)
         ]
+
+
+class OfflineTracker:
+    """Offline association of a clip-level segmenter with a cross-clip module.
+
+    Args:
+        encode: features of clips (B, T, 3, H, W).
+        refine: refines clips together.
+        finisher: turns a video's logits into tracks.
+        window: of a stream.
+        feature_memory, feature_precision: see `OfflineVideo`.
+    """
+
+    default_protocol: Literal['live', 'scored'] = 'scored'
+
+    def __init__(
+        self,
+        encode: Callable[[Tensor], list[ClipFeatures]],
+        refine: Refine,
+        finisher: Finisher,
+        window: WindowSettings = WindowSettings(),  # noqa: B008, immutable
+        feature_memory: int = DEFAULT_FEATURE_MEMORY,
+        feature_precision: Precision = 'float32',
+    ) -> None:
+        self.encode = encode
+        self.finisher = finisher
+        self._refine = refine
+        self._window = window
+        self._feature_memory = feature_memory
+        self._feature_precision = feature_precision
+
+    def stream(self) -> OfflineWindow:
+        """Start a stream."""
+        return OfflineWindow(self._refine, self._window)
+
+    def video(self) -> OfflineVideo:
+        """Start a video."""
+        return OfflineVideo(
+            self._refine, self.finisher, self._feature_memory, self._feature_precision
+        )
+
+    def predict(self, clips: Sequence[ClipFeatures], lengths: Sequence[int]) -> VideoPrediction:
+        """Prediction for a video in memory, see `Tracker.predict`."""
+        refined = _refine(self._refine, [x.identity for x in clips], [x.queries for x in clips])
+        masks = [
+            refined.mask_logits(k, clip.mask_features[:length])
+            for k, (clip, length) in enumerate(zip(clips, lengths, strict=True))
+        ]
+        return VideoPrediction(refined.class_logits, torch.cat(masks, dim=1))

@@ -1,4 +1,4 @@
-"""Tensors that wait for a video's end: in memory, beyond a limit in a temporary file."""
+"""Tensors kept until the end of a video: in memory, beyond a limit in a temporary file."""
 
 import os
 import tempfile
@@ -17,16 +17,15 @@ Precision = Literal['float32', 'float16']
 
 
 class TensorStore:
-    """One tensor a clip, read back in order, whole or some of its rows only.
+    """Stores one tensor per clip and reads them back in order, all rows or some.
 
     Args:
-        memory_limit: bytes kept in memory; when they are exceeded all goes to a file in the
-            platform's temporary folder (the environment variable TMPDIR moves it), which vanishes
-            with this object.
-        precision: 'float16' takes half the room and keeps three digits.
+        memory_limit: bytes kept in memory. Beyond it everything moves to a file in the temporary
+            folder (environment variable TMPDIR), which is deleted with this object.
+        precision: 'float16' halves the size and keeps three digits.
 
     Raises:
-        ValueError: if the precision is unknown.
+        AxialVSError: if the precision is unknown.
     """
 
     def __init__(
@@ -34,17 +33,17 @@ class TensorStore:
     ) -> None:
         if precision not in ('float32', 'float16'):
             raise AxialVSError(f"precision is '{precision}', not 'float32' or 'float16'")
-        # To tempfile a limit of 0 means none.
+        # For tempfile, 0 means no limit.
         self._file = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._dtype = np.dtype(precision)
         self._shapes: list[tuple[int, ...]] = []
 
     def append(self, tensor: Tensor) -> None:
-        """Stores one clip's tensor (rows, ...).
+        """Store one clip's tensor (rows, ...).
 
         Raises:
             OSError: if the temporary folder is full.
-            ValueError: if a number is too large for half precision.
+            AxialVSError: if a number is too large for half precision.
         """
         array = tensor.float().cpu().contiguous().numpy()
         if array.dtype != self._dtype:
@@ -56,7 +55,7 @@ class TensorStore:
             raise OSError(
                 error.errno,
                 f'cannot store more than {self.num_bytes / 2**20:.0f} MiB in '
-                f'{tempfile.gettempdir()}: {error.strerror}. Point TMPDIR to one with more room',
+                f'{tempfile.gettempdir()}: {error.strerror}; set TMPDIR to a larger disk',
             ) from error
         self._shapes.append(array.shape)
 
@@ -74,7 +73,7 @@ class TensorStore:
         return sum(int(np.prod(shape)) for shape in self._shapes) * self._dtype.itemsize
 
     def read(self, rows: Tensor | None = None) -> Iterator[Tensor]:
-        """Yields each clip's tensor as float32: its rows (n,) in the order given, or all."""
+        """Yield each clip's tensor as float32: the rows (n,) in the given order, or all."""
         offset = 0
         for shape in self._shapes:
             row_bytes = int(np.prod(shape[1:])) * self._dtype.itemsize
@@ -94,5 +93,5 @@ class TensorStore:
         return torch.from_numpy(array).float()
 
     def close(self) -> None:
-        """Gives memory and file back."""
+        """Release memory and file."""
         self._file.close()

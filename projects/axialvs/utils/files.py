@@ -91,7 +91,35 @@ def output_file(text: str) -> Path:
     return path
 
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+def check_writable(path: Path) -> None:
+    """Check before a long run that a file can be written, and make its folder.
+
+    Raises:
+        OSError: it cannot; the message names the file and the remedy.
+    """
+    if _is_stream(path):
+        return
+    probe = path.with_name(f'{path.name}.{os.getpid()}{PARTIAL_SUFFIX}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _explained(error, path, 0) from error
+
+
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.jfif',
+    '.png',
+    '.bmp',
+    '.webp',
+    '.tif',
+    '.tiff',
+    '.ppm',
+    '.pgm',
+)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

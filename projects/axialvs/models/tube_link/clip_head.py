@@ -1,6 +1,7 @@
 """Tube-Link's head: clip queries that describe an object in all frames of a clip at once."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,33 +9,54 @@ import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
 from mmdet.registry import MODELS
+from mmdet.structures import TrackDataSample
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from axialvs.layers.attention import FusedMultiheadAttention
+from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.layers.position_encoding import CachedPositionEncoding
+from axialvs.models.freezing import is_frozen
+from axialvs.models.ground_truth import collate_clip_instances
+from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.structures import ClipPrediction
+from axialvs.tracking.offline import ClipFeatures, dot_product_masks
 
 
 class ClipDecoding(NamedTuple):
-    """What the decoder makes of a batch of clips."""
+    """Output of the transformer decoder for a batch of clips."""
 
-    class_logits: list[Tensor]  # one (B, Q, N + 1) for the start and for each decoder layer
-    mask_logits: list[Tensor]  # one (B, Q, T, H, W) for each of them
+    class_logits: list[Tensor]  # (B, Q, N + 1), before the first and after each layer
+    mask_logits: list[Tensor]  # (B, Q, T, H, W), likewise
     queries: Tensor  # (B, Q, C) of the last layer, before its norm
     mask_features: Tensor  # (B, T, C, H, W)
 
 
-@MODELS.register_module()
+@MODELS.register_module(name=['ClipMask2FormerHead', 'CrossClipHead'])
 class ClipMask2FormerHead(Mask2FormerHead):
     """Mask2Former's head over the frames of a clip (Tube-Link; Axial-VS Sec. 3.1).
 
-    Queries attend to the pixels of all frames; one mask embedding serves every frame. Losses and
-    matching are Mask2Former's on one tall image, the clip's frames below one another. Arguments are
-    as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
+    Queries attend to the pixels of all frames, and one mask embedding serves all frames. Matching
+    and losses are those of Mask2Former on one tall image that stacks the frames.
+
+    Args:
+        positional_encoding: as in mmdet, for (T, H, W).
+        cross_clip: arguments of `CrossClipTracking` for offline models; None for near-online ones.
+        own_predictors: whether refined queries have class and mask layers of their own,
+            `video_cls_embed` and `video_mask_embed`. Training them leaves the clip head unchanged,
+            whose masks tell its queries where to attend. False shares the clip head's layers, as
+            the release does.
+        args, kwargs: as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
     """
 
-    def __init__(self, *args, positional_encoding: dict, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        positional_encoding: dict,
+        cross_clip: dict | None = None,
+        own_predictors: bool = True,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, positional_encoding=positional_encoding, **kwargs)
         self.decoder_positional_encoding = CachedPositionEncoding(
             SinePositionalEncoding3D(**positional_encoding)
@@ -42,21 +64,23 @@ class ClipMask2FormerHead(Mask2FormerHead):
         for layer in self.transformer_decoder.layers:
             for attention in (layer.cross_attn, layer.self_attn):
                 attention.attn = FusedMultiheadAttention.take_over(attention.attn)
+        self.own_predictors = cross_clip is not None and own_predictors
+        if cross_clip is not None:
+            self.cross_clip = CrossClipTracking(self.decoder_embed_dims, **cross_clip)
+        if self.own_predictors:
+            self.video_cls_embed = copy.deepcopy(self.cls_embed)
+            self.video_mask_embed = copy.deepcopy(self.mask_embed)
 
     def forward(
         self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
     ) -> ClipDecoding:
-        """Decodes clips.
+        """Decode clips.
 
         Args:
-            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
-                clip.
+            feats: backbone maps (B * T, C_l, H_l, W_l), high to low resolution, clip by clip.
             num_frames: T.
-            all_layers: whether class logits are computed for every layer (deep supervision) or the
-                last one only.
-
-        Returns:
-            The predictions of the start and of every layer, or of the last layer only.
+            all_layers: predict before the first and after every layer (deep supervision), or
+                after the last layer only.
         """
         mask_features, memory = self.pixel_decoder(list(feats), num_frames)
         mask_features = mask_features.unflatten(0, (-1, num_frames))
@@ -69,8 +93,8 @@ class ClipMask2FormerHead(Mask2FormerHead):
             )
             for size in sizes
         ]
-        # Resizing and the product with an embedding are both linear: resizing the features once
-        # spares resizing every layer's masks.
+        # Resizing commutes with the product with an embedding: resize the features once instead
+        # of the masks of every layer.
         small_features = [_resize_frames(mask_features.detach(), size) for size in sizes]
         queries = self.query_feat.weight.expand(batch, -1, -1)
         query_positions = self.query_embed.weight.expand(batch, -1, -1)
@@ -82,7 +106,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
             embeddings = self.mask_embed(normed)
             if all_layers or i == num_layers:
                 class_logits.append(self.cls_embed(normed))
-                mask_logits.append(predict_masks(embeddings, mask_features))
+                mask_logits.append(dot_product_masks(embeddings, mask_features))
             if i == num_layers:
                 break
             level = i % len(memory)
@@ -97,66 +121,130 @@ class ClipMask2FormerHead(Mask2FormerHead):
         return ClipDecoding(class_logits, mask_logits, queries, mask_features)
 
     def _memory_tokens(self, memory: Tensor, level: int, num_frames: int) -> Tensor:
-        """(B * T, C, H, W) -> (B, T * H * W, C), with the level's embedding."""
+        """(B * T, C, H, W) -> (B, T * H * W, C), with level embedding."""
         tokens = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
         return tokens.unflatten(0, (-1, num_frames)).flatten(1, 2) + self.level_embed.weight[level]
 
+    def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
+        """Objects of a clip or video, see `collate_clip_instances`."""
+        return collate_clip_instances(sample, device, self.num_classes)
+
     def loss(
-        self, feats: Sequence[Tensor], num_frames: int, objects: list[InstanceData]
+        self, feats: Sequence[Tensor], num_frames: int, targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Losses of all layers' predictions, in full precision.
+        """Losses of all layers, in full precision.
 
         Args:
-            feats, num_frames: as in `forward`.
-            objects: for every clip the `labels` (n,) and `masks` (n, T, H, W) at the padded input's
-                size.
+            feats, num_frames: see `forward`.
+            targets: per clip the `labels` (n,) and `masks` (n, T, H, W) at the padded input size.
 
         Returns:
-            `loss_cls`, `loss_mask`, `loss_dice` of the last layer and `d0.loss_cls` ... of those
-            before.
+            `loss_cls`, `loss_mask`, `loss_dice` of the last layer, and `d0.loss_cls` ... of the
+            earlier predictions.
         """
         decoding = self(feats, num_frames)
-        tall = [InstanceData(labels=x.labels, masks=x.masks.flatten(1, 2)) for x in objects]
         with torch.autocast(feats[0].device.type, enabled=False):
-            return self.loss_by_feat(
+            return self.video_loss(
                 [x.float() for x in decoding.class_logits],
-                [x.float().flatten(2, 3) for x in decoding.mask_logits],
-                tall,
-                [{} for _ in objects],
+                [x.float() for x in decoding.mask_logits],
+                targets,
             )
 
+    def video_loss(
+        self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
+    ) -> dict[str, Tensor]:
+        """Losses of several predictions of clips or videos; arguments and names as in `loss`."""
+        tall = [InstanceData(labels=x.labels, masks=x.masks.flatten(1, 2)) for x in targets]
+        metainfo: list[dict] = [{} for _ in targets]
+        return self.loss_by_feat(
+            class_logits, [x.flatten(2, 3) for x in mask_logits], tall, metainfo
+        )
+
+    def get_targets(self, *args, **kwargs) -> tuple:
+        """As in mmdet, but a clip without objects counts no mask instead of one."""
+        *targets, _ = super().get_targets(*args, **kwargs)
+        mask_targets = targets[2]
+        return *targets, sum(len(masks) for masks in mask_targets)
+
     def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
-        """The last layer's prediction for each clip; arguments as in `forward`."""
+        """Prediction of the last layer for each clip; arguments as in `forward`."""
         decoding = self(feats, num_frames, all_layers=False)
         return [
-            ClipPrediction(*prediction)
-            for prediction in zip(
+            ClipPrediction(class_logits, mask_logits, queries)
+            for class_logits, mask_logits, queries in zip(
                 decoding.class_logits[-1], decoding.mask_logits[-1], decoding.queries, strict=True
             )
         ]
 
+    def build_finisher(self, test_cfg: Mapping) -> InstanceFinisher:
+        """Ranked (query, class) pairs."""
+        return InstanceFinisher(test_cfg['max_tracks'], test_cfg.get('max_masks_per_frame'))
 
-def predict_masks(embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Mask logits (B, Q, T, H, W) of mask embeddings (B, Q, C) and features (B, T, C, H, W)."""
-    return torch.einsum('bqc,btchw->bqthw', embeddings, mask_features)
+    def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
+        """Never, as in Mask2Former."""
+        return False
+
+    def clip_modules(self) -> list[nn.Module]:
+        """Modules that compute queries and mask features of a clip."""
+        return [
+            self.pixel_decoder,
+            self.decoder_input_projs,
+            self.transformer_decoder,
+            self.query_embed,
+            self.query_feat,
+            self.level_embed,
+        ]
+
+    def unreached_parameters(self) -> list[str]:
+        """Names of trained modules that no loss of a video reaches."""
+        names = ('cls_embed', 'mask_embed') if self.own_predictors else ()
+        return [name for name in names if not is_frozen([getattr(self, name)])]
+
+    def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:
+        """Features of a batch of clips; arguments as in `forward`."""
+        decoding = self(feats, num_frames, all_layers=False)
+        return ClipFeatures(decoding.queries, decoding.queries, decoding.mask_features)
+
+    def video_class_features(self, queries: Tensor) -> Tensor:
+        """Normalise refined queries (B, K, Q, C)."""
+        return self.transformer_decoder.post_norm(queries)
+
+    def predict_video_classes(self, features: Tensor) -> Tensor:
+        """Class logits (B, Q, N + 1) of features (B, Q, C) pooled over clips."""
+        return (self.video_cls_embed if self.own_predictors else self.cls_embed)(features)
+
+    def embed_video_masks(self, queries: Tensor) -> Tensor:
+        """Mask embeddings (B, K, Q, C) of refined queries (B, K, Q, C)."""
+        layer = self.video_mask_embed if self.own_predictors else self.mask_embed
+        return layer(self.transformer_decoder.post_norm(queries))
+
+    def predict_video_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
+        """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C) and features (B, T, C, H, W).
+
+        With gradients frame by frame: a product over all frames would keep a copy of the features.
+        """
+        if not torch.is_grad_enabled():
+            return dot_product_masks(embeddings, mask_features)
+        masks = embeddings.unsqueeze(1) @ mask_features.flatten(3)
+        return masks.unflatten(-1, mask_features.shape[-2:]).transpose(1, 2)
 
 
 @torch.no_grad()
 def attention_mask(embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Where a query must not look: outside of its mask, unless that is empty in the clip.
+    """Masked attention: block pixels outside of a query's mask, unless the mask is empty.
 
     Args:
         embeddings: (B, Q, C).
-        mask_features: (B, T, C, H, W) at the size of the level that is looked at.
+        mask_features: (B, T, C, H, W) at the size of the attended level.
 
     Returns:
         (B, Q, T * H * W) bool.
     """
-    background = predict_masks(embeddings, mask_features).flatten(2) < 0
+    background = dot_product_masks(embeddings, mask_features).flatten(2) < 0
     return background & ~background.all(-1, keepdim=True)
 
 
 def _resize_frames(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, T, C, H, W) at another size."""
+    """Resize (B, T, C, H, W)."""
     resized = F.interpolate(features.flatten(0, 1), size, mode='bilinear', align_corners=False)
     return resized.unflatten(0, features.shape[:2])

@@ -1,4 +1,4 @@
-"""Mask2Former's pixel decoder for clips, with the within-clip tracking module on request."""
+"""Mask2Former's pixel decoder for clips, optionally with the within-clip tracking module."""
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +18,13 @@ from axialvs.layers.position_encoding import CachedPositionEncoding, ShapeCache
 
 @MODELS.register_module()
 class ClipPixelDecoder(MSDeformAttnPixelDecoder):
-    """Turns a clip's backbone maps into mask features and the decoder's memory (Axial-VS Fig. 3).
+    """Computes mask features and decoder memory from a clip's backbone maps (Axial-VS Fig. 3).
 
     Args:
-        encoder: as in mmdet; its attention works frame by frame.
+        encoder: as in mmdet; its attention runs frame by frame.
         trajectory: the within-clip tracking module inside every attention, see
             `DeformableAxialTrajectoryAttention`; None leaves the plain Tube-Link pixel decoder.
-        sampling_backend: what samples in the deformable attentions, see `deformable_sampling`.
+        sampling_backend: of deformable attention, see `functional/ms_deform_attn.py`.
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
 
@@ -55,22 +55,21 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             )
 
     def init_weights(self) -> None:
-        """As in mmdet; the layer scales keep their small constant."""
+        """As in mmdet; layer scales keep their initial value."""
         super().init_weights()
         if self.num_trajectory_levels:
             nn.init.normal_(self.level_encoding_3d.weight)
 
     def forward(self, feats: list[Tensor], num_frames: int) -> tuple[Tensor, list[Tensor]]:
-        """Encodes the coarser maps and merges the finer ones top-down.
+        """Encode the coarse maps and merge the finer ones top-down.
 
         Args:
-            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
-                clip.
+            feats: backbone maps (B * T, C_l, H_l, W_l), high to low resolution, clip by clip.
             num_frames: T.
 
         Returns:
-            Mask features (B * T, C, H, W) at the finest level's size, and the decoder's memory, (B
-            * T, C, H_l, W_l) from low to high resolution.
+            Mask features (B * T, C, H, W) at the finest resolution, and the decoder's memory
+            (B * T, C, H_l, W_l), low to high resolution.
         """
         inputs = feats[::-1][: self.num_encoder_levels]
         shapes = tuple(tuple(x.shape[-2:]) for x in inputs)
@@ -122,7 +121,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
 
 
 def _cell_centres(shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
-    """Centre of each cell as its reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
+    """Cell centres as reference points in all levels: (1, N, levels, 2), x and y in 0..1."""
     centres = []
     for height, width in shapes:
         y = (torch.arange(height, device=device) + 0.5) / height

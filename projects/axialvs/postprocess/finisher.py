@@ -1,0 +1,75 @@
+"""Interface of finishers: the logits of a video in, tracks out."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from axialvs.structures import ImageShapes, Track
+from axialvs.utils.errors import AxialVSError
+
+# Yields the mask logits (n, T, H, W) of some queries (n,), clip by clip.
+LogitReader = Callable[[Tensor], Iterator[Tensor]]
+
+
+class FrameShapeError(AxialVSError):
+    """Frames of one video have different shapes."""
+
+
+class StreamedClip(NamedTuple):
+    """Objects of one clip of a stream."""
+
+    ids: np.ndarray  # (n,) int
+    labels: np.ndarray  # (n,) int
+    scores: np.ndarray  # (n,) float
+    masks: np.ndarray  # (n, T, H, W) bool, at the original size
+
+    def select(self, keep: np.ndarray) -> 'StreamedClip':
+        """The objects where `keep` (n,) is true."""
+        return StreamedClip(*(field[keep] for field in self))
+
+
+class StreamFinisher(Protocol):
+    """Decides clip by clip; decisions are never revised."""
+
+    def add(self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes) -> StreamedClip:
+        """Decide on the next clip.
+
+        Args:
+            mask_logits: (Q, T, H, W), aligned, without padded frames.
+            class_logits: mean over the clips so far, (Q, N + 1).
+            shapes: of the frames.
+        """
+
+    def tracks(self) -> list[Track]:
+        """All tracks so far."""
+
+
+class Finisher(Protocol):
+    """What a video is finished into."""
+
+    def finish(
+        self, class_logits: Tensor, read_logits: LogitReader, shapes: ImageShapes
+    ) -> list[Track]:
+        """Select and finish the tracks of a whole video.
+
+        Args:
+            class_logits: of the video, (Q, N + 1).
+            read_logits: yields the mask logits of the selected queries.
+            shapes: of the frames.
+        """
+
+    def stream(self, score_threshold: float) -> StreamFinisher:
+        """Start a stream that shows objects with at least this score."""
+
+
+def check_same_shapes(before: ImageShapes | None, now: ImageShapes) -> ImageShapes:
+    """Check that the frames of a video keep their shapes, and return them.
+
+    Raises:
+        FrameShapeError: if they change.
+    """
+    if before not in (None, now):
+        raise FrameShapeError(f'frames change size within a video: {before} before, {now} now')
+    return now

@@ -1,0 +1,59 @@
+"""Interface of trackers: how clip-level results become a stream, or the tracks of a video."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeVar
+
+from torch import Tensor
+
+from axialvs.postprocess.finisher import Finisher
+from axialvs.structures import ImageShapes, LinkedClip, Track, VideoPrediction
+
+# What a tracker keeps of a clip.
+ClipT = TypeVar('ClipT')
+ClipIn = TypeVar('ClipIn', contravariant=True)
+
+
+class ClipStream(Protocol[ClipIn]):
+    """Decides clips in order while the video runs."""
+
+    def add(self, clip: ClipIn) -> list[LinkedClip]:
+        """Add the next clip; returns the clips that became final."""
+
+    def finish(self) -> list[LinkedClip]:
+        """End the stream; returns the clips that were still pending."""
+
+
+class VideoTracks(Protocol[ClipIn]):
+    """Collects the clips of a video and finishes its tracks at the end."""
+
+    def add(self, clip: ClipIn, shapes: ImageShapes, num_frames: int) -> None:
+        """Add the next clip; frames after the first `num_frames` are padding.
+
+        Raises:
+            FrameShapeError: if the frame shapes differ from those before.
+        """
+
+    def finish(self) -> list[Track]:
+        """Select and finish the tracks."""
+
+    def close(self) -> None:
+        """Release memory and temporary files."""
+
+
+class Tracker(Protocol[ClipT]):
+    """Association of clips, near-online or offline."""
+
+    finisher: Finisher
+    default_protocol: Literal['live', 'scored']
+
+    def encode(self, clips: Tensor) -> list[ClipT]:
+        """Run the network on clips (B, T, 3, H, W)."""
+
+    def stream(self) -> ClipStream[ClipT]:
+        """Start a stream."""
+
+    def video(self) -> VideoTracks[ClipT]:
+        """Start a video."""
+
+    def predict(self, clips: Sequence[ClipT], lengths: Sequence[int]) -> VideoPrediction:
+        """Prediction for a video in memory, given the number of real frames of each clip."""
