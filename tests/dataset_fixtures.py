@@ -10,7 +10,7 @@ import pytest
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from axialvs.datasets import YouTubeVISDataset  # also registers transforms and samplers
+from axialvs.datasets.youtube_vis import YouTubeVISDataset  # also registers transforms and samplers
 from tiny_video_data import (
     COLOURS,
     FLIP,

@@ -39,7 +39,7 @@ def shrink(config: Config) -> None:
             dataset.serialize_data = False  # which would collect garbage first
             _shrink_pictures(dataset.pipeline)
     if config.model.get('clip_length'):  # offline: training takes several clips at once
-        config.train_dataloader.dataset.clip_length = 2 * config.model.clip_length
+        config.train_dataloader.dataset.num_frames = 2 * config.model.clip_length
     config.train_cfg.update(max_iters=1, val_begin=2)
     config.load_from = None
 

@@ -1,10 +1,10 @@
-"""Finds what would go wrong in training with a data set: check_dataset.py FILE.json --images DIR
+"""Find what would go wrong in training with a data set: check_dataset.py FILE.json --images DIR
 
-Or: check_dataset.py --config CONFIG, with the config's file, images, classes and clip length.
+Or: check_dataset.py --config CONFIG, with the file, images, classes and frames of a config.
 
-The file is in the layout of YouTube-VIS (videos) or COCO (stills). Everything that is wrong with
-it, its masks and its images is counted and shown by examples, with statistics. Exit code: 0 where
-nothing is wrong or there are only warnings, 1 with errors, 2 where nothing could be checked.
+The file is in the layout of YouTube-VIS (videos) or COCO (still images). All errors in it, its
+masks and its images are counted and shown by examples, with statistics. Exit code: 0 without
+errors, 1 with errors, 2 if nothing could be checked.
 """
 
 import argparse
@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from axialvs.data_tools.checking import SPLITS, Target, check_dataset, targets_of_config
+from axialvs.data_tools.checking.check import check_dataset
+from axialvs.data_tools.checking.target import SPLITS, Target, targets_of_config
 from axialvs.datasets.class_names import CLASS_LISTS
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.errors import AxialVSError
@@ -24,7 +25,7 @@ _ERRORS_FOUND = 1  # bad input is 2
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,10 +61,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def targets_of(args: argparse.Namespace) -> list[Target]:
-    """What the command line asks to check.
+    """Return what the command line asks to check.
 
     Raises:
-        ValueError: The config has several files, and one is given beside it.
+        AxialVSError: the config has several files, and another one is given.
     """
     if not args.config:
         targets = [Target(args.ann_file)]
@@ -76,10 +77,9 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
             )
     changes = {
         'ann_file': args.ann_file,
-        # The config's images are not those of another file.
         'images': args.images,
         'classes': args.classes and _class_list(args.classes),
-        'clip_length': args.clip_length,
+        'num_frames': args.clip_length,
     }
     return [
         replace(target, **{key: value for key, value in changes.items() if value is not None})
@@ -92,7 +92,7 @@ def _class_list(names: Sequence[str]) -> str | Sequence[str]:
 
 
 def main() -> int:
-    """Checks, prints a report a file, and writes what was asked for."""
+    """Check, print a report per file, and write what was asked for."""
     args = parse_args()
     if args.clip_length is not None and args.clip_length < 1:
         raise AxialVSError(f'--clip-length {args.clip_length}: at least 1 is needed.')

@@ -17,4 +17,4 @@ model = dict(
         cross_clip=_base_.cross_clip_tracking,
     ),
 )
-train_dataloader = dict(dataset=dict(clip_length=_base_.num_clips * _base_.clip_length))
+train_dataloader = dict(dataset=dict(num_frames=_base_.num_clips * _base_.clip_length))

@@ -8,5 +8,5 @@ model = dict(
     panoptic_head=dict(own_predictors=False),
     test_cfg=dict(max_masks_per_frame=30),
 )
-train_dataloader = dict(dataset=dict(clip_length=num_clips * _base_.clip_length))
+train_dataloader = dict(dataset=dict(num_frames=num_clips * _base_.clip_length))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.release_custom_keys))

@@ -10,7 +10,7 @@ model = dict(
     panoptic_head=dict(own_predictors=False),
     test_cfg=dict(max_masks_per_frame=30),
 )
-train_dataloader = dict(dataset=dict(clip_length=num_clips * clip_length))
+train_dataloader = dict(dataset=dict(clip_length=clip_length, num_frames=num_clips * clip_length))
 val_dataloader = dict(dataset=dict(clip_length=clip_length))
 test_dataloader = val_dataloader
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.release_custom_keys))

@@ -18,6 +18,6 @@ model = dict(
         cross_clip=_base_.cross_clip_tracking,
     ),
 )
-train_dataloader = dict(batch_size=2, dataset=dict(clip_length=num_clips * _base_.clip_length))
+train_dataloader = dict(batch_size=2, dataset=dict(num_frames=num_clips * _base_.clip_length))
 train_cfg = dict(val_interval=2000)
 default_hooks = dict(checkpoint=dict(interval=_base_.max_iters))

@@ -13,10 +13,8 @@ from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
 _MODULES = (
     'registry',
     'datasets.coco',
-    'datasets.concat_clips',
-    'datasets.samplers.infinite_clip_sampler',
-    'datasets.samplers.ratio_clip_sampler',
-    'datasets.samplers.video_clip_sampler',
+    'datasets.clip_dataset',
+    'datasets.samplers',
     'datasets.transforms.clip_copy_paste',
     'datasets.transforms.colour',
     'datasets.transforms.filtering',

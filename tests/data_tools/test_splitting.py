@@ -1,5 +1,6 @@
 """Hold-out parts have the right size, and every class that has room in both parts."""
 
+import json
 import random
 from collections import Counter
 from itertools import combinations
@@ -10,7 +11,8 @@ from axialvs.data_tools.splitting import (
     NO_OBJECT,
     choose_holdout,
     classes_of_videos,
-    part_of_file,
+    part_paths,
+    write_parts,
 )
 from axialvs.datasets.annotations.youtube_vis import read_annotations
 from tiny_video_data import make_content
@@ -91,13 +93,15 @@ def test_too_few_videos():
         choose_holdout({1: {0}}, 0.1)
 
 
-def test_parts_of_a_file_are_the_file(write_json):
+def test_parts_of_a_file_are_the_file(write_json, tmp_path):
     content = make_content(lengths=(5, 6, 4, 3))
     content['info'] = {'year': 2021}
     content['annotations'][0]['iscrowd'] = 1  # the only disc of the first video
     classes = classes_of_videos(read_annotations(write_json(content)))
     assert classes == {1: {8}, 2: {3, 8}, 3: {3, 8}, 4: {3, 8}}
-    parts = [part_of_file(content, ids) for ids in ({2, 4}, {1, 3})]
+    paths = part_paths(tmp_path / 'whole.json')
+    write_parts(content, {'main': {2, 4}, 'holdout': {1, 3}}, paths)
+    parts = [json.loads(path.read_text()) for path in paths.values()]
     for part in parts:
         assert part['categories'] == content['categories']
         assert part['info'] == content['info']

@@ -3,7 +3,8 @@
 import pytest
 from mmdet.datasets import YouTubeVISDataset as MMDetYouTubeVIS
 
-from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import Category
 from axialvs.datasets.class_names import CLASS_LISTS, resolve_class_list
 from axialvs.datasets.classes import match_classes
 

@@ -8,8 +8,7 @@ import pytest
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 
-from axialvs.datasets.transforms import ClipCopyPaste
-from axialvs.datasets.transforms.clip_copy_paste import paste_segments
+from axialvs.datasets.transforms.clip_copy_paste import ClipCopyPaste, paste_segments
 from axialvs.utils.errors import AxialVSError
 
 

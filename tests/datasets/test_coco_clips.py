@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from mmdet.structures.mask import BitmapMasks
 
-from axialvs.datasets import CocoClipsDataset, ImageToClip
-from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import Category
 from axialvs.datasets.class_names import CLASS_LISTS
 from axialvs.datasets.classes import match_coco_classes
+from axialvs.datasets.coco import CocoClipsDataset
+from axialvs.datasets.transforms.image_to_clip import ImageToClip
 from tiny_stills import BIG_ID, BUS, CAR, MOUSE, PERSON, square, stills_content, write_stills
 from tiny_video_data import COLOURS, HEIGHT, WIDTH, paint, same
 
@@ -26,7 +28,7 @@ def still(mask=None):
         'gt_bboxes_labels': np.array([3]),
         'gt_instances_ids': np.array([7]),
         'gt_ignore_flags': np.array([False]),
-        'clip_length': 5,
+        'num_frames': 5,
     }
 
 
@@ -88,7 +90,6 @@ def test_images_without_a_class_are_left_out_and_said(build_stills, log):
     dataset = build_stills(stills_content((PERSON, BUS, CAR, MOUSE)))
     kept = [dataset.get_data_info(i)['video_id'] for i in range(len(dataset))]
     assert kept == [10, 12]
-    assert dataset.dropped_categories == ('bus', 'mouse')
     assert 'Dropped: bus, mouse' in log.text()
     assert '2 images without' in log.text()
 
@@ -163,7 +164,7 @@ def test_an_object_that_leaves_has_an_empty_mask():
         ('image_id', 99, '99 is no image'),
         ('category_id', 99, '99 is no category'),
         ('iscrowd', 2, 'neither 0 nor 1'),
-        ('id', 0, 'stands twice'),
+        ('id', 0, 'used twice'),
     ],
 )
 def test_broken_annotations_are_named(build_stills, field, value, words):

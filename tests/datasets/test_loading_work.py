@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from axialvs.data_tools.from_config import training_data
-from axialvs.datasets.sample_index import SampleIndex
+from axialvs.datasets.seeding import SampleIndex
 from generated_videos import write_videos
 
 CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021.py'

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from axialvs.datasets.samplers import InfiniteClipSampler, VideoClipSampler
-from axialvs.datasets.samplers.video_clip_sampler import deal_out
+from axialvs.datasets.samplers import InfiniteClipSampler, VideoClipSampler, balance_by_length
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def take(sampler, number: int, skip: int = 0) -> list:
 
 def test_each_pass_holds_every_clip_once_in_an_order_of_its_own():
     samples = take(InfiniteClipSampler(range(7), seed=5), 21)
-    passes = [[s.index for s in samples[i : i + 7]] for i in (0, 7, 14)]
+    passes = [[s.clip for s in samples[i : i + 7]] for i in (0, 7, 14)]
     assert [sorted(order) for order in passes] == [list(range(7))] * 3
     assert len({tuple(order) for order in passes}) == 3
     assert [s.position for s in samples] == list(range(21))
@@ -45,12 +44,12 @@ def test_each_pass_holds_every_clip_once_in_an_order_of_its_own():
 def test_order_comes_from_the_seed():
     first, again, other = (take(InfiniteClipSampler(range(30), seed=s), 60) for s in (1, 1, 2))
     assert first == again
-    assert [s.index for s in first] != [s.index for s in other]
+    assert [s.clip for s in first] != [s.clip for s in other]
 
 
 def test_without_shuffling_the_order_is_the_data_sets():
     samples = take(InfiniteClipSampler(range(3), shuffle=False, seed=0), 5)
-    assert [s.index for s in samples] == [0, 1, 2, 0, 1]
+    assert [s.clip for s in samples] == [0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
@@ -78,7 +77,7 @@ def test_nothing_to_sample_is_an_error():
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 6))
 def test_videos_are_dealt_out_completely_and_evenly(lengths, num_ranks):
-    shares = deal_out(lengths, num_ranks)
+    shares = balance_by_length(lengths, num_ranks)
     assert len(shares) == num_ranks
     assert sorted(video for share in shares for video in share) == list(range(len(lengths)))
     loads = [sum(lengths[video] for video in share) for share in shares]

@@ -6,9 +6,8 @@ import pytest
 from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
 
-from axialvs.datasets.annotations.records import clip_of
 from axialvs.datasets.seeding import random_state
-from tiny_video_data import COLOURS, HEIGHT, WIDTH, object_mask, rle_of
+from tiny_video_data import COLOURS, HEIGHT, WIDTH
 
 LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadClipAnnotations'}]
 EXACT = {
@@ -62,32 +61,15 @@ RESIZED = {
 
 
 @pytest.fixture
-def clip(content, write_images):
+def clip(content, build):
     """Frames 0, 2 and 4 of a video of five."""
 
     def make(frames=(0, 2, 4), crowd=()):
-        record = {
-            'video_id': 1,
-            'width': WIDTH,
-            'height': HEIGHT,
-            'length': 5,
-            'file_names': content['videos'][0]['file_names'],
-            'instances': [
-                {
-                    'instance_id': identifier,
-                    'bbox_label': int(identifier > 0),
-                    'ignore_flag': int(identifier in crowd),
-                    'masks': [
-                        None if mask is None else rle_of(mask)
-                        for mask in (object_mask(identifier, frame) for frame in range(5))
-                    ],
-                }
-                for identifier in COLOURS
-            ],
-        }
-        return clip_of(record, frames, folder)
+        for annotation in content['annotations'][:3]:
+            annotation['iscrowd'] = int(annotation['id'] in crowd)
+        dataset = build(content, filter_empty=False)
+        return dataset.clip_values(dataset.get_data_info(0), frames)
 
-    folder = write_images(content)
     return make
 
 
@@ -238,7 +220,7 @@ def test_cut_off_jpeg_is_refused_and_what_follows_its_end_is_not(clip, tmp_path,
     run([], results)
     path.write_bytes(whole[:-20] + end)
     assert cv2.imread(str(path)) is not None
-    with pytest.raises(ValueError, match=r'x\.jpg: .*cut off \(video 1, frame 2\)'):
+    with pytest.raises(ValueError, match=r'x\.jpg: .*truncated \(video 1, frame 2\)'):
         run([], results)
 
 

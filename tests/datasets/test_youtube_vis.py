@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from axialvs.datasets.annotations.youtube_vis import AnnotationError
+from axialvs.datasets.annotations.schema import AnnotationError
 from tiny_video_data import HEIGHT, WIDTH, frames_of, keys_of, make_content, same
 
 
@@ -64,7 +64,7 @@ class TestClasses:
         with pytest.raises(AnnotationError, match=r"instances\.json.*\['owl'\].*\['box'\]"):
             build(content, classes=('owl', 'disc'))
         dataset = build(content, classes=('owl', 'disc'), allow_unlisted_categories=True)
-        assert '4 instances of categories that are no class' in log.text()
+        assert '4 instances of categories that are not a class' in log.text()
         assert dataset.metainfo['category_ids'] == (None, 3)
         assert dataset[0]['data_samples'][0].gt_instances.labels.tolist() == [1]
 
@@ -100,5 +100,5 @@ class TestData:
 
     @pytest.mark.parametrize('kwargs', [{'clip_length': 0}, {'frame_range': -1}])
     def test_impossible_arguments(self, content, build, kwargs):
-        with pytest.raises(ValueError, match='too small'):
+        with pytest.raises(ValueError, match=str(next(iter(kwargs.values())))):
             build(content, **kwargs)

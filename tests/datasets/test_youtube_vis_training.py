@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
-from axialvs.datasets.sample_index import SampleIndex
+from axialvs.datasets.seeding import SampleIndex
 from tiny_video_data import (
     COLOURS,
     FLIP,
@@ -60,7 +60,7 @@ class TestTraining:
         assert keys_of(dataset)[:2] == [(1, 2), (1, 3)]
         said = log.text()
         assert '2 start frames whose clip shows no object' in said
-        assert '2 instances that are visible in no frame' in said
+        assert '2 instances that are never visible' in said
         assert '1 crowd instances' in said
         everything = build(content, clip_length=2, filter_empty=False)
         assert keys_of(everything)[:4] == [(1, 0), (1, 1), (1, 2), (1, 3)]
@@ -111,7 +111,7 @@ class TestTraining:
         spans = [np.subtract(frames_of(dataset[SampleIndex(p, 15, 0)]), 15) for p in range(40)]
         assert all(0 in span and abs(span).max() <= 4 for span in spans)
         assert len({tuple(span) for span in spans}) > 10
-        with pytest.raises(ValueError, match='frame_range=1 holds 3 frames'):
+        with pytest.raises(ValueError, match='frame_range=1 covers 3 frames'):
             build(make_content(), frame_range=1, clip_length=4)
 
     def test_crop_that_loses_all_objects_is_drawn_again(self, content, build):
@@ -135,9 +135,7 @@ class TestTraining:
         dot[0, 0] = True
         content['annotations'][0]['segmentations'] = [counts_of(dot), *[None] * 5]
         dataset = build(content, pipeline=train_pipeline(crop), max_redraws=6)
-        with pytest.raises(
-            ValueError, match=r'instances\.json: 7 draws of clips of video\(s\) \[2\]'
-        ):
+        with pytest.raises(ValueError, match=r'instances\.json: 7 draws of clips of videos \[2\]'):
             dataset[0]
 
 

@@ -3,7 +3,7 @@
 import pytest
 from track_cases import box, read, result, truth_of
 
-from axialvs.datasets.annotations.youtube_vis import AnnotationError
+from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.evaluation.id_switches import count_id_switches
 from axialvs.evaluation.results import check_results
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmdet.evaluation.functional import YTVIS, YTVISeval
 from track_cases import as_results, box, random_case, read, result, score, summary, truth_of
 
-from axialvs.datasets.annotations.youtube_vis import AnnotationError
+from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.evaluation.results import ResultsError
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'youtube_vis_ap.json'

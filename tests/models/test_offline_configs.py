@@ -40,7 +40,7 @@ def test_frames_and_clips_agree(name):
     config = Config.fromfile(CONFIGS / 'axialvs' / name)
     num_clips, clip_length = OFFLINE[name]
     assert config.model.clip_length == clip_length
-    assert config.train_dataloader.dataset.clip_length == num_clips * clip_length
+    assert config.train_dataloader.dataset.num_frames == num_clips * clip_length
     for loader in (config.val_dataloader, config.test_dataloader):
         assert loader.dataset.clip_length == clip_length
         assert loader.dataset.get('split_mode', 'repeat_last') == 'repeat_last'

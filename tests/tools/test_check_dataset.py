@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from axialvs.data_tools.checking import KINDS
+from axialvs.data_tools.checking.rules import RULES
 from generated_videos import write_videos
 
 CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
@@ -43,12 +43,12 @@ def test_errors_are_shown_and_written(run_tool, split, broken, tmp_path, capsys)
     sizes = report['findings']['image-size']
     assert sizes['count'] == len(sizes['found']) == 2
     assert sizes['found'][0]['where'] == 'video 2, frame 0'
-    assert f'2 x {KINDS["image-size"].title}' in text
+    assert f'2 x {RULES["image-size"].title}' in text
     assert '... and 1 more' in text
     assert {'mask-size', 'size-differs'} <= report['findings'].keys()
     assert f'{report["errors"]} errors' in text
     assert run_tool('check_dataset.py', broken, '--images', images, '--fast') == 1
-    assert KINDS['image-size'].title not in capsys.readouterr().out
+    assert RULES['image-size'].title not in capsys.readouterr().out
 
 
 def test_data_of_a_config(run_tool, split, capsys):

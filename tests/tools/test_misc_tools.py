@@ -102,7 +102,9 @@ def test_metafiles_say_what_configs_do(models):
         config = load(ROOT / model['Config'])
         processes, batch = map(int, re.search(r'_(\d+)xb(\d+)-', name).groups())
         data = config.train_dataloader.dataset
-        frames = {part.clip_length for part in data.get('datasets') or [data]}
+        frames = {
+            part.get('num_frames', part.clip_length) for part in data.get('datasets') or [data]
+        }
         assert facts['Iterations'] == config.train_cfg.max_iters, name
         assert facts['Batch Size'] == processes * batch, name
         assert {facts['Clips'] * facts['Frames per Clip']} == frames, name

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import axialvs.register  # noqa: F401 - registers the parts of the package
 from axialvs.data_tools.from_config import training_data
-from axialvs.datasets.sample_index import SampleIndex
+from axialvs.datasets.seeding import SampleIndex
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from axialvs.data_tools.converters.coco_video import read_all, read_coco_videos
-from axialvs.data_tools.converters.command_line import add_options, check_target, convert
-from axialvs.data_tools.converters.labelled_video import LeftOut
+from axialvs.data_tools.converters.coco_video import IDENTITY_HINT, read_all, read_coco_videos
+from axialvs.data_tools.converters.labelled_video import SkipReport
+from axialvs.data_tools.converters.writing import add_options, check_target, convert
 from axialvs.utils.cli import run_command
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,14 +42,21 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Reads the annotations and writes the file."""
+    """Read the annotations and write the file."""
     args = parse_args()
     check_target(args.out, args.overwrite)
-    left_out = LeftOut()
-    source = read_coco_videos(args.annotations, args.videos, left_out)
+    skipped = SkipReport()
+    source = read_coco_videos(args.annotations, args.videos, skipped)
     with tqdm(total=sum(map(len, source.frames.values())), unit='frame') as bar:
-        videos = list(read_all(source, args.images, args.allow_boxes, left_out, bar.update))
-    convert(args, videos, source.classes, left_out, str(args.annotations))
+        videos = list(read_all(source, args.images, args.allow_boxes, skipped, bar.update))
+    convert(
+        args,
+        videos,
+        list(source.class_names.values()),
+        skipped,
+        str(args.annotations),
+        IDENTITY_HINT,
+    )
 
 
 if __name__ == '__main__':

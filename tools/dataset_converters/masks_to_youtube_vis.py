@@ -15,17 +15,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from axialvs.data_tools.converters.command_line import add_options, check_target, convert
-from axialvs.data_tools.converters.labelled_video import LeftOut
-from axialvs.data_tools.converters.mask_folders import find_videos, read_all
-from axialvs.data_tools.converters.object_classes import one_class, read_object_classes
+from axialvs.data_tools.converters.class_mapping import one_class, read_class_mapping
+from axialvs.data_tools.converters.labelled_video import SkipReport
+from axialvs.data_tools.converters.mask_folders import IDENTITY_HINT, find_videos, read_all
+from axialvs.data_tools.converters.writing import add_options, check_target, convert
 from axialvs.utils.cli import run_command
 
 DEFAULT_CLASS = 'object'
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,19 +69,21 @@ def _object_id(text: str) -> int:
 
 
 def main() -> None:
-    """Reads the masks and writes the file."""
+    """Read the masks and write the file."""
     args = parse_args()
     check_target(args.out, args.overwrite)
     if args.class_file:
-        classes = read_object_classes(args.class_file)
+        classes = read_class_mapping(args.class_file)
     else:
         classes = one_class(args.one_class or DEFAULT_CLASS)
-    left_out = LeftOut()
-    videos = find_videos(args.images, args.masks, args.videos, args.unlabelled, left_out)
+    skipped = SkipReport()
+    videos = find_videos(
+        args.images, args.masks, args.videos, args.unlabelled, args.binary, skipped
+    )
     with tqdm(total=sum(len(video.images) for video in videos), unit='frame') as bar:
-        labelled = read_all(videos, classes, args.ignore_ids, args.binary, left_out, bar.update)
+        labelled = read_all(videos, classes, args.ignore_ids, args.binary, skipped, bar.update)
         videos = list(labelled)
-    convert(args, videos, classes.listed(), left_out, f'masks in {args.masks}')
+    convert(args, videos, classes.listed(), skipped, f'masks in {args.masks}', IDENTITY_HINT)
 
 
 if __name__ == '__main__':

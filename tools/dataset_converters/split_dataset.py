@@ -1,13 +1,12 @@
-"""Holds out a part of a training set to validate on: split_dataset.py FILE.json --share 0.1
+"""Hold out a part of a training set to validate on: split_dataset.py FILE.json --share 0.1
 
 The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files
 beside FILE.json, FILE_main.json to train on and FILE_holdout.json to validate on, each with whole
-videos of it. Every class with two videos or more is in both parts, where that is possible. Images
+videos of it. Every class with two or more videos is in both parts, if that is possible. Images
 stay where they are. The same file, share and seed give the same parts.
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -17,22 +16,17 @@ from axialvs.data_tools.splitting import (
     NO_OBJECT,
     choose_holdout,
     classes_of_videos,
-    part_of_file,
+    part_paths,
+    write_parts,
 )
-from axialvs.datasets.annotations.youtube_vis import (
-    PARTS,
-    VideoAnnotations,
-    load_json,
-    part_file,
-    read_annotations,
-)
+from axialvs.datasets.annotations.schema import SPLIT_PARTS, load_json
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
 from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
-from axialvs.utils.files import write_atomically
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,14 +38,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Splits, writes both files and prints how classes are spread."""
+    """Split, write both files and print how classes are distributed."""
     args = parse_args()
-    folder = args.out_dir or args.ann_file.parent
-    paths = {part: part_file(folder / args.ann_file.name, part) for part in PARTS}
+    paths = part_paths(args.ann_file, args.out_dir)
     for path in paths.values():
         if path.exists():
             raise FileExistsError(
-                f'{path} is there already and is not replaced; remove it, or give another --out-dir'
+                f'{path} exists already and is not replaced; remove it, or give another --out-dir'
             )
     annotations = read_annotations(args.ann_file)
     if annotations.instances is None:
@@ -61,36 +54,30 @@ def main() -> None:
         )
     classes = classes_of_videos(annotations)
     holdout = choose_holdout(classes, args.share, args.seed)
-    videos = {'holdout': holdout, 'main': classes.keys() - set(holdout)}
-    content = load_json(str(args.ann_file))
-    for part, path in paths.items():
-        write_atomically(path, json.dumps(part_of_file(content, videos[part])).encode())
-    print(
-        table(
-            annotations,
-            {part: Counter(c for v in videos[part] for c in classes[v]) for part in PARTS},
-        )
-    )
+    videos = {'main': classes.keys() - set(holdout), 'holdout': holdout}
+    write_parts(load_json(args.ann_file), videos, paths)
+    counts = {part: Counter(c for v in videos[part] for c in classes[v]) for part in SPLIT_PARTS}
+    print(table(annotations, counts))
     for part, path in paths.items():
         print(f'{len(videos[part])} videos: {path}')
 
 
 def table(annotations: VideoAnnotations, counts: Mapping[str, Mapping[int, int]]) -> str:
-    """A row a class: its videos in both parts, and why it is missing in one."""
+    """Return a row per class: its videos in both parts, and why one has none."""
     rows = [(category.name, category.id) for category in annotations.categories]
     if any(NO_OBJECT in of_part for of_part in counts.values()):
         rows.append(('(no object)', NO_OBJECT))
     width = max(len(name) for name, _ in rows)
     lines = [f'{"videos with":{width}} {"main":>6} {"holdout":>8}']
     for name, identifier in rows:
-        main, held = (counts[part][identifier] for part in PARTS)
+        main, held = (counts[part][identifier] for part in SPLIT_PARTS)
         remark = '' if held or identifier == NO_OBJECT else f'  {_why(main)}'
         lines.append(f'{name:{width}} {main:6d} {held:8d}{remark}')
     return '\n'.join(lines)
 
 
 def _why(main: int) -> str:
-    """Why the hold-out part has no video of a class."""
+    """Return why the hold-out part has no video of a class."""
     if main == 0:
         return 'in no video'
     if main == 1:

@@ -1,26 +1,30 @@
-"""Splits a data set of videos in two, so that both parts have all classes where they can."""
+"""Split of a data set of videos in two parts that both have all classes if possible."""
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from axialvs.datasets.annotations.schema import SPLIT_PARTS
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import write_atomically
 
-NO_OBJECT = -1  # stands for a class: that of the videos that show no object of any
-# Above any other gain: a class that the hold-out part lacks counts before all others.
+NO_OBJECT = -1  # the class of videos without an object
+# Above any other gain: a class that the hold-out part lacks comes before all others.
 _FIRST_VIDEO = 1e3
-# A pass over the videos never goes back: another order may find room for a class that had none.
+# The greedy choice never goes back: another order may find room for a class that had none.
 _ORDERS = 20
 
 
 def classes_of_videos(annotations: VideoAnnotations) -> dict[int, set[int]]:
-    """Video id -> ids of the categories that it shows, or `NO_OBJECT` alone.
+    """Return for every video id the ids of the categories that it shows, or `NO_OBJECT`.
 
-    Crowds, and instances that are visible nowhere, show nothing.
+    Crowds and instances that are never visible do not count.
     """
     return {
         video_id: {
@@ -36,23 +40,23 @@ def classes_of_videos(annotations: VideoAnnotations) -> dict[int, set[int]]:
 def choose_holdout(
     classes: Mapping[int, Collection[int]], share: float, seed: int = 0
 ) -> list[int]:
-    """Chooses the videos of the hold-out part.
+    """Choose the videos of the hold-out part.
 
-    Videos are taken one by one, each time the one whose classes are the furthest from their share;
-    first come classes that the part lacks. None is taken whose class would be left without a video
-    in the other part. The choice depends on ids, classes, share and seed, not on the order of the
+    Videos are taken greedily, each time the one whose classes are the furthest from their share;
+    classes that the part lacks come first. A video is never taken if it is the last one of a class
+    in the main part. The choice depends on ids, classes, share and seed, not on the order of the
     file.
 
     Args:
-        classes: Video id -> its classes, at least one.
-        share: Of the videos, between 0 and 1; more are taken where classes would be missing.
-        seed: Another seed gives another choice.
+        classes: video id -> its classes, at least one.
+        share: fraction of the videos, between 0 and 1; more are taken if classes would be missing.
+        seed: of the choice.
 
     Returns:
-        Ids of the chosen videos, rising.
+        Ascending ids of the chosen videos.
 
     Raises:
-        ValueError: The share is not between 0 and 1, or a part would have no video.
+        AxialVSError: the share is not between 0 and 1, or a part would have no video.
     """
     if not 0 < share < 1:
         raise AxialVSError(f'share {share:g}: a number between 0 and 1 is needed, as 0.1.')
@@ -82,25 +86,25 @@ def choose_holdout(
 
 
 def _shuffled(videos: Iterable[int], salt: str) -> list[int]:
-    """The videos by a hash of their ids: a shuffle that no version of a library changes."""
+    """Sort the videos by a hash of their ids, so that no library version changes the order."""
     return sorted(videos, key=lambda video: hashlib.sha256(f'{salt}:{video}'.encode()).digest())
 
 
 def _shown(videos: list[int], classes: Mapping[int, Collection[int]]) -> NDArray[np.bool_]:
-    """(V, N): whether a video shows a class, for all classes by rising id."""
+    """Return (V, N): whether a video shows a class, for all classes by ascending id."""
     known = sorted(set().union(*classes.values()))
     return np.array([[name in classes[video] for name in known] for video in videos])
 
 
 def _choose(shown: NDArray[np.bool_], wanted: int, share: float, eager: bool) -> list[int]:
-    """Indices of the hold-out videos, in the order of their choice.
+    """Return the indices of the hold-out videos, in the order of their choice.
 
     Args:
         shown: (V, N), see `_shown`.
-        wanted: How many; more where classes would be missing.
-        share: Of the videos of each class that is aimed at.
-        eager: Whether a video that brings several classes that the part lacks goes before one that
-            brings one. The part stays smaller, but classes may block each other.
+        wanted: number of videos; more are taken if classes would be missing.
+        share: target fraction of the videos of each class.
+        eager: whether a video with several missing classes comes before one with a single missing
+            class. The part stays smaller, but classes may block each other.
     """
     totals = shown.sum(0)
     free = np.ones(len(shown), dtype=bool)
@@ -122,16 +126,37 @@ def _choose(shown: NDArray[np.bool_], wanted: int, share: float, eager: bool) ->
         free[index] = False
 
 
-def part_of_file(content: Mapping[str, Any], video_ids: Collection[int]) -> dict[str, Any]:
-    """A file of the YouTube-VIS layout with some of its videos, all else as it is.
+def part_paths(path: Path, folder: Path | None = None) -> dict[str, Path]:
+    """Return the files of the parts, beside the file that is split or in another folder."""
+    folder = folder or path.parent
+    return {part: folder / f'{path.stem}_{part}{path.suffix}' for part in SPLIT_PARTS}
+
+
+def write_parts(
+    content: Mapping[str, Any], videos: Mapping[str, Collection[int]], paths: Mapping[str, Path]
+) -> None:
+    """Write files with some videos of a file each and everything else unchanged: all or none.
 
     Args:
-        content: The whole file.
-        video_ids: The videos to keep.
+        content: the whole file.
+        videos: the ids of each part.
+        paths: the file of each part.
+
+    Raises:
+        OSError: a file cannot be written; those that were written are removed.
     """
-    kept = set(video_ids)
-    return {
-        **content,
-        'videos': [video for video in content['videos'] if video['id'] in kept],
-        'annotations': [one for one in content['annotations'] if one['video_id'] in kept],
-    }
+    written: list[Path] = []
+    try:
+        for part, path in paths.items():
+            kept = set(videos[part])
+            of_part = {
+                **content,
+                'videos': [video for video in content['videos'] if video['id'] in kept],
+                'annotations': [one for one in content['annotations'] if one['video_id'] in kept],
+            }
+            write_atomically(path, json.dumps(of_part).encode())
+            written.append(path)
+    except OSError:
+        for path in written:
+            path.unlink()
+        raise

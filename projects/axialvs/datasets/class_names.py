@@ -38,13 +38,13 @@ CLASS_LISTS: Mapping[str, tuple[str, ...]] = {
 
 
 def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
-    """Turns the name of an official list, or a sequence of names, into a tuple of class names.
+    """Return the class names of an official list, or of a sequence of names.
 
     Args:
-        classes: A key of `CLASS_LISTS`, or the names themselves.
+        classes: a key of `CLASS_LISTS`, or the names themselves.
 
     Raises:
-        ValueError: The list is unknown, empty, or holds a name that is empty or stands twice.
+        AxialVSError: the list is unknown or empty, or a name is empty or used twice.
     """
     if isinstance(classes, str):
         if classes not in CLASS_LISTS:
@@ -68,10 +68,10 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def repair_name(name: str) -> str:
-    """Mends wrongly decoded text (`fianc\\u00c3\\u00a9` -> `fianc\\u00e9`) and trims blanks."""
+    """Repair wrongly decoded text (`fianc\\u00c3\\u00a9` -> `fianc\\u00e9`) and trim blanks."""
     return ' '.join(ftfy.fix_text(name).split())
 
 
 def normalise_name(name: str) -> str:
-    """The form in which two class names are compared: repaired, trimmed, without case."""
+    """Return the form in which two class names are compared: repaired, trimmed, without case."""
     return repair_name(name).casefold()

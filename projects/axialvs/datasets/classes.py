@@ -3,28 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from axialvs.datasets.annotations.youtube_vis import AnnotationError, Category
-from axialvs.datasets.class_names import (
-    normalise_name,
-    resolve_class_list,
-)
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import Category
+from axialvs.datasets.class_names import normalise_name, resolve_class_list
 from axialvs.utils.errors import AxialVSError
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Classes in the order of their labels, and the file's categories that they stand for.
+    """Class names in the order of their labels, and the file's category of each.
 
     Attributes:
-        classes: Class names; the label is the index.
-        category_ids: The file's category id of each class, or None where it has none.
+        classes: class names; the label is the index.
+        category_ids: the file's category id of each class, or None if it has none.
     """
 
     classes: tuple[str, ...]
     category_ids: tuple[int | None, ...]
 
     def label_of(self, category_id: int) -> int | None:
-        """The label of a category of the file, or None where it is not among the classes."""
+        """Return the label of a category, or None if it is not among the classes."""
         try:
             return self.category_ids.index(category_id)
         except ValueError:
@@ -37,41 +35,53 @@ def match_classes(
     path: str,
     allow_unlisted: bool = False,
 ) -> LabelMap:
-    """Matches a class list with a file's categories by name.
+    """Match a class list with a file's categories by name.
 
     Args:
-        categories: Of the file.
-        classes: Name of an official list, names, or None for the file's own in its order.
-        path: The file, for messages.
-        allow_unlisted: Whether classes that the file lacks, and categories of the file that are
+        categories: of the file.
+        classes: name of an official list, names, or None for the file's own in its order.
+        path: the file, for messages.
+        allow_unlisted: whether classes that the file lacks, and categories of the file that are
             not in the list, are allowed.
 
     Raises:
-        AnnotationError: Classes and categories are not the same and `allow_unlisted` is False.
-        ValueError: The class list itself is wrong.
+        AnnotationError: two categories have the same name, or classes and categories differ and
+            `allow_unlisted` is False.
+        AxialVSError: the class list itself is wrong.
     """
-    if classes is None:
-        return LabelMap(
-            tuple(category.name for category in categories),
-            tuple(category.id for category in categories),
+    for first, second in same_names(categories):
+        raise AnnotationError(
+            f"{path}: category {second.id}, field 'name': {second.name!r} is also the name of "
+            f'category {first.id}, so labels cannot be told apart by name; rename or merge them.',
+            'duplicate-name',
         )
+    if classes is None:
+        return LabelMap(tuple(c.name for c in categories), tuple(c.id for c in categories))
     names = resolve_class_list(classes)
     absent, unlisted = compare_classes(names, categories)
     if (absent or unlisted) and not allow_unlisted:
         raise AnnotationError(
-            f"{path}: field 'categories': the file does not have the classes {classes!r}. "
-            f'Classes without a category: {absent}. Categories that are no class: '
+            f"{path}: field 'categories': the categories are not the classes {classes!r}. "
+            f'Classes without a category: {absent}. Categories that are not a class: '
             f'{[category.name for category in unlisted]}. Give the right class list, or set '
-            'allow_unlisted_categories=True to leave out what does not match.'
+            'allow_unlisted_categories=True to leave out what does not match.',
+            'class-without-category' if absent else 'category-without-class',
         )
     ids = {normalise_name(category.name): category.id for category in categories}
     return LabelMap(names, tuple(ids.get(normalise_name(name)) for name in names))
 
 
+def same_names(categories: Sequence[Category]) -> list[tuple[Category, Category]]:
+    """Return pairs of categories (first, later one) whose names do not differ."""
+    seen: dict[str, Category] = {}
+    pairs = [(seen.setdefault(normalise_name(c.name), c), c) for c in categories]
+    return [(first, second) for first, second in pairs if first is not second]
+
+
 def compare_classes(
     names: Sequence[str], categories: Sequence[Category]
 ) -> tuple[list[str], list[Category]]:
-    """Class names that no category has, and categories whose name is no class."""
+    """Return class names without a category, and categories whose name is not a class."""
     classes = {normalise_name(name) for name in names}
     known = {normalise_name(category.name) for category in categories}
     return (
@@ -80,9 +90,9 @@ def compare_classes(
     )
 
 
-# COCO's name -> names that video data sets have for it; the first that the class list has counts.
-# A car is not every vehicle of OVIS, but each of the three is one. The release also takes bicycles
-# for motorbikes and skis for snowboards, which we do not: they look different.
+# COCO's name -> names in video data sets; the first one in the class list is taken. A car is not
+# every vehicle of OVIS, but each of the three is one. The release also takes bicycles for
+# motorbikes and skis for snowboards; we do not, because they look different.
 COCO_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     'motorcycle': ('motorbike',),
     'car': ('sedan', 'Vehical'),
@@ -90,7 +100,7 @@ COCO_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     'truck': ('Vehical',),
     'frisbee': ('flying_disc',),
 }
-# The same word for something else: COCO's mouse lies beside a keyboard, that of YouTube-VIS eats.
+# Same word, different thing: COCO's mouse is a computer mouse, that of YouTube-VIS an animal.
 COCO_HOMONYMS = frozenset({'mouse'})
 
 
@@ -99,17 +109,17 @@ class CocoLabelMap(LabelMap):
     """A label map in which several categories may share a class.
 
     Attributes:
-        classes: Class names; the label is the index.
-        category_ids: The first category of each class, or None where COCO has none.
-        labels: Label of every category id that stands for a class.
-        dropped: Names of the categories that stand for none, in the file's order.
+        classes: class names; the label is the index.
+        category_ids: the first category of each class, or None if COCO has none.
+        labels: label of every category id that is mapped to a class.
+        dropped: names of the categories that are mapped to none, in the file's order.
     """
 
     labels: Mapping[int, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
 
     def label_of(self, category_id: int) -> int | None:
-        """The label of a category of the file, or None where it is dropped."""
+        """Return the label of a category, or None if it is dropped."""
         return self.labels.get(category_id)
 
 
@@ -119,25 +129,27 @@ def match_coco_classes(
     path: str,
     synonyms: Mapping[str, str | Sequence[str]] | None = None,
 ) -> CocoLabelMap:
-    """Matches COCO's categories with a class list: by name, then by the table of synonyms.
+    """Match COCO's categories with a class list: by name, then by the table of synonyms.
 
-    Case, and whether words are parted by blanks or underscores, do not count.
+    Case, and whether words are separated by blanks or underscores, do not matter.
 
     Args:
-        categories: Of the COCO file.
-        classes: Name of an official list, names, or None for COCO's own categories.
-        path: The file, for messages.
-        synonyms: Class or classes of further COCO names; what stands here overrides both the
-            equal name and the tables, and an empty sequence drops the category.
+        categories: of the COCO file.
+        classes: name of an official list, names, or None for COCO's own categories.
+        path: the file, for messages.
+        synonyms: class or classes of further COCO names. Overrides both equal names and the
+            tables; an empty sequence drops the category.
 
     Raises:
-        ValueError: The class list is wrong, no category stands for any class, or `synonyms`
+        AxialVSError: the class list is wrong, no category is mapped to any class, or `synonyms`
             names a category that the file lacks or only classes that the list lacks.
     """
-    names = [c.name for c in categories] if classes is None else resolve_class_list(classes)
-    names = tuple(names)
+    if classes is None:
+        names = match_classes(categories, None, path).classes
+    else:
+        names = resolve_class_list(classes)
     labels_of_names = {_key(name): label for label, name in enumerate(names)}
-    own = {_key(name): _sequence(targets) for name, targets in (synonyms or {}).items()}
+    own = {_key(name): _as_tuple(targets) for name, targets in (synonyms or {}).items()}
     _check_synonyms(own, categories, labels_of_names, path)
     labels: dict[int, int] = {}
     for category in categories:
@@ -147,7 +159,7 @@ def match_coco_classes(
                 break
     if not labels:
         raise AxialVSError(
-            f'{path}: none of its {len(categories)} categories stands for a class of {classes!r}. '
+            f'{path}: none of its {len(categories)} categories matches a class of {classes!r}. '
             'Give the right class list, or `synonyms`.'
         )
     first = {label: category_id for category_id, label in reversed(labels.items())}
@@ -160,7 +172,7 @@ def match_coco_classes(
 
 
 def _targets(name: str, own: Mapping[str, tuple[str, ...]], homonyms: bool) -> tuple[str, ...]:
-    """Class names to look for, the best first."""
+    """Return class names to look for, the best first."""
     key = _key(name)
     if key in own:
         return own[key]
@@ -178,12 +190,12 @@ def _check_synonyms(
     known = {_key(category.name) for category in categories}
     for name, targets in own.items():
         if name not in known:
-            raise AxialVSError(f'synonyms: {name!r} is no category of {path}.')
+            raise AxialVSError(f'synonyms: {name!r} is not a category of {path}.')
         if targets and not any(_key(target) in labels_of_names for target in targets):
             raise AxialVSError(f'synonyms: {name!r}: none of {targets} is among the classes.')
 
 
-def _sequence(targets: str | Sequence[str]) -> tuple[str, ...]:
+def _as_tuple(targets: str | Sequence[str]) -> tuple[str, ...]:
     return (targets,) if isinstance(targets, str) else tuple(targets)
 
 

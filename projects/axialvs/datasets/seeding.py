@@ -1,8 +1,9 @@
-"""Random states from numbers: of a sample in a run's order, of an iteration of a run."""
+"""Random draws that depend on a run's seed and a position in it, not on workers or processes."""
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,25 +11,38 @@ import torch
 _STATE_WORDS = 8
 
 
+class SampleIndex(NamedTuple):
+    """Index that a training sampler gives to a data set.
+
+    Attributes:
+        position: of the sample in the run's global order, over all ranks, from 0.
+        clip: index of the clip in the data set.
+        seed: of the run; with the position it determines every random draw of the sample.
+    """
+
+    position: int
+    clip: int
+    seed: int
+
+
 @contextmanager
 def random_state(seed: int, position: int) -> Iterator[None]:
-    """Seeds Python's, numpy's and torch's (CPU) global generators, and restores them after.
+    """Seed Python's, numpy's and torch's (CPU) global generators, and restore them afterwards.
 
     Transforms of mmcv and mmdet draw from the global generators. Inside this context their draws
-    depend on the two numbers alone: not on the number of loader workers, nor on what was drawn
-    before, so a run that is resumed goes on as if it had not been interrupted.
+    depend on the two numbers only, not on the number of loader workers or on earlier draws, so a
+    resumed run draws what the uninterrupted run would have drawn.
 
     Args:
-        seed: Of the run, 0 or more.
-        position: Of the sample in the run's global order, 0 or more.
+        seed: of the run, 0 or more.
+        position: of the sample in the run's global order, 0 or more.
     """
     words = np.random.SeedSequence([seed, position]).generate_state(_STATE_WORDS)
     outer_python = random.getstate()
     outer_numpy = np.random.get_state()  # noqa: NPY002 - the transforms draw from it
     outer_torch = torch.get_rng_state()
-    random.seed(words.tobytes())
-    np.random.seed(words)  # noqa: NPY002
-    torch.default_generator.manual_seed(int(words[0]) << 32 | int(words[1]))
+    _seed_global_generators(words)
+    torch.default_generator.manual_seed(_as_torch_seed(words))
     try:
         yield
     finally:
@@ -38,18 +52,26 @@ def random_state(seed: int, position: int) -> Iterator[None]:
 
 
 def seed_iteration(seed: int, iteration: int, rank: int) -> None:
-    """Seeds Python's, numpy's and torch's generators, those of all devices, for one iteration.
+    """Seed Python's, numpy's and torch's generators, on all devices, for one iteration.
 
-    What the network and its losses draw then depends on these numbers alone, so a run that is
-    resumed needs no stored state. The streams are others than those of `random_state`.
+    What the network and its losses draw then depends on these numbers only, so a resumed run needs
+    no stored state. The streams differ from those of `random_state`.
 
     Args:
-        seed: Of the run, 0 or more.
-        iteration: Iterations that the run has done before.
-        rank: Of the process.
+        seed: of the run, 0 or more.
+        iteration: number of iterations that are done.
+        rank: of the process.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(iteration, rank))
     words = sequence.generate_state(_STATE_WORDS)
+    _seed_global_generators(words)
+    torch.manual_seed(_as_torch_seed(words))
+
+
+def _seed_global_generators(words: np.ndarray) -> None:
     random.seed(words.tobytes())
     np.random.seed(words)  # noqa: NPY002 - transforms and assigners draw from it
-    torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+def _as_torch_seed(words: np.ndarray) -> int:
+    return int(words[0]) << 32 | int(words[1])

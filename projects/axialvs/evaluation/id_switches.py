@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
+from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import (
-    AnnotationError,
     Instance,
     Video,
     VideoAnnotations,

@@ -19,8 +19,8 @@ from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import (
-    AnnotationError,
     Instance,
     Video,
     VideoAnnotations,

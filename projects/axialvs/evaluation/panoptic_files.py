@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from axialvs.datasets.annotations.schema import AnnotationError, Place, Record, shown
-from axialvs.datasets.annotations.youtube_vis import load_json
+from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json, shown
 
 VOID = 0
 _MAX_ID = 0xFFFFFF
@@ -111,7 +110,9 @@ def read_predictions(
     return PanopticSegmentation(path, folder, ground_truth.categories, videos)
 
 
-def _open(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> tuple[str, str, Record]:
+def _open(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> tuple[str, str, JsonRecord]:
     path, folder = os.fspath(path), os.fspath(folder)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such file; the JSON of the segments belongs here.')
@@ -119,10 +120,10 @@ def _open(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> tuple
         raise FileNotFoundError(
             f'{folder}: no such folder; the PNGs of {path} belong here, as VIDEO_ID/FILE_NAME.'
         )
-    return path, folder, Record(load_json(path), Place(path))
+    return path, folder, JsonRecord(load_json(path), path)
 
 
-def _read_categories(content: Record) -> tuple[PanopticCategory, ...]:
+def _read_categories(content: JsonRecord) -> tuple[PanopticCategory, ...]:
     categories: list[PanopticCategory] = []
     ids: set[int] = set()
     for record in content.records('categories', 'category'):
@@ -140,7 +141,7 @@ def _read_categories(content: Record) -> tuple[PanopticCategory, ...]:
 
 
 def _read_videos(
-    content: Record, categories: tuple[PanopticCategory, ...]
+    content: JsonRecord, categories: tuple[PanopticCategory, ...]
 ) -> tuple[PanopticVideo, ...]:
     known = {category.id for category in categories}
     videos: dict[str, PanopticVideo] = {}
@@ -157,8 +158,8 @@ def _read_videos(
     return tuple(videos.values())
 
 
-def _read_video(video_id: str, record: Record, known: set[int]) -> PanopticVideo:
-    record = Record(record.values, Place(record.place.path, f'video {video_id}'))
+def _read_video(video_id: str, record: JsonRecord, known: set[int]) -> PanopticVideo:
+    record = JsonRecord(record.values, record.path, f'video {video_id}')
     segments: dict[str, frozenset[int]] = {}
     categories: dict[int, int] = {}
     crowds: set[int] = set()
@@ -167,7 +168,7 @@ def _read_video(video_id: str, record: Record, known: set[int]) -> PanopticVideo
         if not _is_file_name(name) or name in segments:
             problem = 'stands twice' if name in segments else 'is no file name in the video folder'
             raise frame.error('file_name', f'{name!r} {problem}')
-        frame = Record(frame.values, Place(frame.place.path, f'video {video_id}, frame {name}'))
+        frame = JsonRecord(frame.values, frame.path, f'video {video_id}, frame {name}')
         segments[name] = _read_segments(frame, known, categories, crowds)
     if not segments:
         raise record.error('annotations', 'the list is empty, so the video has no frames')
@@ -177,13 +178,13 @@ def _read_video(video_id: str, record: Record, known: set[int]) -> PanopticVideo
 
 
 def _read_segments(
-    frame: Record, known: set[int], categories: dict[int, int], crowds: set[int]
+    frame: JsonRecord, known: set[int], categories: dict[int, int], crowds: set[int]
 ) -> frozenset[int]:
     """The ids of a frame; what the file says about their tubes is added to the other two."""
     ids: set[int] = set()
     for index, entry in enumerate(frame.records('segments_info', 'segment')):
-        where = f'{frame.place.where}, segments_info[{index}]'
-        segment = Record(entry.values, Place(frame.place.path, where))
+        where = f'{frame.where}, segments_info[{index}]'
+        segment = JsonRecord(entry.values, frame.path, where)
         identifier = segment.unique_integer('id', ids)
         if not VOID < identifier <= _MAX_ID:
             problem = f'{identifier} is not in 1 ... {_MAX_ID}; 0 is void and no segment'

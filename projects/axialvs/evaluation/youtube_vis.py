@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import (
-    AnnotationError,
     Category,
     Instance,
     Video,

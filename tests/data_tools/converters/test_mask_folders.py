@@ -180,7 +180,7 @@ def test_what_is_left_out_is_counted(convert, davis, capsys):
     read = convert('masks', *with_classes(davis), '--ignore-ids', '2')
     said = capsys.readouterr().out
     assert '1 videos without a folder of masks (bare)' in said
-    assert '2 masks of ignored ids (cart/00002.png: 2, cart/00003.png: 2)' in said
+    assert '2 masks of ignored ids (cart: 2' in said
     read = convert('masks', *with_classes(davis), '--frames=:2')
     assert len(read.instances) == 1
     assert '1 objects without a pixel (cart/2)' in capsys.readouterr().out
@@ -262,7 +262,7 @@ def test_what_is_wrong_is_named(refuse, davis, spoil, words):
     [
         ('{"1": "ball", "01": "box"}', ["'ball' and 'box'"]),
         ('{"1": 7}', ['7 is not the name']),
-        ('[1]', ['no JSON object']),
+        ('[1]', ['not a JSON object']),
         ('{', ['not a readable JSON']),
         ('{}', ['no classes']),
         ('{"videos": {"cart": null}}', ['None is not the name']),
@@ -280,7 +280,8 @@ def test_wrong_class_files(refuse, davis, text, words):
 def test_class_file_of_another_encoding(refuse, davis, name):
     (davis / name).write_bytes('class\nGröße\n'.encode('latin-1'))
     said = refuse('masks', *folders(davis), '--class-file', davis / name)
-    assert f'{name}: is not written in UTF-8' in said
+    assert f'{name}: ' in said
+    assert 'utf-8' in said
 
 
 def test_wrong_options(refuse, davis):
@@ -291,7 +292,7 @@ def test_wrong_options(refuse, davis):
     assert 'give the folder above' in refuse(
         'masks', '--images', davis / 'JPEGImages/cart', '--masks', davis / 'Annotations/cart'
     )
-    assert 'none is chosen' in refuse('masks', *folders(davis), '--frames', '9:')
+    assert 'none of its 4 frames' in refuse('masks', *folders(davis), '--frames', '9:')
 
 
 def test_other_classes_are_dropped_on_request(convert, davis, capsys):

@@ -1,18 +1,19 @@
-"""The whole check of a data set."""
+"""Checks a data set: reads the file to its end, then looks at classes, videos, masks and images."""
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 
-from tqdm import tqdm
-
-from axialvs.data_tools.checking.contents import Contents, read_contents
-from axialvs.data_tools.checking.findings import Findings
 from axialvs.data_tools.checking.images import check_images
+from axialvs.data_tools.checking.masks import check_masks, describe
 from axialvs.data_tools.checking.report import Report
-from axialvs.data_tools.checking.statistics import statistics
-from axialvs.data_tools.checking.targets import Target
-from axialvs.data_tools.checking.tracks import check_tracks
-from axialvs.data_tools.checking.videos import check_classes, check_frames, check_names, check_use
+from axialvs.data_tools.checking.rules import Findings
+from axialvs.data_tools.checking.target import Target
+from axialvs.datasets.annotations.coco import read_coco_annotations
+from axialvs.datasets.annotations.schema import load_json
+from axialvs.datasets.annotations.youtube_vis import Category, VideoAnnotations, read_annotations
+from axialvs.datasets.class_names import resolve_class_list
+from axialvs.datasets.classes import compare_classes, match_coco_classes, same_names
 
 _MIN_AREA = 64.0  # pixels
 
@@ -24,67 +25,141 @@ def check_dataset(
     workers: int = 2,
     show_progress: bool = True,
 ) -> Report:
-    """Checks an annotation file and its images.
+    """Check an annotation file and its images.
 
     Args:
-        target: What to check.
-        open_images: False only asks whether image files are there.
-        min_area: Pixels that the largest mask of an instance has to have.
-        workers: Threads that open images.
-        show_progress: Show progress bars on the error stream.
+        target: what to check.
+        open_images: False only checks that image files exist.
+        min_area: pixels below which the largest mask of an instance is reported.
+        workers: threads that open images.
+        show_progress: show progress bars on the error stream.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is not readable as JSON, or the class list is wrong.
+        FileNotFoundError: there is no such file.
+        AxialVSError: the file is not readable as JSON, or the class list is wrong.
     """
     findings = Findings()
-
-    def progress(items: Iterable, total: int, unit: str) -> Iterable:
-        return tqdm(items, total=total, unit=unit, disable=not show_progress)
-
-    contents = read_contents(target.ann_file, findings, progress)
-    check_names(contents, findings)
-    learnt = check_classes(
-        contents, target.classes, findings, target.allow_unlisted, target.synonyms
-    )
-    areas = check_tracks(contents.tracks or (), min_area, findings)
-    check_use(contents, learnt, target.needs_annotations, findings)
-    check_frames(contents, target.clip_length, findings)
+    annotations = _read(target.ann_file, findings)
+    _check_names(annotations, findings)
+    learnt = _check_classes(annotations, target, findings)
+    areas = check_masks(annotations, min_area, findings)
+    _check_use(annotations, learnt, target.needs_annotations, findings)
+    _check_frames(annotations, target.num_frames, findings)
     if target.images is not None:
-        total = sum(video.length for video in contents.videos)
-        with tqdm(total=total, unit='image', disable=not show_progress) as bar:
-            check_images(
-                contents.videos,
-                target.images,
-                contents.unit,
-                findings,
-                bar.update,
-                open_images,
-                workers,
-            )
-    return Report(
-        target.ann_file,
-        'COCO' if contents.stills else 'YouTube-VIS',
-        _images_in_words(target, open_images),
-        _comparison_in_words(target, contents),
-        findings,
-        statistics(contents, areas),
-    )
+        check_images(annotations, target.images, findings, open_images, workers, show_progress)
+    return Report(target, annotations, findings, areas, open_images)
 
 
-def _images_in_words(target: Target, open_images: bool) -> str:
-    if target.images is None:
-        return 'not looked at; give their folder with --images'
-    return f'{target.images or "."}: ' + ('opened' if open_images else 'looked for, not opened')
+def _read(path: str, findings: Findings) -> VideoAnnotations:
+    content = load_json(path)
+    is_coco = isinstance(content, dict) and 'images' in content and 'videos' not in content
+    del content
+    return (read_coco_annotations if is_coco else read_annotations)(path, findings.add_error)
 
 
-def _comparison_in_words(target: Target, contents: Contents) -> str:
-    classes: Any = target.classes
+def _named(category: Category) -> str:
+    return f'category {category.id} ({category.name})'
+
+
+def _check_names(annotations: VideoAnnotations, findings: Findings) -> None:
+    for category in annotations.categories:
+        if category.source_name != category.name:
+            problem = f'{category.source_name!r} is read as {category.name!r}'
+            findings.add('name-repaired', f'category {category.id}', problem)
+    for first, second in same_names(annotations.categories):
+        problem = f'{second.name!r} is also the name of category {first.id}'
+        findings.add('duplicate-name', f'category {second.id}', problem, 'name')
+
+
+def _check_classes(annotations: VideoAnnotations, target: Target, findings: Findings) -> set[int]:
+    """Compare categories, classes and the model's head; return the ids that are learnt."""
+    categories = annotations.categories
+    own = {category.id for category in categories}
+    classes = target.classes
+    number = len(own if classes is None else resolve_class_list(classes))
+    if target.num_classes not in (None, number):
+        problem = f'{number} classes in the data, {target.num_classes} in the model'
+        findings.add('class-count', target.source, problem)
     if classes is None:
-        classes = "the file's own classes"
-    else:
-        classes = f'classes {classes!r}' if isinstance(classes, str) else f'{len(classes)} classes'
-    parts = [classes]
-    if target.clip_length and not contents.stills:
-        parts.append(f'clips of {target.clip_length} frames')
-    return ', '.join(parts) + (f', from {target.source}' if target.source else '')
+        return own
+    if annotations.are_images:
+        labels = match_coco_classes(categories, classes, annotations.path, target.synonyms)
+        for name, category_id in zip(labels.classes, labels.category_ids, strict=True):
+            if category_id is None:
+                findings.add('class-without-stills', f'class {name!r}')
+        for category in categories:
+            if category.id not in labels.labels:
+                findings.add('category-dropped', _named(category))
+        return set(labels.labels)
+    if target.allow_unlisted:
+        for rule in ('class-without-category', 'category-without-class'):
+            findings.severities[rule] = 'warning'
+    absent, unlisted = compare_classes(resolve_class_list(classes), categories)
+    for name in absent:
+        findings.add('class-without-category', f'class {name!r}')
+    for category in unlisted:
+        findings.add('category-without-class', _named(category))
+    return own - {category.id for category in unlisted}
+
+
+def _check_use(
+    annotations: VideoAnnotations, learnt: set[int], needs_annotations: bool, findings: Findings
+) -> None:
+    """Report categories and videos of which nothing is learnt, and tracks of single frames."""
+    if annotations.instances is None:
+        if needs_annotations:
+            findings.severities['no-annotations'] = 'error'
+        findings.add('no-annotations', '', "field 'annotations' is missing or null")
+        return
+    used = {instance.category_id for instance in annotations.instances}
+    for category in annotations.categories:
+        if category.id not in used:
+            findings.add('category-unused', _named(category))
+    targets = [i for i in annotations.instances if not i.iscrowd and i.category_id in learnt]
+    shown = {instance.video_id for instance in targets if instance.visible.any()}
+    for video in annotations.videos:
+        if video.id not in shown:
+            findings.add('video-empty', describe(annotations, video.id))
+    if not shown:
+        findings.add('nothing-to-learn', '')
+    lengths = {video.id: video.length for video in annotations.videos}
+    longer = [i for i in targets if lengths[i.video_id] > 1 and i.visible.any()]
+    single = sum(int(instance.visible.sum()) == 1 for instance in longer)
+    if single > len(longer) / 2:
+        findings.add('identity-lost', '', f'{single} of {len(longer)} objects')
+
+
+def _check_frames(
+    annotations: VideoAnnotations, num_frames: int | None, findings: Findings
+) -> None:
+    """Report short videos, and frames that are listed twice or in a wrong order."""
+    owners: dict[str, str] = {}
+    for video in annotations.videos:
+        where = describe(annotations, video.id)
+        if num_frames and not annotations.are_images and video.length < num_frames:
+            findings.add('video-short', where, f'{video.length} frames, clips have {num_frames}')
+        frames = defaultdict(list)
+        for frame, name in enumerate(video.file_names):
+            frames[name].append(frame)
+        for name, places in frames.items():
+            if len(places) > 1:
+                twice = ' and '.join(map(str, places))
+                findings.add('frame-twice', where, f'{name} is frame {twice}')
+            other = owners.setdefault(name, where)
+            if other != where:
+                findings.add('frame-twice', where, f'{name} is a frame of {other} too')
+        _check_order(where, list(frames), findings)
+
+
+def _check_order(where: str, names: Sequence[str], findings: Findings) -> None:
+    """Compare frames with the order of the last numbers in their names, if all have one."""
+    numbers = [re.findall(r'[0-9]+', name.rpartition('/')[2])[-1:] for name in names]
+    if [] in numbers:
+        return
+    order = sorted(
+        range(len(names)), key=lambda frame: (len(n := numbers[frame][0].lstrip('0')), n)
+    )
+    first = next((frame for frame, other in enumerate(order) if frame != other), None)
+    if first is not None:
+        problem = f'frame {first} is {names[first]}, not {names[order[first]]}'
+        findings.add('frame-order', where, problem)

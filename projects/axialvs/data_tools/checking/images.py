@@ -1,132 +1,113 @@
-"""Looks for the image files of a data set and opens them, many at once."""
+"""Checks of image files, decoded as training decodes them."""
 
-import io
-import os
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from os import path as osp
+from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
 
-from axialvs.data_tools.checking.findings import Findings
-from axialvs.datasets.annotations.youtube_vis import Video
+from axialvs.data_tools.checking.masks import describe
+from axialvs.data_tools.checking.rules import Findings
+from axialvs.datasets.annotations.youtube_vis import Video, VideoAnnotations
+from axialvs.datasets.image_files import ImageFileError, image_size, is_truncated_jpeg
 
-# Where EXIF says that the picture is to be turned by a quarter, as training's decoder does.
-_ORIENTATION = 0x0112
-_QUARTER_TURNS = range(5, 9)
-_VIDEOS_AHEAD = 4  # videos in the queue of each thread, so that memory does not grow
+_VIDEOS_AHEAD = 64  # bounds memory
 
-# (kind, frame, problem)
+# (rule, frame, problem)
 _Fault = tuple[str, int, str]
 
 
 def check_images(
-    videos: Sequence[Video],
+    annotations: VideoAnnotations,
     folder: str,
-    unit: str,
     findings: Findings,
-    advance: Callable[[int], None],
     open_files: bool = True,
     workers: int = 2,
+    show_progress: bool = True,
 ) -> None:
-    """Notes images that are missing, cannot be decoded, break off or have a wrong size.
+    """Report images that are missing, unreadable, truncated or of a wrong size.
 
     Args:
-        videos: Whose frames to look at.
-        folder: That file names are relative to.
-        unit: What one of `videos` is called in messages.
-        findings: Where faults go.
-        advance: Is told of so many more frames that are done.
-        open_files: False only asks whether files are there and not empty.
-        workers: Threads; decoding runs in parallel.
+        annotations: the file.
+        folder: folder that file names are relative to.
+        findings: is added to.
+        open_files: False only checks that files exist and are not empty.
+        workers: threads; decoding runs in parallel.
+        show_progress: show a progress bar on the error stream.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        done = _map_ahead(
-            pool, lambda video: _check_video(video, folder, open_files), videos, workers
-        )
-        for video, faults in zip(videos, done, strict=True):
-            for kind, frame, problem in faults:
-                where = f'{unit} {video.id}' + f', frame {frame}' * (unit == 'video')
-                findings.add(kind, where, problem)
-            advance(video.length)
+    cv2.setLogLevel(0)  # what cannot be decoded is reported here
+    videos = annotations.videos
+    total = sum(video.length for video in videos)
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=total, unit='image', disable=not show_progress) as bar,
+    ):
+        for start in range(0, len(videos), _VIDEOS_AHEAD):
+            batch = videos[start : start + _VIDEOS_AHEAD]
+            done = pool.map(lambda video: list(_check_video(video, folder, open_files)), batch)
+            for video, faults in zip(batch, done, strict=True):
+                for rule, frame, problem in faults:
+                    where = describe(annotations, video.id, frame=frame)
+                    findings.add(rule, where, problem)
+                bar.update(video.length)
 
 
-def _map_ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Video], list[_Fault]],
-    videos: Sequence[Video],
-    workers: int,
-) -> Iterable[list[_Fault]]:
-    """As `pool.map`, but with a queue that is short."""
-    waiting = iter(videos)
-    queue = [pool.submit(function, v) for v in islice(waiting, workers * _VIDEOS_AHEAD)]
-    while queue:
-        yield queue.pop(0).result()
-        queue.extend(pool.submit(function, video) for video in islice(waiting, 1))
-
-
-def _check_video(video: Video, folder: str, open_files: bool) -> list[_Fault]:
-    faults: list[_Fault] = []
+def _check_video(video: Video, folder: str, open_files: bool) -> Iterator[_Fault]:
     seen: dict[int, str] = {}
     for frame, name in enumerate(video.file_names):
         path = osp.join(folder, name)
         if not osp.isfile(path):
-            faults.append(('image-missing', frame, path + _hint(path)))
-            continue
-        if not open_files:
-            if not os.stat(path).st_size:
-                faults.append(('image-unreadable', frame, f'{path}: the file is empty'))
-            continue
-        with open(path, 'rb') as file:
-            data = file.read()
-        fault = _fault_of(data, (video.width, video.height))
-        if fault:
-            faults.append((fault[0], frame, f'{path}: {fault[1]}'))
-        other = seen.setdefault(zlib.crc32(data), name)
-        if other != name:
-            faults.append(('frame-same', frame, f'{name} has the bytes of {other}'))
-    return faults
+            yield 'image-missing', frame, path + _hint(path)
+        elif not osp.getsize(path):
+            yield 'image-unreadable', frame, f'{path}: the file is empty'
+        elif open_files:
+            data = Path(path).read_bytes()
+            fault = _fault_of(path, data, (video.width, video.height))
+            if fault:
+                yield fault[0], frame, f'{path}: {fault[1]}'
+            other = seen.setdefault(zlib.crc32(data), name)
+            if other != name:
+                yield 'frame-same', frame, f'{name} has the bytes of {other}'
 
 
 def _hint(path: str) -> str:
-    """What is there instead of a missing file: the folder's nearest name, if any."""
+    """Return what the folder has in place of a missing file: another case or suffix."""
     folder, name = osp.split(path)
     if not osp.isdir(folder):
         return ': there is no such folder'
     stem = osp.splitext(name)[0].lower()
-    others = sorted(o for o in os.listdir(folder) if osp.splitext(o)[0].lower() == stem)
+    others = sorted(o.name for o in Path(folder).iterdir() if o.stem.lower() == stem)
     return f': the folder has {others[0]}' if others else ''
 
 
-def _fault_of(data: bytes, size: tuple[int, int]) -> tuple[str, str] | None:
-    """What is wrong with an image file's bytes, or None; `size` is (width, height)."""
-    if not data:
-        return 'image-unreadable', 'the file is empty'
+def _fault_of(path: str, data: bytes, size: tuple[int, int]) -> tuple[str, str] | None:
+    """Return the violated rule and the problem of an image file; `size` is (width, height)."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
-            found = image.size[::-1] if turned else image.size
-            image.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        found = _size_by_opencv(data)  # which training decodes with, and which knows other formats
-        if found is None:
-            return 'image-unreadable', 'not an image, or of an unknown format'
-    except Exception as error:  # decoders raise all sorts: OSError, SyntaxError, ValueError, ...
-        return 'image-truncated', f'{error}'
+        found = image_size(path)  # before decoding: a header may claim any size
+    except ImageFileError as error:
+        if 'pixels' in str(error):
+            return 'image-unreadable', f'{error}'.removeprefix(f'{path}: ')
+        found = size  # formats that only OpenCV knows
+    if found == size:
+        is_png = data.startswith(b'\x89PNG')
+        if is_truncated_jpeg(path) or (is_png and b'IEND' not in data[-64:]):
+            return 'image-truncated', 'the image has no end'
+        image = _decode(data)
+        if image is None:
+            return 'image-unreadable', 'not an image, damaged, or of an unknown format'
+        found = image.shape[1::-1]
     if found != size:
-        return 'image-size', f'{_by(found)}, where the file of annotations says {_by(size)}'
+        expected = f'{size[0]}x{size[1]} in the annotation file'
+        return 'image-size', f'{found[0]}x{found[1]}, but {expected}'
     return None
 
 
-def _size_by_opencv(data: bytes) -> tuple[int, int] | None:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else image.shape[1::-1]
-
-
-def _by(size: tuple[int, int]) -> str:
-    """'640x480' of (width, height)."""
-    return f'{size[0]}x{size[1]}'
+def _decode(data: bytes) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None

@@ -1,159 +1,188 @@
-"""The result of a check as plain text and as values for JSON."""
+"""The result of a check as text and as JSON, with statistics of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from axialvs.data_tools.checking.findings import KINDS, Finding, Findings, Severity
+import numpy as np
 
-_BAR = 40  # characters of the longest bar
-_HEADINGS: dict[Severity, str] = {'error': 'ERRORS', 'warning': 'WARNINGS', 'note': 'NOTES'}
+from axialvs.data_tools.checking.rules import RULES, SEVERITIES, Findings
+from axialvs.data_tools.checking.target import Target
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
+
+# Mean pixels of an instance where it is visible, as scores by size define them.
+_SIZES = {'small': 128**2, 'medium': 256**2, 'large': float('inf')}
+_MOST_SIZES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, what was found, and what the data are like.
+    """What was checked and what was found.
 
     Attributes:
-        ann_file: The file.
-        layout: 'YouTube-VIS' or 'COCO'.
-        images: What was done about image files, in words.
-        compared: What classes and clips were compared with, in words.
-        findings: The faults.
-        statistics: See `statistics`.
+        target: the file and its use.
+        annotations: what could be read.
+        findings: the violations.
+        mean_areas: of every instance, see `check_masks`.
+        opened: whether images were opened, not only looked for.
     """
 
-    ann_file: str
-    layout: str
-    images: str
-    compared: str
+    target: Target
+    annotations: VideoAnnotations
     findings: Findings
-    statistics: dict[str, Any]
+    mean_areas: Sequence[float]
+    opened: bool
+
+    @property
+    def layout(self) -> str:
+        """Name of the file's layout."""
+        return 'COCO' if self.annotations.are_images else 'YouTube-VIS'
+
+    def statistics(self) -> dict[str, Any]:
+        """Return counts of videos, instances, masks, sizes and classes."""
+        videos, instances = self.annotations.videos, self.annotations.instances or ()
+        per_video = Counter(instance.video_id for instance in instances)
+        seen = [area for area in self.mean_areas if area]
+        of_size = np.searchsorted(list(_SIZES.values()), seen, side='left')
+        sizes = Counter(f'{video.width}x{video.height}' for video in videos)
+        return {
+            'videos': len(videos),
+            'frames': sum(video.length for video in videos),
+            'instances': len(instances),
+            'masks': sum(int(instance.visible.sum()) for instance in instances),
+            'frame_sizes': dict(sizes.most_common()),
+            'lengths': _spread([video.length for video in videos]),
+            'instances_per_video': _spread([per_video[video.id] for video in videos]),
+            'instance_sizes': {
+                name: int((of_size == index).sum()) for index, name in enumerate(_SIZES)
+            },
+            'classes': self._classes(),
+        }
+
+    def _classes(self) -> list[dict[str, Any]]:
+        """Return instances, videos and masks of every category, the most frequent first."""
+        owned = defaultdict(list)
+        for instance in self.annotations.instances or ():
+            owned[instance.category_id].append(instance)
+        table = [
+            {
+                'id': category.id,
+                'name': category.name,
+                'instances': len(owned[category.id]),
+                'videos': len({instance.video_id for instance in owned[category.id]}),
+                'masks': sum(int(instance.visible.sum()) for instance in owned[category.id]),
+            }
+            for category in self.annotations.categories
+        ]
+        return sorted(table, key=lambda row: -row['instances'])
 
     def as_json(self) -> dict[str, Any]:
-        """All findings and statistics as plain values."""
+        """Return all findings and statistics as plain values."""
         return {
-            'ann_file': self.ann_file,
+            'ann_file': self.target.ann_file,
             'layout': self.layout,
-            'images': self.images,
-            'compared': self.compared,
+            'images': self._images(),
+            'compared': self._comparison(),
             'errors': self.findings.count('error'),
             'warnings': self.findings.count('warning'),
             'findings': {
-                kind: {
+                rule: {
                     'severity': severity,
-                    'title': KINDS[kind].title,
-                    'remedy': KINDS[kind].remedy,
+                    'title': RULES[rule].title,
+                    'remedy': RULES[rule].remedy,
                     'count': len(found),
                     'found': [asdict(finding) for finding in found],
                 }
-                for severity in _HEADINGS
-                for kind, found in self.findings.of(severity).items()
+                for severity in SEVERITIES
+                for rule, found in self.findings.of(severity).items()
             },
-            'statistics': self.statistics,
+            'statistics': self.statistics(),
         }
 
     def as_text(self, examples: int = 5) -> str:
-        """The report for a terminal.
-
-        Args:
-            examples: How many findings of a kind are shown.
-        """
-        lines = [self.ann_file, *self._head(), '']
-        for severity, heading in _HEADINGS.items():
-            found = self.findings.of(severity)
-            if found:
-                total = self.findings.count(severity)
-                lines += [f'{heading} ({total})', *_kinds(found, examples), '']
-        if numbers := _numbers(self.statistics, self._unit):
-            lines += ['STATISTICS', *numbers, '']
+        """Return the report for a terminal, with a few examples per rule."""
+        lines = [self.target.ann_file, *self._statistics()]
+        lines += [f'  images    {self._images()}', f'  compared  {self._comparison()}', '']
+        for severity in SEVERITIES:
+            rules = self.findings.of(severity)
+            if rules:
+                lines.append(f'{severity.upper()}S ({self.findings.count(severity)})')
+            for rule, found in rules.items():
+                remedy = RULES[rule].remedy and f'  ({RULES[rule].remedy})'
+                lines.append(f'  {len(found)} x {RULES[rule].title}{remedy}')
+                lines += [f'      {finding}' for finding in found[:examples] if str(finding)]
+                if len(found) > examples > 0:
+                    lines.append(f'      ... and {len(found) - examples} more')
+            lines += [''] if rules else []
         return '\n'.join([*lines, self.verdict()])
 
-    @property
-    def _unit(self) -> str:
-        return 'image' if self.layout == 'COCO' else 'video'
-
-    def _head(self) -> list[str]:
-        numbers = self.statistics
-        unit = f'{self._unit}s'
-        parts = [f'{numbers["videos"]} {unit}']
-        if unit == 'videos':
-            parts.append(f'{numbers["frames"]} frames')
-        parts += [f'{numbers["instances"]} instances', f'{numbers["masks"]} masks']
-        parts.append(f'{len(numbers["classes"])} categories')
-        return [
-            f'  layout    {self.layout}: {", ".join(parts)}',
-            f'  images    {self.images}',
-            f'  compared  {self.compared}',
-        ]
-
     def verdict(self) -> str:
-        """The last line: how many faults there are."""
+        """Return the last line: how many errors and warnings there are."""
         errors, warnings = (self.findings.count(s) for s in ('error', 'warning'))
         if not errors and not warnings:
-            return f'{self.ann_file}: nothing wrong was found.'
-        return f'{self.ann_file}: {_plural(errors, "error")}, {_plural(warnings, "warning")}.'
+            return f'{self.target.ann_file}: nothing wrong was found.'
+        counts = [
+            f'{n} {noun}{"s" * (n != 1)}' for n, noun in ((errors, 'error'), (warnings, 'warning'))
+        ]
+        return f'{self.target.ann_file}: {", ".join(counts)}.'
 
+    def _images(self) -> str:
+        if self.target.images is None:
+            return 'not looked at; give their folder with --images'
+        return f'{self.target.images or "."}: ' + ('opened' if self.opened else 'not opened')
 
-def _kinds(found: Mapping[str, Sequence[Finding]], examples: int) -> list[str]:
-    lines = []
-    for kind, findings in found.items():
-        remedy = KINDS[kind].remedy
-        lines.append(f'  {len(findings)} x {KINDS[kind].title}' + f'  ({remedy})' * bool(remedy))
-        lines += [f'      {finding}' for finding in findings[:examples] if str(finding)]
-        if len(findings) > examples > 0:
-            lines.append(f'      ... and {len(findings) - examples} more')
-    return lines
+    def _comparison(self) -> str:
+        classes = self.target.classes
+        if classes is None:
+            parts = ["the file's own classes"]
+        else:
+            named = isinstance(classes, str)
+            parts = [f'classes {classes!r}' if named else f'{len(classes)} classes']
+        if self.target.num_frames and not self.annotations.are_images:
+            parts.append(f'clips of {self.target.num_frames} frames')
+        return ', '.join(parts + [f'from {self.target.source}'] * bool(self.target.source))
 
-
-def _numbers(numbers: Mapping[str, Any], unit: str) -> list[str]:
-    lengths = numbers['lengths']
-    lines = []
-    if lengths.get('max', 0) > 1:
-        lines.append(
-            f'  frames of a video: {lengths["min"]} to {lengths["max"]}, median '
-            f'{lengths["median"]:g}, mean {lengths["mean"]:g}'
-        )
-        lines += _bars(lengths['histogram'])
-    if numbers['frame_sizes']:
-        lines += ['  frame sizes (width x height)', *_bars(numbers['frame_sizes'], at_most=6)]
-    if not numbers['instances']:
+    def _statistics(self) -> list[str]:
+        numbers = self.statistics()
+        unit = 'images' if self.annotations.are_images else 'videos'
+        names = ['instances', 'masks'] if unit == 'images' else ['frames', 'instances', 'masks']
+        counts = [f'{numbers["videos"]} {unit}', *(f'{numbers[name]} {name}' for name in names)]
+        lines = [f'  layout    {self.layout}: {", ".join(counts)}']
+        if not numbers['videos']:
+            return lines
+        sizes = list(numbers['frame_sizes'].items())
+        listed = ', '.join(f'{size} ({number})' for size, number in sizes[:_MOST_SIZES])
+        lines.append(f'  sizes     {listed}' + ', ...' * (len(sizes) > _MOST_SIZES))
+        if unit == 'videos':
+            lines.append(f'  lengths   {_in_words(numbers["lengths"])} frames per video')
+        if not numbers['instances']:
+            return lines
+        counts = ', '.join(f'{n} {name}' for name, n in numbers['instance_sizes'].items())
+        lines += [
+            f'  objects   {_in_words(numbers["instances_per_video"])} per {unit[:-1]}; by size '
+            f'(mean mask, limits 128x128 and 256x256): {counts}',
+            f'  classes   instances, {unit}, masks',
+        ]
+        rows = {f'{row["name"]} ({row["id"]})': row for row in numbers['classes']}
+        width = max(map(len, rows))
+        lines += [
+            f'    {name:{width}} {row["instances"]:7d} {row["videos"]:7d} {row["masks"]:8d}'
+            for name, row in rows.items()
+        ]
         return lines
-    lines += [
-        f'  instances in {"an" * (unit == "image") or "a"} {unit}',
-        *_bars(numbers['instances_per_video']),
-    ]
-    lines += [
-        '  sizes of instances (mean mask: small below 128x128 pixels, large above 256x256)',
-        *_bars(numbers['instance_sizes']),
-        f'  classes: instances, {unit}s, masks',
-    ]
-    names = {f'{row["name"]} ({row["id"]})': row for row in numbers['classes']}
-    lines += _bars(
-        {name: row['instances'] for name, row in names.items()},
-        more={name: f'{row["videos"]:7d} {row["masks"]:8d}' for name, row in names.items()},
-    )
-    return lines
 
 
-def _bars(
-    counts: Mapping[str, int], at_most: int | None = None, more: Mapping[str, str] | None = None
-) -> list[str]:
-    """A row a count, with a bar."""
-    rows = list(counts.items())[:at_most]
-    if not rows:
-        return []
-    width = max(len(name) for name, _ in rows)
-    longest = max(max(count for _, count in rows), 1)
-    lines = [
-        f'    {name.ljust(width)} {count:7d} {(more or {}).get(name, "")} '
-        f'{"#" * -(-_BAR * count // longest)}'.rstrip()
-        for name, count in rows
-    ]
-    if len(counts) > len(rows):
-        lines.append(f'    ... and {len(counts) - len(rows)} more')
-    return lines
+def _spread(values: Sequence[int]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {
+        'min': min(values),
+        'median': float(np.median(values)),
+        'mean': round(float(np.mean(values)), 1),
+        'max': max(values),
+    }
 
 
-def _plural(number: int, noun: str) -> str:
-    return f'{number} {noun}' + 's' * (number != 1)
+def _in_words(spread: dict[str, float]) -> str:
+    return '{min:g} to {max:g}, median {median:g}, mean {mean:g},'.format(**spread)

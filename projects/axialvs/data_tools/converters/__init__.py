@@ -1,1 +1,1 @@
-"""Annotations of other layouts as files in the YouTube-VIS layout, which the data sets read."""
+"""Converters to the YouTube-VIS layout: mask images, COCO-video files, CVAT exports."""

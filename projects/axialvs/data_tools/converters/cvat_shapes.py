@@ -1,33 +1,62 @@
-"""The shapes of CVAT's XML 1.1 as masks, and what lies between two of them."""
+"""The shapes of CVAT's XML 1.1 as masks, and the interpolation between two of them."""
 
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
-from axialvs.data_tools.converters.shapes import box_polygon, ellipse_polygon, polygons_mask
+from axialvs.datasets.annotations.segmentations import to_rle
 
-# What has an area. Boxes have none that would be a mask, and are taken on request only.
+# Shapes with an area. Boxes are taken as masks on request only.
 MASK_SHAPES = ('polygon', 'mask', 'ellipse')
 BOX = 'box'
 OTHER_SHAPES = ('polyline', 'points', 'cuboid', 'skeleton')
 _FEWEST_POINTS = 3
+_ELLIPSE_POINTS = 72
 # Pixels from the frame's corner. Rasterising what lies further away breaks pycocotools.
 _FARTHEST = 1e6
 
 
+def box_polygon(
+    left: float, top: float, right: float, bottom: float, degrees: float = 0.0
+) -> list[float]:
+    """Return the corners of a box, rotated clockwise about its centre."""
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+    return _rotate(corners, degrees, corners.mean(0))
+
+
+def ellipse_polygon(
+    x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0
+) -> list[float]:
+    """Return points on an ellipse, rotated clockwise about its centre."""
+    angles = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)
+    points = np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], 1)
+    return _rotate(points, degrees, np.array([x, y]))
+
+
+def _rotate(
+    points: NDArray[np.float64], degrees: float, centre: NDArray[np.float64]
+) -> list[float]:
+    """Rotate points clockwise as seen in the image, where y points down."""
+    angle = np.deg2rad(degrees)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return ((points - centre) @ rotation + centre).reshape(-1).tolist()
+
+
 def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
-    """The mask of a polygon, mask, ellipse or box in a frame.
+    """Return the mask of a polygon, mask, ellipse or box in a frame.
 
     Args:
-        shape: The XML element.
-        width: Of the frame, in pixels.
-        height: Of the frame, in pixels.
-        where: The shape in words, for messages.
+        shape: the XML element.
+        width: of the frame, in pixels.
+        height: of the frame, in pixels.
+        where: the shape in words, for messages.
 
     Raises:
-        ConversionError: An attribute is missing or wrong.
+        ConversionError: an attribute is missing or wrong.
     """
     if shape.tag == 'mask':
         return _run_length_mask(shape, width, height, where)
@@ -44,39 +73,38 @@ def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
             f'{where}: a corner at {farthest:g} lies far outside of the frame of {width}x{height} '
             'pixels'
         )
-    return polygons_mask([points], height, width)
+    return to_rle([points], height, width)
 
 
-def between(first: Element, last: Element, share: float, where: str) -> Element:
-    """The shape at a share of the way from one to the next, on straight lines.
+def interpolate(first: Element, last: Element, fraction: float, where: str) -> Element:
+    """Return the shape at a fraction of the way from one to the next, on straight lines.
 
     CVAT's export lists every frame. Files of other tools may list keyframes only; between two
     boxes, or two polygons with the same number of points, corners move on straight lines.
 
     Raises:
-        ConversionError: The shapes are of other kinds, or have unequal numbers of points.
+        ConversionError: the shapes are of other kinds, or have different numbers of points.
     """
     shape = Element(first.tag)
     if first.tag == last.tag == BOX and not (_rotation(first, where) or _rotation(last, where)):
-        corners = _mix(_corners(first, where), _corners(last, where), share)
+        corners = _mix(_corners(first, where), _corners(last, where), fraction)
         for name, value in zip(('xtl', 'ytl', 'xbr', 'ybr'), corners, strict=True):
             shape.set(name, str(value))
         return shape
     if first.tag == last.tag == 'polygon':
         points, others = _points(first, where), _points(last, where)
         if len(points) == len(others):
-            mixed = np.reshape(_mix(points, others, share), (-1, 2))
+            mixed = np.reshape(_mix(points, others, fraction), (-1, 2))
             shape.set('points', ';'.join(f'{x},{y}' for x, y in mixed))
             return shape
     raise ConversionError(
-        f'{where}: the frames up to the next keyframe are not listed, and between two shapes such '
-        'as these nothing can be interpolated; export from CVAT as "CVAT for video 1.1", which '
-        'lists every frame'
+        f'{where}: the frames up to the next keyframe are not listed, and two shapes such as these '
+        'cannot be interpolated; export from CVAT as "CVAT for video 1.1", which lists every frame'
     )
 
 
-def _mix(first: list[float], last: list[float], share: float) -> list[float]:
-    return ((1 - share) * np.array(first) + share * np.array(last)).tolist()
+def _mix(first: Sequence[float], last: Sequence[float], fraction: float) -> list[float]:
+    return ((1 - fraction) * np.array(first) + fraction * np.array(last)).tolist()
 
 
 def _points(shape: Element, where: str) -> list[float]:
@@ -87,7 +115,7 @@ def _points(shape: Element, where: str) -> list[float]:
         points = []
     if len(points) < 2 * _FEWEST_POINTS or len(points) % 2 or not np.isfinite(points).all():
         raise ConversionError(
-            f'{where}: points={text[:60]!r} is no polygon; it is x,y;x,y;x,y of three points '
+            f'{where}: points={text[:60]!r} is not a polygon; it is x,y;x,y;x,y of three points '
             'or more'
         )
     return points
@@ -112,12 +140,12 @@ def _number(shape: Element, name: str, where: str) -> float:
 
 
 def _run_length_mask(shape: Element, width: int, height: int, where: str) -> RLE:
-    """Runs along the rows of the box left, top, width, height, background first."""
+    """Decode runs along the rows of the box left, top, width, height, background first."""
     box = [int(_number(shape, name, where)) for name in ('left', 'top', 'width', 'height')]
     left, top, box_width, box_height = box
     if min(box) < 0 or left + box_width > width or top + box_height > height:
         raise ConversionError(
-            f'{where}: the box left, top, width, height = {box} leaves the frame of '
+            f'{where}: the box left, top, width, height = {box} exceeds the frame of '
             f'{width}x{height} pixels'
         )
     try:

@@ -1,4 +1,4 @@
-"""What every converter makes of its source: videos with tracks, and a list of what was left out."""
+"""Common form of what converters read: videos with tracks, and a report of what was skipped."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 from axialvs.utils.errors import AxialVSError
 
 RLE = dict[str, Any]
-OnFrame = Callable[[], None]
-"""Called once a frame that has been read, for a progress bar."""
+ProgressFn = Callable[[], object]
+"""Called once per item that has been read, for a progress bar."""
 
 _EXAMPLES = 3
 
@@ -23,10 +23,10 @@ class Track:
     """One object through a video of L frames.
 
     Attributes:
-        name: What the source calls it.
-        category: Its class.
+        name: its name in the source.
+        category: its class.
         masks: L entries: COCO RLE as pycocotools makes it, or None where the object is absent.
-        iscrowd: Whether it stands for a group that is not taken apart.
+        iscrowd: whether it is a group of objects without masks of their own.
     """
 
     name: str
@@ -40,11 +40,11 @@ class LabelledVideo:
     """A video of L frames and its objects.
 
     Attributes:
-        name: What the source calls it.
-        width: Of all frames, in pixels.
-        height: Of all frames, in pixels.
+        name: its name in the source.
+        width: of all frames, in pixels.
+        height: of all frames, in pixels.
         file_names: L names of images, relative to the folder of images.
-        tracks: Its objects.
+        tracks: its objects.
     """
 
     name: str
@@ -55,60 +55,57 @@ class LabelledVideo:
 
 
 @dataclass
-class LeftOut:
-    """Counts what a conversion left out or replaced, by reason, with some examples of each."""
+class SkipReport:
+    """Counts of what a conversion skipped or replaced, by reason, with examples."""
 
     counts: Counter = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, reason: str, example: str, number: int = 1) -> None:
-        """Counts `number` more items of a reason, which is a plural such as 'empty frames'."""
+        """Count `number` more items of a reason, which is a plural such as 'empty frames'."""
         self.counts[reason] += number
         if len(self.examples[reason]) < _EXAMPLES:
             self.examples[reason].append(example)
 
-    def lines(self) -> list[str]:
-        """One line a reason."""
-        lines = []
+    def __str__(self) -> str:
+        reasons = []
         for reason, number in self.counts.items():
-            shown = self.examples[reason]
-            more = ', ...' if number > len(shown) else ''
-            lines.append(f'{number} {reason} ({", ".join(shown)}{more})')
-        return lines
+            examples = ', '.join(self.examples[reason])
+            more = ', ...' if number > len(self.examples[reason]) else ''
+            reasons.append(f'{number} {reason} ({examples}{more})')
+        return '; '.join(reasons) or 'nothing'
 
 
-def take_frames(video: LabelledVideo, frames: slice) -> LabelledVideo:
-    """The video with some of its frames, chosen as from a Python list.
+def slice_frames(video: LabelledVideo, frames: slice) -> LabelledVideo:
+    """Return the video with some of its frames, chosen as from a Python list.
 
     Raises:
-        ConversionError: No frame is left.
+        ConversionError: no frame is left.
     """
     file_names = video.file_names[frames]
     if not file_names:
         raise ConversionError(
-            f'video {video.name}: of its {len(video.file_names)} frames none is chosen; correct '
-            '--frames'
+            f'video {video.name}: --frames selects none of its {len(video.file_names)} frames'
         )
     tracks = tuple(replace(track, masks=track.masks[frames]) for track in video.tracks)
     return replace(video, file_names=file_names, tracks=tracks)
 
 
-def choose_names(names: Sequence[str], wanted: Sequence[str] | None, where: str) -> list[str]:
-    """Those of the videos' names that are wanted, in the order in which they are there.
+def choose_names(names: Sequence[str], wanted: Sequence[str] | None, source: str) -> list[str]:
+    """Return the wanted videos' names, in the order of the source.
 
     Args:
-        names: Of all videos.
-        wanted: Names, or None for all.
-        where: What holds the videos, for messages.
+        names: of all videos.
+        wanted: names, or None for all.
+        source: what holds the videos, for messages.
 
     Raises:
-        ConversionError: There is no video of a wanted name, or there is none at all.
+        ConversionError: a wanted name is unknown, or there are no videos.
     """
     unknown = sorted(set(wanted or ()) - set(names))
     if unknown:
-        raise ConversionError(
-            f'{where}: has no video {unknown[0]!r}; it has {", ".join(names) or "none at all"}'
-        )
+        known = ', '.join(names) or 'none at all'
+        raise ConversionError(f'{source}: has no video {unknown[0]!r}; it has {known}')
     if not names:
-        raise ConversionError(f'{where}: has no videos')
+        raise ConversionError(f'{source}: has no videos')
     return [name for name in names if wanted is None or name in wanted]

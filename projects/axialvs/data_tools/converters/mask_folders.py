@@ -1,31 +1,34 @@
-"""Folders of frames and folders of masks, as DAVIS and YouTube-VOS have them."""
+"""Folders of frames and folders of mask images, as DAVIS and YouTube-VOS have them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from axialvs.data_tools.converters.image_files import common_size, list_folders, list_images
+from axialvs.data_tools.converters.class_mapping import ClassMapping
 from axialvs.data_tools.converters.labelled_video import (
     RLE,
     ConversionError,
     LabelledVideo,
-    LeftOut,
-    OnFrame,
+    ProgressFn,
+    SkipReport,
     Track,
     choose_names,
 )
-from axialvs.data_tools.converters.mask_images import read_object_ids, split_objects
-from axialvs.data_tools.converters.object_classes import ObjectClasses
+from axialvs.data_tools.converters.mask_images import MaskReader, split_objects
+from axialvs.datasets.image_files import common_size, list_folders, list_images
+from axialvs.utils.files import IMAGE_SUFFIXES
 
 Unlabelled = Literal['error', 'drop', 'empty']
-_MASK_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff', '.pgm')
+_LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
+
+IDENTITY_HINT = 'An object needs the same value in all masks of its video.'
 
 
 @dataclass(frozen=True, slots=True)
 class FolderVideo:
-    """A video's frames, and the mask of each, or None where there is none."""
+    """A video's frames, and the mask of each, or None if there is none."""
 
     name: str
     images: tuple[Path, ...]
@@ -37,21 +40,22 @@ def find_videos(
     masks: Path,
     names: Sequence[str] | None,
     unlabelled: Unlabelled,
-    left_out: LeftOut,
+    binary: bool,
+    skipped: SkipReport,
 ) -> list[FolderVideo]:
-    """Pairs frames with masks by their names; nothing is read yet.
+    """Pair frames with masks by their names; nothing is read yet.
 
     Args:
-        images: A folder with a folder of frames for each video.
-        masks: A folder with a folder of masks for each video; `00012.png` belongs to `00012.jpg`.
-        names: The videos to take, or None for all.
-        unlabelled: What becomes of a frame without a mask: an error, it is left out, or it stays
-            and shows no object.
-        left_out: Is added to.
+        images: a folder with a folder of frames for each video.
+        masks: a folder with a folder of masks for each video; `00012.png` belongs to `00012.jpg`.
+        names: the videos to take, or None for all.
+        unlabelled: whether a frame without a mask is an error, is skipped, or shows no object.
+        binary: whether masks are black and white, so that they may be saved with loss.
+        skipped: is added to.
 
     Raises:
-        FileNotFoundError: A folder is missing.
-        ConversionError: A mask has no frame, or a frame no mask.
+        FileNotFoundError: a folder is missing.
+        ConversionError: a mask has no frame, or a frame no mask.
     """
     for folder in (images, masks):
         if not folder.is_dir():
@@ -66,25 +70,27 @@ def find_videos(
             raise FileNotFoundError(
                 f'{images / name}: no such folder, but {masks / name} has masks for it'
             )
-    wanted = choose_names(videos, names, str(images))
     found = []
-    for name in wanted:
+    for name in choose_names(videos, names, str(images)):
         if name in labelled:
-            found.append(_pair(name, images / name, masks / name, unlabelled, left_out))
+            found.append(_pair(name, images / name, masks / name, unlabelled, binary, skipped))
         elif names is not None:
             raise FileNotFoundError(f'{masks / name}: no such folder; video {name} has no masks')
         else:
-            left_out.add('videos without a folder of masks', name)
+            skipped.add('videos without a folder of masks', name)
     return found
 
 
 def _pair(
-    name: str, images: Path, masks: Path, unlabelled: Unlabelled, left_out: LeftOut
+    name: str,
+    images: Path,
+    masks: Path,
+    unlabelled: Unlabelled,
+    binary: bool,
+    skipped: SkipReport,
 ) -> FolderVideo:
-    frames = list_images(images)
-    if not frames:
-        raise ConversionError(f'{images}: holds no images')
-    by_stem = _by_stem(list_images(masks, _MASK_SUFFIXES))
+    frames = _frames(images)
+    by_stem = _by_stem(_masks(masks, binary))
     stems = _by_stem(frames)
     for stem, mask in by_stem.items():
         if stem not in stems:
@@ -94,15 +100,39 @@ def _pair(
     if bare and unlabelled == 'error':
         raise ConversionError(
             f'{masks}: {len(bare)} of {len(frames)} frames have no mask, the first is {bare[0]}; '
-            'give --unlabelled drop to leave such frames out, or --unlabelled empty if they show '
-            'no object'
+            'give --unlabelled drop to skip such frames, or --unlabelled empty if they show no '
+            'object'
         )
     if bare and unlabelled == 'drop':
-        left_out.add('frames without a mask', f'{name}/{bare[0]}', len(bare))
+        skipped.add('frames without a mask', f'{name}/{bare[0]}', len(bare))
         pairs = [(frame, mask) for frame, mask in pairs if mask is not None]
         if not pairs:
             raise ConversionError(f'{masks}: no frame of video {name} has a mask')
     return FolderVideo(name, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def _frames(folder: Path) -> list[Path]:
+    frames = list_images(folder)
+    if not frames:
+        raise ConversionError(f'{folder}: holds no images')
+    kinds = Counter(frame.suffix.lower().replace('jpeg', 'jpg') for frame in frames)
+    if len(kinds) > 1:
+        listed = ' and '.join(f'{number} {suffix}' for suffix, number in kinds.items())
+        raise ConversionError(
+            f'{folder}: holds {listed} images; keep the frames, all of one kind, apart from masks'
+        )
+    return frames
+
+
+def _masks(folder: Path, binary: bool) -> list[Path]:
+    found = list_images(folder)
+    lossy = [path for path in found if path.suffix.lower() in _LOSSY_SUFFIXES]
+    if lossy and not binary:
+        raise ConversionError(
+            f'{lossy[0]}: {lossy[0].suffix} images lose the exact values that stand for objects; '
+            'export masks as PNG, or give --binary if they are black and white'
+        )
+    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
@@ -117,40 +147,56 @@ def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def read_video(
-    video: FolderVideo,
-    classes: ObjectClasses,
+def read_all(
+    videos: Sequence[FolderVideo],
+    classes: ClassMapping,
     ignored: Collection[int],
     binary: bool,
-    left_out: LeftOut,
-    on_frame: OnFrame,
-) -> LabelledVideo:
-    """Reads the masks of a video.
+    skipped: SkipReport,
+    on_frame: ProgressFn,
+) -> Iterator[LabelledVideo]:
+    """Read the masks of one video after the other.
 
     Args:
-        video: From `find_videos`.
-        classes: The objects' classes.
-        ignored: Object ids that are left out, as 255 where it stands for "do not care".
-        binary: Masks are one object on black; see `read_object_ids`.
-        left_out: Is added to.
-        on_frame: Is called once a frame.
+        videos: from `find_videos`.
+        classes: the objects' classes.
+        ignored: object ids that are skipped, as 255 if it means "do not care".
+        binary: masks are one object on black; see `MaskReader`.
+        skipped: is added to.
+        on_frame: is called once per frame.
 
     Raises:
-        ConversionError: An image cannot be read or has another size, or an object has no class.
+        ConversionError: an image cannot be read or has another size, or an object has no class.
     """
-    width, height = common_size(video.images, video.name)
+    for video in videos:
+        yield _read_video(video, classes, ignored, binary, skipped, on_frame)
+
+
+def _read_video(
+    video: FolderVideo,
+    classes: ClassMapping,
+    ignored: Collection[int],
+    binary: bool,
+    skipped: SkipReport,
+    on_frame: ProgressFn,
+) -> LabelledVideo:
+    size = common_size(video.images, video.name)
     tracks: dict[int, list[RLE | None]] = defaultdict(lambda: [None] * len(video.images))
+    reader = MaskReader(binary)
     for index, path in enumerate(video.masks):
-        for identifier, rle in _objects(path, (width, height), binary).items():
-            if identifier in ignored:
-                left_out.add('masks of ignored ids', f'{video.name}/{path.name}: {identifier}')
-            else:
+        if path is not None:
+            for identifier, rle in _objects(reader, path, size).items():
                 tracks[identifier][index] = rle
         on_frame()
+    reader.check_edges()
+    names = reader.canonical_ids()
+    tracks = {names.get(identifier, identifier): masks for identifier, masks in tracks.items()}
+    for identifier in sorted(tracks.keys() & set(ignored)):
+        number = sum(mask is not None for mask in tracks.pop(identifier))
+        skipped.add('masks of ignored ids', f'{video.name}: {identifier}', number)
     return LabelledVideo(
         video.name,
-        width,
-        height,
+        *size,
         tuple(f'{video.name}/{image.name}' for image in video.images),
         tuple(
             Track(str(i), classes.class_of(video.name, i), tuple(tracks[i])) for i in sorted(tracks)
@@ -158,27 +204,12 @@ def read_video(
     )
 
 
-def _objects(path: Path | None, size: tuple[int, int], binary: bool) -> dict[int, RLE]:
-    if path is None:
-        return {}
-    ids = read_object_ids(path, binary)
+def _objects(reader: MaskReader, path: Path, size: tuple[int, int]) -> dict[int, RLE]:
+    ids = reader.read(path)
     if ids.shape[::-1] != size:
         raise ConversionError(
             f'{path}: has {ids.shape[1]}x{ids.shape[0]} pixels, but its frame has '
-            f'{size[0]}x{size[1]}; bring masks to the size of the frames without smoothing '
-            '(nearest neighbour)'
+            f'{size[0]}x{size[1]}; resize masks to the frames without smoothing (nearest '
+            'neighbour)'
         )
     return split_objects(ids)
-
-
-def read_all(
-    videos: Sequence[FolderVideo],
-    classes: ObjectClasses,
-    ignored: Collection[int],
-    binary: bool,
-    left_out: LeftOut,
-    on_frame: OnFrame,
-) -> Iterator[LabelledVideo]:
-    """Reads the videos one after the other; see `read_video`."""
-    for video in videos:
-        yield read_video(video, classes, ignored, binary, left_out, on_frame)

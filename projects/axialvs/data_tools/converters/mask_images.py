@@ -1,7 +1,11 @@
-"""Reads images whose pixels name objects: palette indices, grey values or colours."""
+"""Mask images: palette indices, grey values or colours that stand for objects."""
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -12,74 +16,166 @@ from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
 # Smoothed or lossy masks have as many values as an image has greys; labelled ones have a handful.
 MAX_OBJECTS = 100
 _DEEP_MODES = ('I;16', 'I;16B', 'I')
-_INDEXED_MODES = ('P', 'L', '1', 'LA', 'PA', *_DEEP_MODES)
-_COLOUR_MODES = ('RGB', 'RGBA')
-_HALF, _DEEP_HALF = (1 << 8) // 2 - 1, (1 << 16) // 2 - 1
+# Kind of the pixels -> modes of Pillow. Values of one kind are comparable within a video.
+_KINDS = {
+    'palette': ('P', 'PA'),
+    'grey': ('L', 'LA', '1'),
+    '16-bit grey': _DEEP_MODES,
+    'colour': ('RGB', 'RGBA'),
+}
+_BRIGHT, _BRIGHT_DEEP, _OPAQUE = 127, 32767, 128
+_COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 
 
-def read_object_ids(path: Path, binary: bool = False) -> NDArray[np.int64]:
-    """The object id of every pixel; 0 is background.
+@dataclass
+class MaskReader:
+    """Reads the mask images of one video.
+
+    An id is a palette index or a grey value of up to 16 bits; in RGB images it is the colour as
+    the number 0xRRGGBB or, if all images of the video are grey, the grey value. 0, and what is
+    transparent, is background.
 
     Args:
-        path: An image. An id is a palette index or a grey value of up to 16 bits; in an RGB image
-            with colours it is the colour as the number 0xRRGGBB, in one of greys the grey value.
-        binary: The image is one object on a black ground: every pixel of more than half
-            brightness is object 1. That is the brightness of the colour that a palette has there,
-            and half of 65535 in an image of 16 bits.
-
-    Returns:
-        (H, W) ids.
-
-    Raises:
-        ConversionError: It cannot be read, or has so many values that it is no mask of ids.
+        binary: images are one object on a black ground: every pixel of more than half brightness,
+            or if transparency varies every opaque pixel, is object 1.
     """
-    pixels = _read(path, binary)
-    if binary:
-        return pixels.astype(np.int64)
-    if pixels.ndim == 3:
-        grey = (pixels == pixels[..., :1]).all()
-        weights = np.array([1, 0, 0] if grey else [1 << 16, 1 << 8, 1])
-        pixels = pixels.astype(np.int64) @ weights
-    number = len(np.unique(pixels))
-    if number > MAX_OBJECTS + 1:
-        raise ConversionError(
-            f'{path}: has {number} different values, so its edges are smoothed or it was saved '
-            'with loss; save masks as PNG without smoothing, or give --binary where black and '
-            'white stand for background and one object'
-        )
-    return pixels.astype(np.int64)
+
+    binary: bool = False
+    _kind: tuple[str, Path] | None = None
+    _colours: dict[int, tuple[tuple[int, ...], Path]] = field(default_factory=dict)
+    _pixels: Counter = field(default_factory=Counter)
+    _edges: Counter = field(default_factory=Counter)
+    _first_edge: dict[int, Path] = field(default_factory=dict)
+
+    def read(self, path: Path) -> NDArray[np.int64]:
+        """Return the (H, W) object ids of an image.
+
+        Raises:
+            ConversionError: it cannot be read, is a photograph, or its pixels are of another kind
+                than those of an earlier image.
+        """
+        try:
+            with Image.open(path) as image:
+                image.load()
+                kind = next((k for k, modes in _KINDS.items() if image.mode in modes), None)
+                if kind is None:
+                    raise ConversionError(
+                        f'{path}: pixels of kind {image.mode} are not object ids; save it as PNG'
+                    )
+                opaque = _opaque(image)
+                if self.binary:
+                    return _binary(image, opaque).astype(np.int64)
+                pixels = np.asarray(image.convert('L') if image.mode == '1' else image)
+                palette = image.getpalette() if kind == 'palette' else None
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
+            raise ConversionError(f'{path}: is not a readable image; replace the file') from error
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        pixels = pixels[..., : 3 if kind == 'colour' else 1]
+        ids = pixels.astype(np.int64) @ _COLOUR_WEIGHTS[-pixels.shape[-1] :]
+        ids[~opaque] = 0
+        self._check(path, kind, ids)
+        if kind == 'palette':
+            self._check_palette(path, ids, palette)
+        else:
+            self._count_edges(path, ids, pixels)
+        return ids
+
+    def _check(self, path: Path, kind: str, ids: NDArray[np.int64]) -> None:
+        number = len(np.unique(ids))
+        if number > MAX_OBJECTS + 1:
+            raise ConversionError(
+                f'{path}: has {number} different values, so its edges are smoothed or it was saved '
+                'with loss; save masks as PNG without smoothing, or give --binary where black and '
+                'white stand for background and one object'
+            )
+        if not ids.any():
+            return
+        known, first = self._kind = self._kind or (kind, path)
+        if kind != known:
+            raise ConversionError(
+                f'{path}: has {kind} pixels, but {first} of the same video has {known} pixels, so '
+                'values do not stand for the same objects; save all masks of a video in one format'
+            )
+
+    def _check_palette(self, path: Path, ids: NDArray[np.int64], palette: list[int] | None) -> None:
+        for index in np.unique(ids).tolist():
+            colour = tuple((palette or [])[3 * index : 3 * index + 3])
+            known, first = self._colours.setdefault(index, (colour, path))
+            if colour != known:
+                raise ConversionError(
+                    f'{path}: index {index} of its palette has the colour {colour}, in {first} of '
+                    f'the same video {known}, so indices do not stand for the same objects; save '
+                    'all masks of a video with one palette'
+                )
+
+    def _count_edges(self, path: Path, ids: NDArray[np.int64], pixels: NDArray[np.integer]) -> None:
+        """Count the pixels of each id that lie between a darker and a brighter neighbour."""
+        if len(np.unique(ids)) <= 2:
+            counted = np.unique(ids, return_counts=True)
+            self._pixels.update(dict(zip(*(c.tolist() for c in counted), strict=True)))
+            return
+        values = pixels.astype(np.float32)
+        square = np.ones((3, 3), np.uint8)
+        low = cv2.erode(values, square).reshape(values.shape)
+        high = cv2.dilate(values, square).reshape(values.shape)
+        between = ((low <= values) & (values <= high)).all(-1)
+        between &= ((low < values) & (values < high)).any(-1)
+        for counts, chosen in ((self._pixels, ids), (self._edges, ids[between])):
+            found, numbers = np.unique(chosen, return_counts=True)
+            counts.update(dict(zip(found.tolist(), numbers.tolist(), strict=True)))
+        for value in np.unique(ids[between]).tolist():
+            self._first_edge.setdefault(value, path)
+
+    def check_edges(self) -> None:
+        """Check after the last image that no object consists of smoothed edges.
+
+        Raises:
+            ConversionError: there are values that occur only between two others.
+        """
+        edges = [v for v, n in self._edges.items() if v and n == self._pixels[v]]
+        # A thin object between two others is conceivable; its id is then next to theirs.
+        values = sorted(self._pixels)
+        gaps = [v for v in edges if not {v - 1, v + 1} <= set(values)]
+        if gaps or len(edges) > 1:
+            shown = ', '.join(map(str, sorted(edges)[:5])) + ', ...' * (len(edges) > 5)
+            raise ConversionError(
+                f'{self._first_edge[min(edges)]}: the values {shown} occur only between two '
+                'others, as smoothed edges do; draw and resize masks without smoothing (nearest '
+                'neighbour), or give --binary if black and white stand for background and one '
+                'object'
+            )
+
+    def canonical_ids(self) -> Mapping[int, int]:
+        """Return the final id of every id that changes: greys of a video without colours."""
+        if self._kind is None or self._kind[0] != 'colour':
+            return {}
+        greys = {value: value & 0xFF for value in self._pixels}
+        is_grey = all(value == grey * 0x010101 for value, grey in greys.items())
+        return greys if is_grey else {}
 
 
-def _read(path: Path, binary: bool) -> NDArray:
-    """(H, W) indices or (H, W, 3) colours; whether pixels are bright where masks are binary.
-
-    Transparency is left alone.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if binary and image.mode in (*_INDEXED_MODES, *_COLOUR_MODES):
-                return _is_bright(image)
-            if image.mode in _COLOUR_MODES:
-                return np.asarray(image)[..., :3]
-            if image.mode in ('LA', 'PA'):
-                return np.asarray(image)[..., 0]
-            if image.mode in _INDEXED_MODES:
-                return np.asarray(image.convert('L') if image.mode == '1' else image)
-            mode = image.mode
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ConversionError(f'{path}: is not a readable image; replace the file') from error
-    raise ConversionError(f'{path}: pixels of kind {mode} are no object ids; save it as PNG')
+def _opaque(image: Image.Image) -> NDArray[np.bool_]:
+    """Return (H, W) bool: False where the alpha channel makes a pixel transparent."""
+    if 'A' not in image.getbands():
+        return np.ones(image.size[::-1], dtype=bool)
+    return np.asarray(image.getchannel('A')) >= _OPAQUE
 
 
-def _is_bright(image: Image.Image) -> NDArray[np.bool_]:
+def _binary(image: Image.Image, opaque: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if not opaque.all():  # a cut-out: the mask is its alpha channel
+        return opaque
     if image.mode in _DEEP_MODES:
-        return np.asarray(image) > _DEEP_HALF
-    return np.asarray(image.convert('L')) > _HALF
+        return np.asarray(image) > _BRIGHT_DEEP
+    return np.asarray(image.convert('L')) > _BRIGHT
 
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:
-    """The mask of every object id but 0 in an (H, W) image of ids."""
+    """Return the mask of every object id but 0 in an (H, W) image of ids."""
     objects = [int(i) for i in np.unique(ids) if i != 0]
     if not objects:
         return {}

@@ -1,79 +1,95 @@
-"""Reads COCO instance annotations; a still image becomes a video of one frame."""
+"""Annotation files in COCO's instance layout; an image is read as a video of one frame."""
 
 import os
+from collections.abc import Mapping
 
-from axialvs.datasets.annotations.schema import AnnotationError, Place, Record
-from axialvs.datasets.annotations.segmentations import read_segmentations
+from axialvs.datasets.annotations.schema import JsonRecord, OnError, load_json
+from axialvs.datasets.annotations.segmentations import check_segmentations
 from axialvs.datasets.annotations.youtube_vis import (
     Instance,
     Video,
     VideoAnnotations,
-    load_json,
     read_categories,
-    read_reference,
+    read_size,
 )
 
 
-class StillRecord(Record):
-    """An annotation of a still, whose only segmentation stands in the field `segmentation`."""
+def read_coco_annotations(
+    path: str | os.PathLike[str], on_error: OnError | None = None
+) -> VideoAnnotations:
+    """Read a file in COCO's official instance layout, as `instances_train2017.json`.
 
-    def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
-        """The error, under the name that the field has in a COCO file."""
-        return super().error(field.replace('segmentations[0]', 'segmentation'), problem, kind)
-
-
-def read_coco_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
-    """Reads a file in COCO's official instance layout and checks all that is used of it.
+    Every image becomes a video of length 1 with the image's id, every annotation an instance with
+    one segmentation: polygons, or RLE as crowds have it. Training uses neither boxes nor areas, so
+    they are read only if errors are collected.
 
     Args:
-        path: The JSON file, as `instances_train2017.json`.
-
-    Returns:
-        Every image as a video of length 1 with the image's id, every annotation as an instance
-        with one segmentation: polygons, or RLE as crowds have it.
+        path: the JSON file.
+        on_error: receives every error in place of raising the first; what can be read is returned.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        AnnotationError: Something in the file is wrong; the message says what and where.
+        FileNotFoundError: there is no such file.
+        AnnotationError: something in the file is wrong.
     """
     path = os.fspath(path)
-    content = Record(load_json(path), Place(path))
+    content = JsonRecord(load_json(path), path, on_error=on_error)
     if 'videos' in content.values:
-        raise content.error(
-            'videos', 'this is a file of videos; read it with the data set YouTubeVIS'
-        )
+        content.fail('videos', 'this is a file of videos; read it with the data set YouTubeVIS')
     categories = read_categories(content)
-    images = _read_images(content)
-    category_ids = {category.id for category in categories}
-    return VideoAnnotations(
-        path, categories, tuple(images.values()), _read_instances(content, category_ids, images)
-    )
+    image_ids: set[int] = set()
+    images = _read_images(content, image_ids)
+    instances = None
+    if 'annotations' in content.values or on_error is None:
+        instances = _read_instances(content, {c.id for c in categories}, image_ids, images)
+    return VideoAnnotations(path, tuple(categories), tuple(images.values()), instances, True)
 
 
-def _read_images(content: Record) -> dict[int, Video]:
+def _read_images(content: JsonRecord, ids: set[int]) -> dict[int, Video]:
+    """Read the images; `ids` gets the ids of all, also of those with a wrong field."""
     images: dict[int, Video] = {}
-    ids: set[int] = set()
     for record in content.records('images', 'image'):
-        identifier = record.unique_integer('id', ids)
-        width, height = (record.integer(field, minimum=1) for field in ('width', 'height'))
-        images[identifier] = Video(identifier, width, height, 1, (record.text('file_name'),))
+        identifier, name = record.unique_integer('id', ids), record.text('file_name')
+        width, height = read_size(record)
+        if None not in (identifier, width, height) and identifier not in images:
+            images[identifier] = Video(identifier, width, height, 1, (name,) if name else ())
     return images
 
 
 def _read_instances(
-    content: Record, category_ids: set[int], images: dict[int, Video]
+    content: JsonRecord,
+    category_ids: set[int],
+    image_ids: set[int],
+    images: Mapping[int, Video],
 ) -> tuple[Instance, ...]:
     ids: set[int] = set()
     instances = []
-    for plain in content.records('annotations', 'annotation'):
-        record = StillRecord(plain.values, plain.place)
-        identifier = record.unique_integer('id', ids)
-        image = images[read_reference(record, 'image_id', images, 'image')]
-        category_id = read_reference(record, 'category_id', category_ids, 'category')
-        entries = [record.get('segmentation')]
-        visible = read_segmentations(entries, image.height, image.width, record)
-        crowd = record.flag('iscrowd', default=False)
+    for record in content.records('annotations', 'annotation', owner='image'):
+        record.unique_integer('id', ids)
+        image_id = record.reference('image_id', image_ids, 'image')
+        category_id = record.reference('category_id', category_ids, 'category')
+        if image_id not in images:
+            continue
+        image, entries = images[image_id], [record.get('segmentation')]
+        masks = check_segmentations(record, entries, image.height, image.width, 'segmentation')
+        box, area = None, None
+        if record.on_error is not None:
+            box, area = _optional(record, 'bbox', 4), _optional(record, 'area', 1)
         instances.append(
-            Instance(identifier, image.id, category_id, tuple(entries), visible, crowd)
+            Instance(
+                record.values.get('id', -1),
+                image_id,
+                category_id,
+                masks.entries,
+                masks.visible,
+                record.flag('iscrowd', default=False),
+                None if area is None else (area,),
+                None if box is None else (box,),
+                masks.broken,
+            )
         )
     return tuple(instances)
+
+
+def _optional(record: JsonRecord, field: str, count: int) -> object:
+    value = record.values.get(field)
+    return value if value is not None and record.numbers(field, value, count) else None

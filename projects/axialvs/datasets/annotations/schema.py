@@ -1,23 +1,28 @@
-"""Typed reading of JSON records, with errors that say where in the file the fault is."""
+"""Typed reading of JSON files, with errors that name the file, the record and the field."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 from axialvs.utils.errors import AxialVSError
 
+SPLIT_PARTS = ('main', 'holdout')  # to train on, to validate on; see split_dataset.py
+
 _MAX_SHOWN = 60
 _MAX_INTEGER = 2**63 - 1  # ids and sizes become tensors
+_MAX_NUMBER = 1e18
 
 
 class AnnotationError(AxialVSError):
-    """Something is wrong in an annotation file; the message names file, video, instance, field.
+    """An error in an annotation file; the message names the file, the record and the field.
 
     Attributes:
-        kind: What sort of fault it is, a key of `checking.findings.KINDS`.
-        where: The record in words, empty for the file itself.
-        field: The field of the record.
-        problem: What is wrong with it.
+        kind: the rule of `data_tools.checking.rules` that is violated.
+        where: the record in words, empty for the file itself.
+        field: the field of the record.
+        problem: what is wrong with its value.
     """
 
     def __init__(
@@ -35,129 +40,207 @@ class AnnotationError(AxialVSError):
         self.problem = problem or message
 
 
+OnError = Callable[[AnnotationError], None]
+
+
 def shown(value: object) -> str:
-    """The value as it stands in a message: cut where it is long."""
+    """Return the value's `repr`, truncated, for an error message."""
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}...'
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in a file a value stands.
+def load_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
-    Attributes:
-        path: The file.
-        where: The record in words, as 'video 3, instance 7'; empty for the file itself.
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: it is not valid JSON.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: no such annotation file. {_missing_file_remedy(path)}')
+    with open(path, 'rb') as file:
+        data = file.read()
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:  # also bad text and numbers of 5,000 digits
+        raise AnnotationError(f'{path}: not a readable JSON file ({error}).') from error
+
+
+def _missing_file_remedy(path: str) -> str:
+    stem = Path(path).stem
+    for part in SPLIT_PARTS:
+        if stem.endswith(f'_{part}'):
+            whole = Path(path).with_stem(stem.removesuffix(f'_{part}'))
+            return (
+                f'Files of this name are made by `python tools/dataset_converters/split_dataset.py '
+                f'{whole}`; see docs/data.md.'
+            )
+    return (
+        'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
+        'each data set lie.'
+    )
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that is not blank and that files and terminals can hold."""
+    if not isinstance(value, str) or not value.strip() or '\0' in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, as "\ud800"
+        return False
+    return True
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number of a sensible size."""
+    return type(value) in (int, float) and -_MAX_NUMBER < value < _MAX_NUMBER
+
+
+class JsonRecord:
+    """A JSON object whose fields are read with their types checked.
+
+    A fault raises an `AnnotationError`. If `on_error` is given, the error is passed to it instead
+    and the method returns None, so that a file can be read to its end.
+
+    Args:
+        values: the JSON object.
+        path: the file, for messages.
+        where: the record in words, as 'video 3, instance 7'; empty for the file itself.
+        on_error: receives errors instead of raising them; records below this one inherit it.
+
+    Raises:
+        AnnotationError: `values` is not a JSON object, whatever `on_error` is.
     """
 
-    path: str
-    where: str = ''
+    def __init__(
+        self, values: Any, path: str, where: str = '', on_error: OnError | None = None
+    ) -> None:
+        if not isinstance(values, dict):
+            problem = f'{shown(values)} is not a JSON object'
+            raise AnnotationError(
+                f'{path}:{where and f" {where}:"} {problem}.', where=where, problem=problem
+            )
+        self.values: dict[str, Any] = values
+        self.path = path
+        self.where = where
+        self.on_error = on_error
 
     def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
-        """The error for a field of this record."""
+        """Return the error for one of this record's fields."""
         record = f' {self.where},' if self.where else ''
         message = f"{self.path}:{record} field '{field}': {problem}."
         return AnnotationError(message, kind, self.where, field, problem)
 
+    def fail(self, field: str, problem: str, kind: str = 'layout') -> None:
+        """Raise the error for a field, or pass it to `on_error`."""
+        self._report(self.error(field, problem, kind))
 
-class Record:
-    """A JSON object whose fields are read with their types checked.
-
-    Args:
-        values: What the JSON file has at this place.
-        place: The place, for messages.
-
-    Raises:
-        AnnotationError: The value is not a JSON object.
-    """
-
-    def __init__(self, values: Any, place: Place) -> None:
-        if not isinstance(values, dict):
-            where = f' {place.where}:' if place.where else ''
-            problem = f'{shown(values)} is not a JSON object'
-            raise AnnotationError(
-                f'{place.path}:{where} {problem}.', where=place.where, problem=problem
-            )
-        self.values: dict[str, Any] = values
-        self.place = place
-
-    def error(self, field: str, problem: str, kind: str = 'layout') -> AnnotationError:
-        """The error for one of this record's fields."""
-        return self.place.error(field, problem, kind)
+    def _report(self, error: AnnotationError) -> None:
+        if self.on_error is None:
+            raise error
+        self.on_error(error)
 
     def get(self, field: str) -> Any:
-        """The field's value; an error where it is missing."""
+        """Return a field that must be there."""
         if field not in self.values:
-            raise self.error(field, 'is missing')
-        return self.values[field]
+            self.fail(field, 'is missing')
+        return self.values.get(field)
 
-    def integer(self, field: str, minimum: int | None = None) -> int:
-        """The field as an integer, at least `minimum`."""
+    def integer(
+        self, field: str, minimum: int | None = None, maximum: int = _MAX_INTEGER
+    ) -> int | None:
+        """Return a field that must be an integer between `minimum` and `maximum`."""
         value = self.get(field)
         if type(value) is not int:
-            raise self.error(field, f'{shown(value)} is not an integer')
-        if minimum is not None and value < minimum:
-            raise self.error(field, f'{value} is below {minimum}')
-        if abs(value) > _MAX_INTEGER:
-            raise self.error(field, f'{shown(value)} does not fit into 64 bits')
-        return value
+            if field in self.values:
+                self.fail(field, f'{shown(value)} is not an integer')
+        elif minimum is not None and value < minimum:
+            self.fail(field, f'{value} is below {minimum}')
+        elif abs(value) > maximum:
+            bits = ', which does not fit into 64 bits' * (maximum == _MAX_INTEGER)
+            self.fail(field, f'{shown(value)} is above {maximum}{bits}')
+        else:
+            return value
+        return None
 
-    def unique_integer(self, field: str, taken: set[int]) -> int:
-        """The field as an integer that no record before had; it is added to `taken`."""
+    def unique_integer(self, field: str, taken: set[int]) -> int | None:
+        """Return a field that must be an integer not in `taken`, and add it there."""
         value = self.integer(field)
         if value in taken:
-            raise self.error(field, f'{value} stands twice', 'duplicate-id')
-        taken.add(value)
+            self.fail(field, f'{value} is used twice', 'duplicate-id')
+        elif value is not None:
+            taken.add(value)
         return value
 
-    def text(self, field: str) -> str:
-        """The field as a text that is not blank."""
+    def reference(self, field: str, known: Collection[int], noun: str) -> int | None:
+        """Return a field that must be the id of another record of the file."""
+        value = self.integer(field)
+        if value is None or value in known:
+            return value
+        self.fail(field, f'{value} is no {noun} of this file', f'unknown-{noun}')
+        return None
+
+    def text(self, field: str) -> str | None:
+        """Return a field that must be a text that is not blank."""
         value = self.get(field)
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(field, f'{shown(value)} is not a name')
-        return value
+        if is_text(value):
+            return value
+        if field in self.values:
+            self.fail(field, f'{shown(value)} is not a name')
+        return None
 
     def flag(self, field: str, default: bool) -> bool:
-        """The field as 0, 1, false or true; `default` where it is missing."""
+        """Return a field that must be 0, 1, false or true; `default` if it is missing or wrong."""
         value = self.values.get(field, default)
-        if type(value) not in (int, bool) or value not in (0, 1):
-            raise self.error(field, f'{shown(value)} is neither 0 nor 1')
-        return bool(value)
+        if type(value) in (int, bool) and value in (0, 1):
+            return bool(value)
+        self.fail(field, f'{shown(value)} is neither 0 nor 1')
+        return default
 
-    def sequence(self, field: str, length: int) -> list[Any]:
-        """The field as a list of `length` entries, one a frame of the video."""
+    def sequence(self, field: str, length: int) -> list[Any] | None:
+        """Return a field that must be a list with one entry per frame of the video."""
         value = self.get(field)
-        if not isinstance(value, list):
-            raise self.error(field, f'{shown(value)} is not a list')
-        if len(value) != length:
-            raise self.error(
-                field,
-                f'{len(value)} entries where the video has {length} frames (its "length")',
-                'list-length',
-            )
-        return value
+        if isinstance(value, list):
+            if len(value) == length:
+                return value
+            problem = f'{len(value)} entries where the video has {length} frames (its "length")'
+            self.fail(field, problem, 'list-length')
+        elif field in self.values:
+            self.fail(field, f'{shown(value)} is not a list')
+        return None
 
-    def records(self, field: str, noun: str, also: str | None = None) -> Iterator['Record']:
-        """The objects in a list, each with its place in words, as 'video 3, instance 7'.
+    def numbers(self, field: str, value: Any, count: int) -> bool:
+        """Check that a value is `count` finite numbers: a list, or if `count` is 1 a number."""
+        members = [value] if count == 1 else value
+        if not isinstance(members, list) or len(members) != count:
+            self.fail(field, f'{shown(value)} is not a list of {count} numbers')
+            return False
+        if not all(map(is_number, members)):
+            self.fail(field, f'{shown(value)} is not a finite number')
+            return False
+        return True
+
+    def records(self, field: str, noun: str, owner: str = '') -> Iterator['JsonRecord']:
+        """Yield the objects in a list, each with its place in words, as 'video 3, instance 7'.
 
         Args:
-            field: The list.
-            noun: What one entry is called.
-            also: A field with the id of the video that the entry belongs to.
+            field: the list.
+            noun: what one entry is called.
+            owner: noun of the record that an entry belongs to by its field `{owner}_id`.
         """
-        for entry, place in self.entries(field, noun, also):
-            yield Record(entry, place)
-
-    def entries(
-        self, field: str, noun: str, also: str | None = None
-    ) -> Iterator[tuple[Any, Place]]:
-        """As `records`, but the values as they are, whether they are objects or not."""
         entries = self.get(field)
         if not isinstance(entries, list):
-            raise self.error(field, f'{shown(entries)} is not a list')
+            if field in self.values:
+                self.fail(field, f'{shown(entries)} is not a list')
+            return
         for index, entry in enumerate(entries):
             where = f'{field}[{index}]'
             if isinstance(entry, dict):
-                known = f'{noun} {shown(entry["id"])}' if 'id' in entry else where
-                where = f'video {shown(entry.get(also))}, {known}' if also else known
-            yield entry, Place(self.place.path, where)
+                where = f'{noun} {shown(entry["id"])}' if 'id' in entry else where
+                where = f'{owner} {shown(entry.get(f"{owner}_id"))}, {where}' if owner else where
+            try:
+                yield JsonRecord(entry, self.path, where, self.on_error)
+            except AnnotationError as error:
+                self._report(error)

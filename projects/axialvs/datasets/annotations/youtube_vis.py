@@ -1,42 +1,34 @@
-"""How the files of a split data set are named: a training set of videos in two parts."""
+"""Annotation files in the official YouTube-VIS layout: 2019, 2021, 2022, OVIS and own data."""
 
-import json
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotations.schema import AnnotationError, Place, Record
-from axialvs.datasets.annotations.segmentations import Segmentation, read_segmentations
-from axialvs.datasets.class_names import normalise_name, repair_name
+from axialvs.datasets.annotations.schema import JsonRecord, OnError, is_text, load_json, shown
+from axialvs.datasets.annotations.segmentations import Segmentation, check_segmentations
+from axialvs.datasets.class_names import repair_name
 
-PARTS = ('main', 'holdout')  # to train on, to validate on
-
-
-def part_file(whole: Path, part: str) -> Path:
-    """The annotation file of a part, beside the file that is split."""
-    return whole.with_name(f'{whole.stem}_{part}{whole.suffix}')
-
-
-def whole_file(path: Path) -> Path | None:
-    """The file that an annotation file is a part of, by its name; None if it is none."""
-    for part in PARTS:
-        stem = path.stem.removesuffix(f'_{part}')
-        if stem and stem != path.stem:
-            return path.with_name(f'{stem}{path.suffix}')
-    return None
+# Pixels. OpenCV decodes no larger image (2**30 pixels), and pycocotools counts areas in 32 bits.
+MAX_SIDE = 2**15
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class as the file has it; the name is repaired (`class_lists.repair_name`)."""
+    """A class of the file.
+
+    Attributes:
+        id: the file's id.
+        name: the name with wrongly decoded text repaired and blanks trimmed.
+        source_name: the name as in the file.
+    """
 
     id: int
     name: str
+    source_name: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,212 +47,197 @@ class Instance:
     """One object through a video of L frames.
 
     Attributes:
-        id: The file's id; 0 is an id like any other.
-        video_id: The video it moves in.
-        category_id: The file's category id.
+        id: the file's id; 0 is an id like any other.
+        video_id: its video.
+        category_id: the file's category id; None only if errors are collected.
         segmentations: L entries as in the file: COCO RLE with string or list counts, a list of
             polygons, or None where the object is absent.
-        visible: (L,) bool. False where the entry is None or its mask has no pixel. Polygons are
-            not rasterised here and count as visible.
-        iscrowd: Whether it stands for a group that is not taken apart.
-        areas: L entries as in the file, or None where the file has no such field.
-        bboxes: L entries `[x, y, width, height]` as in the file, or None as above.
+        visible: (L,) bool, see `CheckedMasks`.
+        iscrowd: whether it is a group of objects without masks of their own.
+        areas: L entries as in the file, or None if the file has no such field.
+        bboxes: L entries `[x, y, width, height]` as in the file, or None if it has none.
+        broken: frames whose segmentation is broken; only if errors are collected.
     """
 
     id: int
     video_id: int
-    category_id: int
+    category_id: int | None
     segmentations: tuple[Segmentation | None, ...]
     visible: NDArray[np.bool_]
     iscrowd: bool = False
     areas: tuple[float | None, ...] | None = None
     bboxes: tuple[list[float] | None, ...] | None = None
+    broken: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VideoAnnotations:
-    """What an annotation file says.
+    """Contents of an annotation file.
 
     Attributes:
-        path: The file.
-        categories: In the file's order.
-        videos: In the file's order.
-        instances: In the file's order, or None where the file has no annotations, as the
-            official validation and test files.
+        path: the file.
+        categories: in the file's order.
+        videos: in the file's order; an image of a COCO file is a video of one frame.
+        instances: in the file's order, or None if the file has no annotations, as the official
+            validation and test files.
+        are_images: whether the file is in COCO's layout.
     """
 
     path: str
     categories: tuple[Category, ...]
     videos: tuple[Video, ...]
     instances: tuple[Instance, ...] | None
+    are_images: bool = False
 
     def instances_by_video(self) -> dict[int, list[Instance]]:
-        """Instances of every video by its id; videos without objects have an empty list."""
+        """Group the instances by the id of their video; videos without objects have none."""
         grouped: dict[int, list[Instance]] = {video.id: [] for video in self.videos}
         for instance in self.instances or ():
             grouped[instance.video_id].append(instance)
         return grouped
 
 
-def read_annotations(path: str | os.PathLike[str]) -> VideoAnnotations:
-    """Reads an annotation file in the official layout and checks all that is used of it.
+def read_annotations(
+    path: str | os.PathLike[str], on_error: OnError | None = None
+) -> VideoAnnotations:
+    """Read an annotation file in the YouTube-VIS layout and check all that is used of it.
 
     Args:
-        path: The JSON file.
+        path: the JSON file.
+        on_error: receives every error in place of raising the first; what can be read is returned.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        AnnotationError: Something in the file is wrong; the message says what and where.
+        FileNotFoundError: there is no such file.
+        AnnotationError: the file is not JSON, of another layout, or something in it is wrong.
     """
     path = os.fspath(path)
-    content = Record(load_json(path), Place(path))
-    refuse_coco_video(content)
+    content = JsonRecord(load_json(path), path, on_error=on_error)
+    if problem := _other_layout(content.values):
+        content.fail(*problem)
+        return VideoAnnotations(path, (), (), None)
     categories = read_categories(content)
-    videos = _read_videos(content)
+    video_ids: set[int] = set()
+    videos = _read_videos(content, video_ids)
     instances = None
     if content.values.get('annotations') is not None:
-        instances = _read_instances(content, categories, videos)
-    return VideoAnnotations(path, categories, videos, instances)
+        instances = _read_instances(content, {c.id for c in categories}, video_ids, videos)
+    return VideoAnnotations(path, tuple(categories), tuple(videos.values()), instances)
 
 
-def refuse_coco_video(content: Record) -> None:
-    """Raises where a file has images beside or instead of videos."""
-    if 'images' in content.values:
-        raise content.error(
-            'images',
-            'this looks like a converted COCO-video file; give the official file of the data '
-            'set, whose videos have "file_names" and whose instances have "segmentations"',
+def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the field by which another well-known layout is recognised, and what to do."""
+    if isinstance(values.get('videos'), dict):
+        return 'videos', (
+            'this is a meta.json of YouTube-VOS, which holds classes but no masks; convert the '
+            'mask images with tools/dataset_converters/masks_to_youtube_vis.py --class-file FILE'
         )
-
-
-def load_json(path: str) -> Any:
-    """What a JSON file holds; an error in words where it is missing or cannot be read."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: no such annotation file. {_remedy(Path(path))}')
-    try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnnotationError(f'{path}: not a readable JSON file ({error}).') from error
-
-
-def _remedy(missing: Path) -> str:
-    whole = whole_file(missing)
-    if whole is not None:
-        return (
-            f'Its name is that of a part of {whole.name}, which is made by python '
-            f'tools/dataset_converters/split_dataset.py {whole}; see docs/data.md.'
+    if 'shapes' in values and 'imagePath' in values:
+        return 'shapes', (
+            'this is a labelme file of a single image, whose objects have no identity over '
+            'frames; export masks, one value per object of the video, and convert them with '
+            'tools/dataset_converters/masks_to_youtube_vis.py'
         )
-    return (
-        'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
-        'each data set lie.'
-    )
+    if 'images' in values and 'videos' in values:
+        return 'images', (
+            'this is a COCO-video file; give the official file of the data set, whose videos have '
+            '"file_names" and whose instances have "segmentations", or convert it with '
+            'tools/dataset_converters/coco_video_to_youtube_vis.py'
+        )
+    if 'images' in values:
+        return 'images', (
+            'this is a COCO file of still images (as Roboflow exports it), whose objects have no '
+            'identity over frames; train on it with the data set CocoClips. If its images are the '
+            'frames of a video and annotations have a track id, convert it with '
+            'tools/dataset_converters/coco_video_to_youtube_vis.py'
+        )
+    return None
 
 
-def read_categories(content: Record) -> tuple[Category, ...]:
-    """The categories of a file of any of the layouts, in its order."""
+def read_categories(content: JsonRecord) -> list[Category]:
+    """Read the categories of a file of any layout, in its order; names need not be unique."""
     categories: list[Category] = []
     ids: set[int] = set()
-    names: dict[str, int] = {}
     for record in content.records('categories', 'category'):
-        identifier = record.unique_integer('id', ids)
-        categories.append(Category(identifier, read_category_name(record, identifier, names)))
-    if not categories:
-        raise content.error('categories', 'the list is empty')
-    return tuple(categories)
+        identifier, name = record.unique_integer('id', ids), record.text('name')
+        if identifier is not None and name is not None:
+            categories.append(Category(identifier, repair_name(name), name))
+    if content.values.get('categories') == []:
+        content.fail('categories', 'the list is empty')
+    return categories
 
 
-def read_category_name(record: Record, identifier: int, names: dict[str, int]) -> str:
-    """The name of a category, repaired, which no category before had; it is added to `names`."""
-    name = repair_name(record.text('name'))
-    other = names.setdefault(normalise_name(name), identifier)
-    if other != identifier:
-        problem = f'{name!r} is also the name of category {other}'
-        raise record.error('name', problem, 'duplicate-name')
-    return name
+def read_size(record: JsonRecord) -> tuple[int | None, int | None]:
+    """Read the (width, height) of a video or an image."""
+    return record.integer('width', 1, MAX_SIDE), record.integer('height', 1, MAX_SIDE)
 
 
-def _read_videos(content: Record) -> tuple[Video, ...]:
-    videos: list[Video] = []
-    ids: set[int] = set()
+def _read_videos(content: JsonRecord, ids: set[int]) -> dict[int, Video]:
+    """Read the videos; `ids` gets the ids of all, also of those with a wrong field."""
+    videos: dict[int, Video] = {}
     for record in content.records('videos', 'video'):
-        identifier = record.unique_integer('id', ids)
-        length = record.integer('length', minimum=1)
-        file_names = read_file_names(record, length)
-        width, height = (record.integer(field, minimum=1) for field in ('width', 'height'))
-        videos.append(Video(identifier, width, height, length, file_names))
-    return tuple(videos)
+        identifier, length = record.unique_integer('id', ids), record.integer('length', 1)
+        width, height = read_size(record)
+        names = None if length is None else _read_file_names(record, length)
+        if None not in (identifier, length, width, height) and identifier not in videos:
+            videos[identifier] = Video(identifier, width, height, length, names or ())
+    return videos
 
 
-def read_file_names(record: Record, length: int) -> tuple[str, ...]:
-    """The names of a video's frames."""
-    file_names = record.sequence('file_names', length)
-    for index, file_name in enumerate(file_names):
-        if not isinstance(file_name, str) or not file_name.strip():
-            raise record.error(f'file_names[{index}]', f'{file_name!r} is not a file name')
-    return tuple(file_names)
+def _read_file_names(record: JsonRecord, length: int) -> tuple[str, ...] | None:
+    names = record.sequence('file_names', length)
+    for index, name in enumerate(names or ()):
+        if not is_text(name):
+            record.fail(f'file_names[{index}]', f'{shown(name)} is not a file name')
+            return None
+    return None if names is None else tuple(names)
 
 
 def _read_instances(
-    content: Record, categories: tuple[Category, ...], videos: tuple[Video, ...]
+    content: JsonRecord,
+    category_ids: set[int],
+    video_ids: set[int],
+    videos: Mapping[int, Video],
 ) -> tuple[Instance, ...]:
-    videos_by_id = {video.id: video for video in videos}
-    category_ids = {category.id for category in categories}
     ids: set[int] = set()
     instances = []
-    for record in content.records('annotations', 'instance', also='video_id'):
-        identifier = record.unique_integer('id', ids)
-        video = videos_by_id[read_reference(record, 'video_id', videos_by_id, 'video')]
-        category_id = read_reference(record, 'category_id', category_ids, 'category')
-        instances.append(_read_instance(record, identifier, video, category_id))
+    for record in content.records('annotations', 'instance', owner='video'):
+        record.unique_integer('id', ids)
+        video_id = record.reference('video_id', video_ids, 'video')
+        category_id = record.reference('category_id', category_ids, 'category')
+        if video_id in videos:
+            instances.append(_read_instance(record, videos[video_id], category_id))
     return tuple(instances)
 
 
-def read_reference(record: Record, field: str, known: Collection[int], noun: str) -> int:
-    """The field as the id of a record that the file has."""
-    value = record.integer(field)
-    if value not in known:
-        raise record.error(field, f'{value} is no {noun} of this file', f'unknown-{noun}')
-    return value
-
-
-def check_copy(record: Record, field: str, video: Video) -> None:
-    """Checks a field that may repeat one of the video: 'width', 'height' or 'length'."""
-    expected = getattr(video, field)
-    if field in record.values and record.integer(field) != expected:
-        problem = f'{record.values[field]}, but its video has {expected}'
-        raise record.error(field, problem, 'size-differs')
-
-
-def _read_instance(record: Record, identifier: int, video: Video, category_id: int) -> Instance:
+def _read_instance(record: JsonRecord, video: Video, category_id: int | None) -> Instance:
     for field in ('width', 'height', 'length'):
-        check_copy(record, field, video)
+        value = record.integer(field) if field in record.values else None
+        if value not in (None, getattr(video, field)):
+            problem = f'{value}, but its video has {getattr(video, field)}'
+            record.fail(field, problem, 'size-differs')
     entries = record.sequence('segmentations', video.length)
+    masks = check_segmentations(record, entries or [None] * video.length, video.height, video.width)
     return Instance(
-        identifier,
+        record.values.get('id', -1),
         video.id,
         category_id,
-        tuple(entries),
-        read_segmentations(entries, video.height, video.width, record),
+        masks.entries,
+        masks.visible,
         record.flag('iscrowd', default=False),
-        read_frame_numbers(record, 'areas', video.length, numbers=1),
-        read_frame_numbers(record, 'bboxes', video.length, numbers=4),
+        _read_per_frame(record, 'areas', video.length, count=1),
+        _read_per_frame(record, 'bboxes', video.length, count=4),
+        masks.broken if entries else tuple(range(video.length)),
     )
 
 
-def read_frame_numbers(
-    record: Record, field: str, length: int, numbers: int
+def _read_per_frame(
+    record: JsonRecord, field: str, length: int, count: int
 ) -> tuple[Any, ...] | None:
-    """A field that may be missing: one entry a frame, None or so many finite numbers."""
+    """Read an optional field with None or `count` finite numbers per frame."""
     if record.values.get(field) is None:
         return None
     entries = record.sequence(field, length)
-    for index, entry in enumerate(entries):
-        if entry is None:
-            continue
-        members = [entry] if numbers == 1 else entry
-        if not isinstance(members, list) or len(members) != numbers:
-            raise record.error(f'{field}[{index}]', f'{entry!r} is not a list of {numbers} numbers')
-        if not all(type(m) in (int, float) and abs(m) < float('inf') for m in members):
-            raise record.error(f'{field}[{index}]', f'{entry!r} is not a finite number')
-    return tuple(entries)
+    return entries and tuple(
+        entry if entry is None or record.numbers(f'{field}[{index}]', entry, count) else None
+        for index, entry in enumerate(entries)
+    )

@@ -1,4 +1,4 @@
-"""Drops, frame by frame, the instances of which nothing is left after resize and crop."""
+"""Removal of the instances that resize and crop left without a pixel, frame by frame."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -7,14 +7,14 @@ from mmdet.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class FilterEmptyInstances(BaseTransform):
-    """Keeps an instance in the frames where its mask has pixels, and takes its box from there.
+    """Keep an instance in the frames where its mask has pixels, and update its boxes.
 
     Works on a whole clip (lists of T entries), after `TransformBroadcaster`. An instance that is
-    gone from some frames keeps its id and label in the others.
+    removed from some frames keeps its id and label in the others.
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Filters the clip; None where no training target is left, so that it is drawn anew."""
+        """Filter the clip; None if no training target is left, so that it is redrawn."""
         num_targets = 0
         for frame, masks in enumerate(results['gt_masks']):
             kept = np.flatnonzero(masks.masks.any(axis=(1, 2)))

@@ -1,4 +1,4 @@
-"""Makes a clip of a still image: a camera moves over it."""
+"""Pseudo-clips: a camera moves over a still image."""
 
 import random
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ _PER_INSTANCE = ('gt_bboxes_labels', 'gt_instances_ids', 'gt_ignore_flags')
 
 @dataclass(frozen=True, slots=True)
 class CameraPose:
-    """Where the camera looks in one frame.
+    """Pose of the camera in one frame.
 
     Attributes:
         zoom: 1 shows the whole image, 2 half of its width.
-        angle: Of the roll, in degrees.
-        place: x and y of the window in the room that it has, from -1 to 1; 0 is the middle.
-        flip: Whether the picture is mirrored.
+        angle: roll in degrees.
+        place: x and y of the window within its range, from -1 to 1; 0 is the centre.
+        flip: whether the picture is mirrored.
     """
 
     zoom: float
@@ -34,11 +34,11 @@ class CameraPose:
     flip: bool
 
     def matrix(self, size: tuple[int, int], out_size: tuple[int, int]) -> NDArray[np.float64]:
-        """The (2, 3) matrix from pixels of the image to pixels of the frame.
+        """Return the (2, 3) matrix from pixels of the image to pixels of the frame.
 
         Args:
             size: (width, height) of the image.
-            out_size: (width, height) of the frame, with the same ratio but for rounding.
+            out_size: (width, height) of the frame, with the same aspect ratio up to rounding.
         """
         room = [0.5 * length * abs(1 - 1 / self.zoom) for length in size]
         centre = [
@@ -56,28 +56,28 @@ class CameraPose:
 
 @TRANSFORMS.register_module()
 class ImageToClip(BaseTransform):
-    """T frames of one image, each with its own crop, scale, rotation and, if wished, flip.
+    """T frames of one image, each with its own crop, scale, rotation and optionally flip.
 
-    Image and masks go through one affine map a frame, so they are interpolated once. Ids and
-    labels are those of the still in every frame; an object that leaves the picture has an empty
-    mask there, which `FilterEmptyInstances` takes out. Randomly jumping cameras are common in
-    pre-training (the release crops each of two copies anew and shares the flip, which is the
-    default here); a smooth path looks more like a video.
+    Image and masks go through one affine map per frame, so they are interpolated once. Ids and
+    labels are the same in every frame; an object that leaves the picture has an empty mask there,
+    which `FilterEmptyInstances` removes. Randomly jumping cameras are common in pre-training (the
+    release crops two copies independently and shares the flip, which is the default here); a
+    smooth path looks more like a video.
 
     Args:
-        short_sides: Short side of the frames in pixels; one is drawn for a clip.
-        zoom: Lower and upper bound; below 1 the image does not fill the frame.
-        max_angle: The roll lies within so many degrees of upright.
-        smooth_prob: Share of the clips whose camera moves on a straight path at even speed; in
-            the others every frame's pose is drawn by itself.
-        smooth_reach: Share of the way between two poses that a smooth path takes.
-        flip_prob: Probability of a mirrored picture.
-        flip_per_frame: Whether each frame draws its flip; else the clip has one.
-        fill: BGR outside of the image. The default is the mean of ImageNet, which is what the
-            data preprocessor's padding means.
+        short_sides: short side of the frames in pixels; one is drawn per clip.
+        zoom: lower and upper bound; below 1 the image does not fill the frame.
+        max_angle: largest roll in degrees.
+        smooth_prob: fraction of the clips whose camera moves on a straight path at constant speed;
+            in the others every frame's pose is drawn independently.
+        smooth_reach: fraction of the way between two poses that a smooth path covers.
+        flip_prob: probability of a mirrored picture.
+        flip_per_frame: whether each frame draws its flip; else the clip has one.
+        fill: BGR outside of the image. The default is ImageNet's mean, as in the padding of the
+            data preprocessor.
 
     Raises:
-        ValueError: An argument is out of its range.
+        AxialVSError: an argument is out of range.
     """
 
     def __init__(
@@ -93,9 +93,11 @@ class ImageToClip(BaseTransform):
     ) -> None:
         self.short_sides = tuple(short_sides)
         if not self.short_sides or min(self.short_sides) < 1:
-            raise AxialVSError(f'short_sides={short_sides}: give at least one length in pixels.')
+            raise AxialVSError(
+                f'short_sides={short_sides}: at least one length in pixels is needed.'
+            )
         if not 0 < zoom[0] <= zoom[1]:
-            raise AxialVSError(f'zoom={zoom}: must be two rising numbers above 0.')
+            raise AxialVSError(f'zoom={zoom}: must be two ascending numbers above 0.')
         for name, value in dict(
             smooth_prob=smooth_prob, smooth_reach=smooth_reach, flip_prob=flip_prob
         ).items():
@@ -112,14 +114,14 @@ class ImageToClip(BaseTransform):
         self.fill = fill
 
     def transform(self, results: dict) -> dict:
-        """Turns the values of one image into lists of T values.
+        """Turn the values of one image into lists of T values.
 
         Args:
             results: `img` (H, W, 3), `gt_masks` of n instances with their labels, ids and flags,
-                and `clip_length`, T.
+                and `num_frames`, T.
         """
         height, width = results['img'].shape[:2]
-        num_frames = results.pop('clip_length')
+        num_frames = results.pop('num_frames')
         short = random.choice(self.short_sides)
         factor = short / min(height, width)
         out_size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -142,7 +144,7 @@ class ImageToClip(BaseTransform):
         return clip
 
     def draw_poses(self, num_frames: int) -> list[CameraPose]:
-        """The camera's poses in T frames, from Python's random state."""
+        """Draw the camera's poses in T frames, from Python's random state."""
         smooth = random.random() < self.smooth_prob
         flips = [random.random() < self.flip_prob for _ in range(num_frames)]
         if not self.flip_per_frame:
@@ -157,7 +159,7 @@ class ImageToClip(BaseTransform):
         ]
 
     def _draw(self) -> NDArray[np.float64]:
-        """Logarithm of the zoom, angle, and place in x and y: what a smooth path goes through."""
+        """Draw the logarithm of the zoom, the angle, and the place in x and y."""
         log_zoom = random.uniform(*np.log(self.zoom))
         angle = random.uniform(-self.max_angle, self.max_angle)
         return np.array([log_zoom, angle, random.uniform(-1, 1), random.uniform(-1, 1)])
@@ -174,7 +176,7 @@ class ImageToClip(BaseTransform):
 
 
 def _moved(masks: BitmapMasks, matrix: NDArray[np.float64], size: tuple[int, int]) -> BitmapMasks:
-    """The masks in the frame that a matrix leads to: nearest pixel, nothing outside."""
+    """Warp masks by a matrix: nearest pixel, nothing outside."""
     moved = np.zeros((len(masks), size[1], size[0]), dtype=np.uint8)
     for source, target in zip(masks.masks, moved, strict=True):
         cv2.warpAffine(source, matrix, size, dst=target, flags=cv2.INTER_NEAREST)

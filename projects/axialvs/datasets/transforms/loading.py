@@ -1,16 +1,14 @@
-"""Loads a video's frame and its masks, with errors that name file, video and frame."""
-
-import os
+"""Loading of a video's frame and its masks, with errors that name file, video and frame."""
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import LoadTrackAnnotations
 from mmdet.registry import TRANSFORMS
 
+from axialvs.datasets.image_files import is_truncated_jpeg
 from axialvs.utils.errors import AxialVSError
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_REMEDY = 'Restore it, then go on from the last checkpoint with --resume'
+_REMEDY = 'Restore it, then resume from the last checkpoint with --resume'
 
 
 @TRANSFORMS.register_module()
@@ -21,12 +19,12 @@ class LoadFrame(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict:
-        """Loads the frame.
+        """Load the frame.
 
         Raises:
-            FileNotFoundError: The image is not there.
-            ValueError: It cannot be decoded, is cut off, or has another size than the annotations
-                say.
+            FileNotFoundError: the image is missing.
+            AxialVSError: it cannot be decoded, is truncated, or has another size than in the
+                annotation file.
         """
         path, video = results['img_path'], results['video_id']
         place = (
@@ -38,15 +36,14 @@ class LoadFrame(LoadImageFromFile):
             results = super().transform(results)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'{path}: no such image ({place}). Check data_root and data_prefix, or restore '
-                'it, then go on from the last checkpoint with --resume'
+                f'{path}: no such image ({place}). Check data_root and data_prefix. {_REMEDY}'
             ) from error
         except Exception as error:
             raise AxialVSError(
-                f'{path}: not a readable image, or cut off ({place}). {_REMEDY}'
+                f'{path}: not a readable image, or truncated ({place}). {_REMEDY}'
             ) from error
-        if is_cut_off_jpeg(path):
-            raise AxialVSError(f'{path}: the JPEG image is cut off ({place}). {_REMEDY}')
+        if is_truncated_jpeg(path):
+            raise AxialVSError(f'{path}: the JPEG image is truncated ({place}). {_REMEDY}')
         expected = (results['height'], results['width'])
         if results['img'].shape[:2] != expected:
             raise AxialVSError(
@@ -57,32 +54,19 @@ class LoadFrame(LoadImageFromFile):
         return results
 
 
-def is_cut_off_jpeg(path: str) -> bool:
-    """Whether a file is a JPEG image without its end, which OpenCV fills with grey in silence."""
-    with open(path, 'rb') as file:
-        if file.read(len(_JPEG_START)) != _JPEG_START:
-            return False
-        file.seek(-len(_JPEG_END), os.SEEK_END)
-        if file.read() == _JPEG_END:
-            return False
-        file.seek(0)  # something may follow the end
-        content = file.read()
-    return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
-
-
 @TRANSFORMS.register_module()
 class LoadClipAnnotations(LoadTrackAnnotations):
-    """mmdet's loader of masks, labels and instance ids; boxes are taken from the masks.
+    """mmdet's loader of masks, labels and instance ids, with boxes computed from the masks.
 
-    Boxes in annotation files may be missing or may not fit the masks, and nothing is trained on
-    them: they only tell a crop which objects to keep.
+    Boxes in annotation files may be missing or wrong, and nothing is trained on them: they only
+    tell a crop which objects to keep.
     """
 
     def __init__(self) -> None:
         super().__init__(with_bbox=False, with_label=True, with_mask=True)
 
     def transform(self, results: dict) -> dict:
-        """Adds `gt_masks`, `gt_bboxes`, `gt_bboxes_labels`, `gt_instances_ids`, ignore flags."""
+        """Add `gt_masks`, `gt_bboxes`, `gt_bboxes_labels`, `gt_instances_ids`, ignore flags."""
         results = super().transform(results)
         results['gt_bboxes'] = results['gt_masks'].get_bboxes('hbox')
         return results

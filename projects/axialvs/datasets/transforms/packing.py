@@ -1,4 +1,4 @@
-"""Packs a clip for the model."""
+"""Packing of a clip for the model."""
 
 from mmdet.datasets.transforms import PackTrackInputs
 from mmdet.registry import TRANSFORMS
@@ -23,12 +23,11 @@ _META_KEYS = (
 class PackClip(PackTrackInputs):
     """mmdet's packing of a clip, with the meta data that this project reads.
 
-    Gives `inputs`, uint8 (T, 3, H, W) in BGR, and `data_samples`, a TrackDataSample of T
-    DetDataSamples. Raw annotations are not among the meta data: they would be sent along from
-    loader to trainer.
+    Returns `inputs`, uint8 (T, 3, H, W) in BGR, and `data_samples`, a TrackDataSample of T
+    DetDataSamples. Raw annotations are left out: they would be sent from loader to trainer.
 
     Args:
-        meta_keys: Further keys to keep in every frame's `metainfo`.
+        meta_keys: further keys to keep in every frame's `metainfo`.
     """
 
     def __init__(self, meta_keys: tuple[str, ...] | None = None) -> None:

@@ -1,14 +1,14 @@
-"""Which class the objects of mask images have: one for all, or as a JSON or CSV file says."""
+"""Classes of the objects in mask images: one for all, or from a JSON or CSV file."""
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axialvs.data_tools.converters.labelled_video import ConversionError
+from axialvs.datasets.annotations.schema import load_json
 from axialvs.datasets.class_names import repair_name
 
 _COLUMNS = ('video', 'object', 'class')
@@ -16,26 +16,26 @@ _ANY = '*'
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectClasses:
-    """Classes by (video, object), where '*' stands for any.
+class ClassMapping:
+    """Classes by (video, object), with '*' for any.
 
     Attributes:
-        names: Classes of pairs of video and object, both as text.
-        source: The file, for messages.
+        names: classes of pairs of video and object, both as text.
+        source: the file, for messages.
     """
 
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     source: str = ''
 
     def listed(self) -> tuple[str, ...]:
-        """All classes, in the order in which they first appear."""
+        """Return all classes, in the order in which they first appear."""
         return tuple(dict.fromkeys(self.names.values()))
 
     def class_of(self, video: str, identifier: int) -> str:
-        """The class of an object; what is said of a single object goes before what is said of many.
+        """Return the class of an object; entries of one object override those of many.
 
         Raises:
-            ConversionError: Nothing is said of the object.
+            ConversionError: the object has no class.
         """
         own = _spellings(identifier)
         for key in [
@@ -47,27 +47,27 @@ class ObjectClasses:
             if key in self.names:
                 return self.names[key]
         raise ConversionError(
-            f'{self.source}: has no class for object {own[0]} of video {video}; add it, or leave '
-            f'the object out with --ignore-ids {own[0]}'
+            f'{self.source}: has no class for object {own[0]} of video {video}; add it, or skip '
+            f'the object with --ignore-ids {own[0]}'
         )
 
 
-def one_class(name: str) -> ObjectClasses:
-    """All objects are of one class."""
-    return ObjectClasses({(_ANY, _ANY): _class_name(name, '--class')}, '--class')
+def one_class(name: str) -> ClassMapping:
+    """Return the mapping of all objects to one class."""
+    return ClassMapping({(_ANY, _ANY): _class_name(name, '--class')}, '--class')
 
 
-def read_object_classes(path: Path) -> ObjectClasses:
-    """Reads a class file.
+def read_class_mapping(path: Path) -> ClassMapping:
+    """Read a class file.
 
-    A CSV file has the columns video, object and class; '*' or nothing stands for any. A JSON file
-    is `{object: class}` for all videos, `{video: class}`, `{video: {object: class}}`, or
-    YouTube-VOS's `{"videos": {video: {"objects": {object: {"category": class}}}}}`. An object is
+    A CSV file has the columns video, object and class; '*' or nothing means any. A JSON file is
+    `{object: class}` for all videos, `{video: class}`, `{video: {object: class}}`, or YouTube-VOS's
+    `{"videos": {video: {"objects": {object: {"category": class}}}}}`. An object is
     its id in the masks, or its colour, as `#ff8000`.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ConversionError: It is not as described, or says two things of one object.
+        FileNotFoundError: there is no such file.
+        ConversionError: it is not as described, or gives an object two classes.
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file of classes')
@@ -83,7 +83,7 @@ def read_object_classes(path: Path) -> ObjectClasses:
             )
     if not names:
         raise ConversionError(f'{path}: holds no classes')
-    return ObjectClasses(names, str(path))
+    return ClassMapping(names, str(path))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -101,16 +101,13 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise ConversionError(f'{path}: is not written in UTF-8 ({error}); save it so') from error
+        raise ConversionError(f'{path}: is not in UTF-8 ({error}); save it as UTF-8') from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
-    try:
-        content = json.loads(_text_of(path))
-    except json.JSONDecodeError as error:
-        raise ConversionError(f'{path}: not a readable JSON file ({error})') from error
+    content = load_json(path)
     if not isinstance(content, dict):
-        raise ConversionError(f'{path}: is no JSON object; write {{"1": "dog", "2": "cat"}}')
+        raise ConversionError(f'{path}: is not a JSON object; write {{"1": "dog", "2": "cat"}}')
     if isinstance(content.get('videos'), dict):
         content = {
             video: of.get('objects') if isinstance(of, dict) else of
@@ -138,7 +135,7 @@ def _is_id(text: str) -> bool:
 
 
 def _normal_id(text: str) -> str:
-    """An id without leading zeros, a colour in small letters."""
+    """Return an id without leading zeros, a colour in lower case."""
     return str(int(text)) if text.isdecimal() else text.lower()
 
 

@@ -6,8 +6,6 @@ from os import path as osp
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
@@ -16,53 +14,60 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An annotation file and what it is used for.
+    """An annotation file and how it is used.
 
     Attributes:
-        ann_file: The file.
-        images: Folder that its file names are relative to, or None to leave images out.
-        classes: As data sets take them; None for the file's own categories.
-        clip_length: Frames of a clip, or None where it does not matter.
-        allow_unlisted: Whether class list and file may differ.
-        synonyms: As `CocoClips` takes them.
-        needs_annotations: Whether it is trained on.
-        source: Where classes and clip length come from, for the report.
+        ann_file: the file.
+        images: folder that file names are relative to, or None to skip images.
+        classes: as data sets take them; None for the file's own categories.
+        num_frames: frames of a sample, or None if it does not matter.
+        allow_unlisted: whether class list and file may differ.
+        synonyms: as `CocoClips` takes them.
+        needs_annotations: whether it is trained on.
+        num_classes: of the model's head, or None.
+        source: where the values come from, for the report.
     """
 
     ann_file: str
     images: str | None = None
     classes: str | Sequence[str] | None = None
-    clip_length: int | None = None
+    num_frames: int | None = None
     allow_unlisted: bool = False
     synonyms: Mapping[str, str | Sequence[str]] | None = None
     needs_annotations: bool = False
+    num_classes: int | None = None
     source: str = ''
 
 
 def targets_of_config(
     config: str | Path, split: str = 'train', options: Mapping[str, Any] | None = None
 ) -> list[Target]:
-    """The annotation files that a config trains on, or tests with.
+    """Return the annotation files that a config trains on, or tests with.
 
     Args:
-        config: A config, as `find_config` takes it.
-        split: One of `SPLITS`.
-        options: Settings that replace those of the config.
+        config: a config, as `find_config` takes it.
+        split: one of `SPLITS`.
+        options: settings that replace those of the config.
 
     Raises:
-        FileNotFoundError: There is no such config.
-        ValueError: The config has no such data.
+        FileNotFoundError: there is no such config.
+        AxialVSError: the config has no such data.
     """
+    from mmengine.config import Config  # imports torch, which files alone do not need
+
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))
     loader = settings.get(f'{split}_dataloader')
     if loader is None:
         raise AxialVSError(f'{config}: the config has no {split}_dataloader.')
-    return [_target(part, split, str(config)) for part in _parts(loader.dataset)]
+    head = (settings.get('model') or {}).get('panoptic_head') or {}
+    counts = [head.get(f'num_{kind}_classes') for kind in ('things', 'stuff')]
+    num_classes = None if counts == [None, None] else sum(count or 0 for count in counts)
+    return [_target(dataset, split, str(config), num_classes) for dataset in _parts(loader.dataset)]
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """The data sets that have a file, of a data set that may wrap or join others."""
+    """Yield the data sets with a file in a data set that may wrap or concatenate others."""
     inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
     if not inner:
         yield dataset
@@ -70,18 +75,20 @@ def _parts(dataset: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
-def _target(dataset: Any, split: str, config: str) -> Target:
+def _target(dataset: Any, split: str, config: str, num_classes: int | None) -> Target:
     if not dataset.get('ann_file'):
         raise AxialVSError(f'{config}: {split}_dataloader: a data set has no ann_file.')
     root = dataset.get('data_root') or ''
     prefix = (dataset.get('data_prefix') or {}).get('img_path') or ''
+    train = split == 'train'
     return Target(
         osp.join(root, dataset.ann_file),
         osp.join(root, prefix),
         dataset.get('classes'),
-        dataset.get('clip_length'),
+        (dataset.get('num_frames') if train else None) or dataset.get('clip_length'),
         dataset.get('allow_unlisted_categories', False),
         dataset.get('synonyms'),
-        split == 'train',
+        train,
+        num_classes,
         config,
     )

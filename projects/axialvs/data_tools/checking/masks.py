@@ -1,0 +1,131 @@
+"""Checks of the masks, boxes and areas that could be read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as mask_utils
+
+from axialvs.data_tools.checking.rules import Findings
+from axialvs.datasets.annotations.segmentations import to_rle
+from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
+
+_BOX_TOLERANCE = 2.0  # pixels: boxes of polygons lie between pixels
+_AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterised in more than one way
+
+
+def describe(
+    annotations: VideoAnnotations,
+    video_id: int,
+    instance: Instance | None = None,
+    frame: int | None = None,
+) -> str:
+    """Return a record in words, as 'video 3, instance 7, frame 2' or 'image 3, annotation 7'."""
+    nouns = ('image', 'annotation') if annotations.are_images else ('video', 'instance')
+    words = [f'{nouns[0]} {video_id}']
+    if instance is not None:
+        words.append(f'{nouns[1]} {instance.id}')
+    if frame is not None and not annotations.are_images:
+        words.append(f'frame {frame}')
+    return ', '.join(words)
+
+
+def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findings) -> list[float]:
+    """Report what is odd about masks that decode.
+
+    Args:
+        annotations: the file.
+        min_area: pixels that the largest mask of an instance should have.
+        findings: is added to.
+
+    Returns:
+        For every instance the mean area of the masks that have a pixel, in pixels; 0 if none has.
+    """
+    videos = {video.id: video for video in annotations.videos}
+    owners: dict[tuple[int, int, bytes], str] = {}
+    means = []
+    for instance in annotations.instances or ():
+        video = videos[instance.video_id]
+        where = describe(annotations, video.id, instance)
+        places = [describe(annotations, video.id, instance, t) for t in range(video.length)]
+        areas, boxes, codes = _measure(instance, video)
+        for frame, counts in codes.items():
+            if not areas[frame]:
+                findings.add('mask-empty', places[frame])
+                continue
+            other = owners.setdefault((video.id, frame, counts), where)
+            if other != where:
+                findings.add('mask-twice', places[frame], f'the same mask as that of {other}')
+        _compare_boxes(instance, areas, boxes, places, findings)
+        _compare_areas(instance, areas, places, findings)
+        if instance.iscrowd:
+            number = '' if annotations.are_images else f'{np.count_nonzero(areas)} masks'
+            findings.add('crowd', where, number)
+        if not areas.any():
+            if not instance.broken:
+                findings.add('track-unseen', where)
+        elif areas.max() < min_area:
+            findings.add('object-tiny', where, f'at most {areas.max()} pixels')
+        means.append(float(areas[areas > 0].mean()) if areas.any() else 0.0)
+    return means
+
+
+def _measure(
+    instance: Instance, video: Video
+) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[int, bytes]]:
+    """Return (L,) areas, (L, 4) boxes, and the counts of the frames that have a mask."""
+    rles = {
+        frame: to_rle(entry, video.height, video.width)
+        for frame, entry in enumerate(instance.segmentations)
+        if entry is not None
+    }
+    areas = np.zeros(video.length, dtype=np.int64)
+    boxes = np.zeros((video.length, 4))
+    if rles:
+        areas[list(rles)] = mask_utils.area(list(rles.values()))
+        boxes[list(rles)] = mask_utils.toBbox(list(rles.values()))
+    return areas, boxes, {frame: rle['counts'] for frame, rle in rles.items()}
+
+
+def _compare_boxes(
+    instance: Instance,
+    areas: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+    places: Sequence[str],
+    findings: Findings,
+) -> None:
+    for frame, box in enumerate(instance.bboxes or ()):
+        if box is None or frame in instance.broken:
+            continue
+        if instance.segmentations[frame] is None:
+            # Some writers use a box of size zero for "absent".
+            if box[2] > 0 and box[3] > 0:
+                findings.add('box-without-mask', places[frame], f'box {_rounded(box)}')
+        elif areas[frame] and not _encloses(box, boxes[frame]):
+            problem = f'box {_rounded(box)}, but the mask fills {_rounded(boxes[frame])}'
+            findings.add('box-misses-mask', places[frame], problem)
+
+
+def _encloses(outer: Sequence[float], inner: Sequence[float]) -> bool:
+    """Whether one box [x, y, width, height] lies in another, within the tolerance."""
+    return all(
+        outer[axis] - _BOX_TOLERANCE <= inner[axis]
+        and inner[axis] + inner[axis + 2] <= outer[axis] + outer[axis + 2] + _BOX_TOLERANCE
+        for axis in (0, 1)
+    )
+
+
+def _compare_areas(
+    instance: Instance, areas: NDArray[np.int64], places: Sequence[str], findings: Findings
+) -> None:
+    for frame, area in enumerate(instance.areas or ()):
+        found = int(areas[frame])
+        if area is None or not found or instance.iscrowd:  # crowds have no size in scores
+            continue
+        if abs(area - found) > max(_AREA_TOLERANCE * found, 4 * found**0.5):
+            problem = f'area {area:g}, but the mask has {found} pixels'
+            findings.add('area-differs', places[frame], problem)
+
+
+def _rounded(box: Sequence[float]) -> str:
+    return '[' + ', '.join(f'{number:g}' for number in np.round(box, 1)) + ']'

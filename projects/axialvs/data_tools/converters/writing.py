@@ -1,0 +1,273 @@
+"""What the converters' commands share: options, the order of classes, the file, its summary."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pycocotools import mask as mask_utils
+
+from axialvs.data_tools.converters.labelled_video import (
+    ConversionError,
+    LabelledVideo,
+    SkipReport,
+    Track,
+    slice_frames,
+)
+from axialvs.datasets.class_names import normalise_name, resolve_class_list
+from axialvs.utils.files import write_atomically
+
+
+class WriteSummary(NamedTuple):
+    """Contents of a written file.
+
+    Attributes:
+        videos: number of videos.
+        frames: number of frames of all videos.
+        objects: number of objects per class, in the order of the classes.
+        masks: number of masks per class.
+        single_frame: number of objects in videos of several frames that are in one frame only.
+        in_longer: number of objects in videos of several frames.
+    """
+
+    videos: int
+    frames: int
+    objects: dict[str, int]
+    masks: dict[str, int]
+    single_frame: int
+    in_longer: int
+
+
+def frames_argument(text: str) -> slice:
+    """Parse START:STOP:STEP as for a Python list: ':-10' is all but the last ten."""
+    parts = text.split(':')
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+        if not 2 <= len(numbers) <= 3 or (len(numbers) == 3 and (numbers[2] or 1) < 1):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not START:STOP or START:STOP:STEP; write :-10 for all but the last ten '
+            'frames, -10: for the last ten, ::2 for every other'
+        ) from None
+    return slice(*numbers)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all converters have."""
+    parser.add_argument('--out', type=Path, required=True, metavar='OUT.json', help='file to write')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
+    parser.add_argument(
+        '--videos', nargs='+', metavar='NAME', help='take only these videos (default: all)'
+    )
+    parser.add_argument(
+        '--frames',
+        type=frames_argument,
+        metavar='START:STOP[:STEP]',
+        help='take only these frames of each video, counted as in a Python list; a value that '
+        'begins with a minus is written --frames=-10:',
+    )
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='all classes in the order of their labels; objects of any other class are an error '
+        "(default: the source's classes in its order)",
+    )
+    parser.add_argument(
+        '--drop-other-classes',
+        action='store_true',
+        help='skip, and count, objects whose class is not among --classes',
+    )
+    parser.add_argument(
+        '--one-class', metavar='NAME', help='give all objects this class, whatever the source says'
+    )
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Check before the work begins that the file can be written.
+
+    Raises:
+        ConversionError: it is a folder.
+        FileExistsError: it exists and is not to be replaced.
+    """
+    if path.is_dir():
+        raise ConversionError(f'--out {path}: is a folder; give the name of a .json file in it')
+    if path.exists() and not overwrite:
+        raise FileExistsError(f'{path}: exists already; give --overwrite or another --out')
+
+
+def convert(
+    args: argparse.Namespace,
+    videos: Iterable[LabelledVideo],
+    source_classes: Sequence[str],
+    skipped: SkipReport,
+    source: str,
+    identity_hint: str,
+) -> None:
+    """Apply the options, write the videos and print what was written and skipped.
+
+    Args:
+        args: the options of `add_options`.
+        videos: all that were read.
+        source_classes: the source's classes in its order; a name may occur twice.
+        skipped: what reading has skipped.
+        source: what the videos come from, for messages.
+        identity_hint: what to do if most objects are in a single frame.
+
+    Raises:
+        ConversionError: an object's class is not among `--classes`, or no frame is chosen.
+    """
+    unique = {normalise_name(name): name for name in reversed(source_classes)}
+    classes, names = _classes(args, list(unique.values())[::-1])
+    chosen = _choose(videos, args, names, skipped, source)
+    written = write_youtube_vis(args.out, chosen, classes, skipped, source)
+    print(f'{args.out}: {written.videos} videos, {written.frames} frames')
+    width = max(map(len, written.objects))
+    for name, number in written.objects.items():
+        print(f'  {name:{width}}  {number:5d} objects {written.masks[name]:7d} masks')
+    print(f'left out or replaced: {skipped}')
+    if written.single_frame > written.in_longer / 2:
+        print(
+            f'WARNING: {written.single_frame} of {written.in_longer} objects are in a single frame '
+            f'of their video, so there is nothing to track. {identity_hint}'
+        )
+
+
+def _classes(
+    args: argparse.Namespace, source_classes: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the classes to write, and the class of each normalised name."""
+    if args.one_class is not None:
+        if args.classes:
+            raise ConversionError('--one-class and --classes: give one of the two')
+        classes = resolve_class_list((args.one_class,))
+        return classes, {normalise_name(name): classes[0] for name in source_classes}
+    if args.drop_other_classes and not args.classes:
+        raise ConversionError('--drop-other-classes needs --classes, the classes that stay')
+    classes = resolve_class_list(tuple(args.classes or source_classes))
+    return classes, {normalise_name(name): name for name in classes}
+
+
+def _choose(
+    videos: Iterable[LabelledVideo],
+    args: argparse.Namespace,
+    names: dict[str, str],
+    skipped: SkipReport,
+    source: str,
+) -> Iterator[LabelledVideo]:
+    for video in videos:
+        tracks = []
+        for track in video.tracks:
+            name = names.get(normalise_name(track.category))
+            if name is not None:
+                tracks.append(replace(track, category=name))
+            elif args.drop_other_classes:
+                example = f'{video.name}/{track.name}: {track.category}'
+                skipped.add('objects of other classes', example)
+            else:
+                raise ConversionError(
+                    f'{source}: object {track.name} of video {video.name} is of class '
+                    f'{track.category!r}, which is not among --classes {" ".join(args.classes)}; '
+                    'add it, or give --drop-other-classes'
+                )
+        kept = replace(video, tracks=tuple(tracks))
+        yield kept if args.frames is None else slice_frames(kept, args.frames)
+
+
+def write_youtube_vis(
+    path: Path,
+    videos: Iterable[LabelledVideo],
+    classes: Sequence[str],
+    skipped: SkipReport,
+    source: str,
+) -> WriteSummary:
+    """Write an annotation file in the official YouTube-VIS layout; ids count from 1.
+
+    Objects without a pixel in the frames of their video are skipped and counted.
+
+    Args:
+        path: the file, which is written whole or not at all.
+        videos: what is to be written.
+        classes: names of all classes in the order of their labels. A class may have no object:
+            files for training and testing need the same classes.
+        skipped: is added to.
+        source: what the videos were converted from, for the file's `info`.
+
+    Raises:
+        ConversionError: there is nothing to write, or two videos have the same name.
+        OSError: the file cannot be written.
+    """
+    category_ids = {name: number for number, name in enumerate(classes, start=1)}
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    names: set[str] = set()
+    for video in videos:
+        if video.name in names:
+            raise ConversionError(f'two videos are called {video.name!r}; rename one of them')
+        names.add(video.name)
+        size = {'width': video.width, 'height': video.height, 'length': len(video.file_names)}
+        files = list(video.file_names)
+        entries.append({'id': len(entries) + 1, 'name': video.name, 'file_names': files, **size})
+        for track in video.tracks:
+            fields = _mask_fields(track, video, skipped)
+            if not any(fields['areas']):
+                skipped.add('objects without a pixel', f'{video.name}/{track.name}')
+                continue
+            ids = {
+                'id': len(annotations) + 1,
+                'video_id': len(entries),
+                'category_id': category_ids[track.category],
+                'iscrowd': int(track.iscrowd),
+                'track': track.name,
+            }
+            annotations.append(ids | fields | size)
+    if not annotations:
+        raise ConversionError(
+            f'{source}: has no object in the {len(entries)} videos that were read'
+        )
+    content = {
+        'info': {'description': f'converted from {source}'},
+        'videos': entries,
+        'categories': [{'id': number, 'name': name} for name, number in category_ids.items()],
+        'annotations': annotations,
+    }
+    write_atomically(path, json.dumps(content).encode())
+    return _summarise(content)
+
+
+def _summarise(content: dict[str, Any]) -> WriteSummary:
+    objects, masks = Counter(), Counter()
+    longer = []
+    for annotation in content['annotations']:
+        visible = sum(area is not None for area in annotation['areas'])
+        objects[annotation['category_id']] += 1
+        masks[annotation['category_id']] += visible
+        longer += [visible] if annotation['length'] > 1 else []
+    names = {category['name']: category['id'] for category in content['categories']}
+    return WriteSummary(
+        len(content['videos']),
+        sum(video['length'] for video in content['videos']),
+        {name: objects[number] for name, number in names.items()},
+        {name: masks[number] for name, number in names.items()},
+        longer.count(1),
+        len(longer),
+    )
+
+
+def _mask_fields(track: Track, video: LabelledVideo, skipped: SkipReport) -> dict[str, list]:
+    """Return segmentations, areas and boxes, with None where the object has no pixel."""
+    fields: dict[str, list] = {'segmentations': [], 'areas': [], 'bboxes': []}
+    for frame, rle in enumerate(track.masks):
+        area = 0 if rle is None else int(mask_utils.area(rle))
+        if rle is not None and not area:
+            example = f'{video.name}/{track.name}, frame {frame}'
+            skipped.add('masks without a pixel (too thin, or outside of the frame)', example)
+        text = {'size': list(rle['size']), 'counts': rle['counts'].decode()} if area else None
+        fields['segmentations'].append(text)
+        fields['areas'].append(area or None)
+        fields['bboxes'].append(mask_utils.toBbox(rle).tolist() if area else None)
+    return fields
