@@ -94,10 +94,8 @@ class KMeansLayer(nn.Module):
         pixels = self.pixel_conv(F.gelu(pixels))
         hidden = self.query_conv(queries)
         prediction = self.predictor(hidden, hidden, pixels)
-        with torch.autocast(pixels.device.type, enabled=False):
-            sums = sum_by_cluster(
-                self.pixel_value(pixels).flatten(2), prediction.mask_logits.flatten(2)
-            )
+        values = self.pixel_value(pixels).flatten(2)
+        sums = sum_by_cluster(values, prediction.mask_logits.flatten(2))
         queries = queries + self.drop_path(self.kmeans_out(self.kmeans_norm(sums)))
         attended = self.self_attn_out(self.self_attn(self.qkv(hidden)))
         queries = F.gelu(queries + self.drop_path(attended))
