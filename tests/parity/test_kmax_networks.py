@@ -9,8 +9,6 @@ from kmax_release import R50, build_head, fill
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from axialvs.layers.cross_clip import CrossClipTracking
-from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from axialvs.tracking.matching import match_queries
 
 TOLERANCE = 1e-3
@@ -42,14 +40,14 @@ def backbone():
 
 
 @pytest.fixture(scope='module')
-def within_clip_head():
-    return fill(build_head(within_clip=TRAJECTORY), 'panoptic_head.')
+def head():
+    return fill(build_head(within_clip=TRAJECTORY, cross_clip={}), 'panoptic_head.')
 
 
 @torch.no_grad()
-def test_clip(fixture_data, backbone, within_clip_head):
+def test_clip(fixture_data, backbone, head):
     data = fixture_data('kmax_r50_clip')
-    check_clip(within_clip_head(backbone(data['frames'].float()), 2, all_layers=False), data)
+    check_clip(head(backbone(data['frames'].float()), 2, all_layers=False), data)
 
 
 @torch.no_grad()
@@ -85,12 +83,12 @@ def test_coco_image(fixture_data, stage):
 
 
 @torch.no_grad()
-def test_offline_video(fixture_data, backbone, within_clip_head):
+def test_offline_video(fixture_data, backbone, head):
     data = fixture_data('kmax_cc_r50_video')
     frames = data['frames'].float()
     num_frames = len(frames)
     clips = torch.cat((frames, frames[-1:]))
-    decoding = within_clip_head(backbone(clips), 2, all_layers=False)
+    decoding = head(backbone(clips), 2, all_layers=False)
     order = [torch.arange(128)]
     for k, embeddings in enumerate(decoding.mask_embeddings):
         assert_agrees(decoding.class_logits[-1][k], data['clip_class_logits'][k])
@@ -100,12 +98,11 @@ def test_offline_video(fixture_data, backbone, within_clip_head):
     order = torch.stack(order)
     assert (order == data['order']).float().mean() >= MIN_CLOSE
 
-    tracking = fill(CrossClipTracking(256).eval(), 'panoptic_head.cross_clip.')
-    predictor = fill(VideoPredictor(256, 128, 124).eval(), 'panoptic_head.video_predictor.')
     queries = decoding.queries.gather(1, order[:, :, None].expand_as(decoding.queries))
-    refined = tracking(queries[None])[-1]
-    classes = predictor.predict_video_classes(refined, tracking)[0]
-    features = decoding.pixel_features[-1][None]
-    masks = predictor.predict_video_masks(predictor.embed_video_masks(refined), features)[0]
-    assert_agrees(classes, data['class_logits'])
+    refined = head.cross_clip(queries[None])[-1]
+    pooled = head.cross_clip.pool_clips(head.video_class_features(refined))
+    assert_agrees(head.predict_video_classes(pooled)[0], data['class_logits'])
+    embeddings = head.embed_video_masks(refined)[0]
+    masks = head.predict_video_masks(embeddings, decoding.pixel_features[-1].transpose(1, 2))
+    masks = masks.transpose(0, 1).flatten(1, 2)
     assert_agrees(masks[:, :num_frames], data['mask_logits'])

@@ -10,6 +10,7 @@ import axialvs.models  # noqa: F401 - registers
 from axialvs.models.backbones.convnext import PaddedConvNeXt
 from axialvs.models.video_kmax.axial_attention import LineAttention
 from axialvs.models.video_kmax.head import stack_frames, unstack_frames
+from axialvs.models.video_kmax.matching import ClipTargets
 
 IN_CHANNELS = (8, 16, 24, 32)
 NUM_CLASSES, NUM_QUERIES = 5, 7
@@ -210,3 +211,72 @@ def test_levels_must_agree():
         build_tiny_head(pixel_decoder=dict(type='KMaXPixelDecoder', num_blocks=(1, 1)))
     with pytest.raises(ValueError, match='num_temporal_levels'):
         build_tiny_head(within_clip=dict(num_temporal_levels=4, trajectory={}))
+
+
+def test_losses_of_a_batch_of_clips():
+    head = build_tiny_head(loss=dict(contrast_pixels=50, semantic_pixels=50)).train()
+    masks = torch.zeros(2, 2, 9, 13, dtype=torch.bool)
+    masks[0, :, :4], masks[1, :, 6:] = True, True
+    targets = [ClipTargets(torch.tensor([1, 4]), masks), ClipTargets(torch.tensor([0, 2]), masks)]
+    losses = head.loss(random_maps(4), 2, targets)
+    names = ('loss_cls', 'loss_mask', 'loss_dice', 'loss_contrast')
+    expected = {f'd{layer}.{name}' for layer in range(3) for name in names} | set(names)
+    assert losses.keys() == expected | {'loss_semantic'}
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(x.grad).all() for x in head.parameters() if x.grad is not None)
+
+
+def test_video_losses_and_gradients_are_the_mean_over_videos():
+    head = build_tiny_head(cross_clip=dict(num_layers=2, num_heads=2)).double()
+    refined = torch.randn(2, 3, NUM_QUERIES, 32, dtype=torch.double)
+    features = [torch.randn(2, 2, 16, 5, 6, dtype=torch.double) for _ in range(3)]
+    masks = torch.zeros(2, 6, 5, 6, dtype=torch.bool)
+    masks[0, :, :2], masks[1, :, 3:] = True, True
+    targets = [ClipTargets(torch.tensor([1, 4]), masks), ClipTargets(torch.tensor([0, 2]), masks)]
+
+    def losses_of(videos):
+        queries = refined[videos]
+        pooled = head.cross_clip.pool_clips(head.video_class_features(queries))
+        embeddings = head.embed_video_masks(queries).unbind(1)
+        masks = map(head.predict_video_masks, embeddings, [x[videos] for x in features])
+        losses = head.video_loss(
+            [head.predict_video_classes(pooled)], [torch.cat(list(masks), dim=2)], targets[videos]
+        )
+        total = sum(losses.values())
+        return losses, torch.autograd.grad(total, head.video_predictor.mask_norm.parameters())
+
+    both, first, second = (losses_of(x) for x in (slice(0, 2), slice(0, 1), slice(1, 2)))
+    for name, loss in both[0].items():
+        torch.testing.assert_close(loss, (first[0][name] + second[0][name]) / 2)
+    for gradient, one, other in zip(both[1], first[1], second[1], strict=True):
+        torch.testing.assert_close(gradient, (one + other) / 2)
+
+
+def test_video_masks_are_normalised_over_all_clips_in_training():
+    head = build_tiny_head(cross_clip=dict(num_layers=1, num_heads=2)).train()
+    norm = head.video_predictor.mask_norm
+    embeddings, features = torch.randn(1, NUM_QUERIES, 16), torch.randn(1, 2, 16, 5, 6)
+    clips = [head.predict_video_masks(x * embeddings, features) for x in (1, 5)]
+    products = torch.cat(clips, dim=2)
+    targets = [ClipTargets(torch.tensor([1]), torch.ones(1, 4, 5, 6, dtype=torch.bool))]
+    norm.reset_running_stats()
+    head.video_loss([torch.randn(1, NUM_QUERIES, NUM_CLASSES + 1)], [products], targets)
+    torch.testing.assert_close(norm.running_mean, 0.01 * products.mean().view(1))
+    head.eval()
+    expected = head.video_predictor.normalise_masks(clips[0])
+    torch.testing.assert_close(head.predict_video_masks(embeddings, features), expected)
+
+
+@torch.no_grad()
+def test_predictions_of_clips():
+    head = build_tiny_head()
+    maps = random_maps(4)
+    decoding = head(maps, 2)
+    predictions = head.predict(maps, 2)
+    assert len(predictions) == 2
+    assert torch.equal(predictions[1].class_logits, decoding.class_logits[-1][1])
+    assert torch.equal(predictions[1].mask_logits, decoding.mask_logits[-1][1])
+    assert torch.equal(predictions[1].queries, decoding.queries[1])
+    assert torch.equal(predictions[1].identity, decoding.mask_embeddings[1])
+    assert not head.align_corners((33, 48))
+    assert head.align_corners((32, 49))

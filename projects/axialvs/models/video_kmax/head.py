@@ -6,15 +6,25 @@ from typing import NamedTuple
 
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import TrackDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
+from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.layers.within_clip import WithinClipTracking
+from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.models.video_kmax.conv_norm import ConvNormAct, trunc_normal_
 from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
+from axialvs.models.video_kmax.losses import KMaXOutputs, LossSettings, kmax_losses
 from axialvs.models.video_kmax.mask_predictor import MaskPredictor
+from axialvs.models.video_kmax.matching import ClipTargets
 from axialvs.models.video_kmax.semantic_head import SemanticHead
+from axialvs.models.video_kmax.video_predictor import VideoPredictor
+from axialvs.structures import ClipPrediction
+
+# Of mask logits; ground truth is sampled alike.
+MASK_STRIDE = 4
 
 
 class KMaXDecoding(NamedTuple):
@@ -47,6 +57,8 @@ class VideoKMaXHead(BaseModule):
         mask_channels: C of mask embeddings and pixel features.
         layers_per_level: decoder layers of each memory level, from low to high resolution.
         decoder_layer: further arguments of `KMeansLayer`.
+        cross_clip: arguments of `CrossClipTracking` for offline models; None for near-online ones.
+        loss: arguments of `LossSettings`; `video_loss` takes class, mask and dice weights from it.
         init_cfg: initialisation.
     """
 
@@ -63,6 +75,8 @@ class VideoKMaXHead(BaseModule):
         mask_channels: int = 128,
         layers_per_level: Sequence[int] = (2, 2, 2),
         decoder_layer: dict | None = None,
+        cross_clip: dict | None = None,
+        loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -98,6 +112,12 @@ class VideoKMaXHead(BaseModule):
         if semantic_head is not None:
             semantic_channels = (in_channels[0], in_channels[1], in_channels[-1])
             self.semantic_head = SemanticHead(semantic_channels, self.num_classes, **semantic_head)
+        if cross_clip is not None:
+            self.cross_clip = CrossClipTracking(channels, **cross_clip)
+            self.video_predictor = VideoPredictor(channels, mask_channels, self.num_classes)
+        self.loss_settings = LossSettings(**(loss or {}))
+        if self.semantic_head is None:
+            self.loss_settings = self.loss_settings._replace(semantic_weight=0.0)
 
     def forward(
         self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
@@ -142,6 +162,99 @@ class VideoKMaXHead(BaseModule):
             queries.transpose(1, 2),
             semantic_logits,
         )
+
+    def collate_targets(self, sample: TrackDataSample, device: torch.device) -> ClipTargets:
+        """Things and stuff of a clip or video at the size of the mask logits."""
+        segments = collate_clip_instances(sample, device, self.num_classes)
+        masks = segments.masks[..., ::MASK_STRIDE, ::MASK_STRIDE].bool()
+        return ClipTargets(segments.labels, masks)
+
+    def loss(
+        self, feats: Sequence[Tensor], num_frames: int, targets: list[ClipTargets]
+    ) -> dict[str, Tensor]:
+        """Losses of all layers, in full precision.
+
+        Args:
+            feats, num_frames: as in `forward`.
+            targets: of each clip.
+
+        Returns:
+            See `kmax_losses`.
+        """
+        decoding = self(feats, num_frames)
+        semantic_logits = decoding.semantic_logits
+        with torch.autocast(feats[0].device.type, enabled=False):
+            outputs = KMaXOutputs(
+                [x.float() for x in decoding.class_logits],
+                [x.float() for x in decoding.mask_logits],
+                [x.float() for x in decoding.pixel_features],
+                None if semantic_logits is None else semantic_logits.float(),
+            )
+            return kmax_losses(outputs, targets, self.loss_settings)
+
+    def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
+        """Final prediction for each clip; arguments as in `forward`."""
+        decoding = self(feats, num_frames, all_layers=False)
+        return [
+            ClipPrediction(*prediction)
+            for prediction in zip(
+                decoding.class_logits[-1],
+                decoding.mask_logits[-1],
+                decoding.queries,
+                decoding.mask_embeddings,
+                strict=True,
+            )
+        ]
+
+    def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
+        """How mask logits of inputs of this size (H, W) are resized; see `resize`."""
+        return batch_input_shape[1] % 2 == 1
+
+    def clip_modules(self) -> list[nn.Module]:
+        """Modules that compute the features of a clip."""
+        modules = [self.within_clip, self.pixel_decoder, self.decoder_layers]
+        modules += [self.class_proj, self.mask_proj, self.predictor]
+        return [module for module in modules if module is not None]
+
+    def video_class_features(self, queries: Tensor) -> Tensor:
+        """Features (B, K, Q, C) of refined queries (B, K, Q, C), to be pooled over clips."""
+        return self.video_predictor.class_features(queries)
+
+    def predict_video_classes(self, features: Tensor) -> Tensor:
+        """Class logits (B, Q, N + 1) of features (B, Q, C) that were pooled over clips."""
+        return self.video_predictor.predict_classes(features.transpose(1, 2))
+
+    def embed_video_masks(self, queries: Tensor) -> Tensor:
+        """Mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
+        return self.video_predictor.mask_embeddings(queries)
+
+    def predict_video_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
+        """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C') and features (B, T, C', H, W).
+
+        In training they are products without norm: its statistics are those of whole videos, so
+        `video_loss` applies it to all clips at once.
+        """
+        products = embeddings.unsqueeze(1) @ mask_features.flatten(3)
+        products = products.unflatten(-1, mask_features.shape[-2:]).transpose(1, 2)
+        return products if self.training else self.video_predictor.normalise_masks(products)
+
+    def video_loss(
+        self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[ClipTargets]
+    ) -> dict[str, Tensor]:
+        """Losses of cross-clip blocks.
+
+        Args:
+            class_logits: of each block, (B, Q, N + 1).
+            mask_logits: of each block, (B, Q, K * T, H, W), see `predict_video_masks`.
+            targets: of each video.
+
+        Returns:
+            See `kmax_losses`.
+        """
+        if self.training:
+            mask_logits = [self.video_predictor.normalise_masks(x) for x in mask_logits]
+        settings = self.loss_settings._replace(contrast_weight=0.0, semantic_weight=0.0)
+        return kmax_losses(KMaXOutputs(class_logits, mask_logits), targets, settings)
 
 
 def stack_frames(maps: Tensor, num_frames: int) -> Tensor:

@@ -52,10 +52,13 @@ class QueryPredictor(nn.Module):
         return self.mask_embed(queries).transpose(1, 2)
 
     def predict_masks(self, embeddings: Tensor, pixel_features: Tensor) -> Tensor:
-        """Normalised products of mask embeddings (B, Q, C) and pixels (B, C, ...): (B, Q, ...)."""
+        """Mask logits (B, Q, H, W) of mask embeddings (B, Q, C) and pixels (B, C, H, W)."""
         products = embeddings @ pixel_features.flatten(2)
-        logits = self.mask_norm(products.unsqueeze(1)).squeeze(1)
-        return logits.unflatten(-1, pixel_features.shape[2:])
+        return self.normalise_masks(products.unflatten(-1, pixel_features.shape[2:]))
+
+    def normalise_masks(self, products: Tensor) -> Tensor:
+        """One scale and shift for all products (B, Q, ...) of queries and pixels."""
+        return self.mask_norm(products.flatten(1).view(len(products), 1, 1, -1)).view_as(products)
 
 
 class MaskPredictor(QueryPredictor):

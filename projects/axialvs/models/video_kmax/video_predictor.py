@@ -1,8 +1,7 @@
-"""Class and mask logits of queries that were refined over all clips of a video."""
+"""Class logits and mask embeddings of queries that were refined over the clips of a video."""
 
 from torch import Tensor
 
-from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.models.video_kmax.conv_norm import ConvNormAct
 from axialvs.models.video_kmax.mask_predictor import QueryPredictor
 
@@ -21,35 +20,12 @@ class VideoPredictor(QueryPredictor):
         self.class_proj = ConvNormAct(channels, channels, dims=1)
         self.mask_proj = ConvNormAct(channels, channels, dims=1)
 
-    def predict_video_classes(self, queries: Tensor, cross_clip: CrossClipTracking) -> Tensor:
-        """Pools the clips of each video and classifies (Axial-VS Sec. 3.3).
-
-        Args:
-            queries: (B, K, Q, C), refined.
-            cross_clip: knows how the clips of a query are weighted.
-
-        Returns:
-            (B, Q, N + 1).
-        """
+    def class_features(self, queries: Tensor) -> Tensor:
+        """Args: refined `queries` (B, K, Q, C). Returns alike, to be pooled over clips."""
         features = self.class_proj(queries.flatten(0, 1).transpose(1, 2))
-        features = features.transpose(1, 2).unflatten(0, queries.shape[:2])
-        return self.predict_classes(cross_clip.pool_clips(features).transpose(1, 2))
+        return features.transpose(1, 2).unflatten(0, queries.shape[:2])
 
-    def embed_video_masks(self, queries: Tensor) -> Tensor:
-        """Mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
+    def mask_embeddings(self, queries: Tensor) -> Tensor:
+        """Args: refined `queries` (B, K, Q, C). Returns mask embeddings (B, K, Q, C')."""
         embeddings = self.embed_masks(self.mask_proj(queries.flatten(0, 1).transpose(1, 2)))
         return embeddings.unflatten(0, queries.shape[:2])
-
-    def predict_video_masks(self, embeddings: Tensor, pixel_features: Tensor) -> Tensor:
-        """Each clip's masks from its own embeddings and pixels.
-
-        Args:
-            embeddings: (B, K, Q, C).
-            pixel_features: (B, K, C, T, H, W).
-
-        Returns:
-            (B, Q, K * T, H, W).
-        """
-        batch = embeddings.shape[:2]
-        masks = self.predict_masks(embeddings.flatten(0, 1), pixel_features.flatten(0, 1))
-        return masks.unflatten(0, batch).transpose(1, 2).flatten(2, 3)
