@@ -189,13 +189,13 @@ def examine_backends() -> Iterator[Finding]:
     """Which deformable attention runs for each device and number format, and why."""
     import torch
 
-    from axialvs.functional.ms_deform_attn import choose_backend
+    from axialvs.functional.ms_deform_attn import select_implementation
 
     cases = [('cpu', torch.float32)]
     if torch.cuda.is_available():
         cases += [('cuda', kind) for kind in (torch.float32, torch.float16, torch.bfloat16)]
     for device, dtype in cases:
-        backend, reason = choose_backend(device, dtype)
+        backend, reason = select_implementation(device, dtype)
         name = {'mmcv': "mmcv's compiled operator", 'torch': 'the path in PyTorch'}.get(backend)
         kind = str(dtype).removeprefix('torch.')
         yield Finding(f'deformable attention, {device} {kind}', f'{name or backend} ({reason})')

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from axialvs.functional.ms_deform_attn import let_compiler_resolve_once
+from axialvs.functional.ms_deform_attn import make_dispatch_compile_constant
 from tiny_offline import tiny_offline
 from tiny_segmenter import PLAIN, WITHIN_CLIP, tiny_segmenter
 
@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 64, 96
 
 @pytest.fixture(autouse=True)
 def _fresh_compiler():
-    let_compiler_resolve_once()
+    make_dispatch_compile_constant()
     torch.compiler.reset()
     yield
     torch.compiler.reset()

@@ -1,40 +1,169 @@
-"""Multi-scale deformable sampling in PyTorch: the literal form, and one that is quicker on a CPU.
+"""Multi-scale deformable attention: sampling of several feature maps (Zhu et al., 2021, Eq. 3).
 
-Arguments and result of both are those of `axialvs.functional.ms_deform_attn`.
+`ms_deform_attn` runs one of three implementations with equal results: mmcv's compiled CUDA
+operator, the kernels of deformops, or PyTorch, which needs neither.
 """
 
 import functools
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MMLogger
+from mmengine.logging import print_log
 from torch import Tensor
 
-from axialvs.utils.errors import AxialVSError
 from axialvs.utils.mmcv_ops import INSTALL_HINT, MissingOperatorError, missing_reason
 
 Shape = tuple[int, int]
+Backend = Literal['auto', 'mmcv', 'deformops', 'torch']
+
+# Requirements of deformops, as in the extra of the package.
+DEFORMOPS_MIN_PYTHON = (3, 12)
+DEFORMOPS_MIN_TORCH = (2, 11)
+# Types of mmcv's CUDA kernel.
+MMCV_DTYPES = (torch.float32, torch.float16)
+# Channels per head from which `embedding_bag` pays for computing its indices.
+_MIN_EMBEDDING_BAG_CHANNELS = 32
+
+
+def ms_deform_attn(
+    value: Tensor,
+    shapes: Sequence[Shape],
+    locations: Tensor,
+    weights: Tensor,
+    backend: Backend = 'auto',
+) -> Tensor:
+    """Sum weighted bilinear samples from several feature maps.
+
+    Args:
+        value: (B, sum of H_l W_l, h, d), maps flattened row by row, level after level.
+        shapes: (H_l, W_l) of each level, as Python ints.
+        locations: (B, N, h, levels, points, 2), x and y relative to the map, 0 to 1 inside.
+        weights: (B, N, h, levels, points).
+        backend: implementation; 'auto' selects the fastest one available.
+
+    Returns:
+        (B, N, h * d).
+
+    Raises:
+        ValueError: if the backend is unknown or does not run on the device.
+        MissingOperatorError: if the backend is not installed.
+    """
+    backend = _resolve(backend, value.device.type, value.dtype)
+    if backend == 'mmcv':
+        return ms_deform_attn_mmcv(value, shapes, locations, weights)
+    if backend == 'deformops':
+        return ms_deform_attn_deformops(value, shapes, locations, weights)
+    return ms_deform_attn_torch(value, shapes, locations, weights)
+
+
+def select_implementation(device_type: str, dtype: torch.dtype) -> tuple[Backend, str]:
+    """Return the backend that 'auto' selects for a device and type, and the reason."""
+    if device_type != 'cuda':
+        return 'torch', f'device is {device_type}'
+    no_mmcv, no_deformops = missing_reason(), deformops_missing_reason()
+    if no_mmcv is None and dtype in MMCV_DTYPES:
+        return 'mmcv', 'compiled CUDA operator'
+    if no_deformops is None and dtype in (*MMCV_DTYPES, torch.bfloat16):
+        return 'deformops', 'its kernels for this GPU'
+    if no_mmcv is None and dtype == torch.bfloat16:
+        return 'mmcv', f'compiled CUDA operator, in float32; {no_deformops}'
+    if no_mmcv is None:
+        return 'torch', f'the compiled operators do not support {dtype}'
+    return 'torch', f'{no_mmcv}; {no_deformops}'
+
+
+def check_backend(backend: str) -> None:
+    """Check that a backend is installed.
+
+    Raises:
+        ValueError: if the name is unknown.
+        MissingOperatorError: if it is not installed; says how to install it.
+    """
+    if backend not in get_args(Backend):
+        known = ', '.join(map(repr, get_args(Backend)))
+        raise ValueError(f"deformable attention: unknown backend '{backend}' (known: {known})")
+    reason = None
+    if backend == 'mmcv' and (reason := missing_reason()):
+        reason = f'{reason}. {INSTALL_HINT}'
+    if backend == 'deformops':
+        reason = deformops_missing_reason()
+    if reason:
+        raise MissingOperatorError(
+            f"deformable attention: backend '{backend}' unavailable: {reason}; use backend='torch'"
+        )
+
+
+def _resolve(backend: Backend, device_type: str, dtype: torch.dtype) -> Backend:
+    if backend == 'auto':
+        backend, reason = select_implementation(device_type, dtype)
+    else:
+        check_backend(backend)
+        if backend == 'mmcv' and device_type != 'cuda':
+            raise ValueError(
+                f"deformable attention: backend 'mmcv' needs a GPU, but the values are on "
+                f"{device_type}; use backend='auto' or 'torch'"
+            )
+        reason = 'by configuration'
+    _log_once(backend, reason)
+    return backend
+
+
+@functools.cache
+def _log_once(backend: str, reason: str) -> None:
+    print_log(f'deformable attention: backend {backend} ({reason})', logger='current')
+
+
+def make_dispatch_compile_constant() -> None:
+    """Treat the selection of the backend as a constant under `torch.compile`.
+
+    Not done on import, because it loads the compiler, which takes seconds.
+    """
+    torch.compiler.assume_constant_result(_resolve)
+
+
+@functools.cache
+def deformops_missing_reason() -> str | None:
+    """Return why deformops cannot be used and how to fix it, or None if it can be imported."""
+    if sys.version_info < DEFORMOPS_MIN_PYTHON:
+        return _too_old('Python', DEFORMOPS_MIN_PYTHON, '.'.join(map(str, sys.version_info[:2])))
+    if importlib.util.find_spec('deformops') is None:
+        return 'deformops is not installed (`pip install deformops`)'
+    if tuple(map(int, torch.__version__.split('.')[:2])) < DEFORMOPS_MIN_TORCH:
+        return _too_old('torch', DEFORMOPS_MIN_TORCH, torch.__version__)
+    try:
+        from deformops.registry import msda  # noqa: F401
+    except Exception as error:  # a broken installation may raise anything
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        return (
+            f'deformops cannot be imported ({reason}); `pip install --force-reinstall --no-deps '
+            'deformops` repairs it, `pip uninstall deformops` removes it'
+        )
+    return None
+
+
+def _too_old(what: str, minimum: Sequence[int], installed: str) -> str:
+    return f'deformops needs {what} >= {".".join(map(str, minimum))}, installed is {installed}'
 
 
 def level_tensors(shapes: Sequence[Shape], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Shapes (levels, 2) and start indices (levels,) of feature maps, long.
+    """Return shapes (levels, 2) and start indices (levels,) of feature maps, long.
 
-    They are filled in on the device, so nothing waits for a copy, and kept for the next call; a
-    compiler sees them made.
+    They are filled on the device, so that nothing synchronizes with the host, and cached except
+    under a compiler.
     """
-    shapes = tuple(map(tuple, shapes))
+    shapes = tuple((height, width) for height, width in shapes)
     if torch.compiler.is_compiling():
         return _make_level_tensors(shapes, device)
-    return _kept_level_tensors(shapes, device)
+    return _cached_level_tensors(shapes, device)
 
 
 @functools.lru_cache(maxsize=16)
-def _kept_level_tensors(shapes: tuple[Shape, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    # What is made in inference mode could not take part in a training step later.
+def _cached_level_tensors(shapes: tuple[Shape, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    # Tensors created in inference mode cannot be used in a training step later.
     with torch.inference_mode(False):
         return _make_level_tensors(shapes, device)
 
@@ -49,10 +178,26 @@ def _make_level_tensors(shapes: tuple[Shape, ...], device: torch.device) -> tupl
     return integers([x for shape in shapes for x in shape]).view(-1, 2), integers(starts)
 
 
-def sample_with_grid(
+def ms_deform_attn_torch(
     value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """The literal form, one `grid_sample` a level."""
+    """Run the faster of the two PyTorch implementations; arguments as in `ms_deform_attn`.
+
+    One `embedding_bag` wins on a CPU for inference and wide heads; its backward pass is slower than
+    that of `grid_sample`.
+    """
+    needs_gradient = torch.is_grad_enabled() and any(
+        x.requires_grad for x in (value, locations, weights)
+    )
+    if needs_gradient or value.shape[-1] < _MIN_EMBEDDING_BAG_CHANNELS:
+        return ms_deform_attn_grid_sample(value, shapes, locations, weights)
+    return ms_deform_attn_embedding_bag(value, shapes, locations, weights)
+
+
+def ms_deform_attn_grid_sample(
+    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Sample with one `grid_sample` per level; arguments as in `ms_deform_attn`."""
     batch, _, heads, channels = value.shape
     num_queries = locations.shape[1]
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # levels, B h, N, points, 2
@@ -67,10 +212,10 @@ def sample_with_grid(
     return out.view(batch, heads * channels, num_queries).transpose(1, 2)
 
 
-def sample_with_embedding_bag(
+def ms_deform_attn_embedding_bag(
     value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """All levels, points and corners as one weighted `embedding_bag`, quicker on a CPU."""
+    """Sample everything with one `embedding_bag`; arguments as in `ms_deform_attn`."""
     batch, num_values, heads, channels = value.shape
     num_queries = locations.shape[1]
     sizes, starts = level_tensors(shapes, value.device)
@@ -78,7 +223,7 @@ def sample_with_embedding_bag(
     x, weights_x = _neighbours(locations[..., 0], widths)
     y, weights_y = _neighbours(locations[..., 1], heights)
 
-    # Row of (b, position, head) in the table of values; everything but x is added once for each y.
+    # Rows of (b, position, head) in the table of values; only x is added per corner.
     integers = dict(dtype=torch.int32, device=value.device)
     sample_row = torch.arange(batch, **integers).mul_(num_values * heads).view(-1, 1, 1, 1, 1)
     head_row = torch.arange(heads, **integers).view(-1, 1, 1)
@@ -101,15 +246,15 @@ def sample_with_embedding_bag(
 
 
 def _neighbours(location: Tensor, size: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """The two cells on either side of a location along one axis, and their bilinear weights.
+    """Find the two cells next to a location along one axis.
 
     Args:
-        location: (B, N, h, levels, points) in units of the map's size.
-        size: (levels, 1) cells along the axis, int32.
+        location: (B, N, h, levels, points), relative to the size of the map.
+        size: (levels, 1), cells along the axis, int32.
 
     Returns:
-        Indices, int32, and weights of the lower and the upper cell; a cell outside of the map has
-        weight 0 and some valid index.
+        Indices (int32) and bilinear weights of the lower and the upper cell; cells outside of the
+        map have weight 0 and a clamped index.
     """
     cell = location * size - 0.5
     lower = cell.detach().floor()
@@ -123,41 +268,10 @@ def _neighbours(location: Tensor, size: Tensor) -> tuple[list[Tensor], list[Tens
     return indices, weights
 
 
-# What deformops says that it needs; setup.cfg's extra says the same.
-DEFORMOPS_OLDEST_PYTHON = (3, 12)
-DEFORMOPS_OLDEST_TORCH = (2, 11)
-# The types that mmcv's CUDA kernel is compiled for.
-MMCV_TYPES = (torch.float32, torch.float16)
-
-
-@functools.cache
-def deformops_missing_reason() -> str | None:
-    """Why deformops cannot be had, with what to do; None where it can be imported."""
-    if sys.version_info < DEFORMOPS_OLDEST_PYTHON:
-        return _too_old('Python', DEFORMOPS_OLDEST_PYTHON, '.'.join(map(str, sys.version_info[:2])))
-    if importlib.util.find_spec('deformops') is None:
-        return 'deformops is not installed; `pip install deformops` adds it'
-    if tuple(map(int, torch.__version__.split('.')[:2])) < DEFORMOPS_OLDEST_TORCH:
-        return _too_old('torch', DEFORMOPS_OLDEST_TORCH, torch.__version__)
-    try:
-        from deformops.registry import msda  # noqa: F401
-    except Exception as error:  # a library of others, in any state
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        return (
-            f'deformops does not load ({reason}); `pip install --force-reinstall --no-deps '
-            'deformops` puts it in order, `pip uninstall deformops` does without'
-        )
-    return None
-
-
-def _too_old(what: str, oldest: Sequence[int], here: str) -> str:
-    return f'deformops needs {what} {".".join(map(str, oldest))} or newer, this is {here}'
-
-
-def sample_with_deformops(
+def ms_deform_attn_deformops(
     value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """deformops' own choice of kernel; arguments as in `deformable_sampling`."""
+    """Sample with a kernel that deformops selects; arguments as in `ms_deform_attn`."""
     from deformops.registry import msda
 
     sizes, starts = level_tensors(shapes, value.device)
@@ -165,205 +279,74 @@ def sample_with_deformops(
     return sampled.to(value.dtype)
 
 
-def sample_with_mmcv(
+def ms_deform_attn_mmcv(
     value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """mmcv's CUDA kernel; arguments as in `deformable_sampling`."""
+    """Sample with mmcv's CUDA kernel; arguments as in `ms_deform_attn`."""
     dtype = value.dtype
-    # float16 has not the range of bfloat16, so what the kernel does not take goes up, not across.
-    value = value if dtype in MMCV_TYPES else value.float()
-    sides = [x for shape in shapes for x in shape]
-    sampled = _mmcv_sampling(value, sides, locations.to(value.dtype), weights.to(value.dtype))
+    # The kernel has no bfloat16 path; upcast to float32, because float16 would overflow.
+    value = value if dtype in MMCV_DTYPES else value.float()
+    flat_shapes = [x for shape in shapes for x in shape]
+    sampled = _mmcv_op(value, flat_shapes, locations.to(value.dtype), weights.to(value.dtype))
     return sampled.to(dtype)
 
 
 def _kernel_arguments(
-    value: Tensor, sides: Sequence[int], locations: Tensor, weights: Tensor
+    value: Tensor, flat_shapes: Sequence[int], locations: Tensor, weights: Tensor
 ) -> list[Tensor]:
-    shapes = list(zip(sides[::2], sides[1::2], strict=True))
+    shapes = list(zip(flat_shapes[::2], flat_shapes[1::2], strict=True))
     tensors = (value, *level_tensors(shapes, value.device), locations, weights)
     return [x.contiguous() for x in tensors]
 
 
-@torch.library.custom_op('axialvs::mmcv_sampling', mutates_args=())
-def _mmcv_sampling(
-    value: Tensor, sides: Sequence[int], locations: Tensor, weights: Tensor
+@torch.library.custom_op('axialvs::mmcv_ms_deform_attn', mutates_args=())
+def _mmcv_op(
+    value: Tensor, flat_shapes: Sequence[int], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """`sides`: height and width of one level after the other."""
+    """Run the kernel; `flat_shapes` are heights and widths, level after level."""
     from mmcv import _ext
 
-    arguments = _kernel_arguments(value, sides, locations, weights)
-    # The kernel asserts that its step divides the batch; the batch itself always does.
+    arguments = _kernel_arguments(value, flat_shapes, locations, weights)
+    # The kernel requires a step that divides the batch.
     return _ext.ms_deform_attn_forward(*arguments, im2col_step=len(value))
 
 
-@_mmcv_sampling.register_fake
-def _(value: Tensor, sides: Sequence[int], locations: Tensor, weights: Tensor) -> Tensor:
+@_mmcv_op.register_fake
+def _(value: Tensor, flat_shapes: Sequence[int], locations: Tensor, weights: Tensor) -> Tensor:
     batch, _, heads, channels = value.shape
     return value.new_empty(batch, locations.shape[1], heads * channels)
 
 
-@torch.library.custom_op('axialvs::mmcv_sampling_backward', mutates_args=())
-def _mmcv_sampling_backward(
-    value: Tensor, sides: Sequence[int], locations: Tensor, weights: Tensor, grad_out: Tensor
+@torch.library.custom_op('axialvs::mmcv_ms_deform_attn_backward', mutates_args=())
+def _mmcv_op_backward(
+    value: Tensor, flat_shapes: Sequence[int], locations: Tensor, weights: Tensor, grad_out: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     from mmcv import _ext
 
-    arguments = _kernel_arguments(value, sides, locations, weights)
-    gradients = tuple(torch.zeros_like(arguments[i]) for i in (0, 3, 4))
-    _ext.ms_deform_attn_backward(
-        *arguments, grad_out.contiguous(), *gradients, im2col_step=len(value)
-    )
-    return gradients
+    arguments = _kernel_arguments(value, flat_shapes, locations, weights)
+    grads = [torch.zeros_like(arguments[i]) for i in (0, 3, 4)]
+    _ext.ms_deform_attn_backward(*arguments, grad_out.contiguous(), *grads, im2col_step=len(value))
+    return grads[0], grads[1], grads[2]
 
 
-@_mmcv_sampling_backward.register_fake
+@_mmcv_op_backward.register_fake
 def _(
-    value: Tensor, sides: Sequence[int], locations: Tensor, weights: Tensor, grad_out: Tensor
+    value: Tensor, flat_shapes: Sequence[int], locations: Tensor, weights: Tensor, grad_out: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(x.new_empty(x.shape) for x in (value, locations, weights))
+    return torch.empty_like(value), torch.empty_like(locations), torch.empty_like(weights)
 
 
-def _keep_for_backward(ctx, inputs: tuple, output: Tensor) -> None:
-    value, ctx.sides, locations, weights = inputs
+def _save_for_backward(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    value, ctx.flat_shapes, locations, weights = inputs
     ctx.save_for_backward(value, locations, weights)
 
 
-def _backward(ctx, grad_out: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
     value, locations, weights = ctx.saved_tensors
-    of_value, of_locations, of_weights = _mmcv_sampling_backward(
-        value, ctx.sides, locations, weights, grad_out
+    grad_value, grad_locations, grad_weights = _mmcv_op_backward(
+        value, ctx.flat_shapes, locations, weights, grad_out
     )
-    return of_value, None, of_locations, of_weights
+    return grad_value, None, grad_locations, grad_weights
 
 
-_mmcv_sampling.register_autograd(_backward, setup_context=_keep_for_backward)
-
-
-Backend = Literal['auto', 'mmcv', 'deformops', 'torch']
-
-_MIN_HEAD_CHANNELS_FOR_BAG = 32
-
-
-def check_backend(backend: str) -> None:
-    """Raises for a backend that this installation does not have.
-
-    Raises:
-        ValueError: if the name is unknown.
-        MissingOperatorError: if what it needs is not installed; says how to install it.
-    """
-    if backend not in get_args(Backend):
-        known = ', '.join(map(repr, get_args(Backend)))
-        raise AxialVSError(f"deformable sampling: backend is '{backend}'; there is {known}")
-    if backend == 'mmcv' and (reason := missing_reason()):
-        raise MissingOperatorError(
-            f"deformable sampling: backend 'mmcv' is not here: {reason}. {INSTALL_HINT} "
-            "Backend 'torch' needs nothing"
-        )
-    if backend == 'deformops' and (reason := deformops_missing_reason()):
-        raise MissingOperatorError(
-            f"deformable sampling: backend 'deformops' is not here: {reason}. "
-            "Backend 'torch' needs nothing"
-        )
-
-
-def choose_backend(device_type: str, dtype: torch.dtype) -> tuple[str, str]:
-    """Which backend 'auto' takes for values of this device and type, and why.
-
-    Returns:
-        `('mmcv' | 'deformops' | 'torch', reason)`.
-    """
-    if device_type != 'cuda':
-        return 'torch', f'device is {device_type}'
-    no_mmcv, no_deformops = missing_reason(), deformops_missing_reason()
-    if no_mmcv is None and dtype in MMCV_TYPES:
-        return 'mmcv', 'compiled CUDA operator'
-    if no_deformops is None and dtype in (*MMCV_TYPES, torch.bfloat16):
-        return 'deformops', 'its kernels for this GPU'
-    if no_mmcv is None and dtype == torch.bfloat16:
-        return 'mmcv', f'compiled CUDA operator, in float32; {no_deformops}'
-    if no_mmcv is None:
-        return 'torch', f'the compiled operators do not take {dtype}'
-    return 'torch', f'{no_mmcv}; {no_deformops}'
-
-
-def deformable_sampling(
-    value: Tensor,
-    shapes: Sequence[Shape],
-    locations: Tensor,
-    weights: Tensor,
-    backend: Backend = 'auto',
-) -> Tensor:
-    """Weighted sums of bilinear samples from several feature maps.
-
-    Args:
-        value: (B, sum of H_l W_l, h, d), maps flattened row by row, one level after the other.
-        shapes: (H_l, W_l) of each level, as Python ints.
-        locations: (B, N, h, levels, points, 2), x and y in units of the map's size, 0 to 1 inside.
-        weights: (B, N, h, levels, points).
-        backend: what computes it; 'auto' takes the quickest that there is.
-
-    Returns:
-        (B, N, h * d).
-
-    Raises:
-        ValueError: if the backend is unknown, or does not run on this device.
-        MissingOperatorError: if the backend that was asked for is not installed.
-    """
-    backend = _resolve(backend, value.device.type, value.dtype)
-    if backend == 'mmcv':
-        return sample_with_mmcv(value, shapes, locations, weights)
-    if backend == 'deformops':
-        return sample_with_deformops(value, shapes, locations, weights)
-    return _sample_with_torch(value, shapes, locations, weights)
-
-
-def let_compiler_resolve_once() -> None:
-    """Has torch's compiler ask for the backend while it compiles, and not look how it is chosen.
-
-    Not done when this module is imported: it loads the compiler, which takes seconds.
-    """
-    torch.compiler.assume_constant_result(_resolve)
-
-
-def _resolve(backend: str, device_type: str, dtype: torch.dtype) -> str:
-    """What runs, said in the log."""
-    if backend == 'auto':
-        backend, reason = choose_backend(device_type, dtype)
-    else:
-        check_backend(backend)
-        if backend == 'mmcv' and device_type != 'cuda':
-            raise AxialVSError(
-                f"deformable sampling: backend 'mmcv' runs on a GPU only, and the values are on "
-                f"{device_type}; use 'auto' or 'torch'"
-            )
-        reason = 'asked for'
-    _log_backend(backend, reason)
-    return backend
-
-
-@functools.cache
-def _log_backend(backend: str, reason: str) -> None:
-    """Says once for each reason which form runs."""
-    MMLogger.get_current_instance().info(f'deformable sampling: {backend} ({reason})')
-
-
-def chosen_form(head_channels: int, needs_gradient: bool) -> Callable[..., Tensor]:
-    """Which form in PyTorch is the quicker one on a CPU.
-
-    Measured: one `embedding_bag` wins where only the result is wanted and a head is wide enough to
-    pay for the indices; its backward pass is slower than that of `grid_sample`.
-    """
-    if needs_gradient or head_channels < _MIN_HEAD_CHANNELS_FOR_BAG:
-        return sample_with_grid
-    return sample_with_embedding_bag
-
-
-def _sample_with_torch(
-    value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
-) -> Tensor:
-    needs_gradient = torch.is_grad_enabled() and any(
-        x.requires_grad for x in (value, locations, weights)
-    )
-    form = chosen_form(value.shape[-1], needs_gradient)
-    return form(value, shapes, locations, weights)
+_mmcv_op.register_autograd(_backward, setup_context=_save_for_backward)

@@ -6,7 +6,7 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
-from axialvs.functional.ms_deform_attn import Backend, Shape, deformable_sampling, level_tensors
+from axialvs.functional.ms_deform_attn import Backend, Shape, level_tensors, ms_deform_attn
 from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
 
 
@@ -16,7 +16,7 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
     Parameters and initialisation are mmcv's, and so are all arguments but one.
 
     Args:
-        backend: what samples, see `deformable_sampling`.
+        backend: what samples, see `ms_deform_attn`.
         deformable: arguments of mmcv's `MultiScaleDeformableAttention`.
     """
 
@@ -65,7 +65,7 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         sizes, _ = level_tensors(spatial_shapes, value.device)
         cells = offsets / sizes.flip(-1)[:, None]  # x and y, in units of the map's size
         locations = reference_points[:, :, None, :, None] + cells
-        return deformable_sampling(
+        return ms_deform_attn(
             value, spatial_shapes, locations, weights.unflatten(-1, heads[1:]), self.backend
         )
 

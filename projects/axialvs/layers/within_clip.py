@@ -34,7 +34,7 @@ class WithinClipTracking(nn.Module):
         num_heads, num_points: of the deformable attention.
         feedforward_channels: of the deformable layers.
         num_groups: of the group norms behind the convolutions around the blocks.
-        sampling_backend: what samples, see `deformable_sampling`.
+        sampling_backend: what samples, see `ms_deform_attn`.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from axialvs.clips import SplitMode, split_video
-from axialvs.functional.ms_deform_attn import let_compiler_resolve_once
+from axialvs.functional.ms_deform_attn import make_dispatch_compile_constant
 from axialvs.models.heads import ClipHead
 from axialvs.models.inference_form import InferenceForm
 from axialvs.postprocess.finisher import Finisher
@@ -179,7 +179,7 @@ class ClipSegmenter(BaseMOTModel):
         Args:
             options: of `torch.compile`.
         """
-        let_compiler_resolve_once()
+        make_dispatch_compile_constant()
         self._inference_form = InferenceForm(options)
         self.backbone.compile(**options)
         self.panoptic_head.compile(**options)

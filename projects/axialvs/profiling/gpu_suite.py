@@ -11,7 +11,7 @@ from mmengine import Config
 from torch import nn
 
 from axialvs.apis import init_segmenter
-from axialvs.functional.ms_deform_attn import choose_backend
+from axialvs.functional.ms_deform_attn import select_implementation
 from axialvs.profiling.attention_suite import SHAPES, SMALL_SHAPES, attention_suite
 from axialvs.profiling.clip_inference import compare_on_clip
 from axialvs.profiling.operation_times import operation_times
@@ -54,7 +54,7 @@ def gpu_suite(device: str, small: bool, rounds: int) -> Iterator[Table]:
     names = (SMALL_BASELINE, SMALL_WITHIN_CLIP) if small else (BASELINE, WITHIN_CLIP)
     build = {name: partial(_build, name, device, small) for name in names}
     parts: list[tuple[str, Callable[[], Iterator[Table]]]] = [
-        ('deformable sampling', partial(_sampling, device))
+        ('deformable attention', partial(_sampling, device))
     ]
     for dtype in TYPES:
         title = f'trajectory attention, {str(dtype).removeprefix("torch.")}'
@@ -123,9 +123,9 @@ def _build(name: str, device: str, small: bool) -> nn.Module:
 def _sampling(device: str) -> Iterator[Table]:
     rows = []
     for dtype in TYPES:
-        backend, reason = choose_backend(torch.device(device).type, dtype)
+        backend, reason = select_implementation(torch.device(device).type, dtype)
         rows.append({'values': str(dtype), 'backend': backend, 'because': reason})
-    yield 'deformable sampling', rows
+    yield 'deformable attention', rows
 
 
 def _attention(

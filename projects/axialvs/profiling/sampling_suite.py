@@ -8,16 +8,15 @@ import torch
 
 from axialvs.functional.ms_deform_attn import (
     Shape,
-    chosen_form,
-    sample_with_embedding_bag,
-    sample_with_grid,
+    ms_deform_attn_embedding_bag,
+    ms_deform_attn_grid_sample,
 )
 from axialvs.profiling.memory import peak_extra_bytes
 from axialvs.profiling.timing import median_ratio, time_in_turns
 
 MIB = 2**20
 NUM_POINTS = 4
-FORMS = {'grid_sample': sample_with_grid, 'embedding_bag': sample_with_embedding_bag}
+FORMS = {'grid_sample': ms_deform_attn_grid_sample, 'embedding_bag': ms_deform_attn_embedding_bag}
 
 
 class SamplingShape(NamedTuple):
@@ -81,9 +80,8 @@ def sampling_suite(shapes: Sequence[SamplingShape] = SHAPES, rounds: int = 7) ->
             for name, run in runs.items():
                 row[f'{name}_ms'] = statistics.median(seconds[name]) * 1e3
                 row[f'{name}_mib'] = peak_extra_bytes(run) / MIB
-            chosen = chosen_form(shape.head_channels, needs_gradient=backward)
             yield {
                 **row,
                 'speedup': median_ratio(seconds['grid_sample'], seconds['embedding_bag']),
-                'chosen': next(name for name, form in FORMS.items() if form is chosen),
+                'chosen': 'grid_sample' if backward else 'embedding_bag',
             }
