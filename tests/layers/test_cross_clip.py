@@ -106,3 +106,11 @@ def test_any_number_of_clips(num_clips):
 def test_a_rate_for_every_kernel():
     with pytest.raises(ValueError, match='2 kernel_sizes and 3 rates'):
         TemporalASPP(CHANNELS, kernel_sizes=(3, 3))
+
+
+def test_truncated_normal_is_cut_at_two_standard_deviations():
+    torch.manual_seed(0)
+    weight = TemporalASPP(64).proj.weight
+    std = (2 / (3 * 64)) ** 0.5
+    assert weight.abs().max() <= 2 * std
+    assert weight.abs().max() > 1.9 * std

@@ -1,4 +1,4 @@
-"""Convolutions over the clips of a video at several rates at once."""
+"""Temporal-ASPP: parallel atrous convolutions over the clips of a video."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,20 @@ from torch import Tensor, nn
 
 
 class TemporalASPP(nn.Module):
-    """Temporal-ASPP (Axial-VS Sec. 3.3, Fig. 6): short-term context along each query's clips.
+    """Short-term context along the clips of each query (Axial-VS Sec. 3.3, Fig. 6).
 
-    Parallel atrous convolutions over the clip axis, a 1x1 convolution that merges them, layer norm
-    and GELU. The video's first and last clip are repeated where a convolution looks beyond them, so
-    any number of clips will do.
+    Parallel atrous convolutions over the clip axis, merged by a 1x1 convolution, layer norm and
+    GELU. The first and the last clip are replicated as padding, so a video may have any number of
+    clips.
 
     Args:
         channels: C.
-        kernel_sizes: clips under each convolution's kernel.
-        rates: its atrous rate; the paper's best are 1, 2 and 3.
-        dropout: on the result, as released.
+        kernel_sizes: kernel size of each convolution, in clips.
+        rates: atrous rate of each convolution; 1, 2 and 3 in the paper.
+        dropout: on the output, as released.
+
+    Raises:
+        ValueError: if there are not as many kernel sizes as rates.
     """
 
     def __init__(
@@ -30,8 +33,8 @@ class TemporalASPP(nn.Module):
         super().__init__()
         if len(kernel_sizes) != len(rates):
             raise ValueError(
-                f'{len(kernel_sizes)} kernel_sizes and {len(rates)} rates: give one of each for '
-                'every convolution'
+                f'{len(kernel_sizes)} kernel_sizes and {len(rates)} rates: each convolution needs '
+                'one of both'
             )
         self.convs = nn.ModuleList(
             nn.Conv1d(
@@ -41,13 +44,21 @@ class TemporalASPP(nn.Module):
         )
         merged = channels * len(rates)
         self.proj = nn.Conv1d(merged, channels, 1, bias=False)
-        nn.init.trunc_normal_(self.proj.weight, std=(2 / merged) ** 0.5)
+        std = (2 / merged) ** 0.5
+        nn.init.trunc_normal_(self.proj.weight, std=std, a=-2 * std, b=2 * std)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.activation = nn.GELU()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Args: `queries` (n, C, K), one sequence of clips for each query. Returns alike."""
+        """Mix the clips of each query.
+
+        Args:
+            queries: (n, C, K), one sequence of clips per query.
+
+        Returns:
+            (n, C, K).
+        """
         merged = self.proj(torch.cat([conv(queries) for conv in self.convs], dim=1))
         normed = self.norm(merged.transpose(1, 2)).transpose(1, 2)
         return self.dropout(self.activation(normed))

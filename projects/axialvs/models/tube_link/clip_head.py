@@ -63,7 +63,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
         )
         for layer in self.transformer_decoder.layers:
             for attention in (layer.cross_attn, layer.self_attn):
-                attention.attn = FusedMultiheadAttention.take_over(attention.attn)
+                attention.attn = FusedMultiheadAttention.from_module(attention.attn)
         self.own_predictors = cross_clip is not None and own_predictors
         if cross_clip is not None:
             self.cross_clip = CrossClipTracking(self.decoder_embed_dims, **cross_clip)
