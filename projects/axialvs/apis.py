@@ -12,7 +12,12 @@ from mmengine.registry import init_default_scope
 
 import axialvs.register  # noqa: F401
 from axialvs.checkpoints.hub import find_known, resolve_checkpoint
-from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, load_weights
+from axialvs.checkpoints.loading import (
+    category_ids_of,
+    class_names_of,
+    load_checkpoint_safely,
+    load_weights,
+)
 from axialvs.datasets.class_names import resolve_class_list
 from axialvs.inference.pipeline import Protocol, VideoResult, open_video
 from axialvs.inference.readers import ColorOrder, VideoReader
@@ -83,7 +88,7 @@ def init_segmenter(
         'split_mode': dataset.get('split_mode', 'repeat_last'),
         'precision': precision,
         'class_names': _class_names(loaded, dataset),
-        'category_ids': _category_ids(loaded),
+        'category_ids': category_ids_of(loaded),
         'test_pipeline': dataset.pipeline,
     }
     model = MODELS.build(settings)
@@ -100,17 +105,6 @@ def _class_names(checkpoint: Mapping[str, Any], dataset: Mapping) -> tuple[str, 
     if names is None and dataset.get('classes') is not None:
         names = resolve_class_list(dataset['classes'])
     return names
-
-
-def _category_ids(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Category ids of the checkpoint's training file, or None.
-
-    A file that lacks some of the classes, as COCO lacks those of YouTube-VIS, has ids for only
-    some of them and is ignored.
-    """
-    meta = checkpoint.get('meta') or {}
-    ids = tuple((meta.get('dataset_meta') or {}).get('category_ids') or ())
-    return ids if ids and None not in ids else None
 
 
 def segment_video(

@@ -13,13 +13,14 @@ from axialvs.checkpoints.hub import (
     CheckpointUnavailableError,
     DownloadError,
     cache_folder,
+    cached_path,
     download,
     fetch_checkpoint,
     hash_in_name,
     resolve_checkpoint,
 )
 
-CONTENT = bytes(range(256)) * 300
+CONTENT = b'PK\x03\x04' + bytes(range(256)) * 300
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -44,7 +45,8 @@ class Files(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header('Content-Length', str(len(CONTENT) - start))
         self.end_headers()
-        end = len(CONTENT) // 2 if self.path.startswith('/short') else len(CONTENT)
+        breaks_off = self.path.startswith('/short') and not start
+        end = len(CONTENT) // 2 if breaks_off else len(CONTENT)
         self.wfile.write(CONTENT[start:end])
 
     def _break_off_in_a_chunk(self) -> None:
@@ -84,7 +86,7 @@ def test_file_is_fetched_once(server, tmp_path):
 @pytest.mark.parametrize('kind', ['ranges', 'whole'])
 def test_broken_download_is_continued_or_started_anew(server, kind):
     url = f'{server.address}/{kind}/net.pth'
-    partial = cache_folder() / 'checkpoints' / 'net.pth.partial'
+    partial = cached_path(url).with_name('net.pth.partial')
     partial.parent.mkdir(parents=True)
     partial.write_bytes(CONTENT[:1000])
     assert download(url, sha256=DIGEST).read_bytes() == CONTENT
@@ -93,27 +95,29 @@ def test_broken_download_is_continued_or_started_anew(server, kind):
 
 
 def test_whole_partial_file_is_not_taken_for_granted(server):
-    partial = cache_folder() / 'checkpoints' / 'net.pth.partial'
+    url = f'{server.address}/net.pth'
+    partial = cached_path(url).with_name('net.pth.partial')
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b'x' * len(CONTENT))
-    assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
+    assert download(url, sha256=DIGEST).read_bytes() == CONTENT
 
 
 def test_connection_that_ends_early_is_an_error_and_can_be_continued(server):
+    url = f'{server.address}/short/net.pth'
     with pytest.raises(DownloadError, match=r'/short/net\.pth could not be downloaded'):
-        download(f'{server.address}/short/net.pth')
-    folder = cache_folder() / 'checkpoints'
-    assert (folder / 'net.pth.partial').read_bytes() == CONTENT[: len(CONTENT) // 2]
-    assert not (folder / 'net.pth').exists()
-    assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
-    assert server.requests[-1] == ('/net.pth', len(CONTENT) // 2)
+        download(url)
+    path = cached_path(url)
+    assert path.with_name('net.pth.partial').read_bytes() == CONTENT[: len(CONTENT) // 2]
+    assert not path.exists()
+    assert download(url, sha256=DIGEST).read_bytes() == CONTENT
+    assert server.requests[-1] == ('/short/net.pth', len(CONTENT) // 2)
 
 
 def test_file_of_untold_length_that_breaks_off_gets_no_name(server, monkeypatch):
     monkeypatch.setattr(Files, 'protocol_version', 'HTTP/1.1')
     with pytest.raises(DownloadError, match=r'/chunks/net\.pth could not be downloaded'):
         download(f'{server.address}/chunks/net.pth')
-    assert not (cache_folder() / 'checkpoints' / 'net.pth').exists()
+    assert not cached_path(f'{server.address}/chunks/net.pth').exists()
     assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
 
 
@@ -126,6 +130,41 @@ def test_wrong_hash_is_refused_and_set_aside(server):
     assert names == {'net-00000000.pth.unverified'}
     with pytest.raises(DownloadError, match='not 00000000'):
         download(url)
+
+
+def test_files_of_one_name_at_two_addresses_are_two_files(server, monkeypatch):
+    """Every run has an iter_1000.pth."""
+    first = download(f'{server.address}/runA/iter_1000.pth')
+    assert first.read_bytes() == CONTENT
+    other = b'PK\x03\x04other'
+    monkeypatch.setitem(globals(), 'CONTENT', other)
+    second = download(f'{server.address}/runB/iter_1000.pth')
+    assert second.read_bytes() == other
+    assert first.name == second.name == 'iter_1000.pth'
+    assert download(f'{server.address}/runA/iter_1000.pth') == first
+
+
+@pytest.mark.parametrize('answer', [b'<!DOCTYPE html><html>', b'', b'{"error": 404}'])
+def test_pages_and_empty_answers_are_not_kept(server, monkeypatch, answer):
+    url = f'{server.address}/whole/net.pth'
+    whole = CONTENT
+    monkeypatch.setattr(Files, 'do_GET', answering(answer))
+    with pytest.raises(DownloadError, match='whole/net'):
+        download(url)
+    monkeypatch.setattr(Files, 'do_GET', answering(whole))
+    assert download(url).read_bytes() == whole
+
+
+def answering(content: bytes):
+    """Return a `do_GET` that answers everything with one content."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    return do_GET
 
 
 def test_missing_file_and_missing_server_are_told(server):

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints.loading import (
+    CheckpointMismatchError,
     DamagedCheckpointError,
     UnsafeCheckpointError,
+    category_ids_of,
+    class_names_of,
     load_checkpoint_safely,
+    load_weights,
     state_dict_of,
 )
 
@@ -52,12 +55,14 @@ def test_what_mmengine_writes_is_read_back(tmp_path, as_zip):
         'meta': {'iter': 7, 'seed': np.int64(3), 'mean': np.float64(0.5)},
         'message_hub': {'log_scalars': {'loss': losses}, 'runtime_info': {'ids': [1, 2]}},
         'state_dict': {'weight': torch.arange(3.0)},
-        'arrays': [np.arange(4), np.array(['a', 'bc']), np.array([True]), np.ones(2, np.float16)],
+        'arrays': [np.arange(4), np.eye(3)[:, ::2], np.array([True]), np.ones(2, np.float16)],
+        'big': np.arange(3, dtype='>i4'),
     }
     read = load_checkpoint_safely(save(written, tmp_path / 'x.pth', as_zip))
     assert read['meta'] == {'iter': 7, 'seed': 3, 'mean': 0.5}
     assert read['message_hub']['log_scalars']['loss'].statistics('mean') == 2.0
     torch.testing.assert_close(read['state_dict'], written['state_dict'], rtol=0, atol=0)
+    np.testing.assert_array_equal(read['big'], [0, 1, 2])
     for got, expected in zip(read['arrays'], written['arrays'], strict=True):
         np.testing.assert_array_equal(got, expected)
         assert got.dtype == expected.dtype
@@ -139,18 +144,6 @@ def test_config_text_is_kept_where_nobody_executes_it(tmp_path):
     assert load_checkpoint_safely(path)['meta'] == {'config_text': '1 / 0', 'iter': 3}
 
 
-def test_mmengine_loads_safely_too(tmp_path):
-    """Runner.load_checkpoint and pretrained backbones go through mmengine's loader."""
-    trace = tmp_path / 'trace'
-    path = save({'x': Touching(trace)}, tmp_path / 'crafted.pth')
-    with pytest.raises(UnsafeCheckpointError):
-        CheckpointLoader.load_checkpoint(str(path), 'cpu')
-    assert not trace.exists()
-    for address in ('s3://bucket/x.pth', 'petrel://x.pth', 'pavi://x', 'mmcls://x'):
-        with pytest.raises(ValueError, match='not supported'):
-            CheckpointLoader.load_checkpoint(address, 'cpu')
-
-
 def test_plain_pickle_does_not_run(tmp_path):
     trace = tmp_path / 'trace'
     path = tmp_path / 'x.pkl'
@@ -158,3 +151,41 @@ def test_plain_pickle_does_not_run(tmp_path):
     with pytest.raises((DamagedCheckpointError, UnsafeCheckpointError)):
         load_checkpoint_safely(path)
     assert not trace.exists()
+
+
+META = [{'meta': [1]}, {'meta': {'dataset_meta': 'x'}}, {'meta': {'CLASSES': 3}}]
+
+
+@pytest.mark.parametrize('content', META, ids=str)
+def test_malformed_metadata_is_one_clear_error(tmp_path, content):
+    path = save({'state_dict': {'a': torch.ones(1)}, **content}, tmp_path / 'x.pth')
+    with pytest.raises(DamagedCheckpointError, match='meta'):
+        class_names_of(load_checkpoint_safely(path))
+
+
+@pytest.mark.parametrize('ids', [[1], [1, 1, 2], ['a', 'b', 'c'], 7, [1, 2, None, 4]])
+def test_category_ids_are_one_per_class(ids):
+    with pytest.raises(DamagedCheckpointError, match='category_ids'):
+        category_ids_of({'meta': {'dataset_meta': {'category_ids': ids, 'classes': list('abc')}}})
+
+
+def test_category_ids_of_classes_that_a_file_lacks_are_unknown():
+    assert category_ids_of({'meta': {'dataset_meta': {'category_ids': [1, None, 3]}}}) is None
+    assert category_ids_of({'meta': {'dataset_meta': {'category_ids': [5, 2, 3]}}}) == (5, 2, 3)
+    assert category_ids_of({}) is None
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), 1j])
+def test_weights_without_meaning_are_refused(value):
+    weights = {'ok': torch.ones(2), 'bad': torch.tensor([1, value])}
+    with pytest.raises(DamagedCheckpointError, match='bad'):
+        state_dict_of({'state_dict': weights}, 'x.pth')
+
+
+@pytest.mark.parametrize('dtype', [torch.int32, torch.bool])
+def test_weights_of_another_kind_do_not_fit(dtype):
+    model = torch.nn.Linear(2, 2, bias=False)
+    weights = {'weight': torch.ones(2, 2, dtype=dtype)}
+    with pytest.raises(CheckpointMismatchError, match=f'weight is {dtype}'):
+        load_weights(model, 'x.pth', {'state_dict': weights})
+    load_weights(model, 'x.pth', {'state_dict': {'weight': torch.ones(2, 2, dtype=torch.half)}})

@@ -10,7 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from axialvs.checkpoints import adapt_state_dict, class_names_of, load_weights
+from axialvs.checkpoints import (
+    adapt_state_dict,
+    class_names_of,
+    load_weights,
+)
 from axialvs.checkpoints.key_mapping import CLASS_BIAS, CLASS_WEIGHT
 from axialvs.datasets.class_names import resolve_class_list
 
@@ -71,7 +75,8 @@ def test_video_model_fits_whole(tube_link, tmp_path):
     config = 'mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
     weights = build(MMDET_CONFIGS / config).state_dict()
     torch.save({'state_dict': weights}, tmp_path / 'vis.pth')
-    report = load_weights(tube_link, tmp_path / 'vis.pth')
+    path = tmp_path / 'vis.pth'
+    report = load_weights(tube_link, path)
     assert len(report.used) == 610
     own = tube_link.state_dict()
     for name, tensor in weights.items():

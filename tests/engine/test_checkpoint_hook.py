@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.runner import Runner
 from tiny_run import tiny_config
 
 from axialvs.checkpoints import CheckpointError, UnsafeCheckpointError, load_checkpoint_safely
 from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.engine.runner import SafeRunner
 from axialvs.utils import files as atomic_files
 from axialvs.utils.files import write_atomically
 
 
-def train(folder: Path, **options) -> Runner:
-    runner = Runner.from_cfg(tiny_config(folder, **options))
+def train(folder: Path, **options) -> SafeRunner:
+    runner = SafeRunner.from_cfg(tiny_config(folder, **options))
     runner.train()
     return runner
 
@@ -86,7 +86,7 @@ def test_failed_save_deletes_nothing(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mmengine.runner import Runner
+from axialvs.engine.runner import SafeRunner
 from tiny_run import tiny_config
 from axialvs.utils import files as atomic_files
 
@@ -111,7 +111,7 @@ def train_and_die(folder, name, moment):
 
     atomic_files.os.fsync, atomic_files.os.replace = killing_fsync, killing_replace
     config = tiny_config(folder, default_hooks__checkpoint__max_keep_ckpts=1)
-    Runner.from_cfg(config).train()
+    SafeRunner.from_cfg(config).train()
 
 for case in sys.argv[2:]:
     folder = Path(sys.argv[1]) / case
@@ -166,7 +166,7 @@ def test_resumed_run_takes_the_state_over(tmp_path):
     config = tiny_config(halves, randomness=seed, resume=True)
     config.load_from = str(find_resume_checkpoint(halves / 'run'))
     config.experiment_name = 'second half'
-    second = Runner.from_cfg(config)
+    second = SafeRunner.from_cfg(config)
     second.train()
     assert second.iter == 6
     saved = [load_checkpoint_safely(folder / 'run' / 'iter_6.pth') for folder in (whole, halves)]
@@ -203,7 +203,7 @@ def test_config_text_in_a_checkpoint_is_not_executed_on_resume(tmp_path):
     torch.save(checkpoint, last)
     config = tiny_config(tmp_path, resume=True, load_from=str(last))
     config.experiment_name = 'crafted'
-    resumed = Runner.from_cfg(config)
+    resumed = SafeRunner.from_cfg(config)
     resumed.train()
     assert resumed.iter == 6
     assert not trace.exists()

@@ -11,27 +11,27 @@ import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from tiny_run import TinyMetric, tiny_config
 
 from axialvs.checkpoints import DamagedCheckpointError, load_checkpoint_safely
 from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.engine.runner import SafeRunner
 from axialvs.utils.files import write_atomically
 
 ITERATIONS = 6
 
 
-def build(folder: Path, resume: bool = False, **options) -> Runner:
+def build(folder: Path, resume: bool = False, **options) -> SafeRunner:
     folder.mkdir(exist_ok=True)
     if resume:
         last = find_resume_checkpoint(folder / 'run')
         options.update(resume=True, load_from=str(last))
     config = tiny_config(folder, **options)
     config.experiment_name = f'{folder.name}_{os.urandom(4).hex()}'
-    return Runner.from_cfg(config)
+    return SafeRunner.from_cfg(config)
 
 
-def train(folder: Path, resume: bool = False, **options) -> Runner:
+def train(folder: Path, resume: bool = False, **options) -> SafeRunner:
     runner = build(folder, resume, **options)
     runner.train()
     return runner
@@ -139,7 +139,7 @@ def test_epochs_without_an_end_are_refused(tmp_path):
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
     config.train_dataloader.sampler = dict(type='InfiniteClipSampler')
     with pytest.raises(ValueError, match=r'InfiniteClipSampler has no end; take IterBased'):
-        Runner.from_cfg(config).train()
+        SafeRunner.from_cfg(config).train()
 
 
 BEST = dict(

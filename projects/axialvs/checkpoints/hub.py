@@ -29,7 +29,7 @@ _RELEASE_PAGE = 'https://github.com/TACJu/Axial-VS/blob/main/MaXTron_Tube-Link/d
 
 
 class CheckpointUnavailableError(FileNotFoundError):
-    """A checkpoint that was asked for by name cannot be had here."""
+    """A known checkpoint cannot be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +247,7 @@ CACHE_VARIABLE = 'AXIALVS_CACHE'
 
 _TIMEOUT = 30  # seconds without a byte
 _BLOCK = 1 << 20  # bytes
+_CHECKPOINT_STARTS = (b'PK\x03\x04', b'\x80')  # a zip archive, or the pickles before torch 1.6
 # Published checkpoints end in a dash and the first eight digits of their SHA-256.
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.\w+$')
 
@@ -269,37 +270,66 @@ def hash_in_name(name: str) -> str | None:
     return found.group(1) if found else None
 
 
-def download(url: str, folder: Path | None = None, sha256: str | None = None) -> Path:
-    """Returns a file in the cache, fetched if it is not there yet.
+def cached_path(url: str, folder: Path | None = None) -> Path:
+    """Return where `download` keeps a file.
 
-    It arrives as `NAME.partial`, which a later call continues, and takes its name when it is whole
-    and its hash is right.
+    A name that ends in its hash says what the file is. Other names, such as `iter_1000.pth`, are
+    used by many files and get a folder for each address.
 
     Args:
-        url: http, https or file address; its last part names the file.
-        folder: Where to keep it; `cache_folder()/checkpoints` by default.
-        sha256: Its SHA-256 or the first digits of it; taken from the name where that has one.
-
-    Raises:
-        DownloadError: It cannot be had, or its hash is another; the message names the address.
+        url: address; its last part names the file.
+        folder: `cache_folder()/checkpoints` by default.
     """
     folder = folder or cache_folder() / 'checkpoints'
-    name = unquote(urlsplit(url).path.rpartition('/')[-1])
-    target = folder / name
+    name = unquote(urlsplit(url).path.rpartition('/')[-1]).replace('/', '_') or 'checkpoint'
+    if hash_in_name(name):
+        return folder / name
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+
+
+def download(url: str, folder: Path | None = None, sha256: str | None = None) -> Path:
+    """Return a file in the cache, downloaded if it is not there yet.
+
+    It arrives as `NAME.partial`, which a later call continues, and is renamed when it is complete
+    and looks like a checkpoint with the right hash.
+
+    Args:
+        url: http, https or file address.
+        folder: where to keep it, see `cached_path`.
+        sha256: its SHA-256 or the first digits of it; by default those in its name.
+
+    Raises:
+        DownloadError: if it cannot be downloaded, or is not the file that was asked for.
+    """
+    target = cached_path(url, folder)
     if target.is_file():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'{name}.partial')
-    with _locked(target.with_name(f'{name}.lock')):
-        if target.is_file():  # another process was faster
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'{target.name}.partial')
+    with _locked(target.with_name(f'{target.name}.lock')):
+        if target.is_file():  # a different process was faster
             return target
         try:
             _fetch(url, partial)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise DownloadError(f'{url} could not be downloaded ({_cause(error)})') from error
-        _check_hash(url, partial, sha256 or hash_in_name(name))
+        _check_hash(url, partial, sha256 or hash_in_name(target.name))
+        _check_kind(url, partial)
         os.replace(partial, target)
     return target
+
+
+def _check_kind(url: str, partial: Path) -> None:
+    """Delete what is no file of `torch.save`: a page about an error or a login, or nothing."""
+    with open(partial, 'rb') as file:
+        start = file.read(60)
+    if start.startswith(_CHECKPOINT_STARTS):
+        return
+    partial.unlink()
+    raise DownloadError(
+        f'{url} does not lead to a checkpoint but to {start!r}; open it in a browser, download the '
+        'file and use its path'
+    )
 
 
 @contextlib.contextmanager

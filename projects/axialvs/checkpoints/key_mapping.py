@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from axialvs.datasets.class_names import normalise_name
@@ -84,6 +85,7 @@ class AdaptationReport:
         missing: Names of the model that the checkpoint lacks.
         unexpected: Names of the checkpoint that the model lacks.
         mismatched: Names whose shapes differ, with the checkpoint's shape and the model's.
+        mistyped: Names whose types differ in kind (float, integer, bool), with both types.
         matched_classes: Classes that were found for the rows of `selected`.
     """
 
@@ -92,16 +94,21 @@ class AdaptationReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    mistyped: dict[str, tuple[str, str]] = field(default_factory=dict)
     matched_classes: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
         """Whether every tensor came over as it is and none was left over."""
-        return not (self.selected or self.missing or self.unexpected or self.mismatched)
+        return not (
+            self.selected or self.missing or self.unexpected or self.mismatched or self.mistyped
+        )
 
     def summary(self) -> str:
         """One line for the log."""
-        total = sum(map(len, (self.used, self.selected, self.missing, self.mismatched)))
+        total = sum(
+            map(len, (self.used, self.selected, self.missing, self.mismatched, self.mistyped))
+        )
         parts = [f'{len(self.used)} of {total} tensors come from the checkpoint']
         if self.selected:
             parts.append(
@@ -118,6 +125,12 @@ class AdaptationReport:
                 for name, (theirs, ours) in self.mismatched.items()
             ]
             parts.append(_some(shapes))
+        if self.mistyped:
+            types = [
+                f'{name} is {theirs} where the model has {ours}'
+                for name, (theirs, ours) in self.mistyped.items()
+            ]
+            parts.append(_some(types))
         return '; '.join(parts)
 
 
@@ -209,11 +222,19 @@ def adapt_state_dict(
             report.unexpected.append(name)
         elif tensor.shape != target[name].shape:
             report.mismatched[name] = (tuple(tensor.shape), tuple(target[name].shape))
+        elif _kind(tensor) != _kind(target[name]):
+            report.mistyped[name] = (str(tensor.dtype), str(target[name].dtype))
         else:
             fitting[name] = tensor
     report.used = [name for name in fitting if name not in report.selected]
     report.missing = [name for name in target if name not in adapted]
     return fitting, report
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.dtype == torch.bool:
+        return 'bool'
+    return 'float' if tensor.is_floating_point() else 'integer'
 
 
 def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> bool:

@@ -1,23 +1,15 @@
-"""Reads checkpoint files weights-only: nothing that a file holds is ever executed.
+"""Load checkpoints without executing anything they hold, see `safe_reader`.
 
-mmengine tries weights-only and falls back to full unpickling, and its `Runner.resume` runs the
-config text of a checkpoint as Python. `SafeRunner` and `init_segmenter` read here instead.
-One function, `load_trusted_checkpoint`, does run what is in a file; only publish_model.py calls it,
-when its user says so, to make plain weights of the file.
+`load_trusted_checkpoint` is the exception: it unpickles, and only publish_model.py calls it, if its
+user says so, to extract plain weights.
 """
 
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmdet.datasets import CocoDataset, CocoPanopticDataset
-from mmengine.logging import HistoryBuffer
-from torch import nn
+from torch import Tensor, nn
 
 from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
@@ -26,46 +18,18 @@ from axialvs.checkpoints.key_mapping import (
     is_release_state_dict,
     rename_mask2former_vis,
 )
+from axialvs.checkpoints.safe_reader import BrokenFileError, RefusedError, read_file
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
-# How the functions that rebuild numpy arrays are named, before and since numpy 2.
-_NUMPY_CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
-_NUMPY_DTYPES = (
-    '?',
-    'i1',
-    'i2',
-    'i4',
-    'i8',
-    'u1',
-    'u2',
-    'u4',
-    'u8',
-    'f2',
-    'f4',
-    'f8',
-    'O',
-    'S',
-    'U',
-)
-# The statistics that a HistoryBuffer of mmengine's logs refers to.
-_HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
-
-# Where mmcv 1.x and mmengine keep the text of the config that a model was trained with.
+# mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
 _CONFIG_TEXT = 'config'
 
-_OTHER_FILE = 'copy or download it again, or take another one'
-
-# Signs in an error message that an object was refused, rather than a file damaged.
-_REFUSALS = (
-    r'GLOBAL (\S+) (?:whose module|was not)',
-    r'(?:refused: |recognized function )(.+)',
-    r'(?:allowlisted via .* but got |BUILD instruction .* but got )(.+)',
-)
+_COCO_THINGS, _COCO_PANOPTIC = 80, 133
 
 
 class CheckpointError(AxialVSError):
-    """A checkpoint file cannot be used."""
+    """A checkpoint cannot be used."""
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -76,109 +40,86 @@ class DamagedCheckpointError(CheckpointError):
     """A checkpoint is cut off, damaged or not a checkpoint."""
 
 
-def load_checkpoint_safely(
-    path: str | Path, map_location: Any = 'cpu', lazily: bool = False
-) -> dict[str, Any]:
-    """Reads a checkpoint of PyTorch, mmcv or mmengine without running anything it holds.
+class CheckpointMismatchError(CheckpointError):
+    """A checkpoint belongs to a different model."""
 
-    Tensors, plain Python values, numpy arrays and mmengine's log histories are let through.
-    A config text that mmengine would execute on resuming is kept as `meta['config_text']`.
+
+def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str, Any]:
+    """Load a checkpoint of PyTorch, mmcv or mmengine onto the CPU, weights-only.
+
+    A config text, which mmengine would execute on resuming, is moved to `meta['config_text']`.
 
     Args:
-        path: A local file.
-        map_location: As in `torch.load`.
-        lazily: Leave the tensors' data in the file, where its format allows that: a quick way to
-            see whether it is whole.
-
-    Returns:
-        The checkpoint, a dict.
+        path: local file.
+        with_data: False only checks the file, including its checksums, and leaves the tensors' data
+            out.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        UnsafeCheckpointError: Reading it takes the execution of code.
-        DamagedCheckpointError: It is cut off, damaged or no checkpoint.
+        FileNotFoundError: if there is no such file.
+        UnsafeCheckpointError: if it holds anything but tensors and plain values.
+        DamagedCheckpointError: if it is cut off, damaged or not a checkpoint.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; {_remedy(path)}')
+    path = _existing(path)
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
-            in_file = lazily and zipfile.is_zipfile(path)
-            checkpoint = torch.load(
-                path, map_location=map_location, weights_only=True, mmap=in_file
-            )
-    except pickle.UnpicklingError as error:
-        raise _explain(path, error) from None
-    except (PermissionError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # damaged bytes can make the reader fail in any way
+        content = read_file(path, with_data)
+    except RefusedError as error:
+        raise UnsafeCheckpointError(
+            f'checkpoint {path} was not loaded: it holds Python objects, and loading these can run '
+            f'code ({error}). Ask its author for plain weights; or, if you trust it as you would a '
+            'program, extract them: python tools/model_converters/publish_model.py '
+            f'{path} NEW.pth --run-code-in-source'
+        ) from None
+    except BrokenFileError as error:
         raise DamagedCheckpointError(
-            f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or no checkpoint '
-            f'({_first_line(error)}); {_OTHER_FILE}'
-        ) from error
-    if not isinstance(checkpoint, Mapping):
+            f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or not a '
+            f'checkpoint ({_first_line(error)}); copy or download it again, or use a different one'
+        ) from None
+    checkpoint = _as_dict(content, path)
+    meta = checkpoint.get('meta') or {}
+    if not isinstance(meta, dict):
         raise DamagedCheckpointError(
-            f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of weights'
+            f'checkpoint {path}: meta is a {type(meta).__name__}, not a dict; use a different file'
         )
-    checkpoint = dict(checkpoint)
-    _disarm_config_text(checkpoint)
+    if _CONFIG_TEXT in meta:
+        meta['config_text'] = meta.pop(_CONFIG_TEXT)
     return checkpoint
 
 
-def _remedy(missing: Path) -> str:
-    """What to do about a missing file, which may be what a config that has to come first writes."""
-    config = missing.parent.name
-    try:
-        find_config(f'{config}.py')
-    except FileNotFoundError:
-        return 'check the path'
-    return (
-        f'training {config} writes it: first run python tools/train.py {config}. A training starts '
-        'from another file with --cfg-options load_from=FILE'
-    )
-
-
 def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint in the unsafe way: whatever code it holds is run, with the user's rights.
+    """Unpickle a checkpoint, which runs any code it holds, with the user's rights.
 
     Args:
-        path: A local file that is trusted as a program would be.
+        path: local file, trusted as a program would be.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        DamagedCheckpointError: It cannot be read, or holds neither a dict nor a module.
+        FileNotFoundError: if there is no such file.
+        DamagedCheckpointError: if it cannot be read, or holds neither a dict nor a module.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; check the path')
+    path = _existing(path)
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=False)
-    except Exception as error:  # it may need classes that are not here, and do anything else
+        content = torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # it may need classes that are not installed, or do anything else
         raise DamagedCheckpointError(
             f'checkpoint {path} cannot be read ({type(error).__name__}: {error})'
         ) from error
-    if isinstance(checkpoint, torch.nn.Module):
-        checkpoint = {'state_dict': checkpoint.state_dict()}
-    if not isinstance(checkpoint, Mapping):
-        raise DamagedCheckpointError(
-            f'checkpoint {path} holds a {type(checkpoint).__name__}, not weights'
-        )
-    return dict(checkpoint)
+    if isinstance(content, nn.Module):
+        content = {'state_dict': content.state_dict()}
+    return _as_dict(content, path)
 
 
-def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, torch.Tensor]:
-    """The weights in a checkpoint, without the prefix `module.` of a wrapped model.
+def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
+    """Extract the weights of a checkpoint, without the prefix `module.` of a wrapped model.
 
     Args:
-        checkpoint: What `load_checkpoint_safely` returned.
-        path: Named in errors.
+        checkpoint: result of `load_checkpoint_safely`.
+        path: named in errors.
 
     Raises:
-        DamagedCheckpointError: There are no weights in it.
+        DamagedCheckpointError: if there are none, or one is complex, NaN or infinite.
     """
     weights = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
     tensors = (
-        {key: value for key, value in weights.items() if isinstance(value, torch.Tensor)}
+        {key: value for key, value in weights.items() if isinstance(value, Tensor)}
         if isinstance(weights, Mapping)
         else {}
     )
@@ -186,90 +127,38 @@ def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
         raise DamagedCheckpointError(
             f'checkpoint {path} holds no weights; its keys are {sorted(map(str, checkpoint))}'
         )
+    for key, value in tensors.items():
+        if not isinstance(key, str) or not key.isprintable():
+            raise DamagedCheckpointError(f'checkpoint {path}: {key!r} is not a name of a tensor')
+        if value.is_complex():
+            raise DamagedCheckpointError(
+                f'checkpoint {path}: {key} is complex ({value.dtype}); no model here has such '
+                'weights'
+            )
+        if value.is_floating_point() and not value.is_meta and not value.isfinite().all():
+            count = value.numel() - int(value.isfinite().sum())
+            raise DamagedCheckpointError(
+                f'checkpoint {path}: {count} of {value.numel()} values of {key} are NaN or '
+                'infinite; the training diverged or the file was changed, use an earlier one'
+            )
     return {key.removeprefix('module.'): value for key, value in tensors.items()}
-
-
-def _allowed_globals() -> list:
-    """What mmengine's own checkpoints refer to, by the names that they use."""
-    multiarray = np._core.multiarray
-    allowed = [np.ndarray, np.dtype, slice, HistoryBuffer]
-    allowed += [type(np.dtype(kind)) for kind in _NUMPY_DTYPES]
-    for core in _NUMPY_CORES:
-        allowed.append((multiarray._reconstruct, f'{core}._reconstruct'))
-        allowed.append((multiarray.scalar, f'{core}.scalar'))
-    allowed.append((_history_statistic, 'builtins.getattr'))
-    allowed.append((_history_statistic, '__builtin__.getattr'))
-    return allowed
-
-
-def _history_statistic(owner: type, name: str):
-    """Stands for `getattr`, which a pickled HistoryBuffer needs; anything else is refused."""
-    if owner is not HistoryBuffer or name not in _HISTORY_STATISTICS:
-        raise pickle.UnpicklingError(f'refused: getattr({owner!r}, {name!r})')
-    return getattr(owner, name)
-
-
-def _explain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
-    refused = _refused_object(str(error))
-    if refused:
-        return UnsafeCheckpointError(
-            f'checkpoint {path} was not loaded: it holds Python objects whose reading can run code '
-            f'({refused}). Ask its author for plain weights; or, if you trust it as a program that '
-            'you would run, make plain weights of it: python '
-            f'tools/model_converters/publish_model.py {path} NEW.pth --run-code-in-source'
-        )
-    return DamagedCheckpointError(
-        f'checkpoint {path} is damaged or no checkpoint ({_first_line(error)}); {_OTHER_FILE}'
-    )
-
-
-def _refused_object(message: str) -> str | None:
-    """What torch's unpickler or `_history_statistic` refused to make; None for other failures."""
-    for pattern in _REFUSALS:
-        found = re.search(pattern, message)
-        if found:
-            return found.group(1)
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    """The first sentence of an error, without the advice that torch adds to it."""
-    text = str(error).rpartition('WeightsUnpickler error: ')[-1].strip()
-    return text.splitlines()[0].partition('. ')[0].rstrip('.') if text else type(error).__name__
-
-
-def _disarm_config_text(checkpoint: dict[str, Any]) -> None:
-    meta = checkpoint.get('meta')
-    if isinstance(meta, dict) and _CONFIG_TEXT in meta:
-        meta['config_text'] = meta.pop(_CONFIG_TEXT)
-
-
-# Published COCO checkpoints may not name their classes; the number of rows tells the list.
-_CLASSES_BY_COUNT = {
-    len(dataset.METAINFO['classes']): dataset.METAINFO['classes']
-    for dataset in (CocoDataset, CocoPanopticDataset)
-}
-
-
-class CheckpointMismatchError(CheckpointError):
-    """A checkpoint belongs to another model."""
 
 
 def load_weights(
     model: nn.Module, path: str | Path, checkpoint: Mapping[str, Any] | None = None
 ) -> AdaptationReport:
-    """Loads a checkpoint for inference: every tensor of the model comes from it, none is left.
+    """Load weights for inference; every tensor of the model has to come from the checkpoint.
 
     mmdet's Mask2Former-VIS checkpoints are renamed on the way.
 
     Args:
-        model: Not wrapped for distributed training.
-        path: A local file.
-        checkpoint: Its content, if it was read already.
+        model: not wrapped for distributed training.
+        path: local file.
+        checkpoint: its content, if it was read already.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: It cannot be read safely, or does not fit the model.
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it cannot be read safely, or does not fit the model.
     """
     checkpoint = load_checkpoint_safely(path) if checkpoint is None else checkpoint
     weights = state_dict_of(checkpoint, path)
@@ -283,22 +172,105 @@ def load_weights(
     return report
 
 
-def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The classes that a checkpoint's model tells apart, in the order of its labels.
+def dataset_meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says about its training data, {} if nothing.
 
-    They are read from what mmengine or mmcv 1.x wrote beside the weights; a COCO model's are
-    known by their number. None where they are not known.
+    Raises:
+        DamagedCheckpointError: if it is not a dict.
     """
     meta = checkpoint.get('meta') or {}
-    dataset_meta = meta.get('dataset_meta') or {}
+    dataset_meta = meta.get('dataset_meta') or {} if isinstance(meta, Mapping) else meta
+    if not isinstance(dataset_meta, Mapping):
+        raise DamagedCheckpointError(
+            f"the checkpoint's meta.dataset_meta is a {type(dataset_meta).__name__}, not a dict"
+        )
+    return dict(dataset_meta)
+
+
+def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the class names of a checkpoint's model in the order of its labels, if known.
+
+    They come from what mmengine or mmcv 1.x wrote beside the weights; a COCO model's are known by
+    their number.
+
+    Raises:
+        DamagedCheckpointError: if they are not a list of names.
+    """
+    dataset_meta = dataset_meta_of(checkpoint)
+    meta = checkpoint.get('meta') or {}
     for source, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
         names = source.get(key)
-        if isinstance(names, Sequence) and not isinstance(names, str) and names:
-            return tuple(map(str, names))
+        if names is None or (isinstance(names, Sequence) and not names):
+            continue
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+        raise DamagedCheckpointError(
+            f"the checkpoint's meta has {key} = {str(names)[:80]!r}, not a list of names"
+        )
     weights = rename_mask2former_vis(checkpoint.get('state_dict', checkpoint))
     if CLASS_BIAS not in weights:
         return None
-    return _CLASSES_BY_COUNT.get(len(weights[CLASS_BIAS]) - 1)
+    return _coco_classes(len(weights[CLASS_BIAS]) - 1)
+
+
+def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return the category ids of a checkpoint's classes, if it has all of them.
+
+    Raises:
+        DamagedCheckpointError: if they are not different whole numbers, one per class.
+    """
+    ids = dataset_meta_of(checkpoint).get('category_ids')
+    if ids is None:
+        return None
+    num_classes = len(class_names_of(checkpoint) or (isinstance(ids, list | tuple) and ids) or '')
+    # A file that lacks some of the classes, as COCO does, numbers them only in part.
+    if isinstance(ids, list | tuple) and None in ids and len(ids) == num_classes:
+        return None
+    plain = isinstance(ids, list | tuple) and all(type(number) is int for number in ids)
+    if not plain or len(set(ids)) != num_classes or len(ids) != num_classes:
+        raise DamagedCheckpointError(
+            f"the checkpoint's meta.dataset_meta.category_ids is {str(ids)[:80]}, not "
+            f'{num_classes} different whole numbers, one per class; use a different file'
+        )
+    return tuple(ids)
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    config = path.parent.name  # perhaps a checkpoint that a different config has to write first
+    try:
+        find_config(f'{config}.py')
+    except FileNotFoundError:
+        remedy = 'check the path'
+    else:
+        remedy = (
+            f'training {config} writes it: first run python tools/train.py {config}, or start from '
+            'a different file with --cfg-options load_from=FILE'
+        )
+    raise FileNotFoundError(f'checkpoint {path} does not exist; {remedy}')
+
+
+def _as_dict(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise DamagedCheckpointError(
+            f'checkpoint {path} holds a {type(content).__name__}, not a dict of weights'
+        )
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _coco_classes(number: int) -> tuple[str, ...] | None:
+    """Return COCO's class names if a model has as many classes."""
+    from mmdet.datasets import CocoDataset, CocoPanopticDataset
+
+    known = {_COCO_THINGS: CocoDataset, _COCO_PANOPTIC: CocoPanopticDataset}
+    return known[number].METAINFO['classes'] if number in known else None
 
 
 def _advice(weights: Mapping[str, Any], report: AdaptationReport) -> str:
@@ -309,5 +281,5 @@ def _advice(weights: Mapping[str, Any], report: AdaptationReport) -> str:
         )
     if CLASS_BIAS in report.mismatched:
         theirs, ours = (shape[0] - 1 for shape in report.mismatched[CLASS_BIAS])
-        return f'It tells {theirs} classes apart and the config {ours}: choose the config it fits'
+        return f'It has {theirs} classes and the config {ours}: choose the config it fits'
     return 'Choose the config that it was trained with'

@@ -9,44 +9,21 @@ from torch import Tensor
 
 from axialvs.checkpoints.key_mapping import CLASS_BIAS, QUERY_WEIGHTS, rename_release_tensor
 from axialvs.checkpoints.loading import CheckpointError
+from axialvs.utils.config_files import shipped_configs
 
 # Blocks in the third stage of a ResNet, channels of a Swin Transformer's first: enough to tell
 # the backbones of the release.
 _RESNET_BLOCKS = {6: 'r50', 23: 'r101'}
 _SWIN_CHANNELS = {128: 'swin-b', 192: 'swin-l'}
 
-# Classes of the data sets that the release has models for.
-_YOUTUBE_VIS, _OVIS = 40, 25
-
-# Method, backbone and classes -> the configs with that network; that of the first weights first.
+# Data sets by their number of classes; the paper's test set of each comes first.
+_DATASETS = {40: ('youtubevis2021', 'youtubevis2022'), 25: ('ovis',)}
+_YOUTUBE_VIS = 40
+# Names of the configs with the release's settings.
 _CONFIGS = {
-    ('tube-link', 'r50', _YOUTUBE_VIS): ('tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py',),
-    ('tube-link', 'r50', _OVIS): ('tube_link/tube-link_r50_8xb1-10k_ovis.py',),
-    ('tube-link', 'r101', _YOUTUBE_VIS): ('tube_link/tube-link_r101_8xb1-15k_youtubevis2021.py',),
-    ('tube-link', 'swin-l', _YOUTUBE_VIS): (
-        'tube_link/tube-link_swin-l_8xb1-10k_youtubevis2021.py',
-    ),
-    ('tube-link', 'swin-l', _OVIS): ('tube_link/tube-link_swin-l_8xb1-10k_ovis.py',),
-    ('near-online', 'r50', _YOUTUBE_VIS): (
-        'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py',
-        'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2022_release.py',
-    ),
-    ('near-online', 'r50', _OVIS): ('axialvs/axialvs-wc_r50_8xb1-15k_ovis_release.py',),
-    ('near-online', 'swin-l', _YOUTUBE_VIS): (
-        'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021_release.py',
-        'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2022_release.py',
-    ),
-    ('near-online', 'swin-l', _OVIS): ('axialvs/axialvs-wc_swin-l_8xb1-15k_ovis_release.py',),
-    ('offline', 'r50', _YOUTUBE_VIS): (
-        'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py',
-        'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2022_release.py',
-    ),
-    ('offline', 'r50', _OVIS): ('axialvs/axialvs-cc_r50_8xb1-10k_ovis_release.py',),
-    ('offline', 'swin-l', _YOUTUBE_VIS): (
-        'axialvs/axialvs-cc_swin-l_8xb1-10k_youtubevis2021_release.py',
-        'axialvs/axialvs-cc_swin-l_8xb1-10k_youtubevis2022_release.py',
-    ),
-    ('offline', 'swin-l', _OVIS): ('axialvs/axialvs-cc_swin-l_8xb1-10k_ovis_release.py',),
+    'tube-link': 'tube_link/tube-link_{backbone}_8xb1-??k_{dataset}.py',
+    'near-online': 'axialvs/axialvs-wc_{backbone}_8xb1-??k_{dataset}_release.py',
+    'offline': 'axialvs/axialvs-cc_{backbone}_8xb1-??k_{dataset}_release.py',
 }
 
 _BLOCK = re.compile(r'panoptic_head\.cross_clip\.layers\.(\d+)\.')
@@ -76,18 +53,21 @@ class ReleaseModel:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """This project's configs with the same network, relative to `configs/`.
+        """Shipped configs with the same network, relative to `configs/`, preferred one first.
 
-        With other classes than the release's, that of YouTube-VIS, whose head `changes_to` fits.
+        A model with a different number of classes gets those of YouTube-VIS, see `changes_to`.
         """
-        for classes in (self.num_classes, _YOUTUBE_VIS):
-            if found := _CONFIGS.get((self.method, self.backbone, classes)):
-                return found
-        return ()
+        datasets = _DATASETS.get(self.num_classes, _DATASETS[_YOUTUBE_VIS])
+        pattern = _CONFIGS[self.method]
+        found = [
+            shipped_configs(pattern.format(backbone=self.backbone, dataset=dataset))
+            for dataset in datasets
+        ]
+        return tuple(config for configs in found for config in configs)
 
     @property
     def config(self) -> str | None:
-        """The first of them."""
+        """The preferred config, if any has the network."""
         return next(iter(self.configs), None)
 
     def changes_to(self, head: Mapping[str, Any]) -> dict[str, Any]:

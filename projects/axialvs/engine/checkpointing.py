@@ -262,7 +262,7 @@ def _fault_of(path: Path) -> DamagedCheckpointError | None:
     if path.is_dir():
         return None
     try:
-        load_checkpoint_safely(path, lazily=True)
+        load_checkpoint_safely(path, with_data=False)
     except DamagedCheckpointError as error:
         return error
     return None

@@ -40,8 +40,7 @@ def load_address(filename: str, map_location: Any = None, logger: Any = None) ->
 
     Args:
         filename: path or address.
-        map_location: see `torch.load`.
-        logger: unused; mmengine passes it.
+        map_location: unused, as is `logger`: tensors stay on the CPU, and a model copies them.
 
     Raises:
         CheckpointError: if the scheme is not supported or the file cannot be used.
@@ -60,7 +59,7 @@ def load_address(filename: str, map_location: Any = None, logger: Any = None) ->
         raise CheckpointError(
             f'checkpoint {filename}: {prefix} is not supported; download the file and use its path'
         )
-    return load_checkpoint_safely(path, map_location)
+    return load_checkpoint_safely(path)
 
 
 def _torchvision_address(name: str) -> str:

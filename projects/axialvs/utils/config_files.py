@@ -34,6 +34,14 @@ def find_config(name: str | Path) -> Path:
     )
 
 
+def shipped_configs(pattern: str) -> list[str]:
+    """List shipped configs by a glob pattern, relative to `configs/`, in order of their names."""
+    for folder in _FOLDERS:
+        configs = folder / 'configs'
+        return sorted(path.relative_to(configs).as_posix() for path in configs.glob(pattern))
+    return []
+
+
 def find_shipped_weights(file_name: str) -> Path:
     """A file of the folder `weights/`.
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.runner import Runner
 from tiny_run import tiny_config
 
 from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+from axialvs.engine.runner import SafeRunner
 
 
-def train(folder: Path, *leave_out: str, **options) -> Runner:
+def train(folder: Path, *leave_out: str, **options) -> SafeRunner:
     folder.mkdir(exist_ok=True)
     hook = dict(type='CheckpointRemapHook', leave_out=leave_out)
-    runner = Runner.from_cfg(tiny_config(folder, custom_hooks=[hook], **options))
+    runner = SafeRunner.from_cfg(tiny_config(folder, custom_hooks=[hook], **options))
     runner.train()
     return runner
 
@@ -27,7 +27,7 @@ def checkpoint(tmp_path) -> Path:
     return path
 
 
-def last_weight(runner: Runner) -> float:
+def last_weight(runner: SafeRunner) -> float:
     """After a single step it is still near what the run started from."""
     return runner.model.weight[2].item()
 

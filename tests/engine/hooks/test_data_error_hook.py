@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from tiny_run import tiny_config
 
 from axialvs.checkpoints import load_checkpoint_safely
 from axialvs.engine.checkpointing import find_resume_checkpoint
+from axialvs.engine.runner import SafeRunner
 
 ITERATIONS = 6
 BATCH = 2
@@ -54,15 +54,15 @@ def weights_of(folder: Path) -> torch.Tensor:
 @pytest.mark.parametrize('workers', [0, 1])
 def test_goes_on_where_the_frame_was_missing(tmp_path, workers):
     options = dict(train_dataloader__num_workers=workers)
-    Runner.from_cfg(config_of(tmp_path / 'whole', **options)).train()
+    SafeRunner.from_cfg(config_of(tmp_path / 'whole', **options)).train()
     broken = tmp_path / 'broken'
     marker = make_missing(broken, sample_of(iteration=4))
     with pytest.raises(FileNotFoundError, match=r'sample \d+ is missing'):
-        Runner.from_cfg(config_of(broken, **options)).train()
+        SafeRunner.from_cfg(config_of(broken, **options)).train()
     saved = find_resume_checkpoint(broken / 'run')
     assert saved.name == 'iter_3.pth'
     marker.unlink()
-    Runner.from_cfg(config_of(broken, **options, resume=True, load_from=str(saved))).train()
+    SafeRunner.from_cfg(config_of(broken, **options, resume=True, load_from=str(saved))).train()
     assert torch.equal(weights_of(broken), weights_of(tmp_path / 'whole'))
 
 
@@ -71,18 +71,18 @@ def test_epochs_train_and_end_with_the_error(tmp_path):
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
     config.train_dataloader.sampler.type = 'DefaultSampler'
     config.default_hooks.checkpoint.update(by_epoch=True, interval=1)
-    Runner.from_cfg(config).train()
+    SafeRunner.from_cfg(config).train()
     assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
     make_missing(tmp_path, 3)
     config.experiment_name += '_again'
     with pytest.raises(FileNotFoundError, match='sample 3 is missing'):
-        Runner.from_cfg(config).train()
+        SafeRunner.from_cfg(config).train()
 
 
 def test_nothing_is_saved_before_the_first_iteration(tmp_path):
     make_missing(tmp_path, sample_of(iteration=1))
     with pytest.raises(FileNotFoundError):
-        Runner.from_cfg(config_of(tmp_path)).train()
+        SafeRunner.from_cfg(config_of(tmp_path)).train()
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
@@ -90,7 +90,7 @@ def test_a_step_whose_gradients_wait_is_not_saved(tmp_path):
     """mmengine's accumulation: after three of four batches no checkpoint would be whole."""
     make_missing(tmp_path, sample_of(iteration=4))
     with pytest.raises(FileNotFoundError):
-        Runner.from_cfg(config_of(tmp_path, optim_wrapper__accumulative_counts=4)).train()
+        SafeRunner.from_cfg(config_of(tmp_path, optim_wrapper__accumulative_counts=4)).train()
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 

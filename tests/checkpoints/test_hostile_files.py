@@ -1,0 +1,280 @@
+"""Hostile checkpoints end in one error: nothing is executed, and no memory is misread or exhausted.
+
+Every file is read in a process of its own with little memory, so that a crash or a bomb is seen.
+"""
+
+import io
+import json
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+
+from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+
+READ_ALL = """
+import json, resource, sys
+import torch
+from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+import mmengine.logging
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)
+outcomes = {}
+for path in sys.argv[1:]:
+    try:
+        outcomes[path] = repr(load_checkpoint_safely(path))[:2000]
+    except CheckpointError as error:
+        outcomes[path] = type(error).__name__
+    print(json.dumps(outcomes), flush=True)
+"""
+
+
+class Call:
+    """Pickled as a call, and perhaps a state."""
+
+    def __init__(self, function, *arguments, state=None) -> None:
+        self.parts = function, arguments, state
+
+    def __reduce__(self):
+        return self.parts
+
+
+class Name:
+    """Pickled as the global of this name, which need not exist."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+
+class Pickler(pickle._Pickler):
+    """Writes `Name` and any call, and tensors' storages as torch does."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save(self, value, save_persistent_id=True):
+        if isinstance(value, Name):
+            self.write(pickle.GLOBAL + f'{value.module}\n{value.name}\n'.encode())
+        elif isinstance(value, Call):
+            function, arguments, state = value.parts
+            self.save(function)
+            self.save(arguments)
+            self.write(pickle.REDUCE)
+            if state is not None:
+                self.save(state)
+                self.write(pickle.BUILD)
+        elif isinstance(value, Storage):
+            self.save(value.key)
+            self.write(pickle.BINPERSID)
+        else:
+            super().save(value, save_persistent_id)
+
+
+class Storage:
+    def __init__(self, numel: int, name: str = '0', kind: str = 'FloatStorage') -> None:
+        self.key = ('storage', Name('torch', kind), name, 'cpu', numel)
+
+
+def pickled(content) -> bytes:
+    buffer = io.BytesIO()
+    Pickler(buffer, protocol=2).dump(content)
+    return buffer.getvalue()
+
+
+def archive(path, content, storages=None, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, 'w', compression) as file:
+        file.writestr('x/data.pkl', content if isinstance(content, bytes) else pickled(content))
+        for name, data in (storages or {}).items():
+            file.writestr(f'x/data/{name}', data)
+        file.writestr('x/version', '3\n')
+    return path
+
+
+def dtype(name: str, state=None) -> Call:
+    return Call(Name('numpy', 'dtype'), name, False, True, state=state)
+
+
+def array(shape, kind, data) -> Call:
+    start = Name('numpy', 'ndarray'), (0,), b'b'
+    state = (1, shape, kind, False, data)
+    return Call(Name('numpy._core.multiarray', '_reconstruct'), *start, state=state)
+
+
+EMPTY = Call(Name('collections', 'OrderedDict'))
+
+
+def tensor(size, stride, numel: int, offset: int = 0) -> Call:
+    function = Name('torch._utils', '_rebuild_tensor_v2')
+    return Call(
+        function,
+        Storage(numel),
+        offset,
+        size,
+        stride,
+        False,
+        Call(Name('collections', 'OrderedDict')),
+    )
+
+
+FLOATS = {'0': struct.pack('4f', 1, 2, 3, 4)}
+SCALAR = Name('numpy._core.multiarray', 'scalar')
+# Name -> content of data.pkl, all with a storage of four floats.
+CONTENTS = {
+    'ndarray of a pointer': Call(Name('numpy', 'ndarray'), (1,), 'O', b'AAAAAAAA'),
+    'ndarray of numbers': Call(Name('numpy', 'ndarray'), (1,), 'f8', b'AAAAAAAA'),
+    'reconstruct objects': array((1,), dtype('O8'), [1]),
+    'reconstruct long objects': array((1 << 20,), dtype('O8'), [1]),
+    'reconstruct pointer bytes': array((1,), dtype('O8'), b'AAAAAAAA'),
+    'reconstruct strings': array((1,), dtype('S8'), b'AAAAAAAA'),
+    'structured type': array((1,), dtype([('a', 'O')]), b'AAAAAAAA'),
+    'type with other item size': array(
+        (1,), dtype('S4', state=(3, '|', None, None, None, 65536, 1, 0)), b'AAAA'
+    ),
+    'type with fields': array(
+        (1,), dtype('f8', state=(3, '|', None, ('a',), {'a': (1, 2)}, 65536, 1, 0)), b'A' * 65536
+    ),
+    'array longer than its bytes': array((1 << 40,), dtype('f8'), b'AAAAAAAA'),
+    'array of negative size': array((-1, -1), dtype('f8'), b'AAAAAAAA'),
+    'array of true': array((True,), dtype('f8'), b'AAAAAAAA'),
+    'array of an odd number of bytes': array((1,), dtype('f8'), b'AAA'),
+    'array without a state': Call(
+        Name('numpy._core.multiarray', '_reconstruct'), Name('numpy', 'ndarray'), (0,), b'b'
+    ),
+    'scalar of an object': Call(SCALAR, dtype('O8'), b'AAAAAAAA'),
+    'scalar of few bytes': Call(SCALAR, dtype('f8'), b'A'),
+    'scalar of a string': Call(SCALAR, dtype('S4'), b'AAAA'),
+    'type as a value': dtype('f8'),
+    'function as a value': Name('torch._utils', '_rebuild_tensor_v2'),
+    'state of a slice': Call(Name('builtins', 'slice'), 1, state={'__class__': 1}),
+    'storage larger than its record': tensor((1 << 20,), (1,), 1 << 20),
+    'tensor larger than its storage': tensor((1 << 20,), (1,), 4),
+    'tensor behind its storage': tensor((2,), (1,), 4, offset=3),
+    'tensor before its storage': tensor((2,), (1,), 4, offset=-1),
+    'tensor with steps backwards': tensor((2,), (-1,), 4, offset=1),
+    'tensor that repeats one number': tensor((1 << 20, 1 << 20), (0, 0), 4),
+    'tensor of negative size': tensor((-1,), (1,), 4),
+    'tensor of many dimensions': tensor((1,) * 5000, (1,) * 5000, 4),
+    'tensor of overflowing size': tensor((1 << 33, 1 << 33), (1 << 33, 1), 4),
+    'tensor of lists': tensor([4], [1], 4),
+    'storage as a value': Storage(4),
+    'storage that is missing': Storage(4, name='../../etc/passwd'),
+    'system': Call(Name('os', 'system'), 'true'),
+    'eval': Call(Name('builtins', 'eval'), '1'),
+    'getattr': Call(Name('builtins', 'getattr'), Name('torch', 'Tensor'), '__class__'),
+    'torch load': Call(Name('torch.storage', '_load_from_bytes'), b'x'),
+    'torch function': Call(Name('torch', 'zeros'), 1 << 40),
+    'import of dotted names': Name('torch', 'os.system'),
+    'type call': Call(Name('builtins', 'type'), 'A', (), {}),
+    'device call': Call(Name('torch', 'device'), Name('torch', 'load')),
+    'raw bytes of declared length': b'\x80\x05\x96' + struct.pack('<Q', 1 << 40) + b'.',
+    'raw text of declared length': b'\x80\x04X' + struct.pack('<I', 0xFFFFFFFF) + b'.',
+    'frame of declared length': b'\x80\x04\x95' + struct.pack('<Q', 1 << 40) + b'.',
+    'deeply nested': b'\x80\x02' + b']' * 100_000 + b'a' * 99_999 + b'.',
+    'nothing': b'',
+}
+
+
+def outcomes_of(*paths) -> dict[str, str]:
+    command = [sys.executable, '-c', READ_ALL, *map(str, paths)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, f'{ended.stdout.splitlines()[-1:]}{ended.stderr[-2000:]}'
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_crafted_contents(tmp_path):
+    """In one process, one after the other: what one leaves behind would hurt the next."""
+    paths = {
+        name: archive(tmp_path / f'{number}.pth', content, FLOATS)
+        for number, (name, content) in enumerate(CONTENTS.items())
+    }
+    for name in ('ndarray of a pointer', 'system'):  # no zip archive, the older format
+        parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {})]
+        data = b''.join([*parts, pickled(CONTENTS[name]), pickle.dumps([], 2)])
+        paths[f'{name}, older format'] = tmp_path / f'{len(paths)}.pth'
+        paths[f'{name}, older format'].write_bytes(data)
+    outcomes = outcomes_of(*paths.values())
+    refused = {'UnsafeCheckpointError', 'DamagedCheckpointError'}
+    assert {n: outcomes[str(p)] for n, p in paths.items() if outcomes[str(p)] not in refused} == {}
+
+
+def test_the_same_means_read_what_is_sound(tmp_path):
+    """Otherwise the test above would pass for anything."""
+    content = {'a': tensor((2, 2), (2, 1), 4), 'b': array((1,), dtype('f8'), b'AAAAAAAA')}
+    read = load_checkpoint_safely(archive(tmp_path / 'x.pth', content, FLOATS))
+    torch.testing.assert_close(read['a'], torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    assert read['b'].shape == (1,)
+
+
+def test_many_tensors_of_one_storage(tmp_path):
+    """Each is sound, but a copy of all takes a thousand times the file."""
+    content = {str(i): tensor((1 << 18,), (1,), 1 << 18) for i in range(1000)}
+    path = archive(tmp_path / 'x.pth', content, {'0': bytes(1 << 20)})
+    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
+
+
+def test_compressed_members(tmp_path):
+    """A file of 3 MB that becomes 3 GB."""
+    zeros = {'0': bytes(64 << 20)}
+    content = tensor((16 << 20,), (1,), 16 << 20)
+    path = archive(tmp_path / 'bomb.pth', {'a': content}, zeros, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 1 << 20
+    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
+
+
+def test_older_format_that_declares_more_than_it_has(tmp_path):
+    parts = [0x1950A86A20F9469CFC6C, 1001, {}]
+    data = b''.join(pickle.dumps(part, 2) for part in parts)
+    key = ('storage', Name('torch', 'FloatStorage'), '0', 'cpu', 1 << 40, None)
+    storage = Storage(1)
+    storage.key = key
+    function = Name('torch._utils', '_rebuild_tensor_v2')
+    content = {'a': Call(function, storage, 0, (4,), (1,), False, EMPTY)}
+    path = tmp_path / 'x.pth'
+    path.write_bytes(data + pickled(content) + pickle.dumps(['0'], 2) + bytes(64))
+    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
+
+
+def saved(path, as_zip: bool):
+    weights = {f'w{i}': torch.randn(300) for i in range(40)}
+    content = {'state_dict': weights, 'meta': {'iter': 3}}
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    return path
+
+
+@pytest.mark.parametrize('with_data', [True, False])
+@pytest.mark.parametrize('place', range(1, 10))
+def test_one_changed_byte_of_an_archive_is_seen(tmp_path, place, with_data):
+    path = saved(tmp_path / 'x.pth', as_zip=True)
+    data = bytearray(path.read_bytes())
+    start = data.index(b'data/0')  # the records, behind the first pickle
+    end = data.rindex(b'PK\x01\x02')
+    position = start + 200 + (end - start - 10_000) * place // 10
+    data[position] ^= 0x55
+    path.write_bytes(data)
+    before = torch.load(saved(tmp_path / 'y.pth', as_zip=True), weights_only=True)
+    assert before['meta'] == {'iter': 3}
+    try:
+        load_checkpoint_safely(path, with_data)
+    except CheckpointError:
+        return
+    with zipfile.ZipFile(path) as file:  # it hit the padding between records
+        assert file.testzip() is None
+
+
+@pytest.mark.parametrize('as_zip', [True, False])
+@pytest.mark.parametrize('seed', range(20))
+def test_random_damage_ends_in_an_error_or_a_whole_file(tmp_path, as_zip, seed):
+    path = saved(tmp_path / 'x.pth', as_zip)
+    generator = torch.Generator().manual_seed(seed)
+    data = bytearray(path.read_bytes())
+    for position in torch.randint(len(data), (seed + 1,), generator=generator).tolist():
+        data[position] = int(torch.randint(256, (), generator=generator))
+    path.write_bytes(data)
+    try:
+        read = load_checkpoint_safely(path)
+    except CheckpointError:
+        return
+    assert 'state_dict' in read or not as_zip
