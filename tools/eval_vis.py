@@ -8,9 +8,9 @@ import json
 import sys
 
 from axialvs.datasets.annotations.youtube_vis import read_annotations
-from axialvs.evaluation.metrics import LONG, SHORT, join_parts, short_long_figures
 from axialvs.evaluation.results import only_video, read_results
 from axialvs.evaluation.score_table import class_table, summary_table, video_table
+from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_metrics
 from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
 from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
@@ -86,7 +86,7 @@ def score_short_and_long(args: argparse.Namespace) -> dict:
         print(f'{len(ids)} {name} videos')
         found[name] = tables(evaluate_tracks(annotations, of_part, args.workers), args)
         print()
-    metrics = short_long_figures(found[SHORT], found[LONG])
+    metrics = short_long_metrics(found[SHORT], found[LONG])
     print('\n'.join(f'{name:8}  {metrics[name]:.4f}' for name in _HEADLINES))
     return metrics
 

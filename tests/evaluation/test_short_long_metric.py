@@ -9,7 +9,7 @@ from mmengine.evaluator import Evaluator
 from test_video_instance_metric import FIXTURE, NUM_CLIPS, meta_of, samples_of
 from track_cases import summary
 
-from axialvs.evaluation.metrics import short_long_figures
+from axialvs.evaluation.short_long import short_long_metrics
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/youtube_vis_2022.py'
 LONG_IDS = {2, 5, 8, 11}
@@ -89,8 +89,8 @@ def test_classwise(files, case):
 
 
 def test_nothing_to_count_in_one_kind():
-    assert short_long_figures({'AP': 0.5}, {'AP': -1.0})['AP_all'] == -1
-    assert short_long_figures({'AP': 0.5}, {'AP': 0.0})['AP_all'] == 0.25
+    assert short_long_metrics({'AP': 0.5}, {'AP': -1.0})['AP_all'] == -1
+    assert short_long_metrics({'AP': 0.5}, {'AP': 0.0})['AP_all'] == 0.25
 
 
 def shared_video(contents):

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from track_cases import box, read, result, truth_of
 
+from axialvs.evaluation.metrics import unused_prefix
 from axialvs.evaluation.results import read_results, write_results, write_submission
 
 ENTRIES = [result(1, 2, 0.123456789012345, [box(1, 2, 3, 4), None])]
@@ -39,3 +40,11 @@ def test_old_file_stays_when_the_new_one_fails(tmp_path, write):
     assert path.read_bytes() == before
     write(path, [])
     assert path.read_bytes() != before
+
+
+def test_files_of_earlier_runs_are_kept(tmp_path):
+    prefix = str(tmp_path / 'results')
+    assert unused_prefix(prefix, ('.json', '.zip')) == prefix
+    (tmp_path / 'results.zip').touch()
+    (tmp_path / 'results_2.json').touch()
+    assert unused_prefix(prefix, ('.json', '.zip')) == f'{prefix}_3'

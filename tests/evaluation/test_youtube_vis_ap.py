@@ -146,8 +146,8 @@ def test_crowd_takes_up_detections_without_counting(folder):
     results = [result(1, 2, 0.9, masks), result(1, 2, 0.8, masks), result(1, 2, 0.7, other)]
     found = score(folder, truth, results)
     assert found.summary()['AP'] == pytest.approx(1.0)
-    assert found.per_class()['class 2']['truths'] == 1
-    assert found.per_video()[1]['found'] == 1
+    assert found.per_class()['class 2']['gts'] == 1
+    assert found.per_video()[1]['matched'] == 1
 
 
 def test_only_crowds_count_as_nothing(folder):
@@ -203,7 +203,7 @@ def test_per_class_and_per_video(folder):
     )
     first, second = found.per_video().values()
     assert first == pytest.approx(
-        {'AP': 0.5, 'AP50': 0.5, 'truths': 2, 'found': 1, 'missed': 1, 'tracks': 2}
+        {'AP': 0.5, 'AP50': 0.5, 'gts': 2, 'matched': 1, 'missed': 1, 'tracks': 2}
     )
     assert second['AP'] == pytest.approx(1.0)
 

@@ -79,6 +79,6 @@ def test_tracks_of_one_video_where_there_are_more(count, files, tmp_path, capsys
     Path(files[0]).write_text(json.dumps(truth))
     tracks = tmp_path / 'tracks.json'
     tracks.write_text(json.dumps({'tracks': []}))
-    assert count(files[0], tracks) == 1
+    assert count(files[0], tracks) == 2
     error = capsys.readouterr().err
-    assert 'with --video-id of eval_vis.py, or give a ground truth of this video alone' in error
+    assert '--video-id of eval_vis.py' in error

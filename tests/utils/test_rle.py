@@ -1,82 +1,112 @@
-"""Tests of the check of run-length encodings against pycocotools."""
+"""The RLE codec, compared with pycocotools, the reference."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from pycocotools import mask as mask_utils
+from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
 
-from axialvs.utils.rle import RLEError, areas_of_counts, areas_of_strings
+from axialvs.utils.rle import (
+    MAX_PIXELS,
+    RLEError,
+    as_rle,
+    compress,
+    decode_mask,
+    encode_crop,
+    encode_masks,
+    mask_areas,
+    read_mask,
+    read_tube,
+)
 
-SHAPE = (13, 17)
-PIXELS = SHAPE[0] * SHAPE[1]
-MASKS = st.lists(arrays(bool, SHAPE, elements=st.booleans()), max_size=6)
-
-
-def encode(mask: np.ndarray) -> str:
-    return mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))['counts'].decode()
-
-
-@given(MASKS)
-def test_areas_of_any_masks(masks):
-    areas = areas_of_strings([encode(mask) for mask in masks], PIXELS)
-    assert areas.tolist() == [int(mask.sum()) for mask in masks]
-
-
-@pytest.mark.parametrize('fill', [False, True])
-def test_large_single_run(fill):
-    mask = np.full((1080, 1920), fill)
-    assert areas_of_strings([encode(mask)] * 2, mask.size).tolist() == [int(mask.sum())] * 2
+any_mask = array_shapes(min_dims=2, max_dims=2, max_side=40).flatmap(lambda s: arrays(bool, s))
+HEIGHT, WIDTH = 5, 7
 
 
-RUNS = st.lists(st.integers(-3, 60), max_size=9)
+def reference(mask: np.ndarray) -> dict:
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {'size': list(rle['size']), 'counts': rle['counts'].decode()}
 
 
-@given(st.one_of(RUNS, RUNS.map(lambda runs: [*runs, PIXELS - sum(runs)])))
-def test_strings_and_lists_are_judged_alike(runs):
-    """Whatever the runs are, both forms give the same area or the same reason."""
-    outcomes = []
-    for areas_of, counts in ((areas_of_counts, runs), (areas_of_strings, to_string(runs))):
-        try:
-            outcomes.append(areas_of([counts], PIXELS).tolist())
-        except RLEError as error:
-            outcomes.append(error.reason.split('(')[0].strip())
-    if runs:
-        assert outcomes[0] == outcomes[1]
-    else:
-        assert 'cover 0 pixels' in outcomes[0]
-        assert 'empty' in outcomes[1]
+def runs_of(mask: np.ndarray) -> list[int]:
+    flat = mask.T.ravel()
+    borders = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff([0, *borders, flat.size]).tolist()
 
 
-def to_string(runs: list[int]) -> str:
-    """COCO's compressed form, written after its description, run by run."""
-    text = ''
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        while True:
-            digit, value = value & 0x1F, value >> 5
-            more = value != (-1 if digit & 0x10 else 0)
-            text += chr(48 + (digit | (0x20 if more else 0)))
-            if not more:
-                break
-    return text
+@settings(deadline=None)
+@given(any_mask)
+def test_codes_equal_those_of_pycocotools(mask):
+    expected = reference(mask) if mask.any() else None
+    assert encode_masks(mask[None]) == [expected]
+    assert encode_masks(np.asfortranarray(mask)[None]) == [expected]
+    assert compress(reference(mask), *mask.shape) == reference(mask)
+    np.testing.assert_array_equal(decode_mask(reference(mask)), mask)
+
+
+@settings(deadline=None)
+@given(any_mask, st.tuples(*[st.integers(0, 9)] * 4))
+def test_crops_are_encoded_as_whole_frames(crop, margins):
+    top, bottom, left, right = margins
+    frame = np.pad(crop, ((top, bottom), (left, right)))
+    expected = reference(frame) if crop.any() else None
+    for order in 'CF':
+        assert encode_crop(np.array(crop, order=order), top, left, frame.shape) == expected
+
+
+@settings(deadline=None)
+@given(any_mask)
+def test_all_kinds_of_counts_are_the_same_mask(mask):
+    rle = reference(mask)
+    for counts in (rle['counts'], rle['counts'].encode(), runs_of(mask)):
+        read = read_mask({'size': rle['size'], 'counts': counts}, *mask.shape)
+        np.testing.assert_array_equal(np.asarray(read), mask)
+        assert as_rle(read) == rle
+
+
+def test_polygons_are_rasterised_as_by_pycocotools():
+    polygons = [[1.0, 1.0, 6.0, 1.0, 6.0, 4.0], [0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0]]
+    expected = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, HEIGHT, WIDTH)))
+    rle = compress(polygons, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(decode_mask(rle), expected)
+
+
+def test_tubes_have_gaps():
+    mask = np.eye(HEIGHT, WIDTH, dtype=bool)
+    tube = read_tube([None, reference(mask), reference(~mask)], HEIGHT, WIDTH)
+    assert tube[0] is None
+    assert mask_areas(tube).tolist() == [0, mask.sum(), (~mask).sum()]
 
 
 @pytest.mark.parametrize(
-    ('text', 'reason'),
+    'counts',
     [
-        ('', 'empty'),
-        ('Z', 'breaks off'),
-        ('4 6', 'character'),
-        ('4\u00e9', 'character'),
-        ('ooooooooo0', 'too many digits'),
-        ('4N', 'negative'),
-        ('44', 'cover 8 pixels where the frame has 221'),
+        *('', 'P', 'S', '!', 'S1S1', 'S1P', 'é1', '\ud800', '0', 'O1'),
+        *(b'', b'\xff', [], [34], [36], [40, -5], [1.5], [True] * 35, [2**70], ['35']),
     ],
 )
-def test_broken_string_is_named(text, reason):
-    good = encode(np.eye(*SHAPE, dtype=bool))
-    with pytest.raises(RLEError, match=reason) as caught:
-        areas_of_strings([good, text, good], PIXELS)
-    assert caught.value.position == 1
+def test_broken_counts_are_located(counts):
+    good = {'size': [HEIGHT, WIDTH], 'counts': 'S1'}
+    with pytest.raises(RLEError) as caught:
+        read_tube([good, None, {**good, 'counts': counts}, good], HEIGHT, WIDTH)
+    assert caught.value.position == 2
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=30))
+def test_any_text_is_a_mask_or_an_error(text):
+    """What passes decodes to the same mask with pycocotools, which checks nothing."""
+    rle = {'size': [HEIGHT, WIDTH], 'counts': text}
+    try:
+        mask = read_mask(rle, HEIGHT, WIDTH)
+    except RLEError:
+        return
+    np.testing.assert_array_equal(np.asarray(mask), coco_mask.decode(rle))
+
+
+@pytest.mark.parametrize('segmentation', [{'counts': 'S1'}, [[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]])
+def test_absurd_sizes_take_no_memory(segmentation):
+    """pycocotools ended the process with SIGSEGV here."""
+    with pytest.raises(RLEError, match=str(MAX_PIXELS)):
+        read_mask(segmentation, 10**8, 10**8)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.evaluation.forked_map import forked_map, usable_cores
 from axialvs.evaluation.panoptic_files import (
     PanopticCategory,
     PanopticSegmentation,
@@ -21,6 +20,7 @@ from axialvs.evaluation.vpq import (
     SlidingSums,
     match_tubes,
 )
+from axialvs.utils.parallel import fork_map, usable_cores
 
 NOTHING_COUNTS = -1.0
 _PERCENT = 100.0
@@ -105,7 +105,7 @@ def evaluate_panoptic(
 
     scores = VideoPanopticScores.zero(truth.categories)
     workers = usable_cores() if workers is None else workers
-    for of_video in progress(forked_map(score, range(len(truth.videos)), workers)):
+    for of_video in progress(fork_map(score, range(len(truth.videos)), workers)):
         scores.add(of_video)
     return scores
 

@@ -1,6 +1,6 @@
-"""Reads detected tracks in the official results layout and checks them against the ground truth.
+"""Detected tracks in the official results layout: reading, checking and writing.
 
-Also read: a submission's zip, and the tracks of one video as `segment_video.py` writes them.
+Also reads the zip of a submission, and the tracks of one video from `segment_video.py`.
 """
 
 import io
@@ -13,15 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from axialvs.datasets.annotations.schema import shown
-from axialvs.datasets.annotations.youtube_vis import Video, VideoAnnotations
+from axialvs.datasets.annotations.schema import AnnotationError, shown
+from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
 from axialvs.datasets.class_names import normalise_name
+from axialvs.evaluation.tube_iou import Tube
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
+from axialvs.utils.rle import RLEError, read_tube
+
+RESULTS_NAME = 'results.json'  # evaluation servers look for it at the top level of the zip
 
 
 class ResultsError(AxialVSError):
-    """Something is wrong in detected tracks; the message names file, entry, video and field."""
+    """An error in detected tracks; the message names file, entry, video and field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,11 @@ class TrackResult:
     """A detected track.
 
     Attributes:
-        video_id: The video it moves in.
-        category_id: The annotation file's category id.
-        score: Any finite number; only the order matters.
-        segmentations: One COCO RLE a frame of the video, or None where the track is absent.
-        place: Where it stands, for messages.
+        video_id: its video.
+        category_id: the annotation file's category id.
+        score: any finite number; only the order matters.
+        segmentations: one COCO RLE per frame of the video, or None where the track is absent.
+        place: where the track comes from, for messages.
     """
 
     video_id: int
@@ -46,17 +50,17 @@ class TrackResult:
 def read_results(
     path: str | os.PathLike[str], annotations: VideoAnnotations, video_id: int | None = None
 ) -> list[TrackResult]:
-    """Reads a file of results.
+    """Read a file of results.
 
     Args:
         path: JSON list of `{video_id, category_id, score, segmentations}`; a submission's zip with
             such a list; or the JSON of `segment_video.py`, an object with `tracks`.
-        annotations: The ground truth that the results belong to.
-        video_id: The video that `tracks` belong to; not needed where the ground truth has one.
+        annotations: the ground truth that the results belong to.
+        video_id: the video that `tracks` belong to; not needed if the ground truth has only one.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ResultsError: Something in the file is wrong.
+        FileNotFoundError: there is no such file.
+        ResultsError: something in the file is wrong.
     """
     path = os.fspath(path)
     content = _load(path)
@@ -77,15 +81,15 @@ def read_results(
 def check_results(
     entries: Iterable[Any], annotations: VideoAnnotations, source: str
 ) -> list[TrackResult]:
-    """Checks entries of the official results layout; the runs of masks are checked when read.
+    """Check entries of the official results layout; RLEs are checked by `read_result_tubes`.
 
     Args:
-        entries: The entries.
-        annotations: The ground truth that they belong to.
-        source: File or other origin, for messages.
+        entries: the entries.
+        annotations: the ground truth that they belong to.
+        source: file or other origin, for messages.
 
     Raises:
-        ResultsError: An entry is wrong.
+        ResultsError: an entry is wrong.
     """
     videos = {video.id: video for video in annotations.videos}
     categories = {category.id for category in annotations.categories}
@@ -105,6 +109,40 @@ def only_video(annotations: VideoAnnotations, video_id: int) -> VideoAnnotations
     )
 
 
+def read_result_tubes(video: Video, results: Sequence[TrackResult]) -> list[Tube]:
+    """Parse the masks of detected tracks of a video.
+
+    Raises:
+        ResultsError: an RLE does not encode a mask of the video.
+    """
+    tubes = []
+    for result in results:
+        try:
+            tubes.append(read_tube(result.segmentations, video.height, video.width))
+        except RLEError as error:
+            field = f'segmentations[{error.position}].counts'
+            raise _error(result.place, field, error.reason) from error
+    return tubes
+
+
+def read_gt_tubes(video: Video, gts: Sequence[Instance]) -> list[Tube]:
+    """Parse the masks of ground truth tracks of a video.
+
+    Raises:
+        AnnotationError: an RLE does not encode a mask of the video.
+    """
+    tubes = []
+    for gt in gts:
+        try:
+            tubes.append(read_tube(gt.segmentations, video.height, video.width))
+        except RLEError as error:
+            raise AnnotationError(
+                f"video {video.id}, instance {gt.id}, field 'segmentations[{error.position}]': "
+                f'{error.reason}.'
+            ) from error
+    return tubes
+
+
 def _load(path: str) -> Any:
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such results file.')
@@ -113,31 +151,27 @@ def _load(path: str) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if RESULTS_NAME not in archive.namelist():
                     raise ResultsError(
-                        f'{path}: the zip has no {RESULTS_NAME} at its top level, as the '
-                        f'evaluation servers want it, but {shown(archive.namelist())}.'
+                        f'{path}: the zip has no {RESULTS_NAME} at its top level, which evaluation '
+                        f'servers require, but {shown(archive.namelist())}.'
                     )
                 return json.loads(archive.read(RESULTS_NAME))
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
-    except (
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        RecursionError,
-        zipfile.BadZipFile,
-    ) as error:
+        return json.loads(Path(path).read_bytes())  # bytes may begin with a byte order mark
+    except ResultsError:
+        raise
+    except (ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise ResultsError(f'{path}: not readable as JSON ({error}).') from error
 
 
 def _entries_of_tracks(
     content: dict[str, Any], annotations: VideoAnnotations, path: str, video_id: int | None
 ) -> Any:
-    """The tracks of one video with the video's id, as in the official layout."""
+    """The tracks of one video in the official layout."""
     if video_id is None:
         if len(annotations.videos) != 1:
             raise ResultsError(
                 f'{path}: these are the tracks of one video and the ground truth '
-                f'{annotations.path} has {len(annotations.videos)} videos. Say which one it is '
-                'with --video-id of eval_vis.py, or give a ground truth of this video alone.'
+                f'{annotations.path} has {len(annotations.videos)} videos. Name the video with '
+                '--video-id of eval_vis.py, or give a ground truth of this video alone.'
             )
         video_id = annotations.videos[0].id
     elif video_id not in {video.id for video in annotations.videos}:
@@ -147,11 +181,12 @@ def _entries_of_tracks(
     for category in categories if isinstance(categories, list) else ():
         if not isinstance(category, dict) or not isinstance(category.get('name'), str):
             raise ResultsError(f"{path}: field 'categories': {shown(category)} has no name.")
-        known = names.get(category.get('id'))
+        identifier = category.get('id')
+        known = names.get(identifier) if type(identifier) is int else None
         if known is not None and normalise_name(known) != normalise_name(category['name']):
             raise ResultsError(
-                f"{path}: field 'categories': id {category['id']} is {category['name']!r} here "
-                f'and {known!r} in {annotations.path}. The tracks belong to other categories.'
+                f"{path}: field 'categories': id {identifier} is {category['name']!r} here and "
+                f'{known!r} in {annotations.path}. The tracks belong to other categories.'
             )
     tracks = content['tracks']
     if not isinstance(tracks, list):
@@ -171,17 +206,23 @@ def _check_entry(
             raise ResultsError(f"{place}: field '{field}' is missing.")
     video_id, category_id, score = (entry[key] for key in ('video_id', 'category_id', 'score'))
     if type(video_id) is not int or video_id not in videos:
-        raise _error(place, 'video_id', f'{shown(video_id)} is no video of the ground truth')
+        raise _error(place, 'video_id', f'{shown(video_id)} is not a video of the ground truth')
     place = f'{place}, video {video_id}'
     if type(category_id) is not int or category_id not in categories:
-        raise _error(
-            place, 'category_id', f'{shown(category_id)} is no category of the ground truth'
-        )
-    if type(score) not in (int, float) or not math.isfinite(score):
+        problem = f'{shown(category_id)} is not a category of the ground truth'
+        raise _error(place, 'category_id', problem)
+    if not _is_finite(score):
         raise _error(place, 'score', f'{shown(score)} is not a finite number')
     segmentations = entry['segmentations']
     _check_segmentations(segmentations, place, videos[video_id])
-    return TrackResult(video_id, category_id, score, segmentations, place)
+    return TrackResult(video_id, category_id, float(score), segmentations, place)
+
+
+def _is_finite(score: Any) -> bool:
+    try:
+        return type(score) in (int, float) and math.isfinite(score)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _check_segmentations(segmentations: Any, place: str, video: Video) -> None:
@@ -191,8 +232,8 @@ def _check_segmentations(segmentations: Any, place: str, video: Video) -> None:
         raise _error(
             place,
             'segmentations',
-            f'{len(segmentations)} entries where the video has {video.length} frames; a frame '
-            'without the object is null',
+            f'{len(segmentations)} entries, but the video has {video.length} frames; use null for '
+            'a frame without the object',
         )
     size = [video.height, video.width]
     for frame, mask in enumerate(segmentations):
@@ -202,39 +243,29 @@ def _check_segmentations(segmentations: Any, place: str, video: Video) -> None:
         if not isinstance(mask, dict) or 'counts' not in mask or 'size' not in mask:
             raise _error(place, field, f'{shown(mask)} is neither a COCO RLE nor null')
         if mask['size'] != size:
-            raise _error(
-                place,
-                f'{field}.size',
-                f'{shown(mask["size"])} where the video has [height, width] = {size}',
-            )
-        counts = mask['counts']
-        if isinstance(counts, list):
-            if not all(type(run) is int and 0 <= run <= size[0] * size[1] for run in counts):
-                raise _error(place, f'{field}.counts', f'{shown(counts)} are no run lengths')
-        elif not isinstance(counts, str):
-            raise _error(place, f'{field}.counts', f'{shown(counts)} is no text and no list')
+            problem = f'{shown(mask["size"])}, but the video has [height, width] = {size}'
+            raise _error(place, f'{field}.size', problem)
+        if not isinstance(mask['counts'], str | list):
+            problem = f'{shown(mask["counts"])} is neither a string nor a list'
+            raise _error(place, f'{field}.counts', problem)
 
 
 def _error(place: str, field: str, problem: str) -> ResultsError:
     return ResultsError(f"{place}, field '{field}': {problem}.")
 
 
-# The servers look for this name at the top level of the zip.
-RESULTS_NAME = 'results.json'
-
-
 def write_results(path: str | Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the JSON list; an existing file is replaced when the new one is complete.
+    """Write the JSON list; an existing file is replaced once the new one is complete.
 
     Args:
-        path: The file.
-        entries: `{video_id, category_id, score, segmentations}` with plain numbers and texts.
+        path: the file.
+        entries: `{video_id, category_id, score, segmentations}` with plain numbers and strings.
     """
     write_atomically(path, _encode(entries))
 
 
 def write_submission(path: str | Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the zip with the same list; an existing file is replaced likewise."""
+    """Write the zip with the same list; an existing file is replaced as in `write_results`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(RESULTS_NAME, _encode(entries))

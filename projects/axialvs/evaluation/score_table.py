@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'AR1', 'AR10', 'truths', 'tracks')
-_VIDEO_COLUMNS = ('AP', 'AP50', 'truths', 'found', 'missed', 'tracks')
+_CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'AR1', 'AR10', 'gts', 'tracks')
+_VIDEO_COLUMNS = ('AP', 'AP50', 'gts', 'matched', 'missed', 'tracks')
 
 
 def summary_table(figures: Mapping[str, float]) -> str:

@@ -1,162 +1,175 @@
-"""Checks run-length encoded masks and measures their areas, many at once, without decoding them.
+"""COCO run-length encodings (RLE): the one codec of data sets, post-processing and evaluation.
 
-COCO's compressed string writes each run as digits of five bits, the lowest first, in characters
-from '0' (48) on. Bit 5 of a character says that another follows, bit 4 of the last one is the
-sign, and from the fourth run on the value is the difference to the run two before.
+Masks are encoded and combined by rlemasklib, without being decoded to pixels. Polygons are
+rasterised by pycocotools, whose rules define the official scores.
 """
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import rlemasklib
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from rlemasklib import RLEMask
 
 from axialvs.utils.errors import AxialVSError
 
-_FIRST_CHARACTER = 48
-_DIGIT_BITS = 5
-_DIGIT_MASK = 0x1F
-_SIGN_BIT = 0x10
-_MAX_DIGIT = 0x3F
-_LAST_DIGIT = 0x1F  # up to here bit 5 is not set: the run ends
-_MAX_CHARACTERS_PER_RUN = 7  # 35 bits: more than any image has pixels
-_FOREIGN = 'the compressed string has a character that none may have'
+RLE = dict[str, Any]  # {'size': [height, width], 'counts': str}
+MAX_PIXELS = 2**28  # of a frame; larger sizes come from damaged files and would exhaust memory
+
+# Characters 'P' to 'o' announce another character of the same run, '0' to 'O' end it.
+_is_well_formed = re.compile('[0-o]*[0-O]').fullmatch
 
 
 class RLEError(AxialVSError):
-    """A run-length encoding that stands for no mask.
+    """A segmentation that does not encode a mask of its frame.
 
     Attributes:
-        position: Index of the faulty one in the sequence that was given.
-        reason: What is wrong with it.
+        reason: what is wrong with it.
+        position: its index in the sequence that was read.
     """
 
-    def __init__(self, position: int, reason: str) -> None:
+    def __init__(self, reason: str, position: int = 0) -> None:
         super().__init__(reason)
-        self.position = position
         self.reason = reason
+        self.position = position
 
 
-def areas_of_counts(counts: Sequence[Sequence[int]], num_pixels: int) -> NDArray[np.int64]:
-    """Checks uncompressed runs and returns the masks' areas.
-
-    Args:
-        counts: Run lengths of each mask, background first.
-        num_pixels: Height times width that the runs have to fill.
-
-    Returns:
-        Areas in pixels, one a mask.
+def check_frame_size(height: int, width: int) -> None:
+    """Refuse frame sizes that no camera has, before memory is allocated for them.
 
     Raises:
-        RLEError: Runs are no integers, negative, or do not fill the image.
+        RLEError: the frame has more than `MAX_PIXELS` pixels.
     """
-    areas = np.zeros(len(counts), dtype=np.int64)
-    for position, runs in enumerate(counts):
-        if set(map(type, runs)) - {int}:
-            raise RLEError(position, 'runs are not all integers')
-        if runs and min(runs) < 0:
-            raise RLEError(position, f'a run is negative ({min(runs)})')
-        _check_filled(position, sum(runs), num_pixels)
-        areas[position] = sum(runs[1::2])
-    return areas
+    if height * width > MAX_PIXELS:
+        raise RLEError(
+            f'a frame of {height} x {width} pixels is larger than the limit of {MAX_PIXELS} pixels'
+        )
 
 
-def areas_of_strings(strings: Sequence[str], num_pixels: int) -> NDArray[np.int64]:
-    """Checks compressed run strings and returns the masks' areas.
-
-    All strings are read in one pass of array operations: a whole data set takes seconds.
+def read_mask(segmentation: RLE | list[list[float]], height: int, width: int) -> RLEMask:
+    """Parse and check one segmentation.
 
     Args:
-        strings: COCO's compressed `counts`, one a mask.
-        num_pixels: Height times width that the runs have to fill.
-
-    Returns:
-        Areas in pixels, one a mask.
+        segmentation: RLE with str, bytes or list `counts`, whose size is that of the frame, or
+            polygons.
+        height: of the frame, in pixels.
+        width: of the frame, in pixels.
 
     Raises:
-        RLEError: A string is empty, breaks off, has a foreign character, a negative run or runs
-            that do not fill the image.
+        RLEError: it does not encode a mask of this size.
     """
-    if not strings:
-        return np.zeros(0, dtype=np.int64)
-    digits, string_ends = _read_digits(strings)
-    run_ends = np.flatnonzero(digits <= _LAST_DIGIT)
-    run_starts = np.concatenate(([0], run_ends[:-1] + 1))
-    first_runs = np.searchsorted(run_starts, np.concatenate(([0], string_ends[:-1])))
-    values = _read_values(digits, run_starts, run_ends, first_runs)
-    runs, is_foreground = _undo_differences(values, first_runs)
-
-    negative = np.flatnonzero(np.minimum.reduceat(runs, first_runs) < 0)
-    if negative.size:
-        raise RLEError(int(negative[0]), 'a run is negative')
-    totals = np.add.reduceat(runs, first_runs)
-    wrong = np.flatnonzero(totals != num_pixels)
-    if wrong.size:
-        _check_filled(int(wrong[0]), int(totals[wrong[0]]), num_pixels)
-    return np.add.reduceat(np.where(is_foreground, runs, 0), first_runs)
-
-
-def _read_digits(strings: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All strings' characters as digits 0 to 63, and where each string ends in them."""
+    check_frame_size(height, width)
+    if isinstance(segmentation, list):
+        polygons = coco_mask.frPyObjects(segmentation, height, width)
+        return RLEMask.from_dict(coco_mask.merge(polygons))
+    counts = segmentation['counts']
+    if isinstance(counts, bytes):
+        counts = counts.decode('ascii', 'replace')
+    key = 'counts'
+    if isinstance(counts, str):
+        if not _is_well_formed(counts):
+            raise RLEError('the compressed counts are empty, cut off or contain foreign characters')
+    else:
+        key = 'ucounts'
+        if not all(type(run) is int and 0 <= run <= height * width for run in counts):
+            raise RLEError('the counts are not run lengths')
     try:
-        codes = np.frombuffer(''.join(strings).encode('ascii'), dtype=np.uint8)
-    except UnicodeEncodeError:
-        position = next(p for p, string in enumerate(strings) if not string.isascii())
-        raise RLEError(position, _FOREIGN) from None
-    lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
-    ends = np.cumsum(lengths)
-    digits = codes - np.uint8(_FIRST_CHARACTER)  # characters below the first wrap round to above
-    for position in np.flatnonzero(lengths == 0):
-        raise RLEError(int(position), 'the compressed string is empty')
-    foreign = np.flatnonzero(digits > _MAX_DIGIT)
-    if foreign.size:
-        raise RLEError(int(np.searchsorted(ends, foreign[0], side='right')), _FOREIGN)
-    broken = np.flatnonzero(digits[ends - 1] > _LAST_DIGIT)
-    if broken.size:
-        raise RLEError(int(broken[0]), 'the compressed string breaks off in the middle of a run')
-    return digits, ends
+        return RLEMask.from_dict({'size': (height, width), key: counts})
+    except ValueError:
+        raise RLEError(f'the runs do not cover the {height * width} pixels of the frame') from None
 
 
-def _read_values(
-    digits: NDArray[np.uint8],
-    run_starts: NDArray[np.int64],
-    run_ends: NDArray[np.int64],
-    first_runs: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Joins the digits of each run to one signed number."""
-    sizes = run_ends - run_starts + 1
-    if sizes.max() > _MAX_CHARACTERS_PER_RUN:
-        position = int(np.searchsorted(first_runs, np.argmax(sizes), side='right')) - 1
-        raise RLEError(position, 'a run has too many digits')
-    values = (digits[run_starts] & _DIGIT_MASK).astype(np.int64)
-    for place in range(1, int(sizes.max())):
-        longer = np.flatnonzero(sizes > place)
-        digit = (digits[run_starts[longer] + place] & _DIGIT_MASK).astype(np.int64)
-        values[longer] |= digit << (_DIGIT_BITS * place)
-    negative = np.flatnonzero(digits[run_ends] & _SIGN_BIT)
-    values[negative] -= np.int64(1) << (_DIGIT_BITS * sizes[negative])
-    return values
+def read_tube(
+    segmentations: Sequence[RLE | list[list[float]] | None], height: int, width: int
+) -> list[RLEMask | None]:
+    """Parse and check the segmentations of an object, one per frame or None.
 
-
-def _undo_differences(
-    values: NDArray[np.int64], first_runs: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Run lengths from stored values, and whether each run is of the mask or of its background.
-
-    The first three runs stand as they are, each later one as the difference to the run two
-    before: running sums over the odd runs and over the even runs but the very first.
+    Raises:
+        RLEError: one of them does not encode a mask of this size; `position` is its frame.
     """
-    num_runs = np.diff(np.concatenate((first_runs, [len(values)])))
-    is_odd = (np.arange(len(values)) - np.repeat(first_runs, num_runs)) % 2 == 1
-    is_later_even = ~is_odd
-    is_later_even[first_runs] = False
-    runs = values.copy()
-    for chosen in (is_odd, is_later_even):
-        sums = np.cumsum(np.where(chosen, values, 0))
-        # No mask's first run is chosen, so the sum there is that of the masks before.
-        runs = np.where(chosen, sums - np.repeat(sums[first_runs], num_runs), runs)
-    return runs, is_odd
+    masks: list[RLEMask | None] = []
+    for frame, segmentation in enumerate(segmentations):
+        try:
+            masks.append(None if segmentation is None else read_mask(segmentation, height, width))
+        except RLEError as error:
+            raise RLEError(error.reason, frame) from None
+    return masks
 
 
-def _check_filled(position: int, total: int, num_pixels: int) -> None:
-    if total != num_pixels:
-        raise RLEError(position, f'the runs cover {total} pixels where the frame has {num_pixels}')
+def mask_areas(masks: Sequence[RLEMask | None]) -> NDArray[np.int64]:
+    """Pixels of each mask, 0 for None."""
+    areas = (0 if mask is None else mask.area() for mask in masks)
+    return np.fromiter(areas, dtype=np.int64, count=len(masks))
+
+
+def compress(segmentation: RLE | list[list[float]], height: int, width: int) -> RLE:
+    """Any segmentation as RLE with str `counts`; arguments as in `read_mask`."""
+    if isinstance(segmentation, dict) and isinstance(segmentation['counts'], str):
+        return segmentation
+    return as_rle(read_mask(segmentation, height, width))
+
+
+def as_rle(mask: RLEMask) -> RLE:
+    """The RLE of a mask, with the types of JSON."""
+    encoded = mask.to_dict()
+    return {'size': [int(x) for x in encoded['size']], 'counts': encoded['counts'].decode('ascii')}
+
+
+def encode_masks(masks: NDArray[np.bool_]) -> list[RLE | None]:
+    """Encode masks.
+
+    Args:
+        masks: (n, H, W) bool.
+
+    Returns:
+        The n RLEs, None for an empty mask.
+    """
+    size = [int(x) for x in masks.shape[1:]]
+    return [
+        {'size': size, 'counts': rlemasklib.encode(mask)['counts'].decode('ascii')}
+        if not_empty
+        else None
+        for mask, not_empty in zip(masks, masks.any((1, 2)), strict=True)
+    ]
+
+
+def encode_crop(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, int]) -> RLE | None:
+    """Encode a mask that is empty outside of a crop of the frame.
+
+    Args:
+        crop: (H, W) bool; fastest if column-major.
+        top: first row of the crop in the frame.
+        left: first column of the crop in the frame.
+        size: (height, width) of the frame.
+
+    Returns:
+        The RLE, or None if the mask is empty.
+    """
+    if not crop.any():
+        return None
+    bottom, right = size[0] - top - crop.shape[0], size[1] - left - crop.shape[1]
+    return as_rle(RLEMask.from_array(crop).pad(top, bottom, left, right))
+
+
+def decode_mask(rle: RLE) -> NDArray[np.bool_]:
+    """The mask (H, W) of an RLE."""
+    return rlemasklib.decode(rle).astype(bool)
+
+
+def areas_of_strings(counts: Sequence[str | list[int]], num_pixels: int) -> NDArray[np.int64]:
+    """Check the `counts` of masks and measure their areas.
+
+    Args:
+        counts: compressed or not, one per mask.
+        num_pixels: height times width of the frame.
+
+    Raises:
+        RLEError: one of them does not encode a mask of this size.
+    """
+    return mask_areas(read_tube([{'counts': runs} for runs in counts], 1, num_pixels))
+
+
+areas_of_counts = areas_of_strings

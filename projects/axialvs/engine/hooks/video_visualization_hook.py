@@ -13,13 +13,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from axialvs.datasets.annotations.youtube_vis import Instance, read_annotations
-from axialvs.evaluation.compressed_masks import compressed_tube
-from axialvs.evaluation.track_pairs import ids_like_truth
+from axialvs.evaluation.track_ids import ids_like_gt
 from axialvs.evaluation.tube_iou import Tube
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.rle import read_tube
 from axialvs.visualization.comparison import FrameTracks, comparison_sheet
 
 
@@ -108,7 +107,7 @@ def _objects(instances: Sequence[Instance], size: tuple[int, int], dataset: Any)
         if instance.category_id in labels and not instance.iscrowd
     ]
     return TrackSet(
-        tubes=[compressed_tube(instance.segmentations, *size) for instance in learnt],
+        tubes=[read_tube(instance.segmentations, *size) for instance in learnt],
         ids=range(1, len(learnt) + 1),
         labels=[labels[instance.category_id] for instance in learnt],
     )
@@ -195,11 +194,11 @@ class VideoVisualizationHook(Hook):
 
 def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: float) -> TrackSet:
     kept = [index for index, score in enumerate(tracks.scores.tolist()) if score >= score_thr]
-    tubes = [compressed_tube(tracks.segmentations[index], *source.size) for index in kept]
+    tubes = [read_tube(tracks.segmentations[index], *source.size) for index in kept]
     truth = source.objects or TrackSet([], [], [])
     return TrackSet(
         tubes=tubes,
-        ids=ids_like_truth(tubes, truth.tubes, truth.ids, source.size),
+        ids=ids_like_gt(tubes, truth.tubes, truth.ids),
         labels=tracks.labels[kept].tolist(),
         scores=tracks.scores[kept].tolist(),
     )
@@ -207,11 +206,8 @@ def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: fl
 
 def _frame_of(tracks: TrackSet, frame: int, size: tuple[int, int]) -> FrameTracks:
     """The tracks that have a mask in a frame."""
-    present = [index for index, tube in enumerate(tracks.tubes) if tube[frame]]
-    masks = [
-        coco_mask.decode({'size': size, 'counts': tracks.tubes[index][frame]}).astype(bool)
-        for index in present
-    ]
+    present = [index for index, tube in enumerate(tracks.tubes) if tube[frame] is not None]
+    masks = [np.asarray(tracks.tubes[index][frame]) for index in present]
     return FrameTracks(
         masks=np.array(masks, dtype=bool).reshape(-1, *size),
         ids=[tracks.ids[index] for index in present],

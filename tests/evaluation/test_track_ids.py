@@ -1,23 +1,23 @@
 """Predicted tracks take the ids of the objects that they show."""
 
 import numpy as np
-from pycocotools import mask as coco_mask
+from rlemasklib import RLEMask
 
-from axialvs.evaluation.track_pairs import ids_like_truth
+from axialvs.evaluation.track_ids import ids_like_gt
 
 SIZE = (4, 8)
 
 
-def tube(*columns: slice | None) -> list[str | None]:
+def tube(*columns: slice | None) -> list[RLEMask | None]:
     """A track of which each frame is some columns of the picture, or nothing."""
     frames = []
     for chosen in columns:
         if chosen is None:
             frames.append(None)
             continue
-        mask = np.zeros(SIZE, np.uint8, order='F')
+        mask = np.zeros(SIZE, bool)
         mask[:, chosen] = 1
-        frames.append(coco_mask.encode(mask)['counts'].decode())
+        frames.append(RLEMask.from_array(mask))
     return frames
 
 
@@ -29,9 +29,9 @@ def test_each_object_goes_to_one_track_so_that_the_overlaps_are_greatest():
         tube(left, left),
         tube(None, slice(0, 1)),  # overlaps an object that another track shows better
     ]
-    assert ids_like_truth(predictions, truths, [5, 9], SIZE) == [9, 5, 10]
+    assert ids_like_gt(predictions, truths, [5, 9]) == [9, 5, 10]
 
 
 def test_without_objects_tracks_are_numbered_from_one():
-    assert ids_like_truth([tube(slice(0, 4)), tube(slice(2, 4))], [], [], SIZE) == [1, 2]
-    assert ids_like_truth([], [tube(slice(0, 4))], [3], SIZE) == []
+    assert ids_like_gt([tube(slice(0, 4)), tube(slice(2, 4))], [], []) == [1, 2]
+    assert ids_like_gt([], [tube(slice(0, 4))], [3]) == []

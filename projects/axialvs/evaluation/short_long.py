@@ -1,0 +1,65 @@
+"""AP of short and long videos, as YouTube-VIS 2022 reports it.
+
+Its validation videos are those of 2021 and 71 long ones, in one folder and one file. The evaluation
+server takes one file of results, scores it against two ground truths with common ids, and ranks by
+the mean of both APs, so the few long videos weigh as much as the short ones.
+"""
+
+from collections.abc import Mapping
+
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
+from axialvs.evaluation.youtube_vis import NO_GT
+
+SHORT, LONG = 'short', 'long'
+
+
+def join_parts(short: VideoAnnotations, long: VideoAnnotations) -> VideoAnnotations:
+    """Join the ground truths of short and long videos.
+
+    Raises:
+        AnnotationError: one has no annotations, they share a video, or their categories differ.
+    """
+    for part in (short, long):
+        if part.instances is None:
+            raise AnnotationError(
+                f"{part.path}: field 'annotations': is missing or null, so there is nothing to "
+                'compare with.'
+            )
+    shared = {video.id for video in short.videos} & {video.id for video in long.videos}
+    if shared:
+        raise AnnotationError(
+            f'{long.path}: video {min(shared)} is in {short.path} too; a video is short or long.'
+        )
+    check_same_categories(long, short)
+    return VideoAnnotations(
+        f'{short.path} and {long.path}',
+        short.categories,
+        short.videos + long.videos,
+        short.instances + long.instances,
+    )
+
+
+def check_same_categories(one: VideoAnnotations, other: VideoAnnotations) -> None:
+    """Check that two files have the same ids and names of categories.
+
+    Raises:
+        AnnotationError: they differ.
+    """
+    mine, theirs = ({(c.id, c.name) for c in file.categories} for file in (one, other))
+    if mine != theirs:
+        identifier, name = min(mine ^ theirs)
+        raise AnnotationError(
+            f"{one.path}: field 'categories': {identifier} ({name}) is not both here and in "
+            f'{other.path}; both files must be of one data set.'
+        )
+
+
+def short_long_metrics(short: Mapping[str, float], long: Mapping[str, float]) -> dict[str, float]:
+    """AP_all, the mean of both APs, and all metrics of both kinds, as `AP_short`, `AR10_long`."""
+    both = short['AP'], long['AP']
+    return {
+        'AP_all': NO_GT if NO_GT in both else sum(both) / 2,
+        **{f'{name}_{SHORT}': value for name, value in short.items()},
+        **{f'{name}_{LONG}': value for name, value in long.items()},
+    }

@@ -1,0 +1,53 @@
+"""A map in forked processes returns what a plain one returns, errors included."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from axialvs.utils.errors import AxialVSError
+from axialvs.utils.parallel import fork_map
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    yield
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize('workers', [0, 1, 3])
+@pytest.mark.parametrize('number', [0, 1, 7])
+def test_same_values_in_the_same_order(workers, number):
+    offset = 10  # inherited by the processes
+    items = range(number)
+    assert list(fork_map(lambda x: x + offset, items, workers)) == [x + offset for x in items]
+
+
+def test_workers_are_other_processes():
+    assert os.getpid() not in fork_map(lambda _: os.getpid(), range(4), 2)
+
+
+class ItemError(AxialVSError):
+    """An error with a message."""
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_errors_are_raised_here(workers):
+    def fail(item):
+        if item == 3:
+            raise ItemError(f'item {item} is wrong')
+        return item
+
+    with pytest.raises(ItemError, match='item 3'):
+        list(fork_map(fail, range(5), workers))
+
+
+def test_killed_process_is_an_error():
+    def die(item):
+        if item == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    with pytest.raises(AxialVSError):
+        list(fork_map(die, range(4), 2))
