@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
-from axialvs.postprocess.masks import encode_crop, postprocess_masks, resize_mask_logits
+from axialvs.postprocess.masks import postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes
+from axialvs.utils.rle import encode_crop
 
 GEOMETRIES = [
     ImageShapes((64, 96), (64, 96), (64, 96)),  # as it came

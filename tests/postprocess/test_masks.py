@@ -1,11 +1,10 @@
-"""Mask arithmetic: resizing against bilinear weights by hand, quality, RLE there and back."""
+"""Mask arithmetic: resizing against bilinear weights by hand, quality."""
 
 import numpy as np
 import pytest
 import torch
-from pycocotools import mask as coco_mask
 
-from axialvs.postprocess.masks import encode_masks, resize_mask_logits
+from axialvs.postprocess.masks import resize_mask_logits
 from axialvs.structures import ImageShapes
 
 
@@ -57,17 +56,3 @@ def test_logits_go_through_the_padded_size(shapes):
 def test_no_masks_can_be_resized():
     shapes = ImageShapes((64, 96), (64, 96), (30, 40))
     assert resize_mask_logits(torch.zeros(0, 2, 16, 24), shapes).shape == (0, 2, 30, 40)
-
-
-def test_run_length_codes_there_and_back():
-    masks = np.random.default_rng(0).random((4, 13, 21)) > 0.5
-    masks[0, :4] = masks[0, :, 9:] = False  # a part of the frame, away from two borders
-    masks[2] = False
-    masks[3] = True
-    codes = encode_masks(masks)
-    assert codes[2] is None
-    for mask, code in zip(masks[[0, 1, 3]], [codes[0], codes[1], codes[3]], strict=True):
-        assert code['size'] == [13, 21]
-        assert isinstance(code['counts'], str)
-        np.testing.assert_array_equal(coco_mask.decode(code), mask)
-    assert encode_masks(masks[:0]) == []

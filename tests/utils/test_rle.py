@@ -110,3 +110,8 @@ def test_absurd_sizes_take_no_memory(segmentation):
     """pycocotools ended the process with SIGSEGV here."""
     with pytest.raises(RLEError, match=str(MAX_PIXELS)):
         read_mask(segmentation, 10**8, 10**8)
+
+
+def test_nothing_to_encode():
+    assert encode_masks(np.zeros((0, 5, 7), bool)) == []
+    assert encode_crop(np.zeros((0, 0), bool), 0, 0, (5, 7)) is None

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
-from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
 from axialvs.clips import SplitMode, split_video
@@ -33,6 +32,7 @@ from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
 from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES
+from axialvs.utils.rle import decode_mask
 
 Protocol = Literal['live', 'scored']
 
@@ -391,7 +391,7 @@ def _decode_tracks(frames: list[Frame], tracks: Sequence[Track]) -> StreamedClip
     for row, track in enumerate(present):
         for t, frame in enumerate(frames):
             if rle := track.segmentations[frame.index]:
-                masks[row, t] = coco_mask.decode(rle)
+                masks[row, t] = decode_mask(rle)
     return StreamedClip(
         np.array([x.id for x in present], dtype=int),
         np.array([x.label for x in present], dtype=int),

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from axialvs.postprocess.finisher import LogitReader, StreamedClip
-from axialvs.postprocess.masks import encode_masks, postprocess_masks, resize_mask_logits
+from axialvs.postprocess.masks import postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes, Track
+from axialvs.utils.rle import encode_masks
 
 
 class SelectedPairs(NamedTuple):

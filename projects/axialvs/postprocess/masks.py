@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from axialvs.structures import ImageShapes
+from axialvs.utils.rle import RLE, encode_crop
 
 
 def resize_mask_logits(logits: Tensor, shapes: ImageShapes) -> Tensor:
@@ -30,36 +30,10 @@ def resize_mask_logits(logits: Tensor, shapes: ImageShapes) -> Tensor:
     return F.interpolate(logits, shapes.ori_shape, **how)
 
 
-def encode_masks(masks: np.ndarray) -> list[dict | None]:
-    """Encode masks as COCO RLE.
-
-    Args:
-        masks: (n, H, W) bool.
-
-    Returns:
-        Per mask `{'size': [H, W], 'counts': str}`, or None if it is empty.
-    """
-    rows, columns = masks.any(2), masks.any(1)
-    encoded: list[dict | None] = []
-    for mask, used_rows, used_columns in zip(masks, rows, columns, strict=True):
-        if not used_rows.any():
-            encoded.append(None)
-            continue
-        # Objects are small compared to the frame: only their bounding box is encoded.
-        (top, bottom), (left, right) = _extent(used_rows), _extent(used_columns)
-        encoded.append(encode_crop(mask[top:bottom, left:right], top, left, mask.shape))
-    return encoded
-
-
-def _extent(used: np.ndarray) -> tuple[int, int]:
-    """First true index, and the last one plus one."""
-    return int(used.argmax()), len(used) - int(used[::-1].argmax())
-
-
 class PostprocessedMasks(NamedTuple):
     """Masks of one frame at the original size."""
 
-    rles: list[dict | None]  # n COCO RLEs, None for an empty mask
+    rles: list[RLE | None]  # n COCO RLEs, None for an empty mask
     scores: Tensor  # (n,) mean probability inside the mask, 0 if it is empty
 
 
@@ -130,7 +104,7 @@ def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks
     y, x = axis_resamplings(logits.shape[1:], shapes)
     inside = (logits > 0).numpy()
     rows_inside, columns_inside = inside.any(2), inside.any(1)
-    rles: list[dict | None] = []
+    rles: list[RLE | None] = []
     scores = torch.zeros(len(logits))
     for i, mask_logits in enumerate(logits):
         rows, columns = _reach(rows_inside[i], y), _reach(columns_inside[i], x)
@@ -162,40 +136,3 @@ def _resample_crop(
         return narrow
     taps = (x.taps[columns[1]] - columns[0].start).clamp(0, len(narrow) - 1)
     return F.embedding_bag(taps, narrow, mode='sum', per_sample_weights=x.tap_weights[columns[1]])
-
-
-def encode_crop(crop: np.ndarray, top: int, left: int, size: tuple[int, int]) -> dict | None:
-    """Encode a mask that is empty outside of a crop of the frame.
-
-    Args:
-        crop: (H, W) bool; fastest if column-major.
-        top, left: position of the crop in the frame.
-        size: (height, width) of the frame.
-
-    Returns:
-        `{'size': [height, width], 'counts': str}`, or None if the mask is empty.
-    """
-    if not crop.any():
-        return None
-    if crop.shape == size:
-        code = coco_mask.encode(np.asfortranarray(crop).view(np.uint8))
-    else:
-        counts = _count_runs(crop, top, left, size)
-        code = coco_mask.frPyObjects({'size': list(size), 'counts': counts}, *size)
-    return {'size': list(size), 'counts': code['counts'].decode('ascii')}
-
-
-def _count_runs(crop: np.ndarray, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
-    """Run lengths down the columns of the frame; arguments as in `encode_crop`."""
-    height, width = size
-    columns = crop.T
-    if len(crop) < height:
-        # An empty row below the crop ends runs at its border.
-        columns = np.pad(columns, ((0, 0), (0, 1)))
-    flat = columns.reshape(-1)
-    changes = np.flatnonzero(np.diff(flat, prepend=False, append=False))
-    column, row = np.divmod(changes, columns.shape[1])
-    changes = (left + column) * height + top + row
-    counts = np.diff(changes, prepend=0)
-    rest = height * width - changes[-1]
-    return np.append(counts, rest) if rest else counts

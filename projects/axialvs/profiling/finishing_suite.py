@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from axialvs.postprocess.masks import encode_masks, postprocess_masks, resize_mask_logits
+from axialvs.postprocess.masks import postprocess_masks, resize_mask_logits
 from axialvs.profiling.timing import median_ratio, time_in_turns
 from axialvs.structures import ImageShapes
+from axialvs.utils.rle import encode_masks
 
 Codes = list[dict | None]
 
