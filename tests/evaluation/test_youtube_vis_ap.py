@@ -247,3 +247,14 @@ def _runs(x, y, width, height) -> list[int]:
     flat = mask.T.ravel()
     borders = np.flatnonzero(np.diff(flat)) + 1
     return np.diff([0, *borders, flat.size]).tolist()
+
+
+def test_categories_that_share_a_name(folder):
+    """Scores go by id, as those of LV-VIS and UVO, whose names are not unique."""
+    truth = truth_of([1], [(1, 2, [box(0, 0, 60, 60)]), (1, 5, [box(200, 100, 60, 60)])])
+    for category in truth['categories']:
+        category['name'] = 'cup'
+    found = score(folder, truth, [result(1, 2, 0.9, [box(0, 0, 60, 60)])])
+    by_class = found.per_class()
+    assert by_class['cup (2)']['AP'] == pytest.approx(1.0)
+    assert by_class['cup (5)']['AP'] == 0.0

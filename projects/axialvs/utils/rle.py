@@ -17,7 +17,7 @@ from rlemasklib import RLEMask
 from axialvs.utils.errors import AxialVSError
 
 RLE = dict[str, Any]  # {'size': [height, width], 'counts': str}
-MAX_PIXELS = 2**28  # of a frame; larger sizes come from damaged files and would exhaust memory
+MAX_PIXELS = 2**30  # of a frame, the limit of OpenCV; larger sizes come from damaged files
 
 # Characters 'P' to 'o' announce another character of the same run, '0' to 'O' end it.
 _is_well_formed = re.compile('[0-o]*[0-O]').fullmatch
