@@ -138,7 +138,7 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_set(*SEGMENTS, 2, 'counts', 'Z'), 'cut off'),
         (_set(*SEGMENTS, 2, 'counts', [1, 2.0]), 'not run lengths'),
         (_set(*SEGMENTS, 2, 'counts', [-1, HEIGHT * WIDTH + 1]), 'not run lengths'),
-        (_shift_first_run, r"instance 0, field 'segmentations\[1\].counts': the runs do not cover the 3072"),
+        (_shift_first_run, r'instance 0, .*do not cover the 3072'),
     ],
 )
 def test_fault_is_named(content, write_json, change, message):
