@@ -9,7 +9,8 @@ from kmax_release import R50, build_head, fill
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from axialvs.tracking.matching import match_queries
+from axialvs.models.cross_clip_refiner import CrossClipRefiner
+from axialvs.tracking.matching import align_clips
 
 TOLERANCE = 1e-3
 MIN_CLOSE = 0.97
@@ -88,21 +89,15 @@ def test_offline_video(fixture_data, backbone, head):
     frames = data['frames'].float()
     num_frames = len(frames)
     clips = torch.cat((frames, frames[-1:]))
-    decoding = head(backbone(clips), 2, all_layers=False)
-    order = [torch.arange(128)]
-    for k, embeddings in enumerate(decoding.mask_embeddings):
-        assert_agrees(decoding.class_logits[-1][k], data['clip_class_logits'][k])
-        assert_agrees(embeddings, data['mask_embeddings'][k])
-        if k:
-            order.append(match_queries(decoding.mask_embeddings[k - 1][order[-1]], embeddings))
-    order = torch.stack(order)
+    feats = backbone(clips)
+    for k, prediction in enumerate(head.predict(feats, 2)):
+        assert_agrees(prediction.class_logits, data['clip_class_logits'][k])
+        assert_agrees(prediction.identity, data['mask_embeddings'][k])
+    features = head.encode_clips(feats, 2)
+    order = align_clips(features.identity[None])[0]
     assert (order == data['order']).float().mean() >= MIN_CLOSE
 
-    queries = decoding.queries.gather(1, order[:, :, None].expand_as(decoding.queries))
-    refined = head.cross_clip(queries[None])[-1]
-    pooled = head.cross_clip.pool_clips(head.video_class_features(refined))
-    assert_agrees(head.predict_video_classes(pooled)[0], data['class_logits'])
-    embeddings = head.embed_video_masks(refined)[0]
-    masks = head.predict_video_masks(embeddings, decoding.pixel_features[-1].transpose(1, 2))
-    masks = masks.transpose(0, 1).flatten(1, 2)
-    assert_agrees(masks[:, :num_frames], data['mask_logits'])
+    video = CrossClipRefiner(head).refine(features.identity, features.queries)
+    assert_agrees(video.class_logits, data['class_logits'])
+    masks = [video.mask_logits(k, x) for k, x in enumerate(features.mask_features)]
+    assert_agrees(torch.cat(masks, dim=1)[:, :num_frames], data['mask_logits'])

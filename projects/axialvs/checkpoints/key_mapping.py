@@ -43,8 +43,16 @@ def keep_first_queries(
     return kept, (before, after)
 
 
-# The offline head's own layer, and the clip head's that it starts as.
-VIDEO_PREDICTORS = {'video_cls_embed': 'cls_embed', 'video_mask_embed': 'mask_embed'}
+# The offline head's own layers, and those of the clip head that they start as.
+VIDEO_PREDICTORS = {
+    'video_cls_embed': 'cls_embed',
+    'video_mask_embed': 'mask_embed',
+    'video_predictor.class_proj': 'class_proj',
+    'video_predictor.mask_proj': 'mask_proj',
+    'video_predictor.cls_embed': 'predictor.cls_embed',
+    'video_predictor.mask_embed': 'predictor.mask_embed',
+    'video_predictor.mask_norm': 'predictor.mask_norm',
+}
 
 
 def fill_video_predictors(
@@ -60,10 +68,10 @@ def fill_video_predictors(
         prefix: of the head's tensors in both.
     """
     for name in names:
-        layer, _, rest = name.removeprefix(prefix).partition('.')
-        source = f'{prefix}{VIDEO_PREDICTORS.get(layer)}.{rest}'
-        if name.startswith(prefix) and name not in state_dict and source in state_dict:
-            state_dict[name] = state_dict[source]
+        for video, clip in VIDEO_PREDICTORS.items():
+            source = name.replace(f'{prefix}{video}.', f'{prefix}{clip}.', 1)
+            if source != name and name not in state_dict and source in state_dict:
+                state_dict[name] = state_dict[source]
 
 
 # Where mmdet's Mask2Former-VIS keeps what its image models and we call `panoptic_head`.

@@ -7,7 +7,9 @@ import torch
 from mmdet.registry import MODELS
 
 import axialvs.models  # noqa: F401 - registers
+from axialvs.checkpoints.key_mapping import fill_video_predictors
 from axialvs.models.backbones.convnext import PaddedConvNeXt
+from axialvs.models.cross_clip_refiner import CrossClipRefiner
 from axialvs.models.video_kmax.axial_attention import LineAttention
 from axialvs.models.video_kmax.head import stack_frames, unstack_frames
 from axialvs.models.video_kmax.matching import ClipTargets
@@ -265,6 +267,36 @@ def test_video_masks_are_normalised_over_all_clips_in_training():
     head.eval()
     expected = head.video_predictor.normalise_masks(clips[0])
     torch.testing.assert_close(head.predict_video_masks(embeddings, features), expected)
+
+
+def test_what_no_loss_of_a_video_reaches():
+    head = build_tiny_head(cross_clip=dict(num_layers=1, num_heads=2), semantic_head=None)
+    reached = head.unreached_parameters()
+    for name in reached:
+        head.get_submodule(name).requires_grad_(False)
+    assert head.unreached_parameters() == []
+    masks = torch.zeros(1, 4, 9, 13, dtype=torch.bool)
+    masks[..., :4, :] = True
+    clips = [head.encode_clips(random_maps(2), 2) for _ in range(2)]
+    targets = [ClipTargets(torch.tensor([1]), masks)]
+    sum(CrossClipRefiner(head).loss(clips, targets).values()).backward()
+    without = [name for name, x in head.named_parameters() if x.requires_grad and x.grad is None]
+    assert without == []
+
+
+def test_video_predictor_starts_as_the_clip_predictor():
+    near_online = build_tiny_head().state_dict()
+    offline = build_tiny_head(cross_clip=dict(num_layers=1, num_heads=2)).state_dict()
+    weights = dict(near_online)
+    fill_video_predictors(weights, offline, prefix='')
+    missing = offline.keys() - weights.keys()
+    assert all(name.startswith('cross_clip.') for name in missing)
+    assert torch.equal(
+        weights['video_predictor.class_proj.conv.weight'], weights['class_proj.conv.weight']
+    )
+    assert torch.equal(
+        weights['video_predictor.cls_embed.bias'], weights['predictor.cls_embed.bias']
+    )
 
 
 @torch.no_grad()

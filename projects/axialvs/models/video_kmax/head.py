@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.layers.within_clip import WithinClipTracking
+from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.models.video_kmax.conv_norm import ConvNormAct, trunc_normal_
 from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
@@ -22,6 +23,7 @@ from axialvs.models.video_kmax.matching import ClipTargets
 from axialvs.models.video_kmax.semantic_head import SemanticHead
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from axialvs.structures import ClipPrediction
+from axialvs.tracking.offline import ClipFeatures
 
 # Of mask logits; ground truth is sampled alike.
 MASK_STRIDE = 4
@@ -59,6 +61,7 @@ class VideoKMaXHead(BaseModule):
         decoder_layer: further arguments of `KMeansLayer`.
         cross_clip: arguments of `CrossClipTracking` for offline models; None for near-online ones.
         loss: arguments of `LossSettings`; `video_loss` takes class, mask and dice weights from it.
+        train_cfg: not used.
         init_cfg: initialisation.
     """
 
@@ -77,6 +80,7 @@ class VideoKMaXHead(BaseModule):
         decoder_layer: dict | None = None,
         cross_clip: dict | None = None,
         loss: dict | None = None,
+        train_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -215,6 +219,22 @@ class VideoKMaXHead(BaseModule):
         modules = [self.within_clip, self.pixel_decoder, self.decoder_layers]
         modules += [self.class_proj, self.mask_proj, self.predictor]
         return [module for module in modules if module is not None]
+
+    def unreached_parameters(self) -> list[str]:
+        """Names of modules that are trained although no loss of a video reaches them.
+
+        Assignments of pixels and of queries have no gradient, so most predictors are among them.
+        """
+        layers = (f'decoder_layers.{i}.predictor' for i in range(len(self.decoder_layers)))
+        final = (f'predictor.{name}' for name in ('cls_embed', 'mask_embed', 'mask_norm'))
+        names = ('class_proj', 'mask_proj', *layers, *final)
+        return [name for name in names if not is_frozen([self.get_submodule(name)])]
+
+    def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:
+        """Features of a batch of clips, each field (B, ...); arguments as in `forward`."""
+        decoding = self(feats, num_frames, all_layers=False)
+        mask_features = decoding.pixel_features[-1].transpose(1, 2)
+        return ClipFeatures(decoding.mask_embeddings, decoding.queries, mask_features)
 
     def video_class_features(self, queries: Tensor) -> Tensor:
         """Features (B, K, Q, C) of refined queries (B, K, Q, C), to be pooled over clips."""
