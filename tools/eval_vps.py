@@ -7,7 +7,8 @@ import sys
 
 from tqdm import tqdm
 
-from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.datasets.annotations.panoptic import read_ground_truth
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.evaluation.score_table import panoptic_table
 from axialvs.utils.cli import run_command

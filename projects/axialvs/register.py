@@ -13,6 +13,7 @@ from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
 _MODULES = (
     'registry',
     'datasets.coco',
+    'datasets.coco_panoptic',
     'datasets.clip_dataset',
     'datasets.samplers',
     'datasets.transforms.clip_copy_paste',
@@ -21,6 +22,8 @@ _MODULES = (
     'datasets.transforms.image_to_clip',
     'datasets.transforms.loading',
     'datasets.transforms.packing',
+    'datasets.transforms.panoptic_labels',
+    'datasets.vipseg',
     'datasets.youtube_vis',
     'models.backbones.convnext',
     'models.clip_segmenter',

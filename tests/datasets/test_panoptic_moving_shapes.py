@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from axialvs.datasets.annotations.panoptic import read_ground_truth
 from axialvs.datasets.moving_shapes import LEVELS, generate_dataset, generate_video
 from axialvs.datasets.moving_shapes.panoptic_writer import panoptic_ids
 from axialvs.datasets.moving_shapes.stuff import STUFF
-from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 
 LEVEL = LEVELS['panoptic']

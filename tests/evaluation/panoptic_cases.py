@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from axialvs.evaluation.panoptic_files import read_ground_truth, read_predictions
+from axialvs.datasets.annotations.panoptic import read_ground_truth
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_panoptic
 
 THINGS = {4, 5, 6, 7}

@@ -9,13 +9,9 @@ import pytest
 from panoptic_cases import Side, score, write, write_png
 from PIL import Image
 
+from axialvs.datasets.annotations.panoptic import read_ground_truth, read_ids
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.evaluation.panoptic_files import (
-    read_ground_truth,
-    read_ids,
-    read_predictions,
-    shared_pixels,
-)
+from axialvs.evaluation.panoptic_files import read_predictions, shared_pixels
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 
 IDS = np.full((2, 4, 6), 300)
@@ -66,21 +62,21 @@ def segment(content: dict) -> dict:
             lambda c: c['annotations'].append({**c['annotations'][0], 'video_id': 'other'}),
             "video 'other' is unknown",
         ),
-        (lambda c: c['annotations'][1].update(video_id='video0'), "'video0' stands twice"),
-        (lambda c: c['annotations'][1].update(video_id='../x'), "'../x' is no name of a folder"),
-        (lambda c: c['annotations'][1].update(video_id=None), 'None is no name of a folder'),
+        (lambda c: c['annotations'][1].update(video_id='video0'), "'video0' is used twice"),
+        (lambda c: c['annotations'][1].update(video_id='../x'), "'../x' is not the name of a folder"),
+        (lambda c: c['annotations'][1].update(video_id=None), 'None is not the name of a folder'),
         (lambda c: c['annotations'][1].update(annotations=[]), 'video video1, field'),
         (
             lambda c: c['annotations'][1]['annotations'].pop(),
             "video video1: frame '0001.png' is missing; predict all",
         ),
-        (lambda c: frame(c).update(file_name='0000.png'), "'0000.png' stands twice"),
-        (lambda c: frame(c).update(file_name='a/b.png'), "'a/b.png' is no file name"),
+        (lambda c: frame(c).update(file_name='0000.png'), "'0000.png' is used twice"),
+        (lambda c: frame(c).update(file_name='a/b.png'), "'a/b.png' is not a file name"),
         (lambda c: frame(c).update(file_name='7.png'), "frame '0001.png' is missing"),
         (lambda c: frame(c).pop('segments_info'), "frame 0001.png, field 'segments_info': is miss"),
         (
             lambda c: segment(c).update(category_id=77),
-            "frame 0001.png, segments_info[0], field 'category_id': 77 is no category",
+            "frame 0001.png, segments_info[0], field 'category_id': 77 is not a category",
         ),
         (lambda c: segment(c).update(category_id='1'), "'1' is not an integer"),
         (lambda c: segment(c).update(category_id=2), '2, but segment 300 had category 1 in an ear'),
@@ -153,7 +149,7 @@ def test_pictures_that_are_none(files):
     with pytest.raises(AnnotationError, match=r'0000\.png: not readable as a picture'):
         files.score()
     Image.fromarray(np.zeros((4, 6), np.uint8)).save(png)
-    with pytest.raises(AnnotationError, match=r"the kind 'L' where RGB is needed"):
+    with pytest.raises(AnnotationError, match=r"kind 'L', but RGB is needed"):
         files.score()
     write_png(png, np.random.default_rng(0).integers(0, 2**24, (60, 60)))
     png.write_bytes(png.read_bytes()[:2000])

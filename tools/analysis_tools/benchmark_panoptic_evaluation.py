@@ -22,12 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from axialvs.evaluation.panoptic_files import (
-    PanopticSegmentation,
-    read_ground_truth,
-    read_ids,
-    read_predictions,
-)
+from axialvs.datasets.annotations.panoptic import PanopticSegmentation, read_ground_truth, read_ids
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.evaluation.vpq import WINDOWS
 from axialvs.utils.cli import run_command

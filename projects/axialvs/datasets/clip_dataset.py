@@ -222,11 +222,15 @@ class ClipDataset(BaseDataset):
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on a clip; None if no training target is left."""
+        return self.pipeline(self.clip_at(idx))
+
+    def clip_at(self, idx: int) -> dict[str, list[Any]]:
+        """Return a clip before the pipeline: T values per key."""
         record = self.get_data_info(self._clip_videos[idx])
         start = int(self._clip_starts[idx])
         if not self.test_mode:
             frames = sample_frames(record['length'], start, self.num_frames, self.frame_range)
-            return self.pipeline(self.clip_values(record, frames))
+            return self.clip_values(record, frames)
         clip = next(clip for clip in self._split(record) if clip.start == start)
         values = self.clip_values(record, clip.frame_indices())
         place = {
@@ -234,7 +238,7 @@ class ClipDataset(BaseDataset):
             'clip_is_last': clip.start + clip.num_frames == record['length'],
             'num_padded_frames': clip.num_padded,
         }
-        return self.pipeline(values | {key: [value] * clip.length for key, value in place.items()})
+        return values | {key: [value] * clip.length for key, value in place.items()}
 
     def clip_values(self, record: VideoRecord, frames: Sequence[int]) -> dict[str, list[Any]]:
         """Return T frames of a video as TransformBroadcaster takes them: T values per key.

@@ -1,11 +1,4 @@
-"""Reads panoptic segmentations of videos in VIPSeg's layout: a JSON file and a folder of PNGs.
-
-The JSON's `annotations` hold for each video, by its `video_id`, one entry a frame: `file_name` and
-`segments_info`, a list of `{id, category_id, iscrowd}`. The ground truth has `categories` with
-`isthing` too. A PNG, `FOLDER/VIDEO_ID/FILE_NAME`, has in each pixel the id of its segment as
-R + 256 G + 65536 B, and 0, void, where there is none. The pixels of one id through a video are a
-tube. All else that the files say (`area`, `bbox`, ...) is not read: areas are counted.
-"""
+"""Reads panoptic predictions and compares them with the ground truth, frame by frame."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,75 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json, shown
-
-VOID = 0
-_MAX_ID = 0xFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class PanopticCategory:
-    """A class: `isthing` where its objects are told apart, else it is stuff."""
-
-    id: int
-    name: str
-    isthing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PanopticVideo:
-    """What a JSON file says about a video.
-
-    Attributes:
-        id: Its `video_id`, the name of its folder.
-        file_names: Of the frames' PNGs.
-        segments: For each frame the ids of the segments that are seen.
-        categories: Category id of each tube, by the tube's id.
-        crowds: Ids of tubes that stand for groups that are not taken apart.
-    """
-
-    id: str
-    file_names: tuple[str, ...]
-    segments: tuple[frozenset[int], ...]
-    categories: Mapping[int, int]
-    crowds: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class PanopticSegmentation:
-    """Segmented videos.
-
-    Attributes:
-        path: The JSON file.
-        folder: The folder of the videos' folders of PNGs.
-        categories: In the ground truth's order.
-        videos: In the ground truth's order, with frames in its order.
-    """
-
-    path: str
-    folder: str
-    categories: tuple[PanopticCategory, ...]
-    videos: tuple[PanopticVideo, ...]
-
-
-def read_ground_truth(
-    path: str | os.PathLike[str], folder: str | os.PathLike[str]
-) -> PanopticSegmentation:
-    """Reads the JSON file of a ground truth.
-
-    Args:
-        path: The JSON file.
-        folder: The folder of its PNGs.
-
-    Raises:
-        FileNotFoundError: There is no such file or folder.
-        AnnotationError: Something in the file is wrong.
-    """
-    path, folder, content = _open(path, folder)
-    categories = _read_categories(content)
-    return PanopticSegmentation(path, folder, categories, _read_videos(content, categories))
+from axialvs.datasets.annotations.panoptic import (
+    VOID,
+    PanopticSegmentation,
+    PanopticVideo,
+    open_panoptic,
+    read_ids,
+    read_panoptic_videos,
+)
+from axialvs.datasets.annotations.schema import AnnotationError
 
 
 def read_predictions(
@@ -101,111 +35,13 @@ def read_predictions(
         FileNotFoundError: There is no such file or folder.
         AnnotationError: Something in the file is wrong, or a video or frame is missing or unknown.
     """
-    path, folder, content = _open(path, folder)
-    found = {video.id: video for video in _read_videos(content, ground_truth.categories)}
+    path, folder, content = open_panoptic(path, folder)
+    found = {video.id: video for video in read_panoptic_videos(content, ground_truth.categories)}
     _check_same(path, 'video', [video.id for video in ground_truth.videos], found, ground_truth)
     videos = tuple(
         _in_order(found[video.id], video, path, ground_truth) for video in ground_truth.videos
     )
     return PanopticSegmentation(path, folder, ground_truth.categories, videos)
-
-
-def _open(
-    path: str | os.PathLike[str], folder: str | os.PathLike[str]
-) -> tuple[str, str, JsonRecord]:
-    path, folder = os.fspath(path), os.fspath(folder)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: no such file; the JSON of the segments belongs here.')
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(
-            f'{folder}: no such folder; the PNGs of {path} belong here, as VIDEO_ID/FILE_NAME.'
-        )
-    return path, folder, JsonRecord(load_json(path), path)
-
-
-def _read_categories(content: JsonRecord) -> tuple[PanopticCategory, ...]:
-    categories: list[PanopticCategory] = []
-    ids: set[int] = set()
-    for record in content.records('categories', 'category'):
-        record.get('isthing')  # which has no default
-        categories.append(
-            PanopticCategory(
-                record.unique_integer('id', ids),
-                record.text('name'),
-                record.flag('isthing', default=False),
-            )
-        )
-    if not categories:
-        raise content.error('categories', 'the list is empty')
-    return tuple(categories)
-
-
-def _read_videos(
-    content: JsonRecord, categories: tuple[PanopticCategory, ...]
-) -> tuple[PanopticVideo, ...]:
-    known = {category.id for category in categories}
-    videos: dict[str, PanopticVideo] = {}
-    for record in content.records('annotations', 'video'):
-        video_id = record.get('video_id')
-        if type(video_id) not in (str, int) or not _is_file_name(str(video_id)):
-            raise record.error('video_id', f'{shown(video_id)} is no name of a folder')
-        video_id = str(video_id)
-        if video_id in videos:
-            raise record.error('video_id', f'{video_id!r} stands twice')
-        videos[video_id] = _read_video(video_id, record, known)
-    if not videos:
-        raise content.error('annotations', 'the list is empty, so there is no video')
-    return tuple(videos.values())
-
-
-def _read_video(video_id: str, record: JsonRecord, known: set[int]) -> PanopticVideo:
-    record = JsonRecord(record.values, record.path, f'video {video_id}')
-    segments: dict[str, frozenset[int]] = {}
-    categories: dict[int, int] = {}
-    crowds: set[int] = set()
-    for frame in record.records('annotations', 'frame'):
-        name = frame.text('file_name')
-        if not _is_file_name(name) or name in segments:
-            problem = 'stands twice' if name in segments else 'is no file name in the video folder'
-            raise frame.error('file_name', f'{name!r} {problem}')
-        frame = JsonRecord(frame.values, frame.path, f'video {video_id}, frame {name}')
-        segments[name] = _read_segments(frame, known, categories, crowds)
-    if not segments:
-        raise record.error('annotations', 'the list is empty, so the video has no frames')
-    return PanopticVideo(
-        video_id, tuple(segments), tuple(segments.values()), categories, frozenset(crowds)
-    )
-
-
-def _read_segments(
-    frame: JsonRecord, known: set[int], categories: dict[int, int], crowds: set[int]
-) -> frozenset[int]:
-    """The ids of a frame; what the file says about their tubes is added to the other two."""
-    ids: set[int] = set()
-    for index, entry in enumerate(frame.records('segments_info', 'segment')):
-        where = f'{frame.where}, segments_info[{index}]'
-        segment = JsonRecord(entry.values, frame.path, where)
-        identifier = segment.unique_integer('id', ids)
-        if not VOID < identifier <= _MAX_ID:
-            problem = f'{identifier} is not in 1 ... {_MAX_ID}; 0 is void and no segment'
-            raise segment.error('id', problem)
-        category = segment.integer('category_id')
-        if category not in known:
-            raise segment.error('category_id', f'{category} is no category of the ground truth')
-        other = categories.setdefault(identifier, category)
-        if other != category:
-            raise segment.error(
-                'category_id',
-                f'{category}, but segment {identifier} had category {other} in an earlier frame; '
-                'give another id to what is another object',
-            )
-        if segment.flag('iscrowd', default=False):
-            crowds.add(identifier)
-    return frozenset(ids)
-
-
-def _is_file_name(name: str) -> bool:
-    return bool(name.strip()) and name == os.path.basename(name) and name not in ('.', '..')
 
 
 def _in_order(
@@ -335,32 +171,6 @@ def shared_pixels(
     pixels = np.zeros(len(pairs), dtype=np.int64)
     np.add.at(pixels, owners, lengths)
     return pairs >> _ID_BITS, pairs & ((1 << _ID_BITS) - 1), pixels
-
-
-def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
-    """Reads a PNG as a map of segment ids, (H, W).
-
-    Args:
-        path: The PNG.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        AnnotationError: It is no picture with three colours.
-    """
-    try:
-        # Pillow uses no threads, which a forked process would not have.
-        with Image.open(path) as image:
-            if image.mode not in ('RGB', 'P'):
-                raise AnnotationError(
-                    f'{path}: a picture of the kind {image.mode!r} where RGB is needed: '
-                    'a segment id is R + 256 G + 65536 B.'
-                )
-            pixels = np.asarray(image.convert('RGBA'))
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
-    return pixels.view('<u4')[..., 0] & np.uint32((1 << _ID_BITS) - 1)
 
 
 def _path(side: PanopticSegmentation, index: int, frame: int) -> str:

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.evaluation.panoptic_files import (
-    PanopticCategory,
-    PanopticSegmentation,
-    Tubes,
-    read_overlaps,
-    tubes_of,
-)
+from axialvs.datasets.annotations.panoptic import PanopticCategory, PanopticSegmentation
+from axialvs.evaluation.panoptic_files import Tubes, read_overlaps, tubes_of
 from axialvs.evaluation.stq import TrackingCounts, track_tubes
 from axialvs.evaluation.vpq import (
     WINDOWS,

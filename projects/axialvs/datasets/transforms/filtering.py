@@ -10,7 +10,8 @@ class FilterEmptyInstances(BaseTransform):
     """Keep an instance in the frames where its mask has pixels, and update its boxes.
 
     Works on a whole clip (lists of T entries), after `TransformBroadcaster`. An instance that is
-    removed from some frames keeps its id and label in the others.
+    removed from some frames keeps its id and label in the others. Panoptic clips get
+    `gt_is_thing`.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -24,4 +25,7 @@ class FilterEmptyInstances(BaseTransform):
             for key in ('gt_bboxes_labels', 'gt_instances_ids', 'gt_ignore_flags'):
                 results[key][frame] = results[key][frame][kept]
             num_targets += int((~results['gt_ignore_flags'][frame]).sum())
+        if 'thing_labels' in results:
+            labels = zip(results['gt_bboxes_labels'], results['thing_labels'], strict=True)
+            results['gt_is_thing'] = [np.isin(of_frame, things) for of_frame, things in labels]
         return results if num_targets else None

@@ -1,0 +1,44 @@
+"""The pixel values of VIPSeg's panomasks: category and instance in one number."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from axialvs.datasets.annotations.schema import AnnotationError
+
+NUM_CATEGORIES = 124
+_INSTANCES_PER_CATEGORY = 100
+# Void; 200 would be an instance of category 1, which is stuff: a known error of the data set.
+_VOID_VALUES = (0, 200)
+
+
+def read_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    """Read a PNG of `panomasks` as (H, W) values; void is 0.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: it is not readable, or not an image of one channel.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image).astype(np.int64)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such mask') from None
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
+    if values.ndim != 2:
+        raise AnnotationError(
+            f'{path}: has colours, but images of panomasks have one channel; panomasksRGB belongs '
+            'to the JSON file of the 720P layout.'
+        )
+    values[np.isin(values, _VOID_VALUES)] = 0
+    return values
+
+
+def category_of_value(value: int) -> int | None:
+    """Return the category id of a pixel value, None for void."""
+    if value in _VOID_VALUES:
+        return None
+    return (value if value <= NUM_CATEGORIES else value // _INSTANCES_PER_CATEGORY) - 1

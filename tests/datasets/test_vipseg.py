@@ -1,0 +1,184 @@
+"""VIPSeg in both layouts: labels of every pixel, crowds, label 200, copy-paste, conversion."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import Compose
+from PIL import Image
+
+from axialvs.data_tools.converters.vipseg import convert_split
+from axialvs.datasets.annotations.panoptic import read_ids
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.coco_panoptic import CocoPanopticDataset
+from axialvs.datasets.seeding import SampleIndex
+from axialvs.datasets.vipseg import VIPSegDataset
+from tiny_video_data import same
+
+HEIGHT, WIDTH, LENGTH = 24, 40, 4
+CATEGORIES = [
+    {'id': 0, 'name': 'sky', 'isthing': 0},
+    {'id': 1, 'name': 'grass', 'isthing': 0},
+    {'id': 2, 'name': 'dog', 'isthing': 1},
+]
+SKY, GRASS, DOG, OTHER_DOG = 1, 2, 300, 301  # values of panomasks
+LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadPanopticLabels'}]
+
+
+def pipeline(*transforms):
+    shared = {'share_random_params': True, 'transforms': [*LOAD, *transforms]}
+    return [{'type': 'TransformBroadcaster', **shared}, {'type': 'FilterEmptyInstances'}]
+
+
+PACK = {'type': 'PackClip'}
+
+
+def values(frame: int) -> np.ndarray:
+    """(H, W): sky above grass, two dogs that move, a column of void and one of label 200."""
+    ids = np.full((HEIGHT, WIDTH), SKY, np.uint16)
+    ids[12:] = GRASS
+    ids[4:10, 3 + frame : 11 + frame] = DOG
+    ids[14:22, 20 - frame : 28 - frame] = OTHER_DOG
+    ids[:, -2:] = 0, 200
+    return ids
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two videos as they are downloaded."""
+    for video in ('a', 'b'):
+        for folder in ('imgs', 'panomasks'):
+            (tmp_path / folder / video).mkdir(parents=True)
+        for frame in range(LENGTH):
+            image = np.full((HEIGHT, WIDTH, 3), 60 * frame, np.uint8)
+            cv2.imwrite(str(tmp_path / 'imgs' / video / f'{frame:05d}.jpg'), image)
+            mask = Image.fromarray(values(frame))
+            mask.save(tmp_path / 'panomasks' / video / f'{frame:05d}.png')
+    (tmp_path / 'train.txt').write_text('a\nb\n')
+    (tmp_path / 'panoVIPSeg_categories.json').write_text(json.dumps(CATEGORIES))
+    return tmp_path
+
+
+@pytest.fixture
+def converted(root):
+    categories = root / 'panoVIPSeg_categories.json'
+    convert_split(root, root / 'p', ['a', 'b'], 'train', categories, short_side=HEIGHT)
+    return root / 'p'
+
+
+def as_downloaded(root, **kwargs):
+    prefix = {'img_path': 'imgs', 'mask_path': 'panomasks'}
+    kwargs = {'clip_length': 2, 'categories_file': 'panoVIPSeg_categories.json', **kwargs}
+    return VIPSegDataset('train.txt', data_root=str(root), data_prefix=prefix, **kwargs)
+
+
+def at_720p(root, **kwargs):
+    prefix = {'img_path': 'images', 'mask_path': 'panomasksRGB'}
+    name = 'panoptic_gt_VIPSeg_train.json'
+    kwargs = {'clip_length': 2, **kwargs}
+    return VIPSegDataset(name, data_root=str(root), data_prefix=prefix, **kwargs)
+
+
+@pytest.mark.parametrize('layout', ['as downloaded', '720p'])
+def test_every_pixel_has_its_segment_and_label(root, converted, layout):
+    if layout == '720p':
+        dataset = at_720p(converted, pipeline=pipeline())
+    else:
+        dataset = as_downloaded(root, pipeline=pipeline())
+    assert dataset.metainfo['classes'] == ('sky', 'grass', 'dog')
+    assert len(dataset) == 2 * (LENGTH - 1)
+    clip = dataset[1]
+    assert clip['frame_id'] == [1, 2]
+    for t, frame in enumerate((1, 2)):
+        expected = values(frame)
+        expected[expected == 200] = 0
+        found = np.zeros((HEIGHT, WIDTH), int)
+        for identifier, mask in zip(
+            clip['gt_instances_ids'][t], clip['gt_masks'][t].masks, strict=True
+        ):
+            assert not found[mask > 0].any()
+            found[mask > 0] = identifier
+        np.testing.assert_array_equal(found, expected)
+        labels = dict(zip(clip['gt_instances_ids'][t], clip['gt_bboxes_labels'][t], strict=True))
+        assert labels == {SKY: 0, GRASS: 1, DOG: 2, OTHER_DOG: 2}
+        assert clip['gt_is_thing'][t].tolist() == [False, False, True, True]
+
+
+def test_conversion_scales_images_and_masks(root):
+    categories = root / 'panoVIPSeg_categories.json'
+    path = convert_split(root, root / 'p', ['b'], 'val', categories, short_side=2 * HEIGHT)
+    content = json.loads(path.read_text())
+    (video,) = content['videos']
+    assert {(i['width'], i['height']) for i in video['images']} == {(2 * WIDTH, 2 * HEIGHT)}
+    ids = read_ids(root / 'p/panomasksRGB/b/00003.png')
+    expected = values(3).repeat(2, 0).repeat(2, 1)
+    expected[expected == 200] = 0
+    np.testing.assert_array_equal(ids, expected)
+    frame = content['annotations'][0]['annotations'][3]
+    areas = {s['id']: s['area'] for s in frame['segments_info']}
+    assert areas == {i: int((expected == i).sum()) for i in (SKY, GRASS, DOG, OTHER_DOG)}
+
+
+def test_crowds_are_ignored_and_unlisted_segments_are_named(converted):
+    path = converted / 'panoptic_gt_VIPSeg_train.json'
+    content = json.loads(path.read_text())
+    for video in content['annotations']:
+        for frame in video['annotations']:
+            frame['segments_info'][2]['iscrowd'] = 1
+    path.write_text(json.dumps(content))
+    clip = at_720p(converted, pipeline=pipeline())[0]
+    assert clip['gt_ignore_flags'][0].tolist() == [False, False, True, False]
+    del content['annotations'][0]['annotations'][0]['segments_info'][0]
+    for frame in content['annotations'][0]['annotations']:
+        frame['segments_info'] = [s for s in frame['segments_info'] if s['id'] != SKY]
+    path.write_text(json.dumps(content))
+    with pytest.raises(AnnotationError, match=r'00000\.png.*segment 1,'):
+        at_720p(converted, pipeline=pipeline())[0]
+
+
+def test_copy_paste_of_a_second_clip_is_repeatable(converted):
+    crop = {'type': 'RandomCrop', 'crop_size': (20, 30), 'allow_negative_crop': True}
+    load = pipeline(crop)
+    paste = [{'type': 'ClipCopyPaste'}, {'type': 'FilterEmptyInstances'}, PACK]
+    one, other = (at_720p(converted, load_pipeline=load, pipeline=paste) for _ in range(2))
+    one[SampleIndex(3, 0, 0)]
+    sample = one[SampleIndex(5, 1, 7)]
+    assert same(sample, other[SampleIndex(5, 1, 7)])
+    assert not same(sample, other[SampleIndex(6, 1, 7)])
+    instances = sample['data_samples'][0].gt_instances
+    masks = instances.masks.masks
+    assert masks.sum(0).max() == 1  # no pixel in two segments
+    assert len(set(instances.instances_ids.tolist())) == len(instances)
+
+
+def test_test_clips_have_no_labels(converted):
+    dataset = at_720p(converted, test_mode=True, pipeline=[*Compose([]).transforms])
+    clip = dataset[0]
+    assert 'panoptic_path' not in clip
+    assert clip['frame_id'] == [0, 1]
+
+
+def test_a_list_of_videos_needs_the_categories(root):
+    with pytest.raises(ValueError, match='categories_file'):
+        as_downloaded(root, categories_file=None)
+
+
+def test_coco_panoptic(converted, tmp_path):
+    content = json.loads((converted / 'panoptic_gt_VIPSeg_train.json').read_text())
+    frame = content['annotations'][1]['annotations'][2]
+    images = [
+        {'id': 7, 'file_name': 'b/00002.jpg', 'width': WIDTH, 'height': HEIGHT},
+        {'id': 8, 'file_name': 'b/00003.jpg', 'width': WIDTH, 'height': HEIGHT},
+    ]
+    annotation = {**frame, 'image_id': 7, 'file_name': 'b/00002.png'}
+    coco = {'images': images, 'annotations': [annotation], 'categories': CATEGORIES}
+    (tmp_path / 'coco.json').write_text(json.dumps(coco))
+    prefix = {'img_path': 'p/images', 'mask_path': 'p/panomasksRGB'}
+    dataset = CocoPanopticDataset(
+        'coco.json', data_root=str(tmp_path), data_prefix=prefix, pipeline=pipeline()
+    )
+    assert len(dataset) == 1
+    clip = dataset[0]
+    assert clip['video_id'] == [7]
+    assert sorted(clip['gt_instances_ids'][0].tolist()) == [SKY, GRASS, DOG, OTHER_DOG]

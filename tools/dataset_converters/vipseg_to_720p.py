@@ -1,0 +1,56 @@
+"""Convert VIPSeg to 720P, the size that results are reported at: vipseg_to_720p.py ROOT --out DIR
+
+ROOT holds what is downloaded: imgs, panomasks, train.txt, val.txt and panoVIPSeg_categories.json.
+DIR gets images, panomasksRGB and panoptic_gt_VIPSeg_train.json and _val.json. Label 200, a known
+error of the data set, becomes void.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from axialvs.data_tools.converters.vipseg import convert_split
+from axialvs.utils.cli import run_command
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('root', metavar='ROOT', type=Path)
+    parser.add_argument('--out', metavar='DIR', type=Path, required=True)
+    parser.add_argument('--splits', nargs='+', default=['train', 'val'], metavar='NAME')
+    parser.add_argument(
+        '--categories', type=Path, metavar='FILE.json', help='(ROOT/panoVIPSeg_categories.json)'
+    )
+    parser.add_argument('--height', type=int, default=720, help='of the frames, in pixels (720)')
+    parser.add_argument('--workers', type=int, help='threads (one per core)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert the splits."""
+    args = parse_args()
+    workers = args.workers or len(os.sched_getaffinity(0))
+    categories = args.categories or args.root / 'panoVIPSeg_categories.json'
+    for split in args.splits:
+        names = (args.root / f'{split}.txt').read_text(encoding='utf-8').split()
+        path = convert_split(
+            args.root,
+            args.out,
+            names,
+            split,
+            categories,
+            args.height,
+            workers,
+            lambda videos: tqdm(videos, unit='video'),
+        )
+        print(f'{len(names)} videos: {path}')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
