@@ -63,7 +63,7 @@ def segment(content: dict) -> dict:
             "video 'other' is unknown",
         ),
         (lambda c: c['annotations'][1].update(video_id='video0'), "'video0' is used twice"),
-        (lambda c: c['annotations'][1].update(video_id='../x'), "'../x' is not the name of a folder"),
+        (lambda c: c['annotations'][1].update(video_id='../x'), "'../x' is not the name"),
         (lambda c: c['annotations'][1].update(video_id=None), 'None is not the name of a folder'),
         (lambda c: c['annotations'][1].update(annotations=[]), 'video video1, field'),
         (
