@@ -1,6 +1,7 @@
-"""Official YouTube-VIS figures: python tools/eval_vis.py GROUND_TRUTH.json RESULTS.json.
+"""Evaluate video instance segmentation: eval_vis.py GROUND_TRUTH.json RESULTS.json.
 
-YouTube-VIS 2022: eval_vis.py GT_SHORT.json RESULTS.json --long GT_LONG.json
+By default the official YouTube-VIS metrics; for YouTube-VIS 2022 add --long GT_LONG.json. With
+--tracking HOTA and IDF1, with --davis J&F.
 """
 
 import argparse
@@ -9,19 +10,20 @@ import sys
 
 from axialvs.datasets.annotations.youtube_vis import read_annotations
 from axialvs.evaluation.results import only_video, read_results
-from axialvs.evaluation.score_table import class_table, summary_table, video_table
+from axialvs.evaluation.score_table import class_table, metrics_table, summary_table, video_table
 from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_metrics
 from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
 from axialvs.utils.cli import run_command
-from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         'ground_truth', metavar='GROUND_TRUTH.json', help='official annotation file'
     )
@@ -30,69 +32,93 @@ def parse_args() -> argparse.Namespace:
         metavar='RESULTS.json',
         help='official list of results, a zip of it, or the JSON of segment_video.py',
     )
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         '--long',
         metavar='GT_LONG.json',
-        help='ground truth of long videos, scored apart; the results hold both kinds',
+        help='ground truth of long videos, evaluated separately; the results hold both kinds',
+    )
+    kind.add_argument(
+        '--tracking',
+        action='store_true',
+        help='HOTA, DetA, AssA, LocA, IDF1, IDR and IDP, means over the classes, as in TrackEval',
+    )
+    kind.add_argument(
+        '--davis', action='store_true', help='J&F, J and F of all objects, regardless of classes'
     )
     parser.add_argument(
-        '--out', metavar='METRICS.json', type=output_file, help='also write the figures'
+        '--out', metavar='METRICS.json', type=output_file, help='also write the metrics'
     )
-    parser.add_argument('--per-class', action='store_true', help='figures of each class too')
-    parser.add_argument('--per-video', action='store_true', help='figures of each video too')
+    parser.add_argument('--per-class', action='store_true', help='also metrics of each class')
+    parser.add_argument('--per-video', action='store_true', help='also AP of each video')
     parser.add_argument(
         '--video-id',
         type=int,
-        help='the video that the JSON of segment_video.py shows; only this one is scored',
+        help='the video of the JSON of segment_video.py; only this one is evaluated',
     )
-    parser.add_argument(
-        '--workers', type=int, help='processes that share the videos; by default as many as pay'
-    )
-    return parser.parse_args()
+    parser.add_argument('--workers', type=int, help='processes for AP (default: at most 4)')
+    args = parser.parse_args()
+    if args.long and args.video_id is not None:
+        parser.error('argument --video-id: not allowed with argument --long')
+    if args.davis and args.per_class:
+        parser.error('argument --per-class: not allowed with argument --davis')
+    if (args.davis or args.tracking) and args.per_video:
+        parser.error('argument --per-video: not allowed with arguments --tracking and --davis')
+    return args
 
 
 def main() -> None:
-    """Scores the results, prints tables and writes the figures if asked to."""
+    """Evaluate, print tables and write the metrics if asked to."""
     args = parse_args()
-    metrics = score(args) if args.long is None else score_short_and_long(args)
+    metrics = evaluate_short_and_long(args) if args.long else evaluate(args)
     if args.out is not None:
         write_atomically(args.out, (json.dumps(metrics, indent=2) + '\n').encode())
         print(f'\nwrote {args.out}')
 
 
-def score(args: argparse.Namespace) -> dict:
-    """Scores one file of results against one ground truth."""
+def evaluate(args: argparse.Namespace) -> dict:
+    """Evaluate one file of results against one ground truth."""
     annotations = read_annotations(args.ground_truth)
     results = read_results(args.results, annotations, args.video_id)
     if args.video_id is not None:
         annotations = only_video(annotations, args.video_id)
-    return tables(evaluate_tracks(annotations, results, args.workers), args)
+    if args.davis:
+        from axialvs.evaluation.davis import evaluate_davis
+
+        metrics: dict = evaluate_davis(annotations, results)
+        print(metrics_table({'all': metrics}, ''))
+    elif args.tracking:
+        from axialvs.evaluation.tracking import evaluate_tracking
+
+        tracking = evaluate_tracking(annotations, results)
+        metrics = tracking.summary()
+        print(metrics_table({'mean': metrics, 'pooled': tracking.pooled()}, 'classes'))
+        if args.per_class:
+            metrics['per_class'] = tracking.per_class()
+            print('\n' + metrics_table(metrics['per_class'], 'class'))
+    else:
+        metrics = ap_tables(evaluate_tracks(annotations, results, args.workers), args)
+    return metrics
 
 
-def score_short_and_long(args: argparse.Namespace) -> dict:
-    """Scores one file of results against the ground truths of short and of long videos.
-
-    Raises:
-        ValueError: An option is for one ground truth only, or a file is wrong.
-    """
-    if args.video_id is not None:
-        raise AxialVSError('--video-id and --long exclude each other.')
+def evaluate_short_and_long(args: argparse.Namespace) -> dict:
+    """Evaluate one file of results against the ground truths of short and of long videos."""
     parts = {SHORT: read_annotations(args.ground_truth), LONG: read_annotations(args.long)}
     results = read_results(args.results, join_parts(parts[SHORT], parts[LONG]))
-    found = {}
+    by_part = {}
     for name, annotations in parts.items():
         ids = {video.id for video in annotations.videos}
         of_part = [result for result in results if result.video_id in ids]
         print(f'{len(ids)} {name} videos')
-        found[name] = tables(evaluate_tracks(annotations, of_part, args.workers), args)
+        by_part[name] = ap_tables(evaluate_tracks(annotations, of_part, args.workers), args)
         print()
-    metrics = short_long_metrics(found[SHORT], found[LONG])
+    metrics = short_long_metrics(by_part[SHORT], by_part[LONG])
     print('\n'.join(f'{name:8}  {metrics[name]:.4f}' for name in _HEADLINES))
     return metrics
 
 
-def tables(scores: VideoAPResult, args: argparse.Namespace) -> dict:
-    """Prints the figures, and those of classes and videos if asked for, and gives them."""
+def ap_tables(scores: VideoAPResult, args: argparse.Namespace) -> dict:
+    """Print the metrics, those of classes and videos if asked for, and return them."""
     metrics: dict = scores.summary()
     print(summary_table(metrics))
     if args.per_class:

@@ -122,3 +122,22 @@ def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, messag
 
 def test_unknown_option_ends_with_two(eval_vis, files):
     assert eval_vis(*files, '--nothing') == 2
+
+
+def test_tracking(eval_vis, files, tmp_path, capsys):
+    expected = json.loads((FIXTURE.parent / 'tracking_scores.json').read_text())
+    out = tmp_path / 'metrics.json'
+    assert eval_vis(*files, '--tracking', '--per-class', '--out', out) == 0
+    metrics = json.loads(out.read_text())
+    assert metrics.pop('per_class')['c7'] == pytest.approx(expected['c7'], abs=1e-9)
+    assert metrics == pytest.approx(expected['cls_comb_cls_av'], abs=1e-9)
+    assert 'HOTA' in capsys.readouterr().out
+
+
+def test_davis(eval_vis, files, tmp_path):
+    out = tmp_path / 'metrics.json'
+    assert eval_vis(*files, '--davis', '--out', out) == 0
+    metrics = json.loads(out.read_text())
+    assert 0 < metrics['J'] < 1
+    assert metrics['J&F'] == pytest.approx((metrics['J'] + metrics['F']) / 2)
+    assert eval_vis(*files, '--davis', '--tracking') == 2

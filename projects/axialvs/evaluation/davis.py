@@ -1,0 +1,110 @@
+"""J&F of DAVIS: region similarity and contour accuracy of objects, regardless of classes.
+
+Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation, CVPR
+2016; the assignment of tracks to objects is that of the unsupervised challenge: Caelles et al., The
+2019 DAVIS Challenge on VOS, 2019.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rlemasklib import RLEMask
+from scipy.optimize import linear_sum_assignment
+
+from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
+from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
+from axialvs.evaluation.tube_iou import Tube, frame_ious
+
+MAX_TRACKS = 20  # of a video, as in the challenge; those of the highest scores count
+_TOLERANCE = 0.008  # of the frame's diagonal: distance of boundaries that match
+
+
+class _Contour(NamedTuple):
+    boundary: NDArray[np.bool_]  # (H, W)
+    near: NDArray[np.bool_]  # (H, W) pixels within the tolerance
+
+
+def evaluate_davis(
+    annotations: VideoAnnotations, results: Sequence[TrackResult]
+) -> dict[str, float]:
+    """J, F and their mean, J&F, over the objects of all videos; crowds are left out.
+
+    Args:
+        annotations: the ground truth.
+        results: the detected tracks; classes are not compared.
+
+    Raises:
+        AnnotationError: the ground truth has no annotations, or a segmentation is broken.
+        ResultsError: a segmentation of a track is broken.
+    """
+    if annotations.instances is None:
+        raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")
+    instances = annotations.instances_by_video()
+    tracks: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
+    for result in sorted(results, key=lambda result: -result.score):
+        if len(tracks[result.video_id]) < MAX_TRACKS:
+            tracks[result.video_id].append(result)
+    scores = [np.zeros((0, 2))]
+    for video in annotations.videos:
+        gts = read_gt_tubes(video, [x for x in instances[video.id] if not x.iscrowd])
+        tubes = read_result_tubes(video, tracks[video.id])
+        scores.append(object_scores(gts, tubes, (video.height, video.width)))
+    pooled = np.concatenate(scores)
+    if not len(pooled):
+        return {'J&F': -1.0, 'J': -1.0, 'F': -1.0}
+    j, f = pooled.mean(0).tolist()
+    return {'J&F': (j + f) / 2, 'J': j, 'F': f}
+
+
+def object_scores(
+    gts: Sequence[Tube], tracks: Sequence[Tube], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """(G, 2) J and F of each object, with the one-to-one assignment of the highest sum of J&F.
+
+    Objects without a track are compared with empty masks.
+
+    Args:
+        gts: G tubes of the ground truth.
+        tracks: D detected tubes.
+        size: (height, width) of the video.
+    """
+    length = len([*gts, *tracks][0]) if gts else 0
+    tracks = [*tracks, *[[None] * length] * max(0, len(gts) - len(tracks))]
+    scores = np.zeros((len(gts), len(tracks), 2))
+    for frame in range(length):
+        masks, others = ([tube[frame] for tube in tubes] for tubes in (gts, tracks))
+        contours = [_contour(mask, size) for mask in masks]
+        other_contours = [_contour(mask, size) for mask in others]
+        both_empty = np.outer(*([x is None for x in side] for side in (contours, other_contours)))
+        scores[..., 0] += np.where(both_empty, 1.0, frame_ious(masks, others))
+        scores[..., 1] += [[contour_f(a, b) for b in other_contours] for a in contours]
+    scores /= max(1, length)
+    return scores[linear_sum_assignment(scores.sum(-1), maximize=True)]
+
+
+def contour_f(contour: _Contour | None, other: _Contour | None) -> float:
+    """F-measure of two boundaries; None for an empty mask."""
+    if contour is None or other is None:
+        return float(contour is other)
+    matched, other_matched = (
+        (a.boundary & b.near).sum() / max(1, a.boundary.sum())
+        for a, b in ((contour, other), (other, contour))
+    )
+    return 2 * matched * other_matched / max(1e-12, matched + other_matched)
+
+
+def _contour(mask: RLEMask | None, size: tuple[int, int]) -> _Contour | None:
+    """The pixels that differ from their right, lower or lower right neighbour."""
+    if mask is None or not mask.any():
+        return None
+    pixels = np.pad(np.asarray(mask).astype(bool), ((0, 1), (0, 1)), mode='edge')
+    here = pixels[:-1, :-1]
+    boundary = (here ^ pixels[:-1, 1:]) | (here ^ pixels[1:, :-1]) | (here ^ pixels[1:, 1:])
+    radius = int(np.ceil(_TOLERANCE * np.hypot(*size)))
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    disk = (x**2 + y**2 <= radius**2).astype(np.uint8)
+    return _Contour(boundary, cv2.dilate(boundary.astype(np.uint8), disk).astype(bool))
