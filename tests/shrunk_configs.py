@@ -84,7 +84,7 @@ def _shrink_model(model: Config) -> None:
         for part in layer.values():
             _narrow(part)
             part.embed_dims = CHANNELS
-    for module in (head.pixel_decoder.get('trajectory'), head.get('cross_clip')):
+    for module in (head.pixel_decoder.get('temporal_layer'), head.get('cross_clip')):
         if module:
             _narrow(module)
     model.train_cfg.num_points = POINTS

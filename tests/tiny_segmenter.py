@@ -49,9 +49,9 @@ def tiny_config(name: str = WITHIN_CLIP) -> Config:
     """A tiny config, shrunk to about 0.2 M parameters."""
     config = Config.fromfile(CONFIGS / name)
     config.merge_from_dict({'model': _SHRUNK})
-    trajectory = config.model.panoptic_head.pixel_decoder.get('trajectory')
-    if trajectory:
-        trajectory.update(num_heads=HEADS, feedforward_channels=32, dropout=0.0)
+    temporal_layer = config.model.panoptic_head.pixel_decoder.get('temporal_layer')
+    if temporal_layer:
+        temporal_layer.update(num_heads=HEADS, feedforward_channels=32, dropout=0.0)
     return config
 
 

@@ -16,7 +16,7 @@ model = dict(
         type='CrossClipHead',
         num_things_classes=num_classes,
         loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
-        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),
         cross_clip=_base_.cross_clip_tracking,
     ),
 )

@@ -14,7 +14,7 @@ model = dict(
     clip_length=_base_.clip_length,
     panoptic_head=dict(
         type='CrossClipHead',
-        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),
         cross_clip=_base_.cross_clip_tracking,
     ),
 )

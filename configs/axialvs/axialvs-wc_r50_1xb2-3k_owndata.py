@@ -2,4 +2,4 @@
 # tracking starts from scratch and needs more iterations than the baseline.
 _base_ = '../tube_link/tube-link_r50_1xb2-3k_owndata.py'
 
-model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))
+model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)))

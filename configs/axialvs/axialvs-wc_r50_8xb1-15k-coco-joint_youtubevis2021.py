@@ -8,4 +8,4 @@ _base_ = [
 ]
 load_from = 'axialvs://mask2former_r50_coco'
 
-model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))
+model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)))

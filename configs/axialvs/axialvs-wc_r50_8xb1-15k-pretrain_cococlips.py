@@ -8,7 +8,7 @@ _base_ = [
 ]
 load_from = 'axialvs://mask2former_r50_coco'
 
-model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))
+model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)))
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteClipSampler'),
     dataset=dict(_delete_=True, **_base_.coco_clips),

@@ -13,6 +13,6 @@ model = dict(
     panoptic_head=dict(
         num_things_classes=num_classes,
         loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
-        pixel_decoder=dict(trajectory=_base_.within_clip_tracking),
+        pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),
     )
 )

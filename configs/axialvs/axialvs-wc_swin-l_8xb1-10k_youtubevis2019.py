@@ -7,4 +7,4 @@ _base_ = [
 ]
 load_from = 'axialvs://mask2former_swin-l_coco-panoptic'
 
-model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=_base_.within_clip_tracking)))
+model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)))

@@ -2,5 +2,5 @@
 # paper's 1e-6 it reaches 0.01 in 1000 iterations and the module has no effect.
 _base_ = '../tube_link/tube-link_tiny_1xb4-1k_movingshapes-hard.py'
 
-trajectory = dict(_base_.within_clip_tracking, layer_scale=0.1)
-model = dict(panoptic_head=dict(pixel_decoder=dict(trajectory=trajectory)))
+temporal_layer = dict(_base_.within_clip_tracking, layer_scale=0.1)
+model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=temporal_layer)))

@@ -22,5 +22,11 @@ CHILDREN = {
     if isinstance(registry, Registry) and registry.scope == 'mmdet'
 }
 
+# Temporal attentions of the within-clip tracking module: `(channels, **options)` makes a module
+# `(features (B, T, H, W, C), position) -> (B, T, H, W, C)`.
+TEMPORAL_LAYERS = Registry(
+    'temporal layer', scope=SCOPE, locations=['axialvs.layers.temporal.encoder']
+)
+
 # Lets mmengine find the configs in the installed package.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)

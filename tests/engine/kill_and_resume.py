@@ -65,7 +65,7 @@ def write_config(folder: Path, iterations: int, workers: int, keep: int) -> Path
         interval=SAVE_INTERVAL, max_keep_ckpts=keep, save_best='youtube_vis/AP', rule='greater'
     )
     # A dropped feature changes weights from one iteration to the next, as drawn points do.
-    config.model.panoptic_head.pixel_decoder.trajectory.dropout = 0.1
+    config.model.panoptic_head.pixel_decoder.temporal_layer.dropout = 0.1
     config.optim_wrapper.optimizer.lr = 1e-3
     config.param_scheduler = [dict(type='LinearLR', by_epoch=False, end=iterations)]
     config.randomness = dict(seed=None)

@@ -40,7 +40,7 @@ def maps() -> list[Tensor]:
 @torch.no_grad()
 def test_within_clip(fixture_data, maps):
     data = fixture_data('kmax_within_clip')
-    head = build_head(within_clip=dict(trajectory=dict(num_layers=2)))
+    head = build_head(within_clip=dict(temporal_layer=dict(num_layers=2)))
     module = fill(head.within_clip, 'panoptic_head.within_clip.')
     for name, out in zip(('res3', 'res4', 'res5'), module(maps[1:], NUM_FRAMES), strict=True):
         assert_agrees(out, data[name])
@@ -123,7 +123,7 @@ def test_names_of_the_release(name, count):
         head = build_head(
             *((80, 53) if coco else (58, 66)),
             in_channels=(192, 384, 768, 1536) if convnext else (256, 512, 1024, 2048),
-            within_clip=dict(trajectory=None if coco else dict(num_layers=2)),
+            within_clip=dict(temporal_layer=None if coco else dict(num_layers=2)),
             semantic_head={},
             cross_clip=None if coco else {},
         )

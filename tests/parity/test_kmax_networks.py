@@ -16,7 +16,7 @@ TOLERANCE = 1e-3
 MIN_CLOSE = 0.97
 HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
 
-TRAJECTORY = dict(trajectory=dict(num_layers=2))
+TRAJECTORY = dict(temporal_layer=dict(num_layers=2))
 
 
 def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
@@ -75,7 +75,7 @@ def test_coco_image(fixture_data, stage):
     feats = build_backbone('kmax_coco_r50')(frame)
     means = torch.stack([x.mean() for x in feats]).double()
     torch.testing.assert_close(means, data['feature_mean'], rtol=1e-5, atol=1e-5)
-    within_clip = dict(trajectory=None) if stage == 'deformable' else None
+    within_clip = dict(temporal_layer=None) if stage == 'deformable' else None
     head = fill(build_head(80, 53, within_clip=within_clip), 'panoptic_head.', 'kmax_coco_r50')
     decoding = head(feats, num_frames=1)
     assert_agrees(decoding.class_logits[-1][0], data[f'class_logits_{stage}'][0])

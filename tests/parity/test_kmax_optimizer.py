@@ -37,7 +37,7 @@ CUSTOM_KEYS = dict(
 def build_model(name: str) -> nn.Module:
     """A model as the release trains it, without memory."""
     model = nn.Module()
-    within_clip = None if 'coco' in name else dict(trajectory=dict(num_layers=2))
+    within_clip = None if 'coco' in name else dict(temporal_layer=dict(num_layers=2))
     channels = (192, 384, 768, 1536) if 'convnext' in name else (256, 512, 1024, 2048)
     with torch.device('meta'):
         if 'convnext' in name:

@@ -27,7 +27,7 @@ def model():
     """The network with dropout off and all pixels sampled, in training mode."""
     everything = 2 * 17 * 25
     head = build_head(
-        within_clip=dict(trajectory=dict(num_layers=2, dropout=0.0)),
+        within_clip=dict(temporal_layer=dict(num_layers=2, dropout=0.0)),
         semantic_head={},
         decoder_layer=dict(drop_path=0.0),
         loss=dict(WEIGHTS, contrast_pixels=everything, semantic_pixels=everything),

@@ -5,9 +5,9 @@ from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
 from release_weights import fill_by_release_names
 
 from axialvs.checkpoints.key_mapping import rename_release_tensor
-from axialvs.layers.axial_trajectory import AxialTrajectoryLayer
-from axialvs.layers.deformable_attention import DeformableAxialTrajectoryAttention
+from axialvs.layers.deformable_attention import TemporalDeformableAttention
 from axialvs.layers.position_encoding import CachedPositionEncoding
+from axialvs.layers.temporal.axial_trajectory import AxialTrajectoryLayer
 from axialvs.layers.trajectory_attention import TrajectoryAttention
 from axialvs.tracking.matching import match_queries
 
@@ -38,8 +38,8 @@ def test_axial_trajectory_layer(fixture_data, layer_shapes):
 
 def test_deformable_axial_trajectory_attention(fixture_data, layer_shapes):
     data = fixture_data('deformable_axial_trajectory_attention')
-    attention = DeformableAxialTrajectoryAttention(
-        trajectory=dict(num_levels=2, num_heads=8, feedforward_channels=128),
+    attention = TemporalDeformableAttention(
+        temporal_layer=dict(num_levels=2, num_heads=8, feedforward_channels=128),
         embed_dims=64,
         num_heads=4,
         num_levels=3,

@@ -1,4 +1,4 @@
-"""Deformable attention over a clip's frames, plain and with axial-trajectory attention inside."""
+"""Deformable attention over the frames of a clip, optionally with temporal attention inside."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
 from axialvs.functional.ms_deform_attn import Backend, Shape, level_tensors, ms_deform_attn
-from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
+from axialvs.layers.temporal.encoder import TemporalEncoder
 
 
 class ClipDeformableAttention(MultiScaleDeformableAttention):
-    """mmcv's attention with shapes as Python ints, so that nothing waits for the device.
+    """mmcv's attention with shapes as Python ints, so that nothing synchronizes with the device.
 
-    Parameters and initialisation are mmcv's, and so are all arguments but one.
+    Parameters and initialization are mmcv's.
 
     Args:
-        backend: what samples, see `ms_deform_attn`.
+        backend: see `ms_deform_attn`.
         deformable: arguments of mmcv's `MultiScaleDeformableAttention`.
     """
 
@@ -33,22 +33,22 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         identity: Tensor | None = None,
         **encoder_arguments,
     ) -> Tensor:
-        """Samples every frame around its own tokens.
+        """Attend within each frame.
 
         Args:
-            query: (B * T, N, C), the flattened levels from low to high resolution.
+            query: (B * T, N, C), flattened levels from low to high resolution.
             query_pos: encoding, broadcastable to `query`.
             reference_points: (1 or B * T, N, levels, 2), x and y between 0 and 1.
             spatial_shapes: (H_l, W_l) of each level.
-            identity: what the result is added to; `query` by default.
-            encoder_arguments: what mmdet's encoder hands to every layer; a subclass picks its own.
+            identity: added to the output; `query` by default.
+            encoder_arguments: passed by mmdet's encoder to every layer; used by subclasses.
 
         Returns:
             (B * T, N, C).
         """
         identity = query if identity is None else identity
         sampled = self._sample(query, query + query_pos, reference_points, spatial_shapes)
-        sampled = self._track(sampled, spatial_shapes, **encoder_arguments)
+        sampled = self._attend_over_time(sampled, spatial_shapes, **encoder_arguments)
         return self.dropout(self.output_proj(sampled)) + identity
 
     def _sample(
@@ -69,40 +69,43 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
             value, spatial_shapes, locations, weights.unflatten(-1, heads[1:]), self.backend
         )
 
-    def _track(
+    def _attend_over_time(
         self, sampled: Tensor, spatial_shapes: Sequence[Shape], **encoder_arguments
     ) -> Tensor:
-        """What happens between the sampling and the output projection: nothing here."""
+        """Hook between sampling and output projection for subclasses."""
         return sampled
 
 
-class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
-    """Deformable attention whose samples are tracked before the output projection.
+class TemporalDeformableAttention(ClipDeformableAttention):
+    """Deformable attention with temporal attention before the output projection.
 
-    The within-clip tracking module as Tube-Link takes it (Axial-VS Sec. 3.2 and 4): the result of
-    the axial-trajectory layers, scaled by a learnt factor for each channel, is added on the
-    coarsest levels.
+    The within-clip tracking module as it is used in Tube-Link (Axial-VS Sec. 3.2 and 4): the output
+    of the temporal layers, scaled by a learned factor per channel, is added on the coarsest levels.
 
     Args:
-        trajectory: `num_levels` coarsest levels that are tracked; `layer_scale`, first value of the
-            learnt factors, 1e-6 as released; the rest goes to `AxialTrajectoryEncoder`.
+        temporal_layer: `num_levels`, coarsest levels with temporal attention; `layer_scale`,
+            initial value of the learned factors, 1e-6 as released; other items are arguments of
+            `TemporalEncoder`.
         deformable: arguments of `ClipDeformableAttention`.
+
+    Raises:
+        ValueError: if there are fewer levels than `num_levels`.
     """
 
-    def __init__(self, trajectory: dict, **deformable) -> None:
+    def __init__(self, temporal_layer: dict, **deformable) -> None:
         super().__init__(**deformable)
-        trajectory = dict(trajectory)
-        self.num_trajectory_levels = trajectory.pop('num_levels')
-        if self.num_trajectory_levels > self.num_levels:
+        encoder = dict(temporal_layer)
+        num_levels = encoder.pop('num_levels')
+        if num_levels > self.num_levels:
             raise ValueError(
-                f'trajectory num_levels is {self.num_trajectory_levels}, but the attention has '
+                f'temporal_layer: num_levels is {num_levels}, but the attention has '
                 f'{self.num_levels} levels'
             )
-        layer_scale = trajectory.pop('layer_scale', 1e-6)
+        layer_scale = encoder.pop('layer_scale', 1e-6)
         self.gamma = nn.Parameter(torch.full((self.embed_dims,), float(layer_scale)))
-        self.temporal_layer = AxialTrajectoryEncoder(self.embed_dims, **trajectory)
+        self.temporal_layer = TemporalEncoder(self.embed_dims, **encoder)
 
-    def _track(
+    def _attend_over_time(
         self,
         sampled: Tensor,
         spatial_shapes: Sequence[Shape],
@@ -110,18 +113,21 @@ class DeformableAxialTrajectoryAttention(ClipDeformableAttention):
         positions_3d: Sequence[Tensor],
         **encoder_arguments,
     ) -> Tensor:
-        """Tracks the coarsest levels.
+        """Add temporal attention on the coarsest levels.
 
         Args:
             sampled: (B * T, N, C).
             spatial_shapes: (H_l, W_l) of each level.
             num_frames: T.
-            positions_3d: encoding of each tracked level, (1, T, H_l, W_l, C).
+            positions_3d: encoding of each level with temporal attention, (1, T, H_l, W_l, C).
             encoder_arguments: not used.
+
+        Returns:
+            (B * T, N, C).
         """
         levels = list(sampled.split([h * w for h, w in spatial_shapes], dim=1))
         for i, position in enumerate(positions_3d):
             maps = levels[i].view(-1, num_frames, *spatial_shapes[i], self.embed_dims)
-            tracked = self.gamma * self.temporal_layer(maps, position)
-            levels[i] = levels[i] + tracked.flatten(0, 1).flatten(1, 2)
+            attended = self.gamma * self.temporal_layer(maps, position)
+            levels[i] = levels[i] + attended.flatten(0, 1).flatten(1, 2)
         return torch.cat(levels, dim=1)

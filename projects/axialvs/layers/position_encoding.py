@@ -1,7 +1,7 @@
 """Position encodings and other tensors that depend on the shape of a map only."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -71,3 +71,41 @@ class CachedPositionEncoding(nn.Module):
     def _encode(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         encoded = self.encoding(torch.zeros((1, *shape), dtype=torch.bool, device=device))
         return encoded.movedim(-3, -1).contiguous()
+
+
+def level_encodings(
+    encoding: CachedPositionEncoding,
+    level_embedding: nn.Embedding,
+    shapes: Sequence[tuple[int, ...]],
+) -> list[Tensor]:
+    """Encode the positions of several feature levels, each with its own embedding.
+
+    Args:
+        encoding: of positions.
+        level_embedding: (levels, C).
+        shapes: (H_l, W_l) or (T, H_l, W_l) of each level.
+
+    Returns:
+        (1, H_l, W_l, C) or (1, T, H_l, W_l, C) for each level.
+    """
+    weight = level_embedding.weight
+    return [encoding(shape, weight.device) + weight[i] for i, shape in enumerate(shapes)]
+
+
+def cell_centers(shapes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
+    """Compute the reference points of deformable attention: the centers of the cells.
+
+    Args:
+        shapes: (H_l, W_l) of each level.
+        device: of the result.
+
+    Returns:
+        (1, N, levels, 2), the same x and y between 0 and 1 for all levels.
+    """
+    centers = []
+    for height, width in shapes:
+        y = (torch.arange(height, device=device) + 0.5) / height
+        x = (torch.arange(width, device=device) + 0.5) / width
+        grid = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)
+        centers.append(grid.flatten(0, 1))
+    return torch.cat(centers)[None, :, None].expand(-1, -1, len(shapes), -1)

@@ -1,6 +1,6 @@
 """The within-clip tracking module between a backbone and a frame-wise decoder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -12,9 +12,15 @@ from mmdet.models.layers.positional_encoding import (
 from mmengine import ConfigDict
 from torch import Tensor, nn
 
-from axialvs.functional.ms_deform_attn import Backend, Shape
+from axialvs.functional.ms_deform_attn import Backend
 from axialvs.layers.deformable_attention import ClipDeformableAttention
-from axialvs.layers.position_encoding import CachedPositionEncoding, ShapeCache
+from axialvs.layers.position_encoding import (
+    CachedPositionEncoding,
+    ShapeCache,
+    cell_centers,
+    level_encodings,
+)
+from axialvs.layers.temporal.encoder import build_temporal_encoder
 
 
 class WithinClipTracking(nn.Module):
@@ -25,9 +31,8 @@ class WithinClipTracking(nn.Module):
 
     Args:
         in_channels: of the maps, from high to low resolution.
-        temporal_layer: makes one block's temporal attention, a module `(features, position) ->
-            features` of (B, T, H, W, C) such as `AxialTrajectoryEncoder`; None leaves the
-            deformable attention alone, which is how the module is trained on images.
+        temporal_layer: arguments of each block's `TemporalEncoder`; None or `type='none'` for
+            deformable attention alone, as in pre-training on images.
         num_temporal_levels: coarsest levels that the temporal attention sees.
         channels: C inside of the module.
         num_blocks: N_w; 2 in the paper.
@@ -40,7 +45,7 @@ class WithinClipTracking(nn.Module):
     def __init__(
         self,
         in_channels: Sequence[int] = (512, 1024, 2048),
-        temporal_layer: Callable[[], nn.Module] | None = None,
+        temporal_layer: dict | None = None,
         num_temporal_levels: int = 2,
         channels: int = 256,
         num_blocks: int = 2,
@@ -53,7 +58,9 @@ class WithinClipTracking(nn.Module):
         super().__init__()
         in_channels = list(in_channels)[::-1]
         num_levels = len(in_channels)
-        if temporal_layer is None:
+        encoders = [build_temporal_encoder(channels, temporal_layer) for _ in range(num_blocks)]
+        temporal_layers = [x for x in encoders if x is not None]
+        if not temporal_layers:
             num_temporal_levels = 0
         if num_temporal_levels > num_levels:
             raise ValueError(
@@ -81,9 +88,7 @@ class WithinClipTracking(nn.Module):
             layer = DeformableDetrTransformerEncoderLayer(**spatial_layer)
             layer.self_attn = ClipDeformableAttention(backend=sampling_backend, **attention)
             self.spatial_layers.append(layer)
-        self.temporal_layers = nn.ModuleList(
-            temporal_layer() for _ in range(num_blocks) if temporal_layer is not None
-        )
+        self.temporal_layers = nn.ModuleList(temporal_layers)
         self.level_encoding = nn.Embedding(num_levels, channels)
         self.position_encoding = CachedPositionEncoding(
             SinePositionalEncoding(num_feats=channels // 2, normalize=True)
@@ -94,7 +99,7 @@ class WithinClipTracking(nn.Module):
             self.position_encoding_3d = CachedPositionEncoding(
                 SinePositionalEncoding3D(num_feats=channels // 2, normalize=True)
             )
-        self._reference_points = ShapeCache(_cell_centres)
+        self._reference_points = ShapeCache(cell_centers)
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -125,18 +130,14 @@ class WithinClipTracking(nn.Module):
             conv(x).flatten(2).transpose(1, 2)
             for conv, x in zip(self.input_convs, inputs, strict=True)
         ]
-        encoding = torch.cat(
-            [
-                self.position_encoding(shape, device).flatten(1, 2) + self.level_encoding.weight[i]
-                for i, shape in enumerate(shapes)
-            ],
-            dim=1,
-        )
-        encodings_3d = [
-            self.position_encoding_3d((num_frames, *shape), device)
-            + self.level_encoding_3d.weight[i]
-            for i, shape in enumerate(shapes[: self.num_temporal_levels])
-        ]
+        encodings = level_encodings(self.position_encoding, self.level_encoding, shapes)
+        encoding = torch.cat([x.flatten(1, 2) for x in encodings], dim=1)
+        encodings_3d = []
+        if self.num_temporal_levels:
+            shapes_3d = [(num_frames, *shape) for shape in shapes[: self.num_temporal_levels]]
+            encodings_3d = level_encodings(
+                self.position_encoding_3d, self.level_encoding_3d, shapes_3d
+            )
         for block, spatial_layer in enumerate(self.spatial_layers):
             tokens = spatial_layer(
                 query=torch.cat(levels, dim=1),
@@ -155,14 +156,3 @@ class WithinClipTracking(nn.Module):
             for conv, x, shape in zip(self.output_convs, levels, shapes, strict=True)
         ]
         return maps[::-1]
-
-
-def _cell_centres(shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
-    """Centre of each cell as its reference in all levels: (1, N, levels, 2), x and y in 0 to 1."""
-    centres = []
-    for height, width in shapes:
-        y = (torch.arange(height, device=device) + 0.5) / height
-        x = (torch.arange(width, device=device) + 0.5) / width
-        grid = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)
-        centres.append(grid.flatten(0, 1))
-    return torch.cat(centres)[None, :, None].expand(-1, -1, len(shapes), -1)

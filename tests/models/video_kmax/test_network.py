@@ -37,7 +37,7 @@ def build_tiny_head(**settings):
                 num_heads=2,
                 feedforward_channels=32,
                 num_groups=8,
-                trajectory=dict(num_layers=1, num_heads=2, feedforward_channels=32),
+                temporal_layer=dict(num_layers=1, num_heads=2, feedforward_channels=32),
             ),
             semantic_head=dict(channels=16, low_level_channels=(8, 8)),
             num_queries=NUM_QUERIES,
@@ -212,7 +212,7 @@ def test_levels_must_agree():
     with pytest.raises(ValueError, match='num_blocks'):
         build_tiny_head(pixel_decoder=dict(type='KMaXPixelDecoder', num_blocks=(1, 1)))
     with pytest.raises(ValueError, match='num_temporal_levels'):
-        build_tiny_head(within_clip=dict(num_temporal_levels=4, trajectory={}))
+        build_tiny_head(within_clip=dict(num_temporal_levels=4, temporal_layer={}))
 
 
 def test_losses_of_a_batch_of_clips():

@@ -11,9 +11,14 @@ from torch import Tensor, nn
 from axialvs.functional.ms_deform_attn import Backend, Shape
 from axialvs.layers.deformable_attention import (
     ClipDeformableAttention,
-    DeformableAxialTrajectoryAttention,
+    TemporalDeformableAttention,
 )
-from axialvs.layers.position_encoding import CachedPositionEncoding, ShapeCache
+from axialvs.layers.position_encoding import (
+    CachedPositionEncoding,
+    ShapeCache,
+    cell_centers,
+    level_encodings,
+)
 
 
 @MODELS.register_module()
@@ -22,8 +27,8 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
 
     Args:
         encoder: as in mmdet; its attention runs frame by frame.
-        trajectory: the within-clip tracking module inside every attention, see
-            `DeformableAxialTrajectoryAttention`; None leaves the plain Tube-Link pixel decoder.
+        temporal_layer: temporal attention inside every deformable attention, see
+            `TemporalDeformableAttention`; None or `type='none'` for plain Tube-Link.
         sampling_backend: of deformable attention, see `functional/ms_deform_attn.py`.
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
@@ -32,24 +37,26 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         self,
         *args,
         encoder: dict,
-        trajectory: dict | None = None,
+        temporal_layer: dict | None = None,
         sampling_backend: Backend = 'auto',
         **kwargs,
     ) -> None:
         super().__init__(*args, encoder=ConfigDict(encoder), **kwargs)
         attention = dict(encoder['layer_cfg']['self_attn_cfg'], backend=sampling_backend)
         channels = attention['embed_dims']
+        if temporal_layer is not None and temporal_layer.get('type') == 'none':
+            temporal_layer = None
         for layer in self.encoder.layers:
-            if trajectory is None:
+            if temporal_layer is None:
                 layer.self_attn = ClipDeformableAttention(**attention)
             else:
-                layer.self_attn = DeformableAxialTrajectoryAttention(trajectory, **attention)
+                layer.self_attn = TemporalDeformableAttention(temporal_layer, **attention)
         self.postional_encoding = CachedPositionEncoding(self.postional_encoding)
-        self._reference_points = ShapeCache(_cell_centres)
-        self.num_trajectory_levels = 0
-        if trajectory is not None:
-            self.num_trajectory_levels = trajectory['num_levels']
-            self.level_encoding_3d = nn.Embedding(self.num_trajectory_levels, channels)
+        self._reference_points = ShapeCache(cell_centers)
+        self.num_temporal_levels = 0
+        if temporal_layer is not None:
+            self.num_temporal_levels = temporal_layer['num_levels']
+            self.level_encoding_3d = nn.Embedding(self.num_temporal_levels, channels)
             self.position_encoding_3d = CachedPositionEncoding(
                 SinePositionalEncoding3D(num_feats=channels // 2, normalize=True)
             )
@@ -57,7 +64,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
     def init_weights(self) -> None:
         """As in mmdet; layer scales keep their initial value."""
         super().init_weights()
-        if self.num_trajectory_levels:
+        if self.num_temporal_levels:
             nn.init.normal_(self.level_encoding_3d.weight)
 
     def forward(self, feats: list[Tensor], num_frames: int) -> tuple[Tensor, list[Tensor]]:
@@ -79,34 +86,28 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         ]
         memory = self.encoder(
             query=torch.cat(tokens, dim=1),
-            query_pos=self._positions_2d(shapes, inputs[0].device),
+            query_pos=self._positions_2d(shapes),
             key_padding_mask=None,
             spatial_shapes=shapes,
             level_start_index=None,
             valid_ratios=None,
             reference_points=self._reference_points(shapes, inputs[0].device),
             num_frames=num_frames,
-            positions_3d=self._positions_3d(num_frames, shapes, inputs[0].device),
+            positions_3d=self._positions_3d(num_frames, shapes),
         )
         levels = memory.transpose(1, 2).split([h * w for h, w in shapes], dim=-1)
         maps = [x.unflatten(-1, shape) for x, shape in zip(levels, shapes, strict=True)]
         return self._merge_top_down(maps, feats[: self.num_input_levels - self.num_encoder_levels])
 
-    def _positions_2d(self, shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
-        encoded = [
-            self.postional_encoding(shape, device).flatten(1, 2) + self.level_encoding.weight[i]
-            for i, shape in enumerate(shapes)
-        ]
-        return torch.cat(encoded, dim=1)
+    def _positions_2d(self, shapes: tuple[Shape, ...]) -> Tensor:
+        encodings = level_encodings(self.postional_encoding, self.level_encoding, shapes)
+        return torch.cat([x.flatten(1, 2) for x in encodings], dim=1)
 
-    def _positions_3d(
-        self, num_frames: int, shapes: tuple[Shape, ...], device: torch.device
-    ) -> list[Tensor]:
-        return [
-            self.position_encoding_3d((num_frames, *shape), device)
-            + self.level_encoding_3d.weight[i]
-            for i, shape in enumerate(shapes[: self.num_trajectory_levels])
-        ]
+    def _positions_3d(self, num_frames: int, shapes: tuple[Shape, ...]) -> list[Tensor]:
+        if not self.num_temporal_levels:
+            return []
+        shapes_3d = [(num_frames, *shape) for shape in shapes[: self.num_temporal_levels]]
+        return level_encodings(self.position_encoding_3d, self.level_encoding_3d, shapes_3d)
 
     def _merge_top_down(
         self, maps: list[Tensor], finer: list[Tensor]
@@ -118,17 +119,3 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             )
             maps.append(self.output_convs[i](lateral + above))
         return self.mask_feature(maps[-1]), maps[: self.num_outs]
-
-
-def _cell_centres(shapes: tuple[Shape, ...], device: torch.device) -> Tensor:
-    """Cell centres as reference points in all levels: (1, N, levels, 2), x and y in 0..1."""
-    centres = []
-    for height, width in shapes:
-        y = (torch.arange(height, device=device) + 0.5) / height
-        x = (torch.arange(width, device=device) + 0.5) / width
-        centres.append(
-            torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1).flatten(
-                0, 1
-            )
-        )
-    return torch.cat(centres)[None, :, None].expand(-1, -1, len(shapes), -1)

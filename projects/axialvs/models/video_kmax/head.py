@@ -10,7 +10,6 @@ from mmdet.structures import TrackDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from axialvs.layers.axial_trajectory import AxialTrajectoryEncoder
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.layers.within_clip import WithinClipTracking
 from axialvs.models.freezing import is_frozen
@@ -51,8 +50,7 @@ class VideoKMaXHead(BaseModule):
         num_things_classes, num_stuff_classes: N in sum.
         in_channels: of the backbone maps, from high to low resolution.
         pixel_decoder: config of a `KMaXPixelDecoder`, without its `in_channels`.
-        within_clip: arguments of `WithinClipTracking`; instead of its `temporal_layer`,
-            `trajectory` has the arguments of `AxialTrajectoryEncoder`, None for images.
+        within_clip: arguments of `WithinClipTracking` but its `in_channels`.
         semantic_head: arguments of `SemanticHead` but channels and classes; None leaves it out.
         num_queries: Q.
         channels: C of queries.
@@ -87,7 +85,7 @@ class VideoKMaXHead(BaseModule):
         self.num_classes = num_things_classes + num_stuff_classes
         self.within_clip = None
         if within_clip is not None:
-            self.within_clip = _build_within_clip(in_channels[1:], **within_clip)
+            self.within_clip = WithinClipTracking(in_channels[1:], **within_clip)
         self.pixel_decoder = MODELS.build({**pixel_decoder, 'in_channels': in_channels})
         *memory_channels, finest_channels = self.pixel_decoder.out_channels
         if len(layers_per_level) != len(memory_channels):
@@ -287,12 +285,3 @@ def stack_frames(maps: Tensor, num_frames: int) -> Tensor:
 def unstack_frames(maps: Tensor, num_frames: int) -> Tensor:
     """Takes stacked frames apart again: (B, C, T * H, W) -> (B, C, T, H, W)."""
     return maps.unflatten(2, (num_frames, -1))
-
-
-def _build_within_clip(
-    in_channels: Sequence[int], channels: int = 256, trajectory: dict | None = None, **module
-) -> WithinClipTracking:
-    temporal_layer = None
-    if trajectory is not None:
-        temporal_layer = partial(AxialTrajectoryEncoder, channels, **trajectory)
-    return WithinClipTracking(in_channels, temporal_layer, channels=channels, **module)

@@ -1,0 +1,1 @@
+"""Temporal attentions of the within-clip tracking module; `encoder` builds them by name."""

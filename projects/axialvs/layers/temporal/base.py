@@ -1,0 +1,97 @@
+"""What all temporal layers share: residual attention, norm, feed-forward network, norm."""
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TemporalLayer(nn.Module, ABC):
+    """Attention over the feature map of a clip, followed by a feed-forward network.
+
+    Args:
+        channels: C.
+        attentions: attention modules by their attribute names.
+        feedforward_channels: width of the feed-forward network.
+        dropout: on the output of each attention before the residual sum.
+        ffn_dropout: inside the feed-forward network; 0 as released.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        attentions: dict[str, nn.Module],
+        feedforward_channels: int = 1024,
+        dropout: float = 0.1,
+        ffn_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, module in attentions.items():
+            self.add_module(name, module)
+        self.dropout = nn.Dropout(dropout)
+        self.norm1 = nn.LayerNorm(channels)
+        self.linear1 = nn.Linear(channels, feedforward_channels)
+        self.linear2 = nn.Linear(feedforward_channels, channels)
+        self.activation = nn.ReLU(inplace=True)
+        self.ffn_dropout = nn.Dropout(ffn_dropout)
+        self.norm2 = nn.LayerNorm(channels)
+
+    @abstractmethod
+    def attend(self, features: Tensor, position: Tensor) -> Tensor:
+        """Attend, residual sums included; all shapes are (B, T, H, W, C)."""
+
+    def forward(self, features: Tensor, position: Tensor) -> Tensor:
+        """Attend and apply the feed-forward network.
+
+        Args:
+            features: (B, T, H, W, C).
+            position: encoding, broadcastable to (B, T, H, W, C).
+
+        Returns:
+            (B, T, H, W, C).
+        """
+        features = self.norm1(self.attend(features, position.expand_as(features)))
+        hidden = self.ffn_dropout(self.activation(self.linear1(features)))
+        return self.norm2(features + self.ffn_dropout(self.linear2(hidden)))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with positions in queries and keys.
+
+    Args:
+        channels: C.
+        num_heads: h.
+        attention_dropout: on the attention weights.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int = 8, attention_dropout: float = 0.0) -> None:
+        super().__init__()
+        if channels % num_heads:
+            raise ValueError(f'channels ({channels}) must be a multiple of num_heads ({num_heads})')
+        self.num_heads = num_heads
+        self.attention_dropout = attention_dropout
+        self.q = nn.Linear(channels, channels)
+        self.k = nn.Linear(channels, channels)
+        self.v = nn.Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, query_key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within each sequence.
+
+        Args:
+            query_key, value: (B, S, C).
+            mask: (B, 1, 1, S) bool, false for tokens that are ignored.
+
+        Returns:
+            (B, S, C).
+        """
+        query, key, value = (
+            x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for x in (self.q(query_key), self.k(query_key), self.v(value))
+        )
+        dropout_p = self.attention_dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, mask, dropout_p)
+        return self.proj(out.transpose(1, 2).flatten(2))
