@@ -29,8 +29,8 @@ class TemporalEncoder(nn.Module):
         if layer_class is None:
             known = ', '.join(sorted(TEMPORAL_LAYERS.module_dict))
             raise AxialVSError(
-                f"temporal_layer: unknown type '{type}' (known: {known}, none); add the module of a "
-                'layer of your own to custom_imports'
+                f"temporal_layer: unknown type '{type}' (known: {known}, none); "
+                'custom_imports must name the module of a layer of your own'
             )
         self.layers = nn.ModuleList(layer_class(channels, **layer) for _ in range(num_layers))
 
