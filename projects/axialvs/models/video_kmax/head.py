@@ -1,6 +1,6 @@
 """Video-kMaX's head: clip queries that cluster the pixels of all frames of a clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from axialvs.models.video_kmax.mask_predictor import MaskPredictor
 from axialvs.models.video_kmax.matching import ClipTargets
 from axialvs.models.video_kmax.semantic_head import SemanticHead
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
+from axialvs.postprocess.panoptic import PanopticThresholds
+from axialvs.postprocess.panoptic_finisher import PanopticFinisher
 from axialvs.structures import ClipPrediction
 from axialvs.tracking.offline import ClipFeatures
 
@@ -82,6 +84,7 @@ class VideoKMaXHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_things_classes = num_things_classes
         self.num_classes = num_things_classes + num_stuff_classes
         self.within_clip = None
         if within_clip is not None:
@@ -207,6 +210,14 @@ class VideoKMaXHead(BaseModule):
                 strict=True,
             )
         ]
+
+    def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
+        """The panoptic merge with `thing_labels` and `panoptic`, its thresholds, of `test_cfg`.
+
+        `thing_labels` are the first `num_things_classes` by default.
+        """
+        things = test_cfg.get('thing_labels') or range(self.num_things_classes)
+        return PanopticFinisher(things, PanopticThresholds(**test_cfg.get('panoptic', {})))
 
     def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
         """How mask logits of inputs of this size (H, W) are resized; see `resize`."""
