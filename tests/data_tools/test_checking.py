@@ -1,6 +1,8 @@
 """Everything that is broken on purpose is found, counted and named; whole data are clean."""
 
 import copy
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -133,7 +135,7 @@ CASES = {
     'mask-size': (mask(3, SMALL), 'video 1, instance 7: segmentations[3].size: [10, 10] where'),
     'mask-broken': (
         mask(3, BAD),
-        'video 1, instance 7: segmentations[3].counts: the compressed string',
+        'video 1, instance 7: segmentations[3].counts: the compressed',
     ),
     'nothing-to-learn': (only_crowds, ''),
     'name-repaired': (
@@ -372,3 +374,121 @@ def test_targets_of_configs():
     assert (target.num_frames, target.needs_annotations) == (7, False)
     with pytest.raises(ValueError, match='no val_dataloader'):
         targets_of_config('axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py', 'val')
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims to be large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack('>I', zlib.crc32(kind + data))
+        return struct.pack('>I', len(data)) + kind + data + checksum
+
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b'IHDR', header), chunk(b'IDAT', zlib.compress(b'abc')), chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + b''.join(parts)
+
+
+@pytest.mark.parametrize('size', [10**8, 10**5, 70_000])
+@pytest.mark.parametrize('kind', ['polygon', 'counts'])
+def test_absurd_sizes_are_errors(content, write_json, size, kind):
+    content['videos'][0].update(width=size, height=size)
+    for annotation in content['annotations'][:3]:
+        annotation.update(width=size, height=size)
+        entry = [[1.0, 1.0, size - 1.0, 1.0, size - 1.0, size - 1.0]]
+        if kind == 'counts':
+            entry = {'size': [size, size], 'counts': [0, size * size]}
+        annotation['segmentations'] = [entry] * 5
+    path = write_json(content)
+    assert len(found(check(path))['layout']) == 2
+    with pytest.raises(AnnotationError, match=str(size)):
+        read_annotations(path)
+
+
+@pytest.mark.parametrize('size', [(100_000, 100_000), (30_000, 30_000)])
+def test_absurd_image_headers_do_not_end_the_report(content, write_json, write_images, size):
+    folder = Path(write_images(content))
+    name = content['videos'][0]['file_names'][2]
+    (folder / name).write_bytes(png_header(*size))
+    (folder / content['videos'][1]['file_names'][0]).unlink()
+    texts = found(check(write_json(content), images=str(folder)))
+    assert len(texts.pop('image-missing')) == 1
+    ((rule, (text,)),) = texts.items()
+    assert rule in ('image-unreadable', 'image-size')
+    assert name in text
+
+
+def test_names_that_no_file_can_have(content, write_json, tmp_path):
+    for number, name in enumerate(['\ud800.png', 'a\0.png', ' ']):
+        content['videos'][0]['file_names'][number] = name
+    content['categories'][0]['name'] = '\udfff'
+    path = write_json(content)
+    texts = found(check(path, images=str(tmp_path)))
+    assert len(texts['layout']) == 2
+    check(path).as_text().encode()
+    with pytest.raises(AnnotationError, match='udfff'):
+        read_annotations(path)
+
+
+def test_numbers_of_thousands_of_digits(tmp_path):
+    path = tmp_path / 'huge.json'
+    path.write_text('{"videos": [{"id": ' + '9' * 5000 + '}]}')
+    with pytest.raises(AnnotationError, match=r'huge\.json'):
+        check(path)
+
+
+def test_objects_of_a_single_frame(content, write_json):
+    for annotation in content['annotations']:
+        seen = next(t for t, mask in enumerate(annotation['segmentations']) if mask)
+        for field in ('segmentations', 'areas', 'bboxes'):
+            annotation[field] = [v if t == seen else None for t, v in enumerate(annotation[field])]
+    assert found(check(write_json(content)))['identity-lost'] == ['6 of 6 objects']
+
+
+@pytest.mark.parametrize(('number', 'errors'), [(3, 0), (2, 0), (1, 1)])
+def test_classes_of_the_model_and_of_the_data(content, write_json, number, errors):
+    report = check(write_json(content), num_classes=number, source='my.py')
+    assert ('class-count' in found(report)) == (number != 2)
+    assert report.findings.count('error') == errors
+
+
+def test_number_of_classes_of_configs():
+    (target,) = targets_of_config('axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py')
+    assert target.num_classes == 5
+
+
+def test_names_used_twice_can_be_scored_but_not_trained(content, write_json):
+    content['categories'].append({'id': 4, 'name': 'BOX'})
+    path = write_json(content)
+    annotations = read_annotations(path)
+    assert len(annotations.categories) == 3
+    with pytest.raises(AnnotationError, match='category 4'):
+        match_classes(annotations.categories, None, path)
+    assert 'duplicate-name' in found(check(path))
+
+
+@pytest.mark.parametrize(
+    ('content', 'remedy'),
+    [
+        ({'videos': {'a': {'objects': {}}}}, 'masks_to_youtube_vis'),
+        ({'shapes': [], 'imagePath': 'a.jpg', 'version': '5.0'}, 'labelme'),
+    ],
+)
+def test_files_of_other_tools_are_recognised(write_json, content, remedy):
+    path = write_json(content)
+    assert remedy in found(check(path))['layout'][0]
+    with pytest.raises(AnnotationError, match=remedy):
+        read_annotations(path)
+
+
+def test_still_images_are_not_trained_on_as_videos(write_json):
+    path = write_json(stills_content())
+    with pytest.raises(AnnotationError, match='CocoClips'):
+        read_annotations(path)
+
+
+def test_a_stray_point_beside_a_polygon_is_not_answered_with_null(content, write_json):
+    polygon = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0]
+    content['annotations'][0]['segmentations'][0] = [[3.0, 3.0], polygon]
+    report = check(write_json(content))
+    assert 'keep the other' in found(report)['polygon-broken'][0]
+    assert 'null' not in RULES['polygon-broken'].remedy

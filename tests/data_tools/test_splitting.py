@@ -1,5 +1,6 @@
 """Hold-out parts have the right size, and every class that has room in both parts."""
 
+import errno
 import json
 import random
 from collections import Counter
@@ -110,3 +111,21 @@ def test_parts_of_a_file_are_the_file(write_json, tmp_path):
         assert sorted(joined, key=lambda one: one['id']) == content[key]
     read = read_annotations(write_json(parts[0]))
     assert [video.id for video in read.videos] == [2, 4]
+
+
+def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
+    content = make_content(lengths=(2, 2))
+    paths = part_paths(tmp_path / 'whole.json')
+    written = []
+
+    def write(path, data):
+        if written:
+            raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+        written.append(path)
+        path.write_bytes(data)
+
+    monkeypatch.setattr('axialvs.data_tools.splitting.write_atomically', write)
+    with pytest.raises(OSError, match='No space'):
+        write_parts(content, {'main': {1}, 'holdout': {2}}, paths)
+    assert written
+    assert not list(tmp_path.iterdir())

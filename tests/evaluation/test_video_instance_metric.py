@@ -198,3 +198,21 @@ if __name__ == '__main__':
     import axialvs.register  # noqa: F401 - registers the metric
 
     _as_one_of_two(int(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_labels_beyond_the_classes_of_the_data_count_nowhere(case, path):
+    """A head with more classes than the data, as the demo's on the level `easy`."""
+    truth, results, expected = case
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
+    evaluator.dataset_meta = meta = meta_of(truth)
+    for sample in samples_of(truth, results, meta):
+        if 'pred_tracks' in sample:
+            tracks = sample.pred_tracks
+            beyond = tracks.labels + len(truth['categories'])
+            sample.pred_tracks = InstanceData(
+                labels=torch.cat([tracks.labels, beyond]),
+                scores=tracks.scores.repeat(2),
+                segmentations=tracks.segmentations * 2,
+            )
+        evaluator.process([sample])
+    assert evaluator.evaluate(NUM_CLIPS)['youtube_vis/AP'] == pytest.approx(expected['AP'])

@@ -7,7 +7,7 @@ import numpy as np
 from mmdet.registry import DATASETS
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotations.segmentations import Segmentation, to_rle
+from axialvs.datasets.annotations.segmentations import Segmentation
 from axialvs.datasets.annotations.youtube_vis import (
     Instance,
     Video,
@@ -17,6 +17,7 @@ from axialvs.datasets.annotations.youtube_vis import (
 from axialvs.datasets.classes import LabelMap, match_classes
 from axialvs.datasets.clip_dataset import ClipDataset, VideoRecord, VideoRecords
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.rle import compress
 
 
 class InstanceClipDataset(ClipDataset):
@@ -151,9 +152,8 @@ def _make_record(video: Video, instances: Sequence[Instance], labels: LabelMap) 
 
 def _compact(segmentation: Segmentation, video: Video) -> Segmentation:
     """Write list counts as COCO's compressed string."""
-    if isinstance(segmentation, dict) and isinstance(segmentation['counts'], list):
-        rle = to_rle(segmentation, video.height, video.width)
-        return {'size': segmentation['size'], 'counts': rle['counts'].decode('ascii')}
+    if isinstance(segmentation, dict):
+        return compress(segmentation, video.height, video.width)
     return segmentation
 
 

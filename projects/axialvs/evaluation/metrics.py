@@ -156,7 +156,8 @@ class VideoInstanceMetric(BaseMetric):
             strict=True,
         ):
             # Classes that the annotation file lacks have no ground truth and count nowhere.
-            if category_ids[label] is not None:
+            # So have those of a head with more classes than the data.
+            if label < len(category_ids) and category_ids[label] is not None:
                 entries.append(
                     {
                         'video_id': video_id,

@@ -125,4 +125,4 @@ IMAGE_SUFFIXES = (
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sorting key that puts 'frame10' behind 'frame9'."""
     parts = re.split(r'(\d+)', name.lower())
-    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in parts]
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]

@@ -157,19 +157,3 @@ def encode_crop(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, i
 def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     """The mask (H, W) of an RLE."""
     return rlemasklib.decode(rle).astype(bool)
-
-
-def areas_of_strings(counts: Sequence[str | list[int]], num_pixels: int) -> NDArray[np.int64]:
-    """Check the `counts` of masks and measure their areas.
-
-    Args:
-        counts: compressed or not, one per mask.
-        num_pixels: height times width of the frame.
-
-    Raises:
-        RLEError: one of them does not encode a mask of this size.
-    """
-    return mask_areas(read_tube([{'counts': runs} for runs in counts], 1, num_pixels))
-
-
-areas_of_counts = areas_of_strings

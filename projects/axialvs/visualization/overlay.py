@@ -98,7 +98,8 @@ def draw_tracks(
         colour = track_colour(int(ids[index]))
         mask = np.ascontiguousarray(masks[index]).astype(bool, copy=False).view(np.uint8)
         boxes.append(_tint(canvas, mask, colour, style.line))
-        name = plain_text(class_names[int(labels[index])])
+        label = int(labels[index])  # a head may have more classes than the data
+        name = plain_text(class_names[label]) if label < len(class_names) else f'class {label}'
         score = '' if scores is None else f'{float(scores[index]):.2f}'
         texts.append((f'{name} {int(ids[index])}', score))
         colours.append(colour)

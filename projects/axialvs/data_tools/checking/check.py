@@ -78,6 +78,8 @@ def _check_classes(annotations: VideoAnnotations, target: Target, findings: Find
     classes = target.classes
     number = len(own if classes is None else resolve_class_list(classes))
     if target.num_classes not in (None, number):
+        if number < target.num_classes:  # the rest is never learnt
+            findings.severities['class-count'] = 'warning'
         problem = f'{number} classes in the data, {target.num_classes} in the model'
         findings.add('class-count', target.source, problem)
     if classes is None:

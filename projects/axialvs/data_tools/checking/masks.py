@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.checking.rules import Findings
-from axialvs.datasets.annotations.segmentations import to_rle
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
+from axialvs.utils.rle import compress
 
 _BOX_TOLERANCE = 2.0  # pixels: boxes of polygons lie between pixels
 _AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterised in more than one way
@@ -42,7 +42,7 @@ def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findin
         For every instance the mean area of the masks that have a pixel, in pixels; 0 if none has.
     """
     videos = {video.id: video for video in annotations.videos}
-    owners: dict[tuple[int, int, bytes], str] = {}
+    owners: dict[tuple[int, int, str], str] = {}
     means = []
     for instance in annotations.instances or ():
         video = videos[instance.video_id]
@@ -72,10 +72,10 @@ def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findin
 
 def _measure(
     instance: Instance, video: Video
-) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[int, bytes]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[int, str]]:
     """Return (L,) areas, (L, 4) boxes, and the counts of the frames that have a mask."""
     rles = {
-        frame: to_rle(entry, video.height, video.width)
+        frame: compress(entry, video.height, video.width)
         for frame, entry in enumerate(instance.segmentations)
         if entry is not None
     }

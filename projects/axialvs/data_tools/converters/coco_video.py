@@ -21,10 +21,11 @@ from axialvs.data_tools.converters.labelled_video import (
     choose_names,
 )
 from axialvs.datasets.annotations.schema import JsonRecord, load_json
-from axialvs.datasets.annotations.segmentations import check_segmentations, to_rle
+from axialvs.datasets.annotations.segmentations import check_segmentations
 from axialvs.datasets.annotations.youtube_vis import read_categories, read_size
 from axialvs.datasets.image_files import image_size
 from axialvs.utils.files import natural_key
+from axialvs.utils.rle import compress
 
 _POSITIONS = ('frame_id', 'frame_index', 'order_in_video')
 _OBJECTS = ('instance_id', 'track_id')
@@ -271,7 +272,7 @@ def _mask(
     entry = record.values.get('segmentation')
     if entry:
         check_segmentations(record, [entry], height, width, 'segmentation')
-        return to_rle(entry, height, width)
+        return compress(entry, height, width)
     if not allow_boxes:
         record.fail(
             'segmentation',
@@ -284,4 +285,4 @@ def _mask(
     polygon = box_polygon(left, top, left + box_width, top + box_height)
     check_segmentations(record, [[polygon]], height, width, 'bbox')
     skipped.add('masks replaced by boxes', f'{video}, annotation {record.values["id"]}')
-    return to_rle([polygon], height, width)
+    return compress([polygon], height, width)

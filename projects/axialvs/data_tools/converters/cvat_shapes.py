@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
-from axialvs.datasets.annotations.segmentations import to_rle
+from axialvs.utils.rle import compress
 
 # Shapes with an area. Boxes are taken as masks on request only.
 MASK_SHAPES = ('polygon', 'mask', 'ellipse')
@@ -73,7 +73,7 @@ def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
             f'{where}: a corner at {farthest:g} lies far outside of the frame of {width}x{height} '
             'pixels'
         )
-    return to_rle([points], height, width)
+    return compress([points], height, width)
 
 
 def interpolate(first: Element, last: Element, fraction: float, where: str) -> Element:

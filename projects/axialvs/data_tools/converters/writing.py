@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.converters.labelled_video import (
+    RLE,
     ConversionError,
     LabelledVideo,
     SkipReport,
@@ -266,8 +267,14 @@ def _mask_fields(track: Track, video: LabelledVideo, skipped: SkipReport) -> dic
         if rle is not None and not area:
             example = f'{video.name}/{track.name}, frame {frame}'
             skipped.add('masks without a pixel (too thin, or outside of the frame)', example)
-        text = {'size': list(rle['size']), 'counts': rle['counts'].decode()} if area else None
-        fields['segmentations'].append(text)
+        fields['segmentations'].append(_plain(rle) if area else None)
         fields['areas'].append(area or None)
         fields['bboxes'].append(mask_utils.toBbox(rle).tolist() if area else None)
     return fields
+
+
+def _plain(rle: RLE) -> RLE:
+    """Return an RLE of pycocotools with the types of JSON."""
+    counts = rle['counts']
+    text = counts if isinstance(counts, str) else counts.decode('ascii')
+    return {'size': list(rle['size']), 'counts': text}

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as mask_utils
 
 from axialvs.datasets.annotations.schema import JsonRecord, is_number, shown
-from axialvs.utils.rle import RLEError, areas_of_counts, areas_of_strings
+from axialvs.utils.rle import RLEError, read_mask
 
 Segmentation = dict[str, Any] | list[list[float]]
 
@@ -52,46 +51,28 @@ def check_segmentations(
     """
     visible = np.zeros(len(entries), dtype=bool)
     broken: list[int] = []
-    strings: dict[int, str] = {}
-    lists: dict[int, list[int]] = {}
     for frame, entry in enumerate(entries):
         name = field.format(frame)
+        area = 0
         if isinstance(entry, list):
-            visible[frame] = _check_polygons(record, entry, height, width, name)
+            area = _check_polygons(record, entry, height, width, name)
         elif isinstance(entry, dict):
-            counts = _check_rle(record, entry, height, width, name)
-            if isinstance(counts, str):
-                strings[frame] = counts
-            elif counts is not None:
-                lists[frame] = counts
-            else:
-                broken.append(frame)
-            continue
+            area = _check_rle(record, entry, height, width, name)
         elif entry is not None:
+            area = None
             problem = f'{shown(entry)} is neither an RLE, nor polygons, nor null'
             record.fail(name, problem, 'mask-broken')
-        if entry is not None and not visible[frame]:
+        if area is None:
             broken.append(frame)
-    for counts_of_frames, areas_of in ((strings, areas_of_strings), (lists, areas_of_counts)):
-        while counts_of_frames:
-            frames = list(counts_of_frames)
-            try:
-                areas = areas_of(list(counts_of_frames.values()), height * width)
-                visible[frames] = areas > 0
-                break
-            except RLEError as error:
-                frame = frames[error.position]
-                record.fail(f'{field.format(frame)}.counts', error.reason, 'mask-broken')
-                broken.append(frame)
-                del counts_of_frames[frame]
+        visible[frame] = bool(area)
     kept = [None if frame in broken else entry for frame, entry in enumerate(entries)]
-    return CheckedMasks(tuple(kept), visible, tuple(sorted(broken)))
+    return CheckedMasks(tuple(kept), visible, tuple(broken))
 
 
 def _check_rle(
     record: JsonRecord, entry: dict[str, Any], height: int, width: int, name: str
-) -> str | list[int] | None:
-    """Return the counts of an RLE if its keys, types and size are right."""
+) -> int | None:
+    """Return the area of an RLE, None if it is broken."""
     missing = [key for key in ('size', 'counts') if key not in entry]
     if missing:
         record.fail(f'{name}.{missing[0]}', 'is missing', 'mask-broken')
@@ -106,24 +87,28 @@ def _check_rle(
         problem = f'{shown(counts)} is neither a text nor a list'
         record.fail(f'{name}.counts', problem, 'mask-broken')
     else:
-        return counts
+        try:
+            return read_mask(entry, height, width).area()
+        except RLEError as error:
+            record.fail(f'{name}.counts', error.reason, 'mask-broken')
     return None
 
 
 def _check_polygons(
     record: JsonRecord, polygons: list[Any], height: int, width: int, name: str
-) -> bool:
+) -> int | None:
+    """Return 1 for polygons, which are not rasterised; None if one is broken."""
     if not polygons:
         problem = 'the list of polygons is empty; an absent object is null'
         record.fail(name, problem, 'mask-broken')
-        return False
-    valid = True
+        return None
+    area: int | None = 1
     for index, polygon in enumerate(polygons):
         problem = _polygon_problem(polygon, height, width)
         if problem:
             record.fail(f'{name}[{index}]', f'{shown(polygon)} {problem}', 'polygon-broken')
-            valid = False
-    return valid
+            area = None
+    return area
 
 
 def _polygon_problem(polygon: Any, height: int, width: int) -> str:
@@ -141,12 +126,3 @@ def _polygon_problem(polygon: Any, height: int, width: int) -> str:
         if min(numbers) < -size or max(numbers) > 2 * size:
             return f'lies far outside of the frame, (height, width) = ({height}, {width})'
     return ''
-
-
-def to_rle(entry: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """Return a checked segmentation as COCO's compressed RLE: `size`, and `counts` as bytes."""
-    if isinstance(entry, list):
-        return mask_utils.merge(mask_utils.frPyObjects(entry, height, width))
-    if isinstance(entry['counts'], list):
-        return mask_utils.frPyObjects(entry, height, width)
-    return {'size': entry['size'], 'counts': entry['counts'].encode('ascii')}
