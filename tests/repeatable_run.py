@@ -6,7 +6,7 @@ import torch
 from mmengine import Config
 
 import fixed_points  # noqa: F401 - registers the head
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from generated_videos import point_at
 from tiny_segmenter import tiny_config, tiny_segmenter
 

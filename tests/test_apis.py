@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.checkpoints import CheckpointError
+from axialvs.checkpoints.loading import CheckpointError
 from axialvs.datasets.class_names import CLASS_LISTS
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, write_videos

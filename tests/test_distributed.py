@@ -13,7 +13,7 @@ import torch
 from mmengine import Config
 from mmengine.runner import Runner
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.launch import build_runner
 from generated_videos import write_videos
 from repeatable_run import (

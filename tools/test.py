@@ -10,7 +10,8 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
 import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.checkpoints import load_weights, resolve_checkpoint
+from axialvs.checkpoints.hub import resolve_checkpoint
+from axialvs.checkpoints.loading import load_weights
 from axialvs.engine import amp
 from axialvs.engine.launch import (
     add_launcher_options,

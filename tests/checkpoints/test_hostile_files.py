@@ -14,12 +14,12 @@ import zipfile
 import pytest
 import torch
 
-from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
 
 READ_ALL = """
 import json, resource, sys
 import torch
-from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
 import mmengine.logging
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)

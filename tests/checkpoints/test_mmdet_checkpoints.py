@@ -10,12 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from axialvs.checkpoints import (
-    adapt_state_dict,
-    class_names_of,
-    load_weights,
-)
-from axialvs.checkpoints.key_mapping import CLASS_BIAS, CLASS_WEIGHT
+from axialvs.checkpoints.key_mapping import CLASS_BIAS, CLASS_WEIGHT, adapt_state_dict
+from axialvs.checkpoints.loading import class_names_of, load_weights
 from axialvs.datasets.class_names import resolve_class_list
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

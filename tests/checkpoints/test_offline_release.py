@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from axialvs.checkpoints import CHECKPOINTS, adapt_state_dict
+from axialvs.checkpoints.hub import CHECKPOINTS
+from axialvs.checkpoints.key_mapping import adapt_state_dict
 from axialvs.checkpoints.release import convert_release, recognise
 from config_files import CONFIGS, load
 from shrunk_configs import build_for_names

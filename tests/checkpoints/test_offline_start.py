@@ -10,7 +10,7 @@ from mmengine import Config
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from axialvs.checkpoints import adapt_state_dict
+from axialvs.checkpoints.key_mapping import adapt_state_dict
 from axialvs.datasets.class_names import resolve_class_list
 from axialvs.utils.config_files import find_config
 from config_files import ALL, load

@@ -35,7 +35,7 @@ TRAIN = TESTS.parent / 'tools' / 'train.py'
 sys.path.insert(0, str(TESTS))
 
 import axialvs.register  # noqa: E402, F401 - before mmdet's models
-from axialvs.checkpoints import load_checkpoint_safely  # noqa: E402
+from axialvs.checkpoints.loading import load_checkpoint_safely  # noqa: E402
 from generated_videos import point_at, write_videos  # noqa: E402
 from tiny_segmenter import tiny_config  # noqa: E402
 

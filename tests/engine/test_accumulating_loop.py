@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from tiny_run import TinyModel, tiny_config
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.accumulation import accumulate_gradients, batches_of_step, scale_learning_rate
 
 

@@ -4,7 +4,7 @@ from mmengine.registry import METRICS
 from mmengine.runner import Runner
 from tiny_run import TinyMetric, tiny_config
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.checkpointing import find_resume_checkpoint
 
 # The tiny model's sum rises in every iteration, so that by this rule the first score is the best.

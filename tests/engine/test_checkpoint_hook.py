@@ -8,7 +8,11 @@ import pytest
 import torch
 from tiny_run import tiny_config
 
-from axialvs.checkpoints import CheckpointError, UnsafeCheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    UnsafeCheckpointError,
+    load_checkpoint_safely,
+)
 from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils import files as atomic_files

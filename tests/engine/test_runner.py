@@ -8,7 +8,7 @@ from mmengine.runner import CheckpointLoader, Runner
 from tiny_run import tiny_config
 from torch import nn
 
-from axialvs.checkpoints import CheckpointError, UnsafeCheckpointError
+from axialvs.checkpoints.loading import CheckpointError, UnsafeCheckpointError
 from axialvs.engine import runner as module
 from axialvs.engine.runner import SafeRunner, load_address
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from axialvs.checkpoints import adapt_state_dict
+from axialvs.checkpoints.key_mapping import adapt_state_dict
 from axialvs.utils.errors import AxialVSError
 from fixed_points import fixed_points
 from tiny_offline import BLOCKS, END_TO_END, contained_near_online, tiny_offline

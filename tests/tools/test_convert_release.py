@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'model_converters' / 'convert_release.py'

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from axialvs.apis import init_segmenter
-from axialvs.checkpoints import UnsafeCheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import UnsafeCheckpointError, load_checkpoint_safely
 from generated_videos import frame_folders, write_videos
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 import torch
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'

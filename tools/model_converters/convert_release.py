@@ -16,7 +16,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.checkpoints import class_names_of, load_checkpoint_safely, state_dict_of
+from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, state_dict_of
 from axialvs.checkpoints.release import (
     ConversionError,
     ReleaseModel,

@@ -15,8 +15,12 @@ from typing import Any
 import torch
 
 from axialvs import __version__
-from axialvs.checkpoints import class_names_of, load_checkpoint_safely, state_dict_of
-from axialvs.checkpoints.loading import load_trusted_checkpoint
+from axialvs.checkpoints.loading import (
+    class_names_of,
+    load_checkpoint_safely,
+    load_trusted_checkpoint,
+    state_dict_of,
+)
 from axialvs.utils.cli import run_command
 from axialvs.utils.files import write_atomically
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_run import tiny_config
 
-from axialvs.checkpoints import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
 from axialvs.engine.runner import SafeRunner
 
 

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from tiny_run import tiny_config
 
-from axialvs.checkpoints import load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.checkpointing import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 
