@@ -2,9 +2,9 @@
 
 Or: check_dataset.py --config CONFIG, with the file, images, classes and frames of a config.
 
-The file is in the layout of YouTube-VIS (videos) or COCO (still images). All errors in it, its
-masks and its images are counted and shown by examples, with statistics. Exit code: 0 without
-errors, 1 with errors, 2 if nothing could be checked.
+The file is in the layout of YouTube-VIS (videos), COCO (still images) or VIPSeg (panoptic). All
+errors in it, its masks and its images are counted and shown by examples, with statistics. Exit
+code: 0 without errors, 1 with errors, 2 if nothing could be checked.
 """
 
 import argparse
@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('ann_file', metavar='FILE.json', nargs='?', help='annotation file')
     parser.add_argument('--images', metavar='DIR', help='folder that file names are relative to')
+    parser.add_argument('--masks', metavar='DIR', help='folder of panoptic PNGs (panomasksRGB)')
     parser.add_argument('--config', help='take data, classes and clip length from a config')
     parser.add_argument(
         '--split', choices=SPLITS, default='train', help='which data of the config (train)'
@@ -78,6 +79,7 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
     changes = {
         'ann_file': args.ann_file,
         'images': args.images,
+        'masks': args.masks,
         'classes': args.classes and _class_list(args.classes),
         'num_frames': args.clip_length,
     }

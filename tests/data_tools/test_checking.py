@@ -1,6 +1,7 @@
 """Everything that is broken on purpose is found, counted and named; whole data are clean."""
 
 import copy
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.checking.check import check_dataset
@@ -16,6 +18,7 @@ from axialvs.data_tools.checking.target import Target, targets_of_config
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import read_annotations
 from axialvs.datasets.classes import match_classes
+from axialvs.datasets.moving_shapes import generate_dataset
 from tiny_stills import BIG_ID, stills_content, write_stills
 from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
@@ -314,8 +317,6 @@ def test_images(content, write_json, write_images, tmp_path):
 
 def test_truncated_jpeg_and_turned_jpeg(content, write_json, tmp_path):
     """OpenCV reads half a JPEG in silence, and turns a picture as EXIF says."""
-    from PIL import Image
-
     content['videos'] = content['videos'][:1]
     content['annotations'] = content['annotations'][:3]
     content['videos'][0]['file_names'] = [f'{frame}.jpg' for frame in range(5)]
@@ -492,3 +493,56 @@ def test_a_stray_point_beside_a_polygon_is_not_answered_with_null(content, write
     report = check(write_json(content))
     assert 'keep the other' in found(report)['polygon-broken'][0]
     assert 'null' not in RULES['polygon-broken'].remedy
+
+
+def test_images_are_decoded_as_in_training(content, write_json, tmp_path):
+    """Pillow reads formats that OpenCV, and so training, does not."""
+    content['videos'] = content['videos'][:1]
+    content['annotations'] = content['annotations'][:3]
+    content['videos'][0]['file_names'] = [f'{frame}.pcx' for frame in range(5)]
+    for frame in range(5):
+        Image.new('RGB', (WIDTH, HEIGHT), (frame, 0, 0)).save(tmp_path / f'{frame}.pcx')
+    texts = found(check(write_json(content), images=str(tmp_path)))
+    assert {rule: len(of_rule) for rule, of_rule in texts.items()} == {'image-unreadable': 5}
+
+
+def test_polygons_without_a_pixel(content, write_json):
+    content['annotations'][0]['segmentations'][1] = [[3.0, 3.0, 3.1, 3.0, 3.1, 3.1]]
+    assert found(check(write_json(content)))['mask-empty'] == ['video 1, instance 0, frame 1']
+
+
+@pytest.fixture
+def vipseg(tmp_path):
+    """Generated panoptic videos: the folder and the content of their JSON."""
+    generate_dataset(tmp_path / 'p', 'panoptic', num_train=2, num_valid=0, num_frames=8)
+    folder = tmp_path / 'p' / 'train'
+    return folder, json.loads((folder / 'panoptic.json').read_text())
+
+
+def check_vipseg(folder, content):
+    (folder / 'panoptic.json').write_text(json.dumps(content))
+    return check(folder / 'panoptic.json', images=str(folder / 'images'))
+
+
+def test_panoptic_data(vipseg):
+    folder, content = vipseg
+    report = check_vipseg(folder, content)
+    assert report.findings.count('error') == 0
+    assert report.layout == 'VIPSeg'
+    numbers = report.statistics()
+    assert (numbers['videos'], numbers['frames']) == (2, 16)
+    frames = content['annotations'][0]['annotations']
+    gone = frames[3]['segments_info'].pop(0)['id']
+    frames[4]['segments_info'].append(
+        {'id': 5, 'category_id': content['categories'][0]['id'], 'iscrowd': 0}
+    )
+    (folder / 'panomasksRGB/video_00002/00001.png').unlink()
+    (folder / 'images/video_00002/00002.jpg').unlink()
+    Image.new('RGB', (8, 8)).save(folder / 'images/video_00002/00003.jpg')
+    texts = found(check_vipseg(folder, content))
+    assert f'00003.png: segment {gone},' in texts['segment-missing'][0]
+    assert texts['segment-unseen'] == ['video video_00001, frame 00004.png: segment 5']
+    assert len(texts['image-missing']) == 2
+    assert '8x8' in texts['image-size'][0]
+    content['annotations'][0]['annotations'][0]['segments_info'][0]['category_id'] = 99
+    assert '99' in found(check_vipseg(folder, content))['layout'][0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from axialvs.data_tools.checking.images import check_images
 from axialvs.data_tools.checking.masks import check_masks, describe
+from axialvs.data_tools.checking.panoptic import check_panoptic, is_panoptic
 from axialvs.data_tools.checking.report import Report
 from axialvs.data_tools.checking.rules import Findings
 from axialvs.data_tools.checking.target import Target
@@ -39,22 +40,24 @@ def check_dataset(
         AxialVSError: the file is not readable as JSON, or the class list is wrong.
     """
     findings = Findings()
-    annotations = _read(target.ann_file, findings)
-    _check_names(annotations, findings)
-    learnt = _check_classes(annotations, target, findings)
-    areas = check_masks(annotations, min_area, findings)
-    _check_use(annotations, learnt, target.needs_annotations, findings)
-    _check_frames(annotations, target.num_frames, findings)
-    if target.images is not None:
-        check_images(annotations, target.images, findings, open_images, workers, show_progress)
-    return Report(target, annotations, findings, areas, open_images)
-
-
-def _read(path: str, findings: Findings) -> VideoAnnotations:
-    content = load_json(path)
+    content = load_json(target.ann_file)
+    panoptic = is_panoptic(content)
     is_coco = isinstance(content, dict) and 'images' in content and 'videos' not in content
     del content
-    return (read_coco_annotations if is_coco else read_annotations)(path, findings.add_error)
+    if panoptic:
+        annotations, areas = check_panoptic(target, findings, open_images, workers, show_progress)
+    else:
+        read = read_coco_annotations if is_coco else read_annotations
+        annotations = read(target.ann_file, findings.add_error)
+        areas = check_masks(annotations, min_area, findings)
+    _check_names(annotations, findings)
+    learnt = _check_classes(annotations, target, findings)
+    _check_use(annotations, learnt, target.needs_annotations, findings)
+    _check_frames(annotations, target.num_frames, findings)
+    if target.images is not None and not panoptic:
+        check_images(annotations, target.images, findings, open_images, workers, show_progress)
+    layout = 'VIPSeg' if panoptic else 'COCO' if is_coco else 'YouTube-VIS'
+    return Report(target, layout, annotations, findings, areas, open_images)
 
 
 def _named(category: Category) -> str:

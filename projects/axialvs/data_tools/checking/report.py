@@ -22,6 +22,7 @@ class Report:
 
     Attributes:
         target: the file and its use.
+        layout: 'YouTube-VIS', 'COCO' or 'VIPSeg'.
         annotations: what could be read.
         findings: the violations.
         mean_areas: of every instance, see `check_masks`.
@@ -29,15 +30,11 @@ class Report:
     """
 
     target: Target
+    layout: str
     annotations: VideoAnnotations
     findings: Findings
     mean_areas: Sequence[float]
     opened: bool
-
-    @property
-    def layout(self) -> str:
-        """Name of the file's layout."""
-        return 'COCO' if self.annotations.are_images else 'YouTube-VIS'
 
     def statistics(self) -> dict[str, Any]:
         """Return counts of videos, instances, masks, sizes and classes."""

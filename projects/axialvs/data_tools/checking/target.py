@@ -19,6 +19,7 @@ class Target:
     Attributes:
         ann_file: the file.
         images: folder that file names are relative to, or None to skip images.
+        masks: folder of panoptic PNGs, or None.
         classes: as data sets take them; None for the file's own categories.
         num_frames: frames of a sample, or None if it does not matter.
         allow_unlisted: whether class list and file may differ.
@@ -30,6 +31,7 @@ class Target:
 
     ann_file: str
     images: str | None = None
+    masks: str | None = None
     classes: str | Sequence[str] | None = None
     num_frames: int | None = None
     allow_unlisted: bool = False
@@ -79,11 +81,13 @@ def _target(dataset: Any, split: str, config: str, num_classes: int | None) -> T
     if not dataset.get('ann_file'):
         raise AxialVSError(f'{config}: {split}_dataloader: a data set has no ann_file.')
     root = dataset.get('data_root') or ''
-    prefix = (dataset.get('data_prefix') or {}).get('img_path') or ''
+    prefix = dataset.get('data_prefix') or {}
+    masks = prefix.get('mask_path')
     train = split == 'train'
     return Target(
         osp.join(root, dataset.ann_file),
-        osp.join(root, prefix),
+        osp.join(root, prefix.get('img_path') or ''),
+        masks and osp.join(root, masks),
         dataset.get('classes'),
         (dataset.get('num_frames') if train else None) or dataset.get('clip_length'),
         dataset.get('allow_unlisted_categories', False),
