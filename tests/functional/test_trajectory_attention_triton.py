@@ -132,7 +132,7 @@ def test_lines_in_parts_give_what_the_whole_gives(kernels, monkeypatch):
 
     case = random_case(torch.float32, (3, 2, 5, 5), 1, 32)
     monkeypatch.setattr(kernels, 'POINT_BYTES', 1)
-    monkeypatch.setattr(trajectory_launches, 'TOKENS_PER_SPLIT', 4)
+    monkeypatch.setattr(trajectory_launches, 'POINTS_PER_SPLIT', 4)
     assert_agrees(kernels, *case, 2, 1, 32**-0.5)
 
 

@@ -5,7 +5,7 @@ trajectory points are held for some lines at a time; the backward pass recompute
 this file needs Triton; with `TRITON_INTERPRET=1` it runs on a CPU, for tests.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,8 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 HEAD_SIZES = (32, 64)
 MAX_CHANNELS = 512  # a program holds all channels of its tokens in registers
 
-# Trajectory points held at once, so that they stay in the cache between two kernels.
-POINT_BYTES = 32 * 2**20
-# The backward pass takes lines in at least two parts: points of all would be most of its memory.
-BACKWARD_PARTS = 2
+# Trajectory points held at once: more lines are taken in parts.
+POINT_BYTES = 64 * 2**20
 
 
 def triton_supports(query: Tensor, num_heads: int, dropout_p: float = 0.0) -> bool:
@@ -93,15 +91,16 @@ def _attend_on_lines(
     num_heads: int,
     scale: float,
 ) -> Tensor:
-    query, key, value, *weights = _contiguous(
+    query, key, value, *weights = _dense(
         query, key, value, query_weight, query_bias, key_value_weight, key_value_bias
     )
     projections = Projections(*weights)
     launcher = Launcher(query, num_frames, num_heads, scale)
     out = torch.empty_like(query)
-    for lines in _parts(query, num_frames, 1):
-        points = launcher.trace(query[lines], key[lines], value[lines], None)
-        launcher.pool(points, projections, out[lines])
+    with torch.cuda.device_of(query):
+        for q, k, v, o in _parts(num_frames, query, key, value, out):
+            points = launcher.trace(q, k, v, None)
+            launcher.pool(points, projections, o)
     return out
 
 
@@ -126,37 +125,33 @@ def _gradients(
     num_frames: int,
     num_heads: int,
     scale: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value, query weight, query bias and key-value weight."""
-    grad_out, query, key, value, *weights = _contiguous(
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, and of the projections in one tensor.
+
+    The last one has weights, then biases, of query, key and value: (3 * C * C + 3 * C,).
+    """
+    grad_out, query, key, value, *weights = _dense(
         grad_out, query, key, value, query_weight, query_bias, key_value_weight
     )
     projections = Projections(*weights, None)
     launcher = Launcher(query, num_frames, num_heads, scale)
     grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (query, key, value))
-    of_weights = of_query_bias = 0.0
-    for lines in _parts(query, num_frames, BACKWARD_PARTS):
-        q, k, v, gradient = query[lines], key[lines], value[lines], grad_out[lines]
-        log_sums = q.new_empty(len(q), num_heads, num_frames, q.shape[1], dtype=torch.float32)
-        points = launcher.trace(q, k, v, log_sums)
-        # Gradients of the first step come last: until then their memory serves the second.
-        of_second = grad_key[lines] if k.shape == q.shape else torch.empty_like(q)
-        over_frames = launcher.pool_backward(
-            points, projections, gradient, grad_query[lines], of_second
-        )
-        of_query_bias = of_query_bias + of_second.sum((0, 1), dtype=torch.float32)
-        of_weights = of_weights + launcher.projections_backward(points, gradient, over_frames)
-        point_means = launcher.points_backward(points, projections, gradient, over_frames)
-        del over_frames, of_second
-        gradients = (grad_query[lines], grad_key[lines], grad_value[lines])
-        launcher.trace_backward(q, k, v, points, log_sums, point_means, *gradients)
-        del points, log_sums, point_means
-    of_query_weight, of_query_bias, of_key_value_weight = (
-        # An operator's results must not share memory.
-        x.to(query.dtype, copy=True)
-        for x in (of_weights[0], of_query_bias, of_weights[1:].flatten(0, 1))
-    )
-    return grad_query, grad_key, grad_value, of_query_weight, of_query_bias, of_key_value_weight
+    of_projections = None
+    tensors = (query, key, value, grad_out, grad_query, grad_key, grad_value)
+    with torch.cuda.device_of(query):
+        for q, k, v, gradient, *of_first in _parts(num_frames, *tensors):
+            shape = (2, len(q), num_heads, num_frames, q.shape[1])
+            log_sums, point_means = q.new_empty(shape, dtype=torch.float32).unbind()
+            points = launcher.trace(q, k, v, log_sums)
+            # Gradients of the first step come last: until then their memory serves the second.
+            of_query = of_first[0]
+            of_second = of_first[1] if k.shape == q.shape else torch.empty_like(q)
+            over_frames = launcher.pool_backward(points, projections, gradient, of_query, of_second)
+            sums = launcher.projections_backward(points, gradient, over_frames)
+            of_projections = sums if of_projections is None else of_projections + sums
+            launcher.points_backward(points, projections, gradient, over_frames, point_means)
+            launcher.trace_backward(q, k, v, points, log_sums, point_means, *of_first)
+    return grad_query, grad_key, grad_value, of_projections.to(query.dtype)
 
 
 _gradients_operator = torch.library.custom_op(
@@ -165,9 +160,12 @@ _gradients_operator = torch.library.custom_op(
 
 
 @_gradients_operator.register_fake
-def _(grad_out, query, key, value, query_weight, query_bias, key_value_weight, *unused):
-    tensors = (query, key, value, query_weight, query_weight[:, 0], key_value_weight)
-    return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in tensors)
+def _(grad_out, query, key, value, query_weight, *unused):
+    channels = query.shape[2]
+    return (
+        *(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, key, value)),
+        query_weight.new_empty(3 * channels * (channels + 1)),
+    )
 
 
 def _keep(ctx, inputs: tuple, output: Tensor) -> None:
@@ -178,18 +176,21 @@ def _keep(ctx, inputs: tuple, output: Tensor) -> None:
 
 def _backward(ctx, grad_out: Tensor, gradients: Callable) -> tuple[Tensor | None, ...]:
     tensors = ctx.saved_tensors
-    *of_sequences, of_query_weight, of_query_bias, of_key_value_weight = gradients(
+    *of_sequences, of_projections = gradients(
         grad_out, *tensors, ctx.num_frames, ctx.num_heads, ctx.scale
     )
-    if tensors[4] is None:
-        of_query_bias = None
-    of_key_value_bias = None
-    if ctx.has_key_value_bias:
-        # The key bias cancels in the softmax over frames.
-        of_value_bias = grad_out.sum((0, 1))
-        of_key_value_bias = torch.cat((torch.zeros_like(of_value_bias), of_value_bias))
+    channels = grad_out.shape[2]
+    area = channels * channels
+    sizes = (area, 2 * area, channels, 2 * channels)
+    of_query_weight, of_key_value_weight, of_query_bias, of_bias = of_projections.split_with_sizes(
+        sizes
+    )
     return (
-        *(*of_sequences, of_query_weight, of_query_bias, of_key_value_weight, of_key_value_bias),
+        *of_sequences,
+        of_query_weight.view(channels, channels),
+        None if tensors[4] is None else of_query_bias,
+        of_key_value_weight.view(2 * channels, channels),
+        of_bias if ctx.has_key_value_bias else None,
         *(None, None, None),
     )
 
@@ -212,14 +213,20 @@ class _Attention(torch.autograd.Function):
         return _backward(ctx, grad_out, _gradients)
 
 
-def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
-    return [None if x is None else x.contiguous() for x in tensors]
+def _dense(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Copies tensors that are not contiguous, or do not begin at a multiple of 16 bytes."""
+    return [
+        x
+        if x is None or (x.is_contiguous() and x.data_ptr() % 16 == 0)
+        else x.clone(memory_format=torch.contiguous_format)
+        for x in tensors
+    ]
 
 
-def _parts(query: Tensor, num_frames: int, at_least: int) -> Iterator[slice]:
+def _parts(num_frames: int, query: Tensor, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
     """Lines that are worked on together: their trajectory points take at most `POINT_BYTES`."""
-    num_lines = len(query)
     line_bytes = num_frames * query.shape[1] * query.shape[2] * query.element_size()
-    step = max(1, min(POINT_BYTES // line_bytes, -(-num_lines // at_least)))
-    for start in range(0, num_lines, step):
-        yield slice(start, start + step)
+    num_lines = max(1, POINT_BYTES // line_bytes)
+    if num_lines >= len(query):
+        return [(query, *tensors)]
+    return zip(*(x.split(num_lines) for x in (query, *tensors)), strict=True)

@@ -2,7 +2,7 @@
 
 They run in the order in which they stand here, after `points_forward`: the forward pass keeps
 nothing. No kernel adds to results of another program, so gradients are deterministic. Layouts as in
-the forward kernels; scores are in base 2, their gradients are not.
+the forward kernels.
 """
 
 import triton
@@ -20,10 +20,8 @@ def pool_backward(
     grad_out,
     second_query,
     grad_second_query,
-    scores,
-    grad_weights,
-    log_sums,
-    means,
+    time_weights,
+    grad_scores,
     scale,
     num_tokens,
     num_frames,
@@ -36,11 +34,10 @@ def pool_backward(
     QUERY_BIAS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Scores over frames, gradients of their weights, and the gradient of the second query.
+    """Weights over frames, gradients of their scores, and the gradient of the second query.
 
-    Writes the second query (Eq. 3), scaled, and its gradient before scaling, (B, S, C); scores and
-    gradients of weights (B, h, T, S); the softmax's logarithm of the sum and the mean of the
-    weights' gradients (B, h, S). Programs as in `pool_forward`.
+    Writes the second query (Eq. 3), scaled, and its gradient before scaling, (B, S, C); weights and
+    gradients of scores (B, h, T, S). Programs as in `pool_forward`.
     """
     CHANNELS: tl.constexpr = HEADS * HEAD_SIZE
     WIDTH: tl.constexpr = GROUP * HEAD_SIZE
@@ -59,8 +56,8 @@ def pool_backward(
     at = points + first[:, None] + piece[None, :]
     of_token = rows.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
     head = tl.program_id(0) % GROUPS * GROUP + tl.arange(0, GROUP)
-    of_statistic = (line[:, None] * HEADS + head[None, :]) * num_queries + token[:, None]
-    of_score = (line[:, None] * HEADS + head[None, :]) * num_frames * num_queries + token[:, None]
+    first_score = (line[:, None] * HEADS + head[None, :]) * num_frames * num_queries
+    first_score += token[:, None]
 
     query = tl.zeros((TOKENS, WIDTH), tl.float32)
     for start in range(0, CHANNELS, PIECE):
@@ -80,6 +77,7 @@ def pool_backward(
     mean = tl.zeros((TOKENS, GROUP), tl.float32)
     keys = tl.zeros((TOKENS, WIDTH), tl.float32)
     weighted_keys = tl.zeros((TOKENS, WIDTH), tl.float32)
+    of_score = first_score
     for _ in range(num_frames):
         key = tl.zeros((TOKENS, WIDTH), tl.float32)
         value = tl.zeros((TOKENS, WIDTH), tl.float32)
@@ -91,8 +89,8 @@ def pool_backward(
             value = tl.dot(point, tl.trans(weight), value, input_precision=PRECISION)
         score = head_sums(query * key, GROUP) * LOG2_E
         grad_weight = head_sums(gradient * value, GROUP)
-        tl.store(scores + of_score, score, mask=row_valid[:, None])
-        tl.store(grad_weights + of_score, grad_weight, mask=row_valid[:, None])
+        tl.store(time_weights + of_score, score, mask=row_valid[:, None])
+        tl.store(grad_scores + of_score, grad_weight, mask=row_valid[:, None])
         new_top = tl.maximum(top, score)
         shrink = tl.exp2(top - new_top)
         weights = tl.exp2(score - new_top)
@@ -110,83 +108,128 @@ def pool_backward(
     grad_query *= by_channel(scale / total, HEAD_SIZE)
     grad_query = grad_query.to(grad_second_query.dtype.element_ty)
     tl.store(grad_second_query + of_token, grad_query, mask=row_valid[:, None])
-    tl.store(log_sums + of_statistic, top + tl.log2(total), mask=row_valid[:, None])
-    tl.store(means + of_statistic, mean, mask=row_valid[:, None])
+
+    tl.debug_barrier()  # what is loaded below may have been stored by other threads
+    of_score = first_score
+    for _ in range(num_frames):
+        score = tl.load(time_weights + of_score, mask=row_valid[:, None], other=0.0)
+        grad_weight = tl.load(grad_scores + of_score, mask=row_valid[:, None], other=0.0)
+        weights = tl.exp2(score - top) / total
+        tl.store(time_weights + of_score, weights, mask=row_valid[:, None])
+        tl.store(grad_scores + of_score, weights * (grad_weight - mean), mask=row_valid[:, None])
+        of_score += num_queries
 
 
-@triton.jit(do_not_specialize=['num_tokens', 'tokens_per_split', 'num_frames', 'num_queries'])
+COUNTS = [
+    'num_tokens',
+    'tokens_per_split',
+    'num_rows',
+    'rows_per_split',
+    'num_frames',
+    'num_queries',
+]
+
+
+@triton.jit(do_not_specialize=COUNTS)
 def projections_backward(
     points,
     grad_out,
     second_query,
     grad_second_query,
-    scores,
-    grad_weights,
-    log_sums,
-    means,
+    time_weights,
+    grad_scores,
     partial,
     num_tokens,
     tokens_per_split,
+    num_rows,
+    rows_per_split,
     num_frames,
     num_queries,
     HEADS: tl.constexpr,
     HEAD_SIZE: tl.constexpr,
     TOKENS: tl.constexpr,
+    GROUP: tl.constexpr,
     PIECE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Gradients of the weights of Eq. 3: one head's rows, `PIECE` columns, a split of the tokens.
+    """Gradients of the projections of Eq. 3, from a split of the tokens.
 
-    Writes `partial` (splits, 3, C, C) in float32: of the query, key and value weights.
+    A program has `GROUP` heads' rows of the query, key or value weight and `PIECE` columns, or
+    those heads' biases. `num_rows` counts the trajectory points. Writes `partial`
+    (splits, 3 * C * C + 3 * C) in float32: weights, then biases, of query, key and value.
     """
     CHANNELS: tl.constexpr = HEADS * HEAD_SIZE
+    WIDTH: tl.constexpr = GROUP * HEAD_SIZE
+    GROUPS: tl.constexpr = HEADS // GROUP
     PIECES: tl.constexpr = CHANNELS // PIECE
-    head = tl.program_id(0) // PIECES % HEADS
-    split = tl.program_id(0) // (PIECES * HEADS)
-    column = tl.program_id(0) % PIECES * PIECE + tl.arange(0, PIECE)
-    channel = head * HEAD_SIZE + tl.arange(0, HEAD_SIZE)
-    frame_step = num_queries * CHANNELS
-    of_query = tl.zeros((HEAD_SIZE, PIECE), tl.float32)
-    of_key = tl.zeros((HEAD_SIZE, PIECE), tl.float32)
-    of_value = tl.zeros((HEAD_SIZE, PIECE), tl.float32)
-    end = tl.minimum((split + 1) * tokens_per_split, num_tokens)
-    for start in range(split * tokens_per_split, end, TOKENS):
-        rows = start + tl.arange(0, TOKENS)
-        row_valid = rows < end
-        line = (rows // num_queries).to(tl.int64)
-        token = rows % num_queries
-        own_frame = token // (num_queries // num_frames)
-        of_statistic = (line * HEADS + head) * num_queries + token
-        log_sum = tl.load(log_sums + of_statistic, mask=row_valid, other=0.0)
-        mean = tl.load(means + of_statistic, mask=row_valid, other=0.0)
-        pooled = tl.zeros((TOKENS, PIECE), tl.float32)
-        weighted = tl.zeros((TOKENS, PIECE), tl.float32)
-        first = (line * num_frames * num_queries + token) * CHANNELS
-        at = points + first[:, None] + column[None, :]
-        of_score = (line * HEADS + head) * num_frames * num_queries + token
-        for _ in range(num_frames):
-            point = tl.load(at, mask=row_valid[:, None], other=0.0).to(tl.float32)
-            score = tl.load(scores + of_score, mask=row_valid, other=0.0)
-            grad_weight = tl.load(grad_weights + of_score, mask=row_valid, other=0.0)
-            weight_in_time = tl.exp2(score - log_sum)
-            pooled += weight_in_time[:, None] * point
-            weighted += (weight_in_time * (grad_weight - mean))[:, None] * point
-            at += frame_step
-            of_score += num_queries
-        of_token = rows.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-        gradient = tl.load(grad_out + of_token, mask=row_valid[:, None], other=0.0)
-        pooled = pooled.to(gradient.dtype)
-        of_value = tl.dot(tl.trans(gradient), pooled, of_value, input_precision=PRECISION)
-        q = tl.load(second_query + of_token, mask=row_valid[:, None], other=0.0)
-        of_key = tl.dot(tl.trans(q), weighted.to(q.dtype), of_key, input_precision=PRECISION)
-        grad_q = tl.load(grad_second_query + of_token, mask=row_valid[:, None], other=0.0)
-        at = points + (first + own_frame * frame_step)[:, None] + column[None, :]
-        own = tl.load(at, mask=row_valid[:, None], other=0.0)
-        of_query = tl.dot(tl.trans(grad_q), own, of_query, input_precision=PRECISION)
-    at = partial + split * 3 * CHANNELS * CHANNELS + channel[:, None] * CHANNELS + column[None, :]
-    tl.store(at, of_query)
-    tl.store(at + CHANNELS * CHANNELS, of_key)
-    tl.store(at + 2 * CHANNELS * CHANNELS, of_value)
+    TILES: tl.constexpr = GROUPS * PIECES
+    split = tl.program_id(0) // (3 * TILES + GROUPS)
+    tile = tl.program_id(0) % (3 * TILES + GROUPS)
+    group = tile % GROUPS
+    channel = group * WIDTH + tl.arange(0, WIDTH)
+    head = group * GROUP + tl.arange(0, GROUP)
+    column = tile // GROUPS % PIECES * PIECE + tl.arange(0, PIECE)
+    partial += split * (3 * CHANNELS * CHANNELS + 3 * CHANNELS)
+    first_token = split * tokens_per_split
+    end_token = tl.minimum(first_token + tokens_per_split, num_tokens)
+    at = partial + tile // TILES * CHANNELS * CHANNELS
+    at += channel[:, None] * CHANNELS + column[None, :]
+    if tile < TILES:
+        result = tl.zeros((WIDTH, PIECE), tl.float32)
+        for start in range(first_token, end_token, TOKENS):
+            rows = start + tl.arange(0, TOKENS)
+            valid = rows < end_token
+            line = (rows // num_queries).to(tl.int64)
+            token = rows % num_queries
+            own_frame = token // (num_queries // num_frames)
+            of_side = rows.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
+            side = tl.load(grad_second_query + of_side, mask=valid[:, None], other=0.0)
+            own = (line * num_frames + own_frame) * num_queries + token
+            of_point = own[:, None] * CHANNELS + column[None, :]
+            point = tl.load(points + of_point, mask=valid[:, None], other=0.0)
+            result = tl.dot(tl.trans(side), point, result, input_precision=PRECISION)
+        tl.store(at, result)
+    elif tile < 3 * TILES:
+        # The gradient of a projected point: of its key, then of its value.
+        if tile < 2 * TILES:
+            sides = second_query
+            factors = grad_scores
+        else:
+            sides = grad_out
+            factors = time_weights
+        result = tl.zeros((WIDTH, PIECE), tl.float32)
+        end = tl.minimum((split + 1) * rows_per_split, num_rows)
+        for start in range(split * rows_per_split, end, TOKENS):
+            rows = start + tl.arange(0, TOKENS)
+            valid = rows < end
+            frame = rows // num_queries
+            token = rows % num_queries
+            line = (frame // num_frames).to(tl.int64)
+            frame = frame % num_frames
+            of_factor = (line[:, None] * HEADS + head[None, :]) * num_frames + frame[:, None]
+            of_factor = of_factor * num_queries + token[:, None]
+            factor = tl.load(factors + of_factor, mask=valid[:, None], other=0.0)
+            of_side = (line * num_queries + token)[:, None] * CHANNELS + channel[None, :]
+            side = tl.load(sides + of_side, mask=valid[:, None], other=0.0)
+            side = (side * by_channel(factor, HEAD_SIZE)).to(side.dtype)
+            of_point = rows.to(tl.int64)[:, None] * CHANNELS + column[None, :]
+            point = tl.load(points + of_point, mask=valid[:, None], other=0.0)
+            result = tl.dot(tl.trans(side), point, result, input_precision=PRECISION)
+        tl.store(at, result)
+    else:
+        of_query = tl.zeros((TOKENS, WIDTH), tl.float32)
+        of_value = tl.zeros((TOKENS, WIDTH), tl.float32)
+        for start in range(first_token, end_token, TOKENS):
+            rows = start + tl.arange(0, TOKENS)
+            valid = rows < end_token
+            of_side = rows.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
+            of_query += tl.load(grad_second_query + of_side, mask=valid[:, None], other=0.0)
+            of_value += tl.load(grad_out + of_side, mask=valid[:, None], other=0.0)
+        # The key bias cancels in the softmax over frames; weights over frames sum to one.
+        at_bias = partial + 3 * CHANNELS * CHANNELS + channel
+        tl.store(at_bias, tl.sum(of_query, 0))
+        tl.store(at_bias + CHANNELS, tl.zeros((WIDTH,), tl.float32))
+        tl.store(at_bias + 2 * CHANNELS, tl.sum(of_value, 0))
 
 
 @triton.jit(do_not_specialize=['num_tokens', 'num_frames', 'num_queries'])
@@ -197,10 +240,8 @@ def points_backward(
     grad_out,
     second_query,
     grad_second_query,
-    scores,
-    grad_weights,
-    log_sums,
-    means,
+    time_weights,
+    grad_scores,
     point_means,
     num_tokens,
     num_frames,
@@ -232,18 +273,12 @@ def points_backward(
     for head in range(HEADS):
         of_weight = (head * HEAD_SIZE + of_head)[:, None] * CHANNELS + channel[None, :]
         of_token = rows.to(tl.int64)[:, None] * CHANNELS + (head * HEAD_SIZE + of_head)[None, :]
-        of_statistic = (line * HEADS + head) * num_queries + token
         of_score = ((line * HEADS + head) * num_frames + frame) * num_queries + token
-        log_sum = tl.load(log_sums + of_statistic, mask=row_valid, other=0.0)
-        mean = tl.load(means + of_statistic, mask=row_valid, other=0.0)
-        score = tl.load(scores + of_score, mask=row_valid, other=0.0)
-        grad_weight = tl.load(grad_weights + of_score, mask=row_valid, other=0.0)
-        weight_in_time = tl.exp2(score - log_sum)
-        grad_score = weight_in_time * (grad_weight - mean)
-
+        time_weight = tl.load(time_weights + of_score, mask=row_valid, other=0.0)
+        grad_score = tl.load(grad_scores + of_score, mask=row_valid, other=0.0)
         gradient = tl.load(grad_out + of_token, mask=row_valid[:, None], other=0.0)
         weight = tl.load(key_value_weight + CHANNELS * CHANNELS + of_weight)
-        side = (gradient * weight_in_time[:, None]).to(weight.dtype)
+        side = (gradient * time_weight[:, None]).to(weight.dtype)
         grad_point = tl.dot(side, weight, grad_point, input_precision=PRECISION)
         q = tl.load(second_query + of_token, mask=row_valid[:, None], other=0.0)
         weight = tl.load(key_value_weight + of_weight)

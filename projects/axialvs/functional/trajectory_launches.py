@@ -3,7 +3,7 @@
 Letters as in `trajectory_attention`; S = T * n queries of a line.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import triton
@@ -20,8 +20,9 @@ from axialvs.functional.trajectory_kernels_pool_backward import (
     projections_backward,
 )
 
-# Gradients of weights are summed over splits of the tokens, each in float32.
-TOKENS_PER_SPLIT, MAX_SPLITS = 1024, 16
+# Gradients of weights are summed over splits of the tokens, each in float32: enough of them for two
+# programs on each multiprocessor of a large GPU, of at least so many trajectory points.
+PROGRAMS, POINTS_PER_SPLIT = 264, 1024
 # Three tensor core products keep float32's precision, at several times the speed of its own units.
 FLOAT32_PRODUCTS = 'tf32x3'
 
@@ -36,28 +37,33 @@ class Launch(NamedTuple):
 
     blocks: dict[str, int]
     num_warps: int
-    num_stages: int = 2
+    num_stages: int
 
 
+# Measured on an H200; see docs/trajectory_attention_kernel.md.
 HALF = {
-    'points_forward': Launch(dict(QUERIES=64, KEYS=64), 4),
-    'pool_forward': Launch(dict(TOKENS=64, GROUP=4, PIECE=64), 8),
-    'pool_backward': Launch(dict(TOKENS=64, GROUP=2, PIECE=64), 8),
-    'projections_backward': Launch(dict(TOKENS=32, PIECE=64), 4),
-    'points_backward': Launch(dict(TOKENS=64, GROUP=4), 4),
-    'query_backward': Launch(dict(QUERIES=64, KEYS=64), 4),
-    'key_value_backward': Launch(dict(QUERIES=64, KEYS=64), 4),
+    'points_forward': Launch(dict(QUERIES=64, KEYS=64), 4, 3),
+    'pool_forward': Launch(dict(TOKENS=64, GROUP=2, PIECE=64), 4, 3),
+    'pool_backward': Launch(dict(TOKENS=64, GROUP=1, PIECE=64), 4, 3),
+    'projections_backward': Launch(dict(TOKENS=64, GROUP=2, PIECE=128), 4, 3),
+    'points_backward': Launch(dict(TOKENS=64, GROUP=4), 4, 2),
+    'query_backward': Launch(dict(QUERIES=64, KEYS=64), 4, 3),
+    'key_value_backward': Launch(dict(QUERIES=64, KEYS=64), 4, 3),
 }
 # In float32 a product runs three times and blocks take twice the room.
 SINGLE = {
-    'points_forward': Launch(dict(QUERIES=64, KEYS=32), 4),
-    'pool_forward': Launch(dict(TOKENS=64, GROUP=1, PIECE=32), 4),
-    'pool_backward': Launch(dict(TOKENS=64, GROUP=1, PIECE=32), 4),
-    'projections_backward': Launch(dict(TOKENS=32, PIECE=64), 8),
-    'points_backward': Launch(dict(TOKENS=64, GROUP=2), 4),
-    'query_backward': Launch(dict(QUERIES=64, KEYS=32), 4),
-    'key_value_backward': Launch(dict(QUERIES=32, KEYS=64), 4),
+    'points_forward': Launch(dict(QUERIES=64, KEYS=32), 4, 2),
+    'pool_forward': Launch(dict(TOKENS=64, GROUP=2, PIECE=32), 4, 3),
+    'pool_backward': Launch(dict(TOKENS=64, GROUP=1, PIECE=32), 4, 3),
+    'projections_backward': Launch(dict(TOKENS=32, GROUP=2, PIECE=64), 4, 3),
+    'points_backward': Launch(dict(TOKENS=128, GROUP=2), 8, 2),
+    'query_backward': Launch(dict(QUERIES=64, KEYS=32), 4, 2),
+    'key_value_backward': Launch(dict(QUERIES=32, KEYS=64), 4, 2),
 }
+
+
+def _cdiv(a: int, b: int) -> int:
+    return -(-a // b)  # Triton's own takes longer on the host
 
 
 class Projections(NamedTuple):
@@ -74,14 +80,16 @@ class OverFrames(NamedTuple):
 
     second_query: Tensor  # (B, S, C), scaled
     grad_second_query: Tensor  # (B, S, C), before scaling
-    scores: Tensor  # (B, h, T, S)
-    grad_weights: Tensor  # (B, h, T, S)
-    log_sums: Tensor  # (B, h, S)
-    means: Tensor  # (B, h, S)
+    time_weights: Tensor  # (B, h, T, S)
+    grad_scores: Tensor  # (B, h, T, S)
 
 
 class Launcher:
     """Runs the kernels on tensors of one type and device.
+
+    Triton's own launch finds the compiled kernel by all arguments, which takes longer on the host
+    than a small kernel on the GPU. A `Launcher` remembers it instead: tensors begin at multiples of
+    16 bytes, as Triton assumes in kernels that it compiled for such ones.
 
     Args:
         query: (B, S, C), any of them.
@@ -90,15 +98,47 @@ class Launcher:
         scale: factor on both steps' scores.
     """
 
+    compiled: ClassVar[dict[tuple, tuple]] = {}  # by kernel and everything it was compiled for
+
     def __init__(self, query: Tensor, num_frames: int, num_heads: int, scale: float) -> None:
-        self.num_frames, self.num_heads, self.scale = num_frames, num_heads, scale
+        self.num_frames, self.num_heads, self.scale = num_frames, num_heads, float(scale)
         self.channels = query.shape[2]
         self.head_size = self.channels // num_heads
         self.table = SINGLE if query.dtype == torch.float32 else HALF
+        self.device = query.device
+        self._kind = (query.dtype, self.device, num_heads, self.channels)
 
-    def _run(self, kernel, programs, *args, num_keys: int = 1, **constants) -> None:
-        name = kernel.fn.__name__
-        launch = self.table[name]
+    def _run(self, kernel, programs, *args, num_keys: int = 1, flags: tuple = ()) -> None:
+        """Launch a kernel.
+
+        Args:
+            kernel: jitted function.
+            programs: their number, of the block sizes.
+            args: its arguments but the compile-time ones.
+            num_keys: keys of a frame, if it loops over them.
+            flags: pairs of name and value, further compile-time arguments.
+        """
+        key = (kernel.__name__, num_keys, flags, self._kind)
+        found = self.compiled.get(key)
+        if found is not None:
+            run, blocks, constants = found
+            run[programs(blocks), 1, 1](*args, *constants)
+            return
+        launch = self.table[kernel.__name__]
+        blocks = self._blocks(launch, num_keys)
+        constants = dict(flags, HEADS=self.num_heads, HEAD_SIZE=self.head_size, **blocks)
+        constants['PRECISION'] = FLOAT32_PRODUCTS
+        if kernel is points_forward:
+            constants['ONE_BLOCK'] = num_keys <= blocks['KEYS']
+        run = kernel[programs(blocks), 1, 1](
+            *args, **constants, num_warps=launch.num_warps, num_stages=launch.num_stages
+        )
+        if run is not None:  # the interpreter compiles nothing
+            in_order = tuple(constants[name] for name in kernel.arg_names[len(args) :])
+            self.compiled[key] = run, blocks, in_order
+
+    def _blocks(self, launch: Launch, num_keys: int) -> dict[str, int]:
+        """Block sizes for these heads, channels and keys."""
         blocks = dict(launch.blocks)
         if 'GROUP' in blocks:
             blocks['GROUP'] = min(max(blocks['GROUP'] * 32 // self.head_size, 1), self.num_heads)
@@ -106,19 +146,7 @@ class Launcher:
             blocks['PIECE'] = min(blocks['PIECE'], self.channels)
         if 'KEYS' in blocks:
             blocks['KEYS'] = min(blocks['KEYS'], max(16, triton.next_power_of_2(num_keys)))
-        if kernel is points_forward:
-            constants['ONE_BLOCK'] = num_keys <= blocks['KEYS']
-        with torch.cuda.device_of(args[0]):
-            kernel[(programs(blocks),)](
-                *args,
-                **constants,
-                **blocks,
-                HEADS=self.num_heads,
-                HEAD_SIZE=self.head_size,
-                PRECISION=FLOAT32_PRODUCTS,
-                num_warps=launch.num_warps,
-                num_stages=launch.num_stages,
-            )
+        return blocks
 
     def trace(self, query: Tensor, key: Tensor, value: Tensor, log_sums: Tensor | None) -> Tensor:
         """Trajectory points (Eq. 2).
@@ -136,11 +164,11 @@ class Launcher:
         points = query.new_empty(num_lines, self.num_frames, num_queries, channels)
         self._run(
             points_forward,
-            lambda b: num_lines * self.num_heads * triton.cdiv(num_queries, b['QUERIES']),
+            lambda b: num_lines * self.num_heads * _cdiv(num_queries, b['QUERIES']),
             *(query, key, value, points, log_sums, self.scale),
             *(self.num_frames, num_queries, num_keys),
             num_keys=num_keys,
-            KEEP=log_sums is not None,
+            flags=(('KEEP', log_sums is not None),),
         )
         return points
 
@@ -150,11 +178,13 @@ class Launcher:
         num_tokens = points.shape[0] * num_queries
         self._run(
             pool_forward,
-            lambda b: triton.cdiv(num_tokens, b['TOKENS']) * (self.num_heads // b['GROUP']),
+            lambda b: _cdiv(num_tokens, b['TOKENS']) * (self.num_heads // b['GROUP']),
             *(points, *projections, out, self.scale),
             *(num_tokens, self.num_frames, num_queries),
-            QUERY_BIAS=projections.query_bias is not None,
-            VALUE_BIAS=projections.key_value_bias is not None,
+            flags=(
+                ('QUERY_BIAS', projections.query_bias is not None),
+                ('VALUE_BIAS', projections.key_value_bias is not None),
+            ),
         )
 
     def pool_backward(
@@ -167,59 +197,59 @@ class Launcher:
     ) -> OverFrames:
         """Gradients of scores; `points` (B, T, S, C), the last two (B, S, C) are filled."""
         num_lines, num_frames, num_queries, _ = points.shape
-        statistics = dict(dtype=torch.float32, device=points.device)
-        shape = (num_lines, self.num_heads, num_frames, num_queries)
-        over_frames = OverFrames(
-            second_query,
-            grad_second_query,
-            *torch.empty(2, *shape, **statistics),
-            *torch.empty(2, num_lines, self.num_heads, num_queries, **statistics),
-        )
+        shape = (2, num_lines, self.num_heads, num_frames, num_queries)
+        statistics = points.new_empty(shape, dtype=torch.float32).unbind()
+        over_frames = OverFrames(second_query, grad_second_query, *statistics)
         num_tokens = num_lines * num_queries
         self._run(
             pool_backward,
-            lambda b: triton.cdiv(num_tokens, b['TOKENS']) * (self.num_heads // b['GROUP']),
+            lambda b: _cdiv(num_tokens, b['TOKENS']) * (self.num_heads // b['GROUP']),
             *(points, *projections[:3], grad_out, *over_frames, self.scale),
             *(num_tokens, num_frames, num_queries),
-            QUERY_BIAS=projections.query_bias is not None,
+            flags=(('QUERY_BIAS', projections.query_bias is not None),),
         )
         return over_frames
 
     def projections_backward(
         self, points: Tensor, grad_out: Tensor, over_frames: OverFrames
     ) -> Tensor:
-        """Gradients of query, key and value weights, (3, C, C) in float32."""
-        num_queries, channels = points.shape[2:]
-        num_tokens = points.shape[0] * num_queries
-        splits = min(MAX_SPLITS, triton.cdiv(num_tokens, TOKENS_PER_SPLIT))
-        tokens_per_split = triton.cdiv(num_tokens, splits)
-        partial = points.new_empty(splits, 3, channels, channels, dtype=torch.float32)
+        """Gradients of weights, then biases, of query, key, value: (3 * C * (C + 1)) in float32."""
+        num_lines, num_frames, num_queries, channels = points.shape
+        num_tokens = num_lines * num_queries
+        num_points = num_tokens * num_frames
+        blocks = self._blocks(self.table['projections_backward'], 1)
+        groups = self.num_heads // blocks['GROUP']
+        tiles = groups * (3 * (channels // blocks['PIECE']) + 1)
+        splits = max(1, min(PROGRAMS // tiles, num_points // POINTS_PER_SPLIT))
+        partial = points.new_empty(splits, 3 * channels * (channels + 1), dtype=torch.float32)
         self._run(
             projections_backward,
-            lambda b: splits * self.num_heads * (channels // b['PIECE']),
+            lambda b: splits * tiles,
             *(points, grad_out, *over_frames, partial),
-            *(num_tokens, tokens_per_split, self.num_frames, num_queries),
+            *(num_tokens, _cdiv(num_tokens, splits)),
+            *(num_points, _cdiv(num_points, splits), num_frames, num_queries),
         )
-        return partial.sum(0)
+        return partial[0] if splits == 1 else partial.sum(0)
 
     def points_backward(
-        self, points: Tensor, projections: Projections, grad_out: Tensor, over_frames: OverFrames
-    ) -> Tensor:
-        """Puts the points' gradients in their place; returns their means (B, h, T, S)."""
+        self,
+        points: Tensor,
+        projections: Projections,
+        grad_out: Tensor,
+        over_frames: OverFrames,
+        point_means: Tensor,
+    ) -> None:
+        """Puts the points' gradients in their place; fills their means (B, h, T, S)."""
         num_queries = points.shape[2]
         num_tokens = points.shape[0] * num_queries
-        point_means = torch.empty_like(over_frames.scores)
         self._run(
             points_backward,
             lambda b: (
-                triton.cdiv(num_tokens, b['TOKENS'])
-                * self.num_frames
-                * (self.num_heads // b['GROUP'])
+                _cdiv(num_tokens, b['TOKENS']) * self.num_frames * (self.num_heads // b['GROUP'])
             ),
             *(points, projections.query_weight, projections.key_value_weight, grad_out),
             *(*over_frames, point_means, num_tokens, self.num_frames, num_queries),
         )
-        return point_means
 
     def trace_backward(
         self,
@@ -243,15 +273,13 @@ class Launcher:
         numbers = (self.scale, self.num_frames, num_queries, num_keys)
         self._run(
             query_backward,
-            lambda b: num_lines * self.num_heads * triton.cdiv(num_queries, b['QUERIES']),
+            lambda b: num_lines * self.num_heads * _cdiv(num_queries, b['QUERIES']),
             *(*tensors, grad_query, *numbers),
             num_keys=num_keys,
         )
         self._run(
             key_value_backward,
-            lambda b: (
-                num_lines * self.num_heads * self.num_frames * triton.cdiv(num_keys, b['KEYS'])
-            ),
+            lambda b: num_lines * self.num_heads * self.num_frames * _cdiv(num_keys, b['KEYS']),
             *(*tensors, grad_key, grad_value, *numbers),
             num_keys=num_keys,
         )
