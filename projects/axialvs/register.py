@@ -35,6 +35,7 @@ _MODULES = (
     'models.video_kmax.head',
     'models.video_kmax.pixel_decoder',
     'evaluation.metrics',
+    'evaluation.panoptic_metrics',
     'engine.accumulation',
     'engine.amp',
     'engine.checkpointing',

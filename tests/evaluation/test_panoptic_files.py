@@ -11,7 +11,8 @@ from PIL import Image
 
 from axialvs.datasets.annotations.panoptic import read_ground_truth, read_ids
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.evaluation.panoptic_files import read_predictions, shared_pixels
+from axialvs.evaluation.panoptic_counts import count_pairs
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 
 IDS = np.full((2, 4, 6), 300)
@@ -137,9 +138,7 @@ def test_ids_of_picture_and_json(files):
 
 def test_sizes(files):
     write_png(files.pred_folder / 'video0' / '0000.png', np.full((8, 12), 300))
-    with pytest.raises(
-        AnnotationError, match=r'video0, frame 0000\.png: 12x8 pixels where .* has 6x4'
-    ):
+    with pytest.raises(AnnotationError, match=r'video0, frame 0000\.png: 12x8 pixels, .* has 6x4'):
         files.score()
 
 
@@ -183,11 +182,11 @@ def test_ids_survive_the_picture(tmp_path):
     np.testing.assert_array_equal(read_ids(tmp_path / 'ids.png'), ids)
 
 
-def test_shared_pixels_of_noise():
+def test_count_pairs_of_noise():
     """Runs of one pixel each, the worst case."""
     random = np.random.default_rng(0)
     truth, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
-    *pairs, pixels = np.array(shared_pixels(truth, predicted)).tolist()
+    *pairs, pixels = np.array(count_pairs(truth, predicted)).tolist()
     assert dict(zip(zip(*pairs, strict=True), pixels, strict=True)) == {
         (a, b): int(((truth == a) & (predicted == b)).sum())
         for a in (0, 7, 2**24 - 1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from axialvs.evaluation.panoptic_files import Tubes, shared_pixels
-from axialvs.evaluation.stq import TrackingCounts, track_tubes
+from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
+from axialvs.evaluation.stq import STQCounts, stq_counts
 
 SKY, PLANTS, CAR = range(3)
 LETTERS = '.v0123456789'  # sky, plants, the crowd of cars, cars
@@ -29,11 +29,11 @@ def figures(truth: list[str], predicted: list[str]) -> tuple[float, float, float
         for frames in (truth, predicted)
     ]
     shared = np.zeros((len(LETTERS) + 1,) * 2, dtype=np.int64)
-    *pairs, pixels = shared_pixels(*maps)
+    *pairs, pixels = count_pairs(*maps)
     shared[tuple(pairs)] = pixels
     tubes = Tubes(CLASSES, CLASSES, np.array([letter == '0' for letter in LETTERS]))
-    counts = TrackingCounts.zero(3)
-    counts.add(track_tubes(shared, tubes, np.array([False, False, True])))
+    counts = STQCounts.zero(3)
+    counts.add(stq_counts(shared, tubes, np.array([False, False, True])))
     aq, sq = counts.association_quality(), float(np.nanmean(counts.class_ious()))
     return (aq * sq) ** 0.5, aq, sq
 

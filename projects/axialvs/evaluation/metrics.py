@@ -38,6 +38,66 @@ from axialvs.utils.rle import compress
 _MAX_IDS_SHOWN = 10
 
 
+class VideoMetric(BaseMetric):
+    """Base of metrics that take finished videos, each of them once.
+
+    Results have a `video_id`, and subclasses an `ann_file` and `expected_ids`.
+
+    Args:
+        partial: whether videos of the file may be missing, which are then left out. Otherwise
+            each has to come exactly once.
+        collect_device: 'gpu' sends results directly, on any device; 'cpu' uses files in
+            `collect_dir`, or in the working directory, which all processes have to share.
+        prefix: of the metrics' names.
+        collect_dir: see `collect_device`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        partial: bool = False,
+        collect_device: str = 'gpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device, prefix, collect_dir)
+        self.ann_file = ann_file
+        self.partial = partial
+
+    def expected_ids(self) -> Iterable[Any]:
+        """Ids of the videos of the annotation file."""
+        raise NotImplementedError
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gather the videos of all processes and compute the metrics, the same on all.
+
+        Args:
+            size: samples of the data set; not used, as they are clips.
+
+        Raises:
+            AxialVSError: a video is missing, or came more than once.
+        """
+        gathered = all_gather_object([video.video_id for video in self.results])
+        self._check_complete(list(chain.from_iterable(gathered)))
+        return super().evaluate(sys.maxsize)
+
+    def _check_complete(self, ids: Sequence[int]) -> None:
+        """Raise the same error in all processes, so that none waits for another."""
+        repeated = [video for video, number in Counter(ids).items() if number > 1]
+        missing = set(self.expected_ids()) - set(ids)
+        if repeated:
+            raise AxialVSError(
+                f'{self.ann_file}: {_named(repeated)} came more than once. Use the sampler '
+                'VideoClipSampler, which gives a video to one process.'
+            )
+        if missing and not self.partial:
+            raise AxialVSError(
+                f'{self.ann_file}: {_named(missing)} did not come. Test with the whole data set of '
+                'this annotation file, or set partial=True of the evaluator to score the videos '
+                'that came.'
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedVideo:
     """What a process keeps of a finished video until the metrics are computed.
@@ -51,7 +111,7 @@ class FinishedVideo:
 
 
 @METRICS.register_module()
-class VideoInstanceMetric(BaseMetric):
+class VideoInstanceMetric(VideoMetric):
     """AP and AR of tracks by tube IoU, see `evaluation.youtube_vis`.
 
     Takes one data sample per clip and uses those that end a video: metainfo `video_id`, and
@@ -66,12 +126,7 @@ class VideoInstanceMetric(BaseMetric):
         outfile_prefix: write results to `{outfile_prefix}.json` and, as evaluation servers take
             them, to `{outfile_prefix}.zip`. Files of earlier runs are kept: a number is appended.
         classwise: also return the AP of each class, as `AP/{name}`, and log a table.
-        partial: whether videos of the file may be missing, which are then left out. Otherwise
-            each has to come exactly once.
-        collect_device: 'gpu' sends results directly, on any device; 'cpu' uses files in
-            `collect_dir`, or in the working directory, which all processes have to share.
-        prefix: of the metrics' names.
-        collect_dir: see `collect_device`.
+        **kwargs: of `VideoMetric`.
 
     Raises:
         AxialVSError: arguments do not go together.
@@ -85,19 +140,18 @@ class VideoInstanceMetric(BaseMetric):
         format_only: bool = False,
         outfile_prefix: str | None = None,
         classwise: bool = False,
-        partial: bool = False,
-        collect_device: str = 'gpu',
-        prefix: str | None = None,
-        collect_dir: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(ann_file, **kwargs)
         if format_only and not outfile_prefix:
             raise AxialVSError('VideoInstanceMetric: format_only=True needs outfile_prefix.')
-        self.ann_file = ann_file
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
         self.classwise = classwise
-        self.partial = partial
+
+    def expected_ids(self) -> Iterable[int]:
+        """Ids of the videos of the annotation file."""
+        return (video.id for video in self.annotations.videos)
 
     @cached_property
     def annotations(self) -> VideoAnnotations:
@@ -168,35 +222,6 @@ class VideoInstanceMetric(BaseMetric):
                 )
         return entries
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Gather the videos of all processes and compute the metrics, the same on all.
-
-        Args:
-            size: samples of the data set; not used, as they are clips.
-
-        Raises:
-            AxialVSError: a video is missing, or came more than once.
-        """
-        gathered = all_gather_object([video.video_id for video in self.results])
-        self._check_complete(list(chain.from_iterable(gathered)))
-        return super().evaluate(sys.maxsize)
-
-    def _check_complete(self, ids: Sequence[int]) -> None:
-        """Raise the same error in all processes, so that none waits for another."""
-        repeated = [video for video, number in Counter(ids).items() if number > 1]
-        missing = {video.id for video in self.annotations.videos} - set(ids)
-        if repeated:
-            raise AxialVSError(
-                f'{self.ann_file}: {_named(repeated)} came more than once. Use the sampler '
-                'VideoClipSampler, which gives a video to one process.'
-            )
-        if missing and not self.partial:
-            raise AxialVSError(
-                f'{self.ann_file}: {_named(missing)} did not come. Test with the whole data set of '
-                'this annotation file, or set partial=True of VideoInstanceMetric to score the '
-                'videos that came.'
-            )
-
     def compute_metrics(self, results: list[FinishedVideo]) -> dict[str, float]:
         """Write the files that were asked for and compute the metrics, unrounded fractions.
 
@@ -235,7 +260,7 @@ def unused_prefix(prefix: str, suffixes: Iterable[str]) -> str:
     return next(p for p in numbered if not any(Path(p + suffix).exists() for suffix in suffixes))
 
 
-def _named(ids: Iterable[int]) -> str:
+def _named(ids: Iterable[Any]) -> str:
     """How many videos, and the first of them."""
     ids = sorted(ids)
     more = ', ...' if len(ids) > _MAX_IDS_SHOWN else ''

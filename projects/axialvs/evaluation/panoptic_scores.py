@@ -1,23 +1,19 @@
-"""The figures of video panoptic segmentation, VPQ and STQ, from files in VIPSeg's layout."""
+"""VPQ and STQ of panoptic videos."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations.panoptic import PanopticCategory, PanopticSegmentation
-from axialvs.evaluation.panoptic_files import Tubes, read_overlaps, tubes_of
-from axialvs.evaluation.stq import TrackingCounts, track_tubes
-from axialvs.evaluation.vpq import (
-    WINDOWS,
-    PanopticCounts,
-    SlidingSums,
-    match_tubes,
-)
+from axialvs.evaluation.panoptic_counts import Tubes
+from axialvs.evaluation.panoptic_files import read_overlaps, tubes_of
+from axialvs.evaluation.stq import STQCounts, stq_counts
+from axialvs.evaluation.vpq import WINDOWS, SlidingSums, VPQCounts, vpq_counts
 from axialvs.utils.parallel import fork_map, usable_cores
 
-NOTHING_COUNTS = -1.0
+NOT_DEFINED = -1.0
 _PERCENT = 100.0
 
 
@@ -26,103 +22,108 @@ class VideoPanopticScores:
     """Counts of one video or of many.
 
     Attributes:
-        categories: The N classes.
-        panoptic: For each of `WINDOWS`.
-        tracking: For STQ.
+        categories: the N classes.
+        vpq: counts for each window.
+        stq: counts of whole videos.
     """
 
     categories: tuple[PanopticCategory, ...]
-    panoptic: dict[int, PanopticCounts]
-    tracking: TrackingCounts
+    vpq: dict[int, VPQCounts]
+    stq: STQCounts
 
     @classmethod
-    def zero(cls, categories: tuple[PanopticCategory, ...]) -> 'VideoPanopticScores':
-        """Nothing counted yet."""
-        panoptic = {window: PanopticCounts.zero(len(categories)) for window in WINDOWS}
-        return cls(categories, panoptic, TrackingCounts.zero(len(categories)))
+    def zero(
+        cls, categories: tuple[PanopticCategory, ...], windows: Sequence[int] = WINDOWS
+    ) -> 'VideoPanopticScores':
+        """Counts of no video."""
+        vpq = {window: VPQCounts.zero(len(categories)) for window in windows}
+        return cls(categories, vpq, STQCounts.zero(len(categories)))
 
     def add(self, other: 'VideoPanopticScores') -> None:
-        """Adds counts of other videos in place."""
-        for window, counts in self.panoptic.items():
-            counts.add(other.panoptic[window])
-        self.tracking.add(other.tracking)
+        """Add counts of other videos in place."""
+        for window, counts in self.vpq.items():
+            counts.add(other.vpq[window])
+        self.stq.add(other.stq)
 
     def summary(self) -> dict[str, float]:
-        """All figures in percent, or -1 where nothing counts.
+        """All metrics in percent, or -1 if they are not defined.
 
         `vpqN`, `vpqN_thing`, `vpqN_stuff` for windows of N frames: means over the classes that
-        have a tube that counts. `vpq`, `vpq_thing`, `vpq_stuff`: the means of these over the
-        windows. `stq`: the geometric mean of `aq`, association, and `sq`, segmentation.
+        have a tube that counts. `vpq`, `vpq_thing`, `vpq_stuff`: their means over the windows.
+        `stq`: the geometric mean of `aq`, association, and `sq`, segmentation.
         """
         isthing = _isthing(self.categories)
         parts = {'': np.ones_like(isthing), '_thing': isthing, '_stuff': ~isthing}
-        windows: dict[str, float] = {}
-        for window, counts in self.panoptic.items():
-            qualities = counts.qualities()
-            for part, chosen in parts.items():
-                windows[f'vpq{window}{part}'] = _mean(qualities[chosen])
+        by_window = {
+            f'vpq{window}{part}': _mean(counts.qualities()[chosen])
+            for window, counts in self.vpq.items()
+            for part, chosen in parts.items()
+        }
         means = {
-            f'vpq{part}': float(np.mean([windows[f'vpq{window}{part}'] for window in WINDOWS]))
+            f'vpq{part}': float(np.mean([by_window[f'vpq{window}{part}'] for window in self.vpq]))
             for part in parts
         }
-        aq, sq = self.tracking.association_quality(), _mean(self.tracking.class_ious())
-        figures = {**means, **windows, 'stq': float(np.sqrt(aq * sq)), 'aq': aq, 'sq': sq}
+        aq, sq = self.stq.association_quality(), _mean(self.stq.class_ious())
+        metrics = {**means, **by_window, 'stq': float(np.sqrt(aq * sq)), 'aq': aq, 'sq': sq}
         return {
-            name: NOTHING_COUNTS if np.isnan(value) else _PERCENT * value
-            for name, value in figures.items()
+            name: NOT_DEFINED if np.isnan(value) else _PERCENT * value
+            for name, value in metrics.items()
         }
 
 
 def evaluate_panoptic(
-    truth: PanopticSegmentation,
+    gt: PanopticSegmentation,
     predictions: PanopticSegmentation,
     workers: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> VideoPanopticScores:
-    """Scores predicted segmentations.
+    """Evaluate predicted segmentations in files.
 
     Args:
-        truth: The ground truth, see `panoptic_files`.
-        predictions: With the same videos and frames.
-        workers: Processes that share the videos; each needs the memory of two frames. By default
-            one a CPU core.
-        progress: Wraps the iteration over the videos, as tqdm does.
+        gt: the ground truth.
+        predictions: with the same videos and frames.
+        workers: processes; each needs the memory of two frames. Defaults to one per CPU core.
+        progress: wraps the iteration over the videos, as tqdm does.
 
     Raises:
-        FileNotFoundError: A PNG is missing.
-        AnnotationError: A PNG is wrong.
-        RuntimeError: A process died.
+        FileNotFoundError: a PNG is missing.
+        AnnotationError: a PNG is wrong.
+        AxialVSError: a process died.
     """
 
-    def score(index: int) -> VideoPanopticScores:
-        overlaps = read_overlaps(truth, predictions, index)
-        return score_video(overlaps, tubes_of(truth, predictions, index), truth.categories)
+    def evaluate(index: int) -> VideoPanopticScores:
+        overlaps = read_overlaps(gt, predictions, index)
+        return evaluate_video(overlaps, tubes_of(gt, predictions, index), gt.categories)
 
-    scores = VideoPanopticScores.zero(truth.categories)
+    scores = VideoPanopticScores.zero(gt.categories)
     workers = usable_cores() if workers is None else workers
-    for of_video in progress(fork_map(score, range(len(truth.videos)), workers)):
+    for of_video in progress(fork_map(evaluate, range(len(gt.videos)), workers)):
         scores.add(of_video)
     return scores
 
 
-def score_video(
-    overlaps: Iterable[NDArray[np.int64]], tubes: Tubes, categories: tuple[PanopticCategory, ...]
+def evaluate_video(
+    overlaps: Iterable[NDArray[np.int64]],
+    tubes: Tubes,
+    categories: tuple[PanopticCategory, ...],
+    windows: Sequence[int] = WINDOWS,
 ) -> VideoPanopticScores:
-    """Scores one video.
+    """Evaluate one video.
 
     Args:
-        overlaps: For each frame (G + 1, P + 1) pixels of each pair of tubes; first come void's.
-        tubes: The G and the P tubes.
-        categories: The classes.
+        overlaps: for each frame the (G + 1, P + 1) counts of `frame_overlaps`.
+        tubes: the G and the P tubes.
+        categories: the classes.
+        windows: of VPQ, in frames.
     """
-    scores = VideoPanopticScores.zero(categories)
-    sums = SlidingSums(WINDOWS)
-    total = np.zeros((len(tubes.truth_classes) + 1, len(tubes.predicted_classes) + 1), np.int64)
+    scores = VideoPanopticScores.zero(categories, windows)
+    sums = SlidingSums(windows)
+    total = np.zeros((len(tubes.gt_classes) + 1, len(tubes.classes) + 1), np.int64)
     for shared in overlaps:
         total += shared
         for window, of_window in sums.add(shared):
-            scores.panoptic[window].add(match_tubes(of_window, tubes, len(categories)))
-    scores.tracking.add(track_tubes(total, tubes, _isthing(categories)))
+            scores.vpq[window].add(vpq_counts(of_window, tubes, len(categories)))
+    scores.stq.add(stq_counts(total, tubes, _isthing(categories)))
     return scores
 
 
@@ -131,6 +132,6 @@ def _isthing(categories: tuple[PanopticCategory, ...]) -> NDArray[np.bool_]:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Over what is not NaN; NaN where there is nothing."""
+    """Mean without NaN; NaN if there is nothing else."""
     counting = values[~np.isnan(values)]
     return float(counting.mean()) if counting.size else np.nan
