@@ -1,8 +1,8 @@
-"""Writes pictures of augmented training clips: browse_dataset.py CONFIG --out DIR
+"""Write pictures of augmented training clips: browse_dataset.py CONFIG --out DIR
 
-One picture a clip, its frames side by side, with masks in the colours of their instance ids, class
-names and ids. The clips are those that training with this config sees first, in the same order and
-with the same augmentation.
+One picture per clip, its frames side by side, with masks in the colours of their instance ids,
+class names and ids. The clips are the first ones that training with this config sees, in the same
+order and with the same augmentation.
 """
 
 import argparse
@@ -10,17 +10,12 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-import cv2
-from tqdm import tqdm
-
-from axialvs.data_tools.from_config import training_data
 from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.errors import AxialVSError
-from axialvs.visualization.contact_sheet import contact_sheet
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Draws the clips and says where they are."""
+    """Draw the clips and print where they are."""
     args = parse_args()
     if args.clips < 1 or args.start < 0 or args.height < 1:
         raise AxialVSError(
@@ -46,6 +41,13 @@ def main() -> None:
         )
     if args.out.exists() and not args.out.is_dir():
         raise AxialVSError(f'--out {args.out}: is a file; name a folder for the pictures.')
+    # Imported here, so that arguments are checked before the network's libraries are loaded.
+    import cv2
+    from tqdm import tqdm
+
+    from axialvs.data_tools.from_config import training_data
+    from axialvs.visualization.contact_sheet import contact_sheet
+
     dataset, sampler = training_data(args.config, args.cfg_options, args.seed)
     sampler.skip(args.start)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A config's training data outside of a training run."""
+"""Training data of a config, outside of a training run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ def training_data(
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> tuple[BaseDataset | ConcatDataset, Sampler]:
-    """The data set and the sampler that training with a config has on one process.
+    """Return the data set and the sampler that training with a config uses on one process.
 
     Args:
-        config: A config, as `find_config` takes it.
-        options: Settings that replace those of the config.
-        seed: Of the run; None takes the config's.
+        config: a config, as `find_config` takes it.
+        options: settings that replace those of the config.
+        seed: of the run; None takes the config's.
 
     Raises:
-        FileNotFoundError: The config, or a file of its data, is missing.
-        ValueError: The config has no training data, or they are wrong.
+        FileNotFoundError: the config, or a file of its data, is missing.
+        ValueError: the config has no training data, or they are wrong.
     """
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))

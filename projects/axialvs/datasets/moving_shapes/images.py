@@ -20,12 +20,12 @@ def write_image(path: Path, image: np.ndarray, parameters: list[int] | None = No
     """Write an image (H, W, 3), uint8 RGB.
 
     Args:
-        path: Its suffix is the format.
-        image: The image.
-        parameters: Of cv2.imwrite.
+        path: its suffix is the format.
+        image: the image.
+        parameters: of cv2.imwrite.
 
     Raises:
-        OSError: If that fails.
+        OSError: if that fails.
     """
     if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters or []):
         raise OSError(f'{path}: the image could not be written; is the disk full?')

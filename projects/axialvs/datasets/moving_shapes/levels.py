@@ -54,7 +54,7 @@ class Level:
     re_entry: bool = False
     """In each video an object leaves the image and comes back."""
     stuff: tuple[str, ...] = ()
-    """Stuff classes, names in ``STUFF``; the background then consists of bands of them."""
+    """Stuff classes, names in `STUFF`; the background then consists of bands of them."""
     min_visible_pixels: int = 16
     """An object of which fewer pixels can be seen counts as not visible in that frame."""
 
@@ -105,12 +105,12 @@ def get_level(
     """Look a level up and change its size or length.
 
     Args:
-        level: A name in ``LEVELS`` or a level of one's own.
+        level: a name in `LEVELS` or a level of one's own.
         size: (width, height) in pixels, or None for the level's own.
-        num_frames: Length of a video, or None for the level's own.
+        num_frames: length of a video, or None for the level's own.
 
     Raises:
-        ValueError: For an unknown name, a size too small to show an object, or a length in which
+        ValueError: for an unknown name, a size too small to show an object, or a length in which
             the level's promised events have no room.
     """
     if isinstance(level, str):

@@ -24,15 +24,15 @@ def panoptic_ids(video: Video, level: Level) -> np.ndarray:
 
 
 def write_panoptic_split(folder: Path, videos: Iterable[Video], level: Level, info: dict) -> None:
-    """Write ``images``, ``panomasksRGB`` and ``panoptic.json`` of one split.
+    """Write `images`, `panomasksRGB` and `panoptic.json` of one split.
 
     Category ids count from 0, things first.
 
     Args:
-        folder: The split's folder, which must not exist.
-        videos: The videos, in order; one is held in memory at a time.
-        level: The level they were made with.
-        info: What is written into the file's ``info``.
+        folder: the split's folder, which must not exist.
+        videos: the videos, in order; one is held in memory at a time.
+        level: the level they were made with.
+        info: what is written into the file's `info`.
     """
     folder.mkdir(parents=True)
     for name in ('images', 'panomasksRGB'):

@@ -48,7 +48,7 @@ def _inside(point: np.ndarray, margin: float, level: Level) -> np.ndarray:
 def _wander(
     start: Keys, until: float, radius: float, level: Level, rng: np.random.Generator
 ) -> Keys:
-    """Steps away from the end of ``start`` to the time ``until``, which may lie in the past."""
+    """Steps away from the end of `start` to the time `until`, which may lie in the past."""
     time, point = start[-1]
     direction = rng.uniform(0, 2 * np.pi)
     if len(start) > 1:
@@ -83,9 +83,9 @@ def crossing(
     """Two paths which meet about the middle of the video and swap places.
 
     Args:
-        radii: Outer radii of the two objects in pixels.
-        shares: How much of the relative motion each object makes; they add up to 1.
-        max_offset: Largest distance by which they miss each other, in units of the smaller radius.
+        radii: outer radii of the two objects in pixels.
+        shares: how much of the relative motion each object makes; they add up to 1.
+        max_offset: largest distance by which they miss each other, in units of the smaller radius.
     """
     size, num_frames = np.array(level.size), level.num_frames
     half = min(_CROSSING_HALF_WINDOW, 0.42 * (num_frames - 1))

@@ -54,7 +54,7 @@ def visible_masks(scene: Scene, patches: list[list[Patch | None]]) -> tuple[np.n
     """Which pixels show which object.
 
     Returns:
-        masks (M, L, H, W) bool, all False where fewer than ``min_visible_pixels`` can be seen;
+        masks (M, L, H, W) bool, all False where fewer than `min_visible_pixels` can be seen;
         in_image (M, L) bool, whether at least as many pixels of the whole silhouette, seen or
         hidden, lie inside the image.
     """

@@ -38,8 +38,8 @@ def paint_bands(
     Args:
         canvas: (H, W, 3) float32 RGB in 0..1, changed in place.
         mean: (3,) its mean colour.
-        level: Gives the classes and the strength of their texture.
-        rng: Source of all draws.
+        level: gives the classes and the strength of their texture.
+        rng: source of all draws.
 
     Returns:
         labels (H, W) int16, indices into the level's stuff classes or -1, and the mean colours of

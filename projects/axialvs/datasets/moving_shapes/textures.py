@@ -98,7 +98,7 @@ def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> L
 
 
 def smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise (height, width, 3) of unit variance with about ``cells`` bumps along the height."""
+    """Noise (height, width, 3) of unit variance with about `cells` bumps along the height."""
     grid = rng.normal(size=(cells, max(2, round(cells * width / height)), 3)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
 

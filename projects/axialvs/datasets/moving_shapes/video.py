@@ -62,15 +62,15 @@ def generate_video(
     Scenes are drawn until one shows, in its masks, the events that the level promises.
 
     Args:
-        level: A name in ``LEVELS`` or a level of one's own.
-        seed: Seed of the data set, not negative.
-        index: Number of the video, not negative.
+        level: a name in `LEVELS` or a level of one's own.
+        seed: seed of the data set, not negative.
+        index: number of the video, not negative.
         split: 'train' or 'valid': the two never share a scene.
         size: (width, height) in pixels, or None for the level's own.
-        num_frames: Length of the video, or None for the level's own.
+        num_frames: length of the video, or None for the level's own.
 
     Raises:
-        ValueError: For an unknown level or split, a negative seed or index, or a level whose
+        ValueError: for an unknown level or split, a negative seed or index, or a level whose
             events cannot be made.
     """
     level = get_level(level, size, num_frames)

@@ -49,13 +49,13 @@ def _video_entry(video_id: int, name: str, video: Video) -> dict:
 
 
 def write_split(folder: Path, videos: Iterable[Video], level: Level, info: dict) -> None:
-    """Write the images and ``instances.json`` of one split.
+    """Write the images and `instances.json` of one split.
 
     Args:
-        folder: The split's folder, which must not exist.
-        videos: The videos, in order; one is held in memory at a time.
-        level: The level they were made with.
-        info: What is written into the file's ``info``.
+        folder: the split's folder, which must not exist.
+        videos: the videos, in order; one is held in memory at a time.
+        level: the level they were made with.
+        info: what is written into the file's `info`.
     """
     folder.mkdir(parents=True)
     (folder / 'JPEGImages').mkdir()
@@ -109,29 +109,29 @@ def generate_dataset(
     overwrite: bool = False,
     progress: Callable[[Iterable[Video], int], Iterable[Video]] | None = None,
 ) -> Path:
-    """Generate the data set and write it to ``out_dir/train`` and ``out_dir/valid``.
+    """Generate the data set and write it to `out_dir/train` and `out_dir/valid`.
 
-    Everything is first written to a folder beside ``out_dir`` and then renamed, so that a killed
+    Everything is first written to a folder beside `out_dir` and then renamed, so that a killed
     run leaves nothing half-done under the final name.
 
     Args:
-        out_dir: The folder to make.
-        level: A name in ``LEVELS`` or a level of one's own.
-        num_train: Number of training videos. A split of no videos is written too, empty.
-        num_valid: Number of validation videos.
-        seed: Video number i of a split depends on the level, the seed and i only.
+        out_dir: the folder to make.
+        level: a name in `LEVELS` or a level of one's own.
+        num_train: number of training videos. A split of no videos is written too, empty.
+        num_valid: number of validation videos.
+        seed: video number i of a split depends on the level, the seed and i only.
         size: (width, height) in pixels, or None for the level's own.
-        num_frames: Length of the videos, or None for the level's own.
-        overwrite: Replace the generated data set in ``out_dir``.
-        progress: Wraps the videos as they are made, with their total number; for a progress bar.
+        num_frames: length of the videos, or None for the level's own.
+        overwrite: replace the generated data set in `out_dir`.
+        progress: wraps the videos as they are made, with their total number; for a progress bar.
 
     Returns:
         The path of the data set.
 
     Raises:
-        FileExistsError: If ``out_dir`` holds something and ``overwrite`` is off, or something that
+        FileExistsError: if `out_dir` holds something and `overwrite` is off, or something that
             is no part of a generated data set.
-        ValueError: For numbers that make no sense; see ``get_level`` and ``generate_video``.
+        ValueError: for numbers that make no sense; see `get_level` and `generate_video`.
     """
     out_dir, level = Path(out_dir).absolute(), get_level(level, size, num_frames)
     counts = dict(zip(SPLITS, (num_train, num_valid), strict=True))
