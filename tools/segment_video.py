@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known
 from axialvs.utils.cli import run_command
@@ -33,7 +33,7 @@ class Options:
     out: Path | None
     json: Path | None
     mode: str
-    protocol: str | None
+    protocol: Literal['live', 'scored'] | None
     window: int | None
     window_overlap: int | None
     score_thr: float | None

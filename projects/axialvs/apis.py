@@ -72,18 +72,17 @@ def init_segmenter(
         if known is None or known.config is None:
             raise AxialVSError(f'checkpoint {checkpoint} does not name its config; give `config`')
         config = known.config
-    if not isinstance(config, Config):
-        config = Config.fromfile(find_config(config))
+    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(config))
     loaded: dict[str, Any] = {}
     if checkpoint is not None:
         if not Path(checkpoint).is_file():
             checkpoint = resolve_checkpoint(str(checkpoint))
         loaded = load_checkpoint_safely(checkpoint)
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    dataset = config.test_dataloader.dataset
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    dataset = cfg.test_dataloader.dataset
     settings = {
-        **config.model,
-        'test_cfg': {**config.model.test_cfg, **(test_cfg or {})},
+        **cfg.model,
+        'test_cfg': {**cfg.model.test_cfg, **(test_cfg or {})},
         'clip_length': dataset.clip_length,
         'split_mode': dataset.get('split_mode', 'repeat_last'),
         'precision': precision,

@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+Size = tuple[int, int]
+"""Height and width."""
+
 
 class ClipPrediction(NamedTuple):
     """Prediction for one clip."""
@@ -40,11 +43,11 @@ class VideoPrediction(NamedTuple):
 
 
 class ImageShapes(NamedTuple):
-    """Shapes (height, width) of a frame in the data pipeline, named as in mmdet's metainfo."""
+    """Shapes of a frame in the data pipeline, named as in mmdet's metainfo."""
 
-    batch_input_shape: tuple[int, int]  # resized and padded, the network's input
-    img_shape: tuple[int, int]  # resized
-    ori_shape: tuple[int, int]  # in the file
+    batch_input_shape: Size  # resized and padded, the network's input
+    img_shape: Size  # resized
+    ori_shape: Size  # in the file
     align_corners: bool = False  # how mask logits are resized
 
 

@@ -28,7 +28,7 @@ from axialvs.inference.readers import (
 )
 from axialvs.inference.video_file import VideoFileReader, is_url
 from axialvs.postprocess.finisher import StreamedClip, StreamFinisher
-from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
+from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Size, Track
 from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES
@@ -47,7 +47,7 @@ class Segmenter(TypingProtocol):
     data_preprocessor: nn.Module
 
     def image_shapes(
-        self, batch_input_shape: tuple[int, int], img_shape: Sequence[int], ori_shape: Sequence[int]
+        self, batch_input_shape: Size, img_shape: Size, ori_shape: Size
     ) -> ImageShapes:
         """Shapes of a frame, with the head's way of resizing."""
 
@@ -80,7 +80,7 @@ def open_video(
     if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
         return ImageFolderReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal():
-        return CameraReader(int(source))
+        return CameraReader(int(str(source)))
     return VideoFileReader(path)
 
 

@@ -30,7 +30,8 @@ class SoundTrack:
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
-        self.state, self.problem = 'none', None
+        self.state = 'none'
+        self.problem: str | None = None
         self._output = output
         self._input = open_container(path)
         self._source = next(iter(self._input.streams.audio), None)

@@ -16,6 +16,7 @@ _FALLBACK_RATE = 25.0  # spaces frames without timestamps in files without a fra
 _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
 # Demuxers that play any text or binary file.
 _TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
+_GRID_TOLERANCE = 0.1  # frames
 _REWINDABLE = ('http://', 'https://')
 
 
@@ -117,7 +118,8 @@ class _Decoder:
         self.num_cut = 0  # frames that the file itself marks as not to be shown
         self.problems: list[str] = []
         self._lost: list[int | None] = []  # presentation times of frames that were not decoded
-        self._num_lost = 0  # of those, the ones before the current frame
+        self._next = 0  # number of the next frame
+        self._first_time: float | None = None
 
     def __iter__(self) -> Iterator[_Decoded]:
         for packet in self._packets():
@@ -135,12 +137,27 @@ class _Decoder:
                 if frame.is_corrupt:
                     self._lose(frame.pts, 'a damaged frame')
                     continue
-                self._num_lost += self._lost_before(frame.pts)
                 yield self._count(frame)
 
     def _count(self, frame: av.VideoFrame | None) -> _Decoded:
+        position = self._next
+        if frame is not None:
+            if self._first_time is None:
+                self._first_time = frame.time
+            position += self._lost_before(frame.pts)
+            if self.problems:
+                position = max(position, self._grid_position(frame))
         self.num_good += 1
-        return _Decoded(self.num_good - 1 + self._num_lost, frame)
+        self._next = position + 1
+        return _Decoded(position, frame)
+
+    def _grid_position(self, frame: av.VideoFrame) -> int:
+        """Frame number by time if frames come at a constant rate, else 0."""
+        rate = self.stream.average_rate
+        if frame.time is None or self._first_time is None or not rate:
+            return 0
+        position = (frame.time - self._first_time) * float(rate)
+        return round(position) if abs(position - round(position)) < _GRID_TOLERANCE else 0
 
     def _lose(self, pts: int | None, reason: str) -> None:
         self.problems.append(reason)
@@ -249,9 +266,10 @@ class VideoFileReader(VideoReader):
         if conversion := describe_conversion(frame):
             self.note(conversion)
         if self._pixel_ratio != 1:
+            ratio = stream.sample_aspect_ratio
             self.note(
-                f'pixels are not square ({stream.sample_aspect_ratio}); frames are scaled from '
-                f'{frame.width}x{frame.height} to {self.width}x{self.height}'
+                f'pixels are not square ({ratio.numerator}:{ratio.denominator}); frames are scaled '
+                f'from {frame.width}x{frame.height} to {self.width}x{self.height}'
             )
         if has_alpha(frame):
             self.note('transparent parts are black')
@@ -291,7 +309,7 @@ class VideoFileReader(VideoReader):
                 frame = decoded.frame
                 if frame is not None:
                     image = self._image(frame)
-                known = frame is not None and frame.time is not None
-                time = frame.time - start if known else time + step
+                known = None if frame is None else frame.time
+                time = time + step if known is None else known - start
                 yield Frame(decoded.position, time, image)
             self.truncated = decoder.verdict(time + step)

@@ -168,7 +168,7 @@ class VideoWriter:
         if timestamp is None:
             if self._fps is None:
                 raise AxialVSError(f'{self.path}: give fps or the timestamp of each frame')
-            timestamp = self.num_frames / self._fps
+            timestamp = float(self.num_frames / self._fps)
         return max(round(timestamp * TICKS), self._last_tick + 1)
 
     def _even(self, image: np.ndarray) -> np.ndarray:

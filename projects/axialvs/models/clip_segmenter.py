@@ -16,7 +16,7 @@ from axialvs.functional.ms_deform_attn import make_dispatch_compile_constant
 from axialvs.models.heads import ClipHead
 from axialvs.models.inference_form import InferenceForm
 from axialvs.postprocess.finisher import Finisher
-from axialvs.structures import ClipPrediction, ImageShapes, Track, VideoPrediction
+from axialvs.structures import ClipPrediction, ImageShapes, Size, Track, VideoPrediction
 from axialvs.tracking.near_online import NearOnlineTracker
 from axialvs.tracking.tracker import Tracker, VideoTracks
 from axialvs.utils.errors import AxialVSError
@@ -156,7 +156,9 @@ class ClipSegmenter(BaseMOTModel):
             )
         _, video = self._video
         shapes = self.image_shapes(
-            tuple(first['batch_input_shape']), first['img_shape'][:2], first['ori_shape'][:2]
+            tuple(first['batch_input_shape']),
+            tuple(first['img_shape'][:2]),
+            tuple(first['ori_shape'][:2]),
         )
         video.add(clip, shapes, len(sample) - first['num_padded_frames'])
         tracks = None
@@ -167,11 +169,11 @@ class ClipSegmenter(BaseMOTModel):
         return _as_sample(tracks, first)
 
     def image_shapes(
-        self, batch_input_shape: tuple[int, int], img_shape: Sequence[int], ori_shape: Sequence[int]
+        self, batch_input_shape: Size, img_shape: Size, ori_shape: Size
     ) -> ImageShapes:
         """Shapes of a frame, with the head's way of resizing."""
         align_corners = self.panoptic_head.align_corners(batch_input_shape)
-        return ImageShapes(batch_input_shape, tuple(img_shape), tuple(ori_shape), align_corners)
+        return ImageShapes(batch_input_shape, img_shape, ori_shape, align_corners)
 
     def compile(self, **options) -> None:
         """Compile backbone and head; association stays in Python.

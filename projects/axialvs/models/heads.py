@@ -1,7 +1,7 @@
 """Interfaces of heads: what segmenters ask of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from mmdet.structures import TrackDataSample
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.postprocess.finisher import Finisher
-from axialvs.structures import ClipPrediction
+from axialvs.structures import ClipPrediction, Size
 from axialvs.tracking.offline import ClipFeatures
 
 
@@ -18,6 +18,9 @@ class ClipHead(Protocol):
     """Segments clips, given backbone maps (B * T, C_l, H_l, W_l) from high to low resolution."""
 
     num_classes: int
+
+    def compile(self, **options: Any) -> None:
+        """As in `nn.Module`."""
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
         """Ground truth of a clip or video in the form that the losses take."""
@@ -33,7 +36,7 @@ class ClipHead(Protocol):
     def build_finisher(self, test_cfg: Mapping) -> Finisher:
         """What the logits of a video are finished into, with the settings of `test_cfg`."""
 
-    def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
+    def align_corners(self, batch_input_shape: Size) -> bool:
         """How mask logits of inputs of this size are resized."""
 
 
@@ -41,6 +44,9 @@ class VideoHead(ClipHead, Protocol):
     """A clip head that also predicts from queries refined over the clips of a video."""
 
     cross_clip: CrossClipTracking
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As in `nn.Module`."""
 
     def clip_modules(self) -> list[nn.Module]:
         """Modules that compute the features of a clip."""

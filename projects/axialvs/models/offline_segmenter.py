@@ -53,6 +53,7 @@ class OfflineSegmenter(ClipSegmenter):
     """
 
     panoptic_head: VideoHead
+    clip_length: int
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class OfflineSegmenter(ClipSegmenter):
         activation_checkpointing: bool = False,
         **kwargs,
     ) -> None:
-        super().__init__(*args, clip_length=clip_length, **kwargs)
+        super().__init__(*args, **kwargs, clip_length=clip_length)
         self.activation_checkpointing = activation_checkpointing
         self.refiner = CrossClipRefiner(self.panoptic_head)
         freeze(self, frozen)

@@ -23,11 +23,11 @@ def resize_mask_logits(logits: Tensor, shapes: ImageShapes) -> Tensor:
         (n, T, H, W) at the original size.
     """
     height, width = shapes.img_shape
-    how = dict(mode='bilinear', align_corners=shapes.align_corners)
-    logits = F.interpolate(logits, shapes.batch_input_shape, **how)[..., :height, :width]
+    resize = functools.partial(F.interpolate, mode='bilinear', align_corners=shapes.align_corners)
+    logits = resize(logits, shapes.batch_input_shape)[..., :height, :width]
     if shapes.ori_shape == shapes.img_shape:
         return logits
-    return F.interpolate(logits, shapes.ori_shape, **how)
+    return resize(logits, shapes.ori_shape)
 
 
 class PostprocessedMasks(NamedTuple):
@@ -60,10 +60,10 @@ def _resampling(
 ) -> Resampling:
     """The resizing of `size` logits, made by resizing each unit vector."""
     units = torch.eye(size).unsqueeze(1)
-    how = dict(mode='linear', align_corners=align_corners)
-    steps = F.interpolate(units, padded, **how)[..., :resized]
+    resize = functools.partial(F.interpolate, mode='linear', align_corners=align_corners)
+    steps = resize(units, padded)[..., :resized]
     if original != resized:
-        steps = F.interpolate(steps, original, **how)
+        steps = resize(steps, original)
     matrix = steps.squeeze(1).T.contiguous()
     used = matrix.numpy() != 0
     inputs_of = _row_extents(used)
@@ -101,7 +101,8 @@ def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks
         shapes: of the frame.
     """
     logits = logits.float().cpu()
-    y, x = axis_resamplings(logits.shape[1:], shapes)
+    _, height, width = logits.shape
+    y, x = axis_resamplings((height, width), shapes)
     inside = (logits > 0).numpy()
     rows_inside, columns_inside = inside.any(2), inside.any(1)
     rles: list[RLE | None] = []

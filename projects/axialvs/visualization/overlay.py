@@ -54,9 +54,9 @@ def _tint(image: np.ndarray, mask: np.ndarray, colour: Sequence[int], thickness:
 def draw_tracks(
     image: np.ndarray,
     masks: np.ndarray,
-    ids: Sequence[int],
-    labels: Sequence[int],
-    scores: Sequence[float] | None,
+    ids: Sequence[int] | np.ndarray,
+    labels: Sequence[int] | np.ndarray,
+    scores: Sequence[float] | np.ndarray | None,
     class_names: Sequence[str],
 ) -> np.ndarray:
     """Draw the tracks of one frame.

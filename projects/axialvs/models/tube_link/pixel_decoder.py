@@ -79,7 +79,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             (B * T, C, H_l, W_l), low to high resolution.
         """
         inputs = feats[::-1][: self.num_encoder_levels]
-        shapes = tuple(tuple(x.shape[-2:]) for x in inputs)
+        shapes = tuple((x.shape[-2], x.shape[-1]) for x in inputs)
         tokens = [
             conv(x).flatten(2).transpose(1, 2)
             for conv, x in zip(self.input_convs, inputs, strict=True)

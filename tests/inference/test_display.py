@@ -1,0 +1,293 @@
+"""Video is converted as a player shows it: HDR, pixel shape, rotation, interlacing, alpha."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from axialvs.inference.pipeline import open_video
+from axialvs.inference.readers import MemoryReader, VideoReadError
+from axialvs.inference.video_file import VideoFileReader, _display_matrix, upright
+
+HEIGHT, WIDTH = 48, 64
+
+
+def encode(path, images, codec='libx264', pixel_format='yuv420p', options=None, **context):
+    """A video of these frames; further attributes are those of the encoder."""
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=10, options=options or {'crf': '1'})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pixel_format
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        for image in images:
+            layout = {3: 'rgb24', 4: 'rgba'}[image.shape[2]]
+            if image.dtype == np.uint16:
+                layout = 'rgb48le'
+            frame = av.VideoFrame.from_ndarray(image, format=layout)
+            frame = frame.reformat(
+                format=pixel_format,
+                dst_colorspace=context.get('colorspace', Colorspace.ITU709),
+                dst_color_range=ColorRange.MPEG,
+            )
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def bars(values):
+    """Vertical grey bars (H, W, 3)."""
+    image = np.zeros((HEIGHT, WIDTH, 3))
+    for bar, value in zip(np.array_split(np.arange(WIDTH), len(values)), values, strict=True):
+        image[:, bar] = value
+    return image
+
+
+def means(image, count):
+    """Mean of the middle of each bar."""
+    columns = np.array_split(np.arange(WIDTH), count)
+    return np.array([image[16:32, x[2:-2]].mean() for x in columns])
+
+
+def hlg(light):
+    """BT.2100: display light, 1 = diffuse white of 203 cd/m2, to HLG code values."""
+    scene = (light * 0.203) ** (1 / 1.2)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(
+        scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
+    )
+
+
+def pq(light):
+    """ST 2084: display light, 1 = diffuse white of 203 cd/m2, to PQ code values."""
+    y = (light * 203 / 10000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+
+
+@pytest.mark.parametrize(
+    ('transfer', 'code'),
+    [(ColorTrc.ARIB_STD_B67, hlg), (ColorTrc.SMPTE2084, pq)],
+    ids=['HLG', 'PQ'],
+)
+def test_hdr_is_tone_mapped(tmp_path, transfer, code):
+    """Greys below diffuse white look as in SDR; highlights are compressed, not clipped."""
+    grey = np.array([20, 60, 110, 160, 210])
+    light = np.append((grey / 255) ** 2.4, [1.5, 4.0])
+    image = np.rint(bars(code(light)) * 65535).astype(np.uint16)
+    path = encode(
+        tmp_path / 'hdr.mp4',
+        [image] * 2,
+        pixel_format='yuv420p10le',
+        colorspace=Colorspace.BT2020,
+        color_primaries=ColorPrimaries.BT2020,
+        color_trc=transfer,
+        color_range=ColorRange.MPEG,
+    )
+    reader = VideoFileReader(path)
+    found = means(next(iter(reader)).image, len(light))
+    np.testing.assert_allclose(found[: len(grey)], grey, atol=4)
+    assert grey[-1] < found[-2] < found[-1] <= 255
+    assert any('HDR' in note for note in reader.notes)
+
+
+def test_colors_of_sdr_stay(tmp_path):
+    values = [20, 110, 210]
+    reader = VideoFileReader(encode(tmp_path / 'x.mp4', [bars(values).astype(np.uint8)] * 2))
+    np.testing.assert_allclose(means(next(iter(reader)).image, 3), values, atol=3)
+    assert reader.notes == []
+
+
+def test_pixels_become_square(tmp_path):
+    ratio = Fraction(2, 1)
+    path = encode(tmp_path / 'x.mp4', [bars([0, 255]).astype(np.uint8)], sample_aspect_ratio=ratio)
+    reader = VideoFileReader(path)
+    assert (reader.width, reader.height) == (2 * WIDTH, HEIGHT)
+    image = next(iter(reader)).image
+    assert image.shape == (HEIGHT, 2 * WIDTH, 3)
+    assert image[:, : WIDTH - 4].max() < 20
+    assert image[:, WIDTH + 4 :].min() > 235
+    assert any('2:1' in note for note in reader.notes)
+
+
+def test_interlaced_frames_are_not_combed(tmp_path):
+    """The second field shows an object at another place."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[::2, 10:20] = 255
+    image[1::2, 30:40] = 255
+    path = encode(
+        tmp_path / 'x.mkv', [image] * 3, options={'crf': '1', 'x264-params': 'tff=1:interlaced=1'}
+    )
+    reader = VideoFileReader(path)
+    shown = next(iter(reader)).image
+    assert shown[4:-4, 12:18].min() > 200
+    assert shown[4:-4, 32:38].max() < 60
+    assert any('interlaced' in note for note in reader.notes)
+
+
+def test_transparent_parts_are_black(tmp_path):
+    image = np.full((HEIGHT, WIDTH, 4), 200, np.uint8)
+    image[:, : WIDTH // 2, 3] = 0
+    image[:, WIDTH // 2 :, 3] = 255
+    for path in (
+        encode(tmp_path / 'x.mkv', [image] * 2, 'ffv1', 'yuva420p', {'level': '3'}),
+        tmp_path / 'x.png',
+    ):
+        if path.suffix == '.png':
+            cv2.imwrite(str(path), image)
+        shown = next(iter(open_video(path))).image
+        assert shown[:, : WIDTH // 2 - 2].max() < 5
+        np.testing.assert_allclose(shown[:, WIDTH // 2 + 2 :], 200, atol=4)
+
+
+def test_a_stream_that_turns_keeps_its_aspect_ratio(tmp_path):
+    """A raw stream of two sizes: a square stays square."""
+    square = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    square[20:30, 20:30] = 255
+    turned = np.ascontiguousarray(square.transpose(1, 0, 2))
+    parts = [encode(tmp_path / f'{i}.h264', [x] * 3) for i, x in enumerate((square, turned))]
+    path = tmp_path / 'both.h264'
+    path.write_bytes(b''.join(x.read_bytes() for x in parts))
+    reader = VideoFileReader(path)
+    last = list(reader)[-1].image
+    assert last.shape == (HEIGHT, WIDTH, 3)
+    rows, columns = np.nonzero(last[..., 0] > 128)
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=1)
+    assert any('size' in note for note in reader.notes)
+
+
+@pytest.mark.parametrize('angle', [0, 90, 180, -90])
+def test_rotation_without_known_side_data(tmp_path, angle):
+    """PyAV refuses the side data of a frame if it does not know all of its types."""
+    path = tmp_path / 'x.mp4'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=10)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, 'yuv420p'
+        stream.set_display_rotation(angle)
+        image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        known = upright(image, _display_matrix(frame))
+
+    class Refusing:
+        def get(self, key):
+            raise ValueError('38 is not a valid Type')
+
+    unknown = SimpleNamespace(side_data=Refusing(), rotation=frame.rotation)
+    np.testing.assert_array_equal(upright(image, _display_matrix(unknown)), known)
+
+
+def test_the_largest_stream_is_read(tmp_path):
+    path = tmp_path / 'x.mkv'
+    with av.open(str(path), 'w') as container:
+        streams = []
+        for size in (16, 64):
+            stream = container.add_stream('libx264', rate=10)
+            stream.width = stream.height = size
+            stream.pix_fmt = 'yuv420p'
+            streams.append(stream)
+        for stream in streams:
+            image = np.zeros((stream.height, stream.width, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+            container.mux(stream.encode())
+    reader = VideoFileReader(path)
+    assert (reader.width, reader.height) == (64, 64)
+    assert any('2 video streams' in note for note in reader.notes)
+
+
+def test_a_text_file_is_no_video(tmp_path):
+    path = tmp_path / 'notes.txt'
+    path.write_text('a list of things to do\n' * 100)
+    with pytest.raises(VideoReadError, match=r'notes\.txt'):
+        open_video(path)
+
+
+def test_a_damaged_frame_keeps_its_number(tmp_path):
+    """Of 8 intra frames one is overwritten, which also takes the next one with it."""
+    images = [bars([25 * i]).astype(np.uint8) for i in range(8)]
+    path = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
+    data = bytearray(path.read_bytes())
+    starts = [i for i in range(len(data)) if data[i : i + 8] == b'\x89PNG\r\n\x1a\n']
+    data[starts[3] : starts[3] + 60] = bytes(60)
+    path.write_bytes(data)
+    reader = VideoFileReader(path)
+    frames = list(reader)
+    assert [x.index for x in frames] == [0, 1, 2, 5, 6, 7]
+    for frame in frames:
+        assert abs(frame.image.mean() - 25 * frame.index) < 4
+    assert '6 frames are good' in reader.truncated
+
+
+def test_folders_tell_what_they_skip(tmp_path):
+    for name in ('1.jfif', '2.jpg'):
+        (tmp_path / name).write_bytes(cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1])
+    (tmp_path / '3.jpg').symlink_to(tmp_path / 'gone.jpg')
+    (tmp_path / 'notes.txt').touch()
+    reader = open_video(tmp_path)
+    assert reader.num_frames == 2
+    (note,) = reader.notes
+    assert '2 files' in note
+    assert 'broken link' in note
+    assert '.txt' in note
+
+
+@pytest.mark.parametrize('mask', ['1.png', '1_mask.jpg'])
+def test_images_and_masks_in_one_folder(tmp_path, mask):
+    for name in ('1.jpg', '2.jpg', mask):
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(VideoReadError, match=mask):
+        open_video(tmp_path)
+
+
+def test_pages_of_a_tiff_are_counted(tmp_path):
+    path = tmp_path / 'stack.tif'
+    cv2.imwritemulti(str(path), [np.full((8, 8), 40 * i, np.uint8) for i in range(6)])
+    reader = open_video(path)
+    assert len(list(reader)) == 1
+    assert any('6 pages' in note for note in reader.notes)
+
+
+def test_12_bit_values_in_16_bit_files(tmp_path):
+    image = np.full((8, 8, 3), 2048, np.uint16)
+    image[0, 0] = 4095
+    cv2.imwrite(str(tmp_path / '1.png'), image)
+    reader = open_video(tmp_path)
+    assert next(iter(reader)).image[4, 4, 0] == 128
+    assert any('12-bit' in note for note in reader.notes)
+
+
+def test_frames_in_memory():
+    frames = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+    reader = open_video(frames, frame_rate=5)
+    assert (reader.num_frames, reader.width, reader.height, reader.can_rewind) == (2, 6, 4, True)
+    for _ in range(2):
+        read = list(reader)
+        assert [x.timestamp for x in read] == [0, 0.2]
+        np.testing.assert_array_equal(np.stack([x.image for x in read]), frames)
+    generator = open_video((x for x in frames), color='bgr')
+    assert not generator.can_rewind
+    np.testing.assert_array_equal([x.image for x in generator], frames[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    ('frames', 'message'),
+    [
+        ([], 'no frames'),
+        ([np.zeros((4, 6), np.uint8)], r'\(4, 6\) uint8'),
+        ([np.zeros((4, 6, 3), np.float32)], 'float32'),
+    ],
+)
+def test_frames_of_another_kind(frames, message):
+    with pytest.raises(VideoReadError, match=message):
+        MemoryReader(frames)
+
+
+def test_an_address_is_not_a_file_name():
+    with pytest.raises(VideoReadError, match='rtsp:') as error:
+        open_video('rtsp://127.0.0.1:1/stream')
+    assert 'no such file' not in str(error.value)
