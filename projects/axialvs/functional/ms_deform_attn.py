@@ -223,15 +223,17 @@ def ms_deform_attn_embedding_bag(
     x, weights_x = _neighbours(locations[..., 0], widths)
     y, weights_y = _neighbours(locations[..., 1], heights)
 
+    def arange(length: int) -> Tensor:
+        return torch.arange(length, dtype=torch.int32, device=value.device)
+
     # Rows of (b, position, head) in the table of values; only x is added per corner.
-    integers = dict(dtype=torch.int32, device=value.device)
-    sample_row = torch.arange(batch, **integers).mul_(num_values * heads).view(-1, 1, 1, 1, 1)
-    head_row = torch.arange(heads, **integers).view(-1, 1, 1)
+    sample_row = arange(batch).mul_(num_values * heads).view(-1, 1, 1, 1, 1)
+    head_row = arange(heads).view(-1, 1, 1)
     first_row = sample_row + head_row + starts.to(torch.int32).mul_(heads)[:, None]
     rows_y = [row.mul_(widths * heads).add_(first_row) for row in y]
     columns = [column.mul_(heads) for column in x]
 
-    rows = torch.empty(batch, num_queries, heads, 4, *weights.shape[3:], **integers)
+    rows = first_row.new_empty(batch, num_queries, heads, 4, *weights.shape[3:])
     bag_weights = torch.empty_like(rows, dtype=value.dtype)
     for corner, (i, j) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         rows[:, :, :, corner] = rows_y[i] + columns[j]

@@ -7,7 +7,7 @@ this file needs Triton; with `TRITON_INTERPRET=1` it runs on a CPU, for tests.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -133,10 +133,10 @@ def _gradients(
     grad_out, query, key, value, *weights = _dense(
         grad_out, query, key, value, query_weight, query_bias, key_value_weight
     )
-    projections = Projections(*weights, None)
+    projections = Projections(weights[0], weights[1], weights[2], None)
     launcher = Launcher(query, num_frames, num_heads, scale)
     grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (query, key, value))
-    of_projections = None
+    of_projections: Any = None
     tensors = (query, key, value, grad_out, grad_query, grad_key, grad_value)
     with torch.cuda.device_of(query):
         for q, k, v, gradient, *of_first in _parts(num_frames, *tensors):
@@ -213,7 +213,7 @@ class _Attention(torch.autograd.Function):
         return _backward(ctx, grad_out, _gradients)
 
 
-def _dense(*tensors: Tensor | None) -> list[Tensor | None]:
+def _dense(*tensors: Tensor | None) -> list[Any]:
     """Copies tensors that are not contiguous, or do not begin at a multiple of 16 bytes."""
     return [
         x

@@ -30,7 +30,7 @@ class ClipTrajectoryAttention(TrajectoryAttention):
     def _add_input_projections(self, channels: int, bias: bool) -> None:
         self.qkv = nn.Linear(channels, 3 * channels, bias=bias)
 
-    def forward(self, queries: Tensor) -> Tensor:
+    def forward(self, queries: Tensor) -> Tensor:  # type: ignore[override]
         """Attend to the queries of each clip, then over the clips.
 
         Args:

@@ -105,7 +105,7 @@ class TemporalDeformableAttention(ClipDeformableAttention):
         self.gamma = nn.Parameter(torch.full((self.embed_dims,), float(layer_scale)))
         self.temporal_layer = TemporalEncoder(self.embed_dims, **encoder)
 
-    def _attend_over_time(
+    def _attend_over_time(  # type: ignore[override]
         self,
         sampled: Tensor,
         spatial_shapes: Sequence[Shape],

@@ -103,15 +103,13 @@ class WithinClipTracking(nn.Module):
         self._init_weights()
 
     def _init_weights(self) -> None:
-        for parts in (self.input_convs, self.output_convs):
-            for module in parts:
-                nn.init.xavier_uniform_(module.conv.weight)
-        for parts in (self.spatial_layers, self.temporal_layers):
-            for parameter in parts.parameters():
-                if parameter.dim() > 1:
-                    nn.init.xavier_uniform_(parameter)
-        for layer in self.spatial_layers:
-            layer.self_attn.init_weights()
+        stacks = (self.input_convs, self.output_convs, self.spatial_layers, self.temporal_layers)
+        for parameter in nn.ModuleList(stacks).parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        for module in self.modules():
+            if isinstance(module, ClipDeformableAttention):
+                module.init_weights()
 
     def forward(self, feats: Sequence[Tensor], num_frames: int) -> list[Tensor]:
         """Attends within frames and along the clip.
@@ -124,7 +122,7 @@ class WithinClipTracking(nn.Module):
             Maps of the same shapes, in the same order.
         """
         inputs, device = feats[::-1], feats[0].device
-        shapes = tuple(tuple(x.shape[-2:]) for x in inputs)
+        shapes = tuple((x.shape[-2], x.shape[-1]) for x in inputs)
         sizes = [height * width for height, width in shapes]
         levels = [
             conv(x).flatten(2).transpose(1, 2)

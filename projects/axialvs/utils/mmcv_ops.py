@@ -71,7 +71,7 @@ def install_stand_in() -> bool:
         if reason is None:
             return False
         loaded = sys.modules[EXTENSION] = _OperatorStandIn(reason)
-        sys.modules['mmcv']._ext = loaded
+        vars(sys.modules['mmcv'])['_ext'] = loaded
     return isinstance(loaded, _OperatorStandIn)
 
 

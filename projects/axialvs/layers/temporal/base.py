@@ -1,6 +1,7 @@
 """What all temporal layers share: residual attention, norm, feed-forward network, norm."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class TemporalLayer(nn.Module, ABC):
     def __init__(
         self,
         channels: int,
-        attentions: dict[str, nn.Module],
+        attentions: Mapping[str, nn.Module],
         feedforward_channels: int = 1024,
         dropout: float = 0.1,
         ffn_dropout: float = 0.0,
