@@ -25,7 +25,13 @@ class ClipPrediction(NamedTuple):
 
     def reorder(self, order: Tensor) -> 'ClipPrediction':
         """Permute the queries by indices (Q,)."""
-        return ClipPrediction(*(None if field is None else field[order] for field in self))
+        embeddings = self.mask_embeddings
+        return ClipPrediction(
+            self.class_logits[order],
+            self.mask_logits[order],
+            self.queries[order],
+            None if embeddings is None else embeddings[order],
+        )
 
 
 class LinkedClip(NamedTuple):

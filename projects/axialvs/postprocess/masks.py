@@ -104,7 +104,7 @@ def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks
     _, height, width = logits.shape
     y, x = axis_resamplings((height, width), shapes)
     inside = (logits > 0).numpy()
-    rows_inside, columns_inside = inside.any(2), inside.any(1)
+    rows_inside, columns_inside = np.any(inside, axis=2), np.any(inside, axis=1)
     rles: list[RLE | None] = []
     scores = torch.zeros(len(logits))
     for i, mask_logits in enumerate(logits):

@@ -36,7 +36,7 @@ class ClipMemory:
             n ids, counted from 1 in order of appearance.
         """
         embeddings = F.normalize(embeddings.float().cpu(), dim=-1)
-        known = {}
+        known: dict[int, int] = {}
         for label in labels.unique().tolist():
             known |= self._match(label, (labels == label).nonzero().flatten().tolist(), embeddings)
         ids = []

@@ -132,7 +132,7 @@ def encode_masks(masks: NDArray[np.bool_]) -> list[RLE | None]:
         {'size': size, 'counts': rlemasklib.encode(mask)['counts'].decode('ascii')}
         if not_empty
         else None
-        for mask, not_empty in zip(masks, masks.any((1, 2)), strict=True)
+        for mask, not_empty in zip(masks, np.any(masks, axis=(1, 2)), strict=True)
     ]
 
 
