@@ -6,21 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.mask import BitmapMasks
 
+from axialvs.datasets.segment_masks import SegmentMasks
 from axialvs.datasets.transforms.clip_copy_paste import ClipCopyPaste, paste_segments
 from axialvs.utils.errors import AxialVSError
+
+
+def masks_of(ids, listed):
+    """Masks of the listed ids of a map (H, W)."""
+    numbers = np.arange(1, len(listed) + 1)
+    segments = sum(n * (ids == i) for n, i in zip(numbers, listed, strict=True))
+    return SegmentMasks(np.broadcast_to(segments, ids.shape).astype(np.uint16), numbers)
 
 
 def make_clip(frames, labels, segments):
     """A clip of id maps (T, H, W) and segments (id, class, is thing, is crowd) of each frame."""
     masks = [
-        (ids == listed[:, 0, None, None]).astype(np.uint8)
-        for ids, listed in zip(labels, segments, strict=True)
+        masks_of(ids, listed[:, 0].tolist()) for ids, listed in zip(labels, segments, strict=True)
     ]
     return dict(
         img=list(frames),
-        gt_masks=[BitmapMasks(frame, *frame.shape[1:]) for frame in masks],
+        gt_masks=masks,
         gt_bboxes=[None] * len(masks),
         gt_instances_ids=[listed[:, 0].astype(np.int64) for listed in segments],
         gt_bboxes_labels=[listed[:, 1].astype(np.int64) for listed in segments],
@@ -151,7 +157,7 @@ def test_place():
 
 def test_larger_clips_cover_the_frame():
     other = square_clip([(1, 0, True)], 20, size=(12, 20))
-    other['gt_masks'] = [BitmapMasks(np.ones((1, 12, 20), np.uint8), 12, 20)] * 2
+    other['gt_masks'] = [masks_of(np.ones((12, 20), int), [1])] * 2
     for seed in range(10):
         assert (np.stack(transformed(seed, other)['img']) == 20).all()
 

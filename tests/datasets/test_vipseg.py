@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import Compose
 from PIL import Image
 
@@ -14,6 +15,7 @@ from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.coco_panoptic import CocoPanopticDataset
 from axialvs.datasets.seeding import SampleIndex
 from axialvs.datasets.vipseg import VIPSegDataset
+from axialvs.models.ground_truth import collate_clip_instances
 from tiny_video_data import same
 
 HEIGHT, WIDTH, LENGTH = 24, 40, 4
@@ -133,8 +135,70 @@ def test_crowds_are_ignored_and_unlisted_segments_are_named(converted):
     for frame in content['annotations'][0]['annotations']:
         frame['segments_info'] = [s for s in frame['segments_info'] if s['id'] != SKY]
     path.write_text(json.dumps(content))
-    with pytest.raises(AnnotationError, match=r'00000\.png.*segment 1,'):
+    with pytest.raises(AnnotationError, match=r'00000\.png.* 1, '):
         at_720p(converted, pipeline=pipeline())[0]
+
+
+def test_stuff_of_one_class_is_one_segment_in_all_frames(converted):
+    """Frame 1 has a second segment of grass, whose id is smaller in no frame but in the video."""
+    path = converted / 'panoptic_gt_VIPSeg_train.json'
+    content = json.loads(path.read_text())
+    mask = converted / 'panomasksRGB/a/00001.png'
+    picture = np.asarray(Image.open(mask)).copy()
+    picture[:3] = 77, 0, 0
+    Image.fromarray(picture).save(mask)
+    frames = content['annotations'][0]['annotations']
+    frames[1]['segments_info'].append({'id': 77, 'category_id': 1, 'iscrowd': 0})
+    path.write_text(json.dumps(content))
+    clip = at_720p(converted, pipeline=pipeline())[0]
+    assert [ids.tolist() for ids in clip['gt_instances_ids']] == [[SKY, GRASS, DOG, OTHER_DOG]] * 2
+    grass = clip['gt_masks'][1].masks[1]
+    expected = values(1) == GRASS
+    expected[:3] = True
+    np.testing.assert_array_equal(grass, expected)
+
+
+def test_targets_of_the_head(converted):
+    packed = [*pipeline(), PACK]
+    sample = at_720p(converted, pipeline=packed)[0]['data_samples']
+    targets = collate_clip_instances(sample, torch.device('cpu'), 3, stride=4)
+    assert targets.labels.tolist() == [0, 1, 2, 2]
+    for row, identifier in enumerate((SKY, GRASS, DOG, OTHER_DOG)):
+        expected = np.stack([(values(t) == identifier)[::4, ::4] for t in (0, 1)])
+        np.testing.assert_array_equal(targets.masks[row], expected)
+
+
+def test_mmdets_transforms_keep_image_and_labels_together(converted):
+    """Images in the colours of the labels, so that any misplaced pixel is seen."""
+    for video in ('a', 'b'):
+        for frame in range(LENGTH):
+            name = f'{video}/{frame:05d}'
+            mask = cv2.imread(str(converted / f'panomasksRGB/{name}.png'))
+            cv2.imwrite(str(converted / f'images/{name}.png'), mask)
+    augment = pipeline(
+        dict(
+            type='RandomResize',
+            scale=(WIDTH, HEIGHT),
+            ratio_range=(0.5, 2.0),
+            keep_ratio=True,
+            interpolation='nearest',
+        ),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='RandomCrop', crop_size=(30, 18), allow_negative_crop=True),
+    )
+    dataset = at_720p(converted, pipeline=augment)
+    dataset._image_path = lambda name: str(converted / 'images' / name.replace('.jpg', '.png'))
+    shapes = set()
+    for position in range(12):
+        clip = dataset[SampleIndex(position=position, clip=position % 6, seed=0)]
+        assert len({image.shape for image in clip['img']}) == 1
+        shapes.add(clip['img'][0].shape)
+        for image, masks, ids in zip(
+            clip['img'], clip['gt_masks'], clip['gt_instances_ids'], strict=True
+        ):
+            drawn = sum(m.astype(int) * i for m, i in zip(masks.masks, ids.tolist(), strict=True))
+            np.testing.assert_array_equal(drawn, image.astype(int) @ [65536, 256, 1])
+    assert len(shapes) > 3
 
 
 def test_copy_paste_of_a_second_clip_is_repeatable(converted):

@@ -1,6 +1,7 @@
 """VIPSeg, video panoptic segmentation, in both of its official layouts."""
 
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +27,28 @@ class PanopticClipDataset(ClipDataset):
     Args:
         ann_file: annotation file, relative to `data_root`.
         clip_length: frames of a clip, T.
-        load_pipeline: transforms of a clip before `pipeline`. If it is given, a second random clip
-            goes through it too and is handed on as `mix_results`, for `ClipCopyPaste`.
+        load_pipeline: transforms of a training clip before `pipeline`. If it is given, a second
+            random clip is handed on to `pipeline` as `mix_results`, for `ClipCopyPaste`.
+        paste_pipeline: transforms of the second clip; None for `load_pipeline`.
         **kwargs: of `ClipDataset`; `data_prefix` has `img_path` and `mask_path`.
     """
 
     def __init__(
-        self, ann_file: str, clip_length: int, load_pipeline: list | None = None, **kwargs: Any
+        self,
+        ann_file: str,
+        clip_length: int,
+        load_pipeline: list | None = None,
+        paste_pipeline: list | None = None,
+        **kwargs: Any,
     ) -> None:
         self.load_pipeline = None if load_pipeline is None else Compose(load_pipeline)
+        self.paste_pipeline = Compose(paste_pipeline) if paste_pipeline else self.load_pipeline
         super().__init__(ann_file, clip_length, **kwargs)
 
     def targets_visible(self, record: VideoRecord) -> NDArray[np.bool_]:
         """Return for each of a video's L frames whether it has a segment that is not a crowd."""
         segments = record['segments']
-        if segments is None:  # known only from the PNGs
+        if segments is None:  # of panomasks, which alone tell
             return np.ones(record['length'], dtype=bool)
         return np.array([bool(set(ids) - set(record['crowds'])) for ids in segments], dtype=bool)
 
@@ -51,6 +59,7 @@ class PanopticClipDataset(ClipDataset):
             'panoptic_path': os.path.join(self.data_prefix.get('mask_path', ''), name),
             'segment_labels': record['labels'],
             'crowds': record['crowds'],
+            'is_panomask': record['segments'] is None,
             'thing_labels': self.metainfo['thing_labels'],
         }
 
@@ -58,11 +67,11 @@ class PanopticClipDataset(ClipDataset):
         """Run the pipelines on a clip, with a second clip if there is a `load_pipeline`."""
         if self.load_pipeline is None or self.test_mode:
             return super().prepare_data(idx)
-        indices = idx, np.random.randint(len(self))  # noqa: NPY002
-        clips = [self.load_pipeline(self.clip_at(index)) for index in indices]
-        if any(clip is None for clip in clips):
+        clip = self.load_pipeline(self.clip_at(idx))
+        other = self.paste_pipeline(self.clip_at(random.randrange(len(self))))
+        if clip is None or other is None:
             return None
-        return self.pipeline({**clips[0], 'mix_results': clips[1:]})
+        return self.pipeline({**clip, 'mix_results': [other]})
 
 
 def metainfo_of(categories: tuple[PanopticCategory, ...]) -> dict[str, Any]:
@@ -107,15 +116,10 @@ class VIPSegDataset(PanopticClipDataset):
     def _read_json(self) -> VideoRecords:
         truth = read_ground_truth(self.ann_file, self.data_prefix['mask_path'])
         labels = {category.id: label for label, category in enumerate(truth.categories)}
-        sizes = {str(v.get('video_id')): v for v in load_json(self.ann_file).get('videos') or ()}
         videos = []
         for video in truth.videos:
             names = [f'{video.id}/{Path(name).stem}.jpg' for name in video.file_names]
-            try:
-                first = sizes[video.id]['images'][0]
-                width, height = int(first['width']), int(first['height'])
-            except (KeyError, IndexError, TypeError):
-                width, height = image_size(self._image_path(names[0]))
+            width, height = video.size or image_size(self._image_path(names[0]))
             videos.append(
                 {
                     'video_id': video.id,
@@ -158,7 +162,7 @@ class VIPSegDataset(PanopticClipDataset):
                     'mask_names': [f'{name}/{image.stem}.png' for image in images],
                     'segments': None,
                     'labels': {c.id: label for label, c in enumerate(categories)},
-                    'crowds': None,
+                    'crowds': [],
                 }
             )
         return VideoRecords(videos, metainfo_of(categories), {})

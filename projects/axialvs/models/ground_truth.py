@@ -1,14 +1,18 @@
 """Collates the objects of a training clip from the annotations of its frames."""
 
+import numpy as np
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
+from numpy.typing import NDArray
 
+from axialvs.datasets.segment_masks import SegmentMasks
 from axialvs.utils.errors import AxialVSError
 
 
 def collate_clip_instances(
-    sample: TrackDataSample, device: torch.device, num_classes: int
+    sample: TrackDataSample, device: torch.device, num_classes: int, stride: int = 1
 ) -> InstanceData:
     """Collate one entry per object of a clip, ordered by instance id.
 
@@ -16,6 +20,7 @@ def collate_clip_instances(
         sample: T frames; their `gt_instances` have `labels`, `instances_ids` and padded `masks`.
         device: of the result.
         num_classes: N; labels must be below it (N is reserved for no-object).
+        stride: keep every n-th row and column of the masks, from the first on.
 
     Returns:
         `labels` (n,) and `masks` (n, T, H, W) uint8, zero in frames without the object.
@@ -40,14 +45,21 @@ def collate_clip_instances(
                     f'{labels[object_id]} in another frame; one object has one class'
                 )
     order = {object_id: row for row, object_id in enumerate(sorted(labels))}
-    height, width = sample[0].gt_instances.masks.height, sample[0].gt_instances.masks.width
-    masks = torch.zeros(len(order), len(sample), height, width, dtype=torch.uint8)
+    first = sample[0].gt_instances.masks
+    size = (-(-first.height // stride), -(-first.width // stride))
+    masks = torch.zeros(len(order), len(sample), *size, dtype=torch.uint8)
     for t, frame in enumerate(sample):
         rows = [order[object_id] for object_id in frame.gt_instances.instances_ids.tolist()]
         if rows:
-            masks[rows, t] = torch.from_numpy(frame.gt_instances.masks.masks)
+            masks[rows, t] = torch.from_numpy(_masks_at_stride(frame.gt_instances.masks, stride))
     sorted_labels = torch.tensor([labels[object_id] for object_id in order], dtype=torch.long)
     return InstanceData(labels=sorted_labels.to(device), masks=masks.to(device))
+
+
+def _masks_at_stride(masks: BitmapMasks, stride: int) -> NDArray[np.uint8]:
+    if isinstance(masks, SegmentMasks):  # has no masks until it is asked
+        return masks.at_stride(stride)
+    return masks.masks[:, ::stride, ::stride]
 
 
 def _name(frame: DetDataSample) -> str:

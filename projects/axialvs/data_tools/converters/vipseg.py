@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from axialvs.data_tools.converters.labelled_video import ConversionError
+from axialvs.datasets.annotations.panomasks import category_of_value, read_values
 from axialvs.datasets.annotations.panoptic import read_panoptic_categories
 from axialvs.datasets.annotations.schema import JsonRecord, load_json
 from axialvs.datasets.image_files import image_size, list_images
-from axialvs.datasets.vipseg_ids import category_of_value, read_values
 from axialvs.utils.files import write_atomically
 
 _JPEG_QUALITY = 95

@@ -40,6 +40,7 @@ class PanopticVideo:
         segments: for each frame the ids of the visible segments.
         categories: category id of each tube, by the tube's id.
         crowds: ids of tubes that are groups of objects without masks of their own.
+        size: (width, height) of its first frame, if the file's `videos` tell.
     """
 
     id: str
@@ -47,6 +48,7 @@ class PanopticVideo:
     segments: tuple[frozenset[int], ...]
     categories: Mapping[int, int]
     crowds: frozenset[int]
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def read_panoptic_videos(
     content: JsonRecord, categories: tuple[PanopticCategory, ...]
 ) -> tuple[PanopticVideo, ...]:
     known = {category.id for category in categories}
+    sizes = _read_sizes(content)
     videos: dict[str, PanopticVideo] = {}
     for record in content.records('annotations', 'video'):
         video_id = record.get('video_id')
@@ -126,13 +129,27 @@ def read_panoptic_videos(
         video_id = str(video_id)
         if video_id in videos:
             raise record.error('video_id', f'{video_id!r} is used twice')
-        videos[video_id] = _read_video(video_id, record, known)
+        videos[video_id] = _read_video(video_id, record, known, sizes.get(video_id))
     if not videos:
         raise content.error('annotations', 'the list is empty, so there is no video')
     return tuple(videos.values())
 
 
-def _read_video(video_id: str, record: JsonRecord, known: set[int]) -> PanopticVideo:
+def _read_sizes(content: JsonRecord) -> dict[str, tuple[int, int]]:
+    """Return the (width, height) of the first frames of the videos that `videos` lists."""
+    sizes = {}
+    for record in content.records('videos', 'video') if 'videos' in content.values else ():
+        video_id = str(record.values.get('video_id'))
+        if record.values.get('images'):
+            record = JsonRecord(record.values, record.path, f'video {video_id}')
+            first = next(record.records('images', 'image'))
+            sizes[video_id] = first.integer('width', 1), first.integer('height', 1)
+    return sizes
+
+
+def _read_video(
+    video_id: str, record: JsonRecord, known: set[int], size: tuple[int, int] | None
+) -> PanopticVideo:
     record = JsonRecord(record.values, record.path, f'video {video_id}')
     segments: dict[str, frozenset[int]] = {}
     categories: dict[int, int] = {}
@@ -149,7 +166,7 @@ def _read_video(video_id: str, record: JsonRecord, known: set[int]) -> PanopticV
     if not segments:
         raise record.error('annotations', 'the list is empty, so the video has no frames')
     return PanopticVideo(
-        video_id, tuple(segments), tuple(segments.values()), categories, frozenset(crowds)
+        video_id, tuple(segments), tuple(segments.values()), categories, frozenset(crowds), size
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.mask import BitmapMasks
 from numpy.typing import NDArray
 
+from axialvs.datasets.segment_masks import SegmentMasks
 from axialvs.utils.errors import AxialVSError
 
 
@@ -42,8 +42,9 @@ class ClipCopyPaste(BaseTransform):
         """Paste.
 
         Args:
-            results: `img` (H, W, 3), `gt_masks`, `gt_bboxes_labels`, `gt_instances_ids`,
-                `gt_is_thing` and `gt_ignore_flags` of each frame, and `mix_results`.
+            results: `img` (H, W, 3), `gt_masks` (`SegmentMasks`), `gt_bboxes_labels`,
+                `gt_instances_ids`, `gt_is_thing` and `gt_ignore_flags` of each frame, and
+                `mix_results`.
 
         Raises:
             AxialVSError: if the clips have different numbers of frames.
@@ -86,28 +87,32 @@ def paste_segments(
         `clip`.
     """
     new_ids = _new_ids(clip, other, chosen)
-    for t, (image, masks) in enumerate(zip(clip['img'], clip['gt_masks'], strict=True)):
-        rows = np.flatnonzero(np.isin(other['gt_instances_ids'][t], list(chosen)))
-        pasted = _on_canvas(other['gt_masks'][t].masks[rows], masks.masks.shape[1:], offset)
-        covered = pasted.any(0)
-        image = image.copy()
-        image[covered] = _on_canvas(other['img'][t][None], image.shape[:2], offset)[0][covered]
-        ids = clip['gt_instances_ids'][t].tolist()
-        joined = list(masks.masks * ~covered)
+    for t, (image, below, above) in enumerate(
+        zip(clip['img'], clip['gt_masks'], other['gt_masks'], strict=True)
+    ):
+        size = below.segments.shape
+        segments = _on_canvas(above.segments, size, offset)
+        ids, numbers = clip['gt_instances_ids'][t].tolist(), below.numbers.tolist()
+        next_number = 1 + max(int(below.segments.max()), *numbers, 0)
+        new_numbers = np.zeros(1 + max(int(segments.max()), *above.numbers.tolist(), 0), np.uint16)
         added = []
-        for row, mask in zip(rows.tolist(), pasted, strict=True):
-            identifier = new_ids[int(other['gt_instances_ids'][t][row])]
-            if identifier in ids:
-                joined[ids.index(identifier)] |= mask
-            else:
-                ids.append(identifier)
-                joined.append(mask)
+        for row, identifier in enumerate(other['gt_instances_ids'][t].tolist()):
+            if identifier not in chosen:
+                continue
+            if new_ids[identifier] not in ids:
+                ids.append(new_ids[identifier])
+                numbers.append(next_number)
+                next_number += 1
                 added.append(row)
+            new_numbers[above.numbers[row]] = numbers[ids.index(new_ids[identifier])]
+        pasted = new_numbers[segments]
+        covered = pasted > 0
+        image = image.copy()
+        image[covered] = _on_canvas(other['img'][t], size, offset)[covered]
+        masks = SegmentMasks(np.where(covered, pasted, below.segments), np.array(numbers, np.int64))
         clip['img'][t] = image
-        clip['gt_masks'][t] = BitmapMasks(
-            np.array(joined, dtype=np.uint8).reshape(-1, *covered.shape), *covered.shape
-        )
-        clip['gt_bboxes'][t] = clip['gt_masks'][t].get_bboxes('hbox')
+        clip['gt_masks'][t] = masks
+        clip['gt_bboxes'][t] = masks.get_bboxes('hbox')
         clip['gt_instances_ids'][t] = np.array(ids, dtype=np.int64)
         for key in ('gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags'):
             clip[key][t] = np.concatenate((clip[key][t], other[key][t][added]))
@@ -143,13 +148,13 @@ def _segments(clip: dict) -> Iterable[tuple[int, int, bool, bool]]:
         yield from zip(*(values.tolist() for values in frame), strict=True)
 
 
-def _on_canvas(planes: NDArray, size: tuple[int, int], offset: tuple[int, int]) -> NDArray:
-    """Planes (n, h, w, ...) at an offset on empty ones (n, H, W, ...), cut at the border."""
-    canvas = np.zeros((len(planes), *size, *planes.shape[3:]), dtype=planes.dtype)
-    target, source = [slice(None)], [slice(None)]
-    for start, length, room in zip(offset, planes.shape[1:3], size, strict=True):
+def _on_canvas(plane: NDArray, size: tuple[int, int], offset: tuple[int, int]) -> NDArray:
+    """A plane (h, w, ...) at an offset on an empty one (H, W, ...), cut at the border."""
+    canvas = np.zeros((*size, *plane.shape[2:]), dtype=plane.dtype)
+    target, source = [], []
+    for start, length, room in zip(offset, plane.shape[:2], size, strict=True):
         first, last = max(start, 0), min(start + length, room)
         target.append(slice(first, max(last, first)))
         source.append(slice(first - start, max(last, first) - start))
-    canvas[tuple(target)] = planes[tuple(source)]
+    canvas[tuple(target)] = plane[tuple(source)]
     return canvas

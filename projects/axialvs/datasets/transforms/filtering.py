@@ -18,7 +18,7 @@ class FilterEmptyInstances(BaseTransform):
         """Filter the clip; None if no training target is left, so that it is redrawn."""
         num_targets = 0
         for frame, masks in enumerate(results['gt_masks']):
-            kept = np.flatnonzero(masks.masks.any(axis=(1, 2)))
+            kept = np.flatnonzero(masks.areas)
             masks = masks[kept]
             results['gt_masks'][frame] = masks
             results['gt_bboxes'][frame] = masks.get_bboxes('hbox').numpy()

@@ -170,9 +170,8 @@ class VideoKMaXHead(BaseModule):
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> ClipTargets:
         """Things and stuff of a clip or video at the size of the mask logits."""
-        segments = collate_clip_instances(sample, device, self.num_classes)
-        masks = segments.masks[..., ::MASK_STRIDE, ::MASK_STRIDE].bool()
-        return ClipTargets(segments.labels, masks)
+        segments = collate_clip_instances(sample, device, self.num_classes, MASK_STRIDE)
+        return ClipTargets(segments.labels, segments.masks.bool())
 
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, targets: list[ClipTargets]
