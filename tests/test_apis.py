@@ -1,5 +1,7 @@
 """The Python interface: building a segmenter, its class names, and what it says about mistakes."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -140,3 +142,32 @@ def test_what_segment_video_does_not_know(model, tmp_path):
         segment_video(model, folder, mode='offline')
     with pytest.raises(AxialVSError, match='max_frames=-1'):
         segment_video(model, folder, max_frames=-1)
+
+
+def test_names_of_configs_and_weights():
+    """A known checkpoint brings its config, by its name or as in a config's `load_from`."""
+    by_config = init_segmenter('axialvs-wc_tiny_1xb4-10k_movingshapes')
+    assert by_config.num_classes == 5
+    for name in ('axialvs-wc_tiny_movingshapes', 'axialvs://axialvs-wc_tiny_movingshapes'):
+        assert init_segmenter(checkpoint=name).class_names == SHAPES
+    with pytest.raises(AxialVSError, match='give `config`'):
+        init_segmenter()
+
+
+def test_frames_in_memory(model, tmp_path):
+    """The same tracks from a list, an array and a generator of BGR frames as from files."""
+    folder = frame_folders(write_videos(tmp_path / 'valid', [4], seed=2))[0]
+    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
+    arguments = dict(score_threshold=0.0)
+    expected = segment_video(model, folder, **arguments).tracks()
+    assert expected
+    for frames in (images, np.stack(images)):
+        for protocol in ('live', None):
+            found = segment_video(model, frames, protocol=protocol, **arguments)
+            assert found.tracks() == expected
+    reversed_colors = (image[..., ::-1] for image in images)
+    found = segment_video(model, reversed_colors, color='bgr', frame_rate=50, **arguments)
+    assert [time for clip in found for time in clip.timestamps] == [0, 0.02, 0.04, 0.06]
+    assert found.tracks() == expected
+    with pytest.raises(AxialVSError, match='scored'):
+        segment_video(model, iter(images), protocol='scored')

@@ -1,5 +1,7 @@
 """Writing videos: codec, sizes, times, sound, and what is left after an error."""
 
+import errno
+import os
 from itertools import islice
 
 import av
@@ -189,3 +191,38 @@ def test_a_sound_source_that_cannot_be_read_leaves_nothing(tmp_path):
     ):
         writer.write(grey(1))
     assert [p.name for p in tmp_path.iterdir()] == ['text.mp4']
+
+
+def test_a_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
+    """The error names the file that was asked for."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device', 'x.mp4.partial')
+
+    with VideoWriter(tmp_path / 'x.mp4', fps=RATE) as writer:
+        writer.write(grey(0))
+        monkeypatch.setattr(writer, '_even', refuse)
+        with pytest.raises(OSError, match='No space left') as error:
+            writer.write(grey(1))
+    assert error.value.filename == str(tmp_path / 'x.mp4')
+    assert not any(tmp_path.iterdir())
+
+
+def test_two_processes_do_not_share_a_partial_file(tmp_path, monkeypatch):
+    first = VideoWriter(tmp_path / 'x.mp4', fps=RATE)
+    monkeypatch.setattr(os, 'getpid', lambda: 1)
+    second = VideoWriter(tmp_path / 'x.mp4', fps=RATE)
+    for value, writer in ((20, first), (200, second)):
+        writer.write(grey(value))
+    for value, writer in ((20, first), (200, second)):
+        writer.close()
+        with av.open(str(tmp_path / 'x.mp4')) as container:
+            image = next(container.decode(video=0)).to_ndarray(format='rgb24')
+        assert abs(image.mean() - value) < 3
+
+
+@pytest.mark.parametrize('name', ['x' * 300 + '.mp4', 'file/x.mp4'])
+def test_places_that_cannot_be_written_are_found_first(tmp_path, name):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match=r'x\.mp4'):
+        VideoWriter(tmp_path / name, fps=RATE)

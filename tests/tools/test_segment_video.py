@@ -1,12 +1,19 @@
 """The command segment_video.py, offline: its options reach the model."""
 
+import errno
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from axialvs.apis import init_segmenter, segment_video
+from axialvs.inference.video_writer import VideoWriter
+from encoded_videos import encode
 from generated_videos import frame_folders, write_videos
 
 ROOT = Path(__file__).parents[2]
@@ -156,3 +163,81 @@ def test_a_known_checkpoint_brings_its_config(run_tool, folder, tmp_path, prefix
     options = ['--checkpoint', f'{prefix}axialvs-cc_tiny_movingshapes', '--max-frames', 3]
     assert run_tool('segment_video.py', folder, '--json', out, *options) == 0
     assert json.loads(out.read_text())['video']['length'] == 3
+
+
+def near_online(run_tool, source, tmp_path, *options):
+    out = tmp_path / 'tracks.json'
+    model = ('--checkpoint', 'axialvs-wc_tiny_movingshapes')
+    code = run_tool('segment_video.py', source, *model, '--json', out, *options)
+    return code, json.loads(out.read_text()) if out.exists() else None
+
+
+def test_a_full_disk_costs_the_overlay_and_not_the_tracks(
+    run_tool, folder, tmp_path, capsys, monkeypatch
+):
+    _, whole = near_online(run_tool, folder, tmp_path)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(VideoWriter, '_even', refuse)
+    overlay = tmp_path / 'overlay.mp4'
+    code, tracks = near_online(run_tool, folder, tmp_path, '--out', overlay)
+    assert code == 2
+    assert tracks == whole
+    assert f'{overlay}: No space left' in capsys.readouterr().err
+    assert {x.name for x in tmp_path.iterdir()} == {'tracks.json'}
+
+
+@pytest.mark.parametrize('option', ['--json', '--out'])
+def test_output_that_cannot_be_written_is_found_first(run_tool, folder, tmp_path, capsys, option):
+    path = tmp_path / ('x' * 260 + '.mp4')
+    assert run_tool('segment_video.py', folder, option, path) == 2
+    errors = capsys.readouterr().err
+    assert str(path) in errors
+    assert 'segmenting' not in errors
+
+
+def test_times_and_numbers_are_those_of_the_source(run_tool, tmp_path):
+    """Damaged frames have no masks and no time; those after them keep their place."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (96, 160, 3), np.uint8) for _ in range(7)]
+    video = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
+    data = bytearray(video.read_bytes())
+    position = [x.start() for x in re.finditer(b'\x89PNG', data)][3]
+    data[position : position + 60] = bytes(60)
+    video.write_bytes(data)
+    _, found = near_online(run_tool, video, tmp_path, '--score-thr', 0)
+    times = found['video']['timestamps']
+    assert times[3:5] == [None, None]
+    assert times[:3] + times[5:] == pytest.approx([0, 0.1, 0.2, 0.5, 0.6])
+    assert found['video']['length'] == 7
+    assert found['tracks']
+    for track in found['tracks']:
+        assert len(track['segmentations']) == 7
+        assert track['segmentations'][3:5] == [None, None]
+
+
+def test_scored_writes_what_reaches_the_threshold(run_tool, folder, tmp_path, capsys):
+    _, everything = near_online(run_tool, folder, tmp_path, '--protocol', 'scored')
+    scores = sorted(x['score'] for x in everything['tracks'])
+    threshold = scores[len(scores) // 2]
+    options = ('--protocol', 'scored', '--score-thr', threshold)
+    capsys.readouterr()
+    _, found = near_online(run_tool, folder, tmp_path, *options)
+    assert [x['score'] for x in found['tracks']] == [
+        x['score'] for x in everything['tracks'] if x['score'] >= threshold
+    ]
+    assert f'{len(found["tracks"])} tracks' in capsys.readouterr().out
+
+
+def test_help_imports_no_network_library():
+    code = (
+        'import sys, runpy; sys.argv = ["segment_video.py", "--help"]\n'
+        'try:\n    runpy.run_path(sys.path.pop(0), run_name="__main__")\n'
+        'except SystemExit:\n    pass\n'
+        'assert not {"torch", "mmengine", "cv2", "av"} & set(sys.modules)'
+    )
+    tool = str(ROOT / 'tools' / 'segment_video.py')
+    code = f'import sys; sys.path.insert(0, {tool!r})\n{code}'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
