@@ -120,9 +120,9 @@ def test_missing_files(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='speaks of a machine without GPU')
 def test_a_device_that_is_not_here():
-    with pytest.raises(ValueError, match=r'device cuda is not here; there is cpu$'):
+    with pytest.raises(ValueError, match=r"'cuda' is not available \(available: cpu\)$"):
         init_segmenter(tiny_config(), device='cuda')
-    with pytest.raises(ValueError, match='device gpu is not here'):
+    with pytest.raises(ValueError, match="'gpu' is not available"):
         init_segmenter(tiny_config(), device='gpu')
 
 

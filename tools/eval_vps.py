@@ -1,4 +1,4 @@
-"""VPQ and STQ of video panoptic segmentation, from files in VIPSeg's layout."""
+"""Evaluate video panoptic segmentation: VPQ and STQ, from files in VIPSeg's layout."""
 
 import argparse
 import functools
@@ -16,7 +16,7 @@ from axialvs.utils.files import output_file, write_atomically
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     for side, whose in (('gt', 'ground truth'), ('pred', 'predicted')):
         parser.add_argument(
@@ -29,21 +29,19 @@ def parse_args() -> argparse.Namespace:
             help=f'{whose} PNGs, as VIDEO_ID/FILE_NAME, with id = R + 256 G + 65536 B',
         )
     parser.add_argument(
-        '--out', metavar='METRICS.json', type=output_file, help='also write the figures'
+        '--out', metavar='METRICS.json', type=output_file, help='also write the metrics'
     )
-    parser.add_argument(
-        '--workers', type=int, help='processes that share the videos; by default one a CPU core'
-    )
+    parser.add_argument('--workers', type=int, help='processes (default: one per CPU core)')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Scores the predictions, prints a table and writes the figures."""
+    """Evaluate, print a table and write the metrics if asked to."""
     args = parse_args()
-    truth = read_ground_truth(args.gt_json, args.gt_dir)
-    predictions = read_predictions(args.pred_json, args.pred_dir, truth)
-    progress = functools.partial(tqdm, total=len(truth.videos), unit='video')
-    metrics = evaluate_panoptic(truth, predictions, args.workers, progress).summary()
+    gt = read_ground_truth(args.gt_json, args.gt_dir)
+    predictions = read_predictions(args.pred_json, args.pred_dir, gt)
+    progress = functools.partial(tqdm, total=len(gt.videos), unit='video')
+    metrics = evaluate_panoptic(gt, predictions, args.workers, progress).summary()
     print(panoptic_table(metrics))
     if args.out is not None:
         write_atomically(args.out, (json.dumps(metrics, indent=2) + '\n').encode())

@@ -78,5 +78,5 @@ def test_logs_without_prefixes_are_told_apart(tmp_path):
 
 def test_a_folder_without_a_training_is_an_error(tmp_path):
     write(tmp_path, '1', [])
-    with pytest.raises(FileNotFoundError, match='no figures of a training here'):
+    with pytest.raises(FileNotFoundError, match='no training log here'):
         read_run(tmp_path)

@@ -34,8 +34,8 @@ def test_curves_of_two_runs_and_their_summary(run_tool, tmp_path, capsys):
     text = capsys.readouterr().out
     assert '150 iterations' in text
     assert '2.000 s each' in text
-    assert '25% of it waiting for data' in text
-    assert 'memory: at most 803 MB' in text
+    assert '25% waiting for data' in text
+    assert 'memory: up to 803 MB' in text
     assert 'val/youtube_vis/AP: best 0.2500 at iteration 100' in text
     both = cv2.imread(str(out))
     assert run_tool('analysis_tools/plot_log.py', runs[0], '--out', out, *KEYS) == 0
@@ -57,7 +57,7 @@ def test_ending_that_is_not_drawn(run_tool, tmp_path, capsys):
     run = write_run(tmp_path / 'a', [3, 2])
     for name in ('x.xyz', 'x'):
         assert run_tool('analysis_tools/plot_log.py', run, '--out', tmp_path / name) == 2
-        assert f'{name}: curves are drawn as .png, .pdf, .svg' in capsys.readouterr().err
+        assert f'{name}: supported are .png, .pdf, .svg' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['a']
 
 
@@ -67,6 +67,6 @@ def test_what_cannot_be_drawn_is_named(run_tool, tmp_path, capsys):
     assert run_tool('analysis_tools/plot_log.py', *arguments) != 0
     captured = capsys.readouterr()
     assert 'train/loss is not finite from iteration 100 on' in captured.out
-    assert '--keys loss_clas: no run has it; there are train/data_time' in captured.err
+    assert '--keys loss_clas: no run has it; available: train/data_time' in captured.err
     assert run_tool('analysis_tools/plot_log.py', tmp_path / 'none') != 0
-    assert 'no figures of a training here' in capsys.readouterr().err
+    assert 'no training log' in capsys.readouterr().err

@@ -94,7 +94,7 @@ def test_half_precision_that_the_device_does_not_have(
 def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     assert run_tool('segment_video.py', folder, '--json', 'x.json') == 2
-    assert 'device cuda is not here' in capsys.readouterr().err
+    assert "'cuda' is not available" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('options', [(), ('--mode', 'offline')])

@@ -1,8 +1,8 @@
-"""How often tracks lose their object: count_id_switches.py GROUND_TRUTH.json RESULTS.json ...
+"""Count identity switches of tracks: count_id_switches.py GROUND_TRUTH.json RESULTS.json ...
 
-A model gives many tracks of low score, so switches are counted among tracks of at least
-`--min-score`. They say nothing without the frames in which objects were followed at all: a model
-that finds nothing never switches.
+Models return many tracks with low scores, so only tracks with at least `--min-score` count. Compare
+the switches with the frames in which objects were followed: a model that finds nothing never
+switches. HOTA and IDF1: eval_vis.py --tracking.
 """
 
 import argparse
@@ -18,7 +18,7 @@ PER_FRAMES = 1000
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,15 +27,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--min-score', type=float, nargs='+', default=[0.1, 0.3, 0.5], help='thresholds'
     )
-    parser.add_argument('--min-iou', type=float, default=0.5, help='of a match in a frame')
+    parser.add_argument('--min-iou', type=float, default=0.5, help='lowest mask IoU of a match')
     parser.add_argument(
-        '--any-class', action='store_true', help='a track may follow an object of another class'
+        '--any-class',
+        action='store_true',
+        help='also match different classes',
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Prints a table with a row for every file and threshold."""
+    """Print a table with a row for every file and threshold."""
     args = parse_args()
     annotations = read_annotations(args.ground_truth)
     print(f'| results | score from | switches | frames followed | switches / {PER_FRAMES} frames |')
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def row(name: str, score: float, counts: IDSwitches) -> str:
-    """One line of the table."""
+    """One row of the table."""
     share = counts.followed / counts.visible if counts.visible else 0.0
     rate = f'{PER_FRAMES * counts.total / counts.followed:.1f}' if counts.followed else '-'
     followed = f'{counts.followed} of {counts.visible} ({share:.1%})'

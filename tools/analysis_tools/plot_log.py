@@ -1,6 +1,6 @@
-"""Draws the curves of training runs and sums up their time: plot_log.py WORK_DIR ... --out PNG
+"""Plot the curves of training runs and summarise their time: plot_log.py WORK_DIR ... --out PNG
 
-Several runs share each picture. A run that was killed and resumed is one curve. Names may be short:
+All runs share each plot. A run that was resumed is one curve. Names may be short:
 loss, loss_cls, d0.loss_mask, grad_norm, lr, time, memory, AP, AR10.
 """
 
@@ -8,8 +8,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 import numpy as np
 
 from axialvs.engine.run_log import Curve, RunLog, read_run
@@ -17,18 +17,15 @@ from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
 
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
-
 _ENDINGS = ('.png', '.pdf', '.svg')
 _DEFAULT_KEYS = ('loss', 'grad_norm', 'lr', 'AP')
 _COLUMNS = 2
-_SIZE = (5.5, 3.4)  # of one picture, inches
+_SIZE = (5.5, 3.4)  # of one plot, inches
 _DPI = 120
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,52 +35,52 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keys',
         nargs='+',
-        help=f'what to draw (default: those of {", ".join(_DEFAULT_KEYS)} that a run has)',
+        help=f'what to plot (default: those of {", ".join(_DEFAULT_KEYS)} that a run has)',
     )
-    parser.add_argument('--names', nargs='+', help="of the runs (default: their folders' names)")
+    parser.add_argument('--names', nargs='+', help='of the runs (default: their folders)')
     parser.add_argument(
-        '--smooth', type=int, default=1, metavar='N', help='mean over N points (default: 1)'
+        '--smooth', type=int, default=1, metavar='N', help='running mean over N points (default: 1)'
     )
     parser.add_argument('--out', type=output_file, metavar='PNG', help='PNG, PDF or SVG')
     args = parser.parse_args()
     if args.out is not None and args.out.suffix.lower() not in _ENDINGS:
-        parser.error(f'--out {args.out}: curves are drawn as {", ".join(_ENDINGS)}; rename it')
+        parser.error(f'--out {args.out}: supported are {", ".join(_ENDINGS)}')
     return args
 
 
 def main() -> None:
-    """Prints the summary and draws the curves."""
+    """Print the summary and plot the curves."""
     args = parse_args()
     runs = [read_run(path) for path in args.runs]
     names = args.names or [path.resolve().name for path in args.runs]
     if len(names) != len(runs):
         raise AxialVSError(f'--names: {len(names)} names for {len(runs)} runs')
     if args.smooth < 1:
-        raise AxialVSError(f'--smooth {args.smooth}: at least 1 is needed')
+        raise AxialVSError(f'--smooth {args.smooth}: must be at least 1')
     for name, run in zip(names, runs, strict=True):
         print('\n'.join([name, *(f'  {line}' for line in summary(run))]))
     if args.out:
         draw(args.out, runs, names, chosen_keys(runs, args.keys), args.smooth)
-        print(f'curves are in {args.out}')
+        print(f'wrote {args.out}')
 
 
 def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]:
-    """The keys to draw.
+    """The keys to plot.
 
     Raises:
-        ValueError: No run has a key that was asked for.
+        AxialVSError: no run has a requested key.
     """
     if keys is None:
         keys = [key for key in _DEFAULT_KEYS if any(run.find(key) for run in runs)]
     for key in keys:
         if not any(run.find(key) for run in runs):
             known = sorted({name for run in runs for name in run.curves})
-            raise AxialVSError(f'--keys {key}: no run has it; there are {", ".join(known)}')
+            raise AxialVSError(f'--keys {key}: no run has it; available: {", ".join(known)}')
     return list(keys)
 
 
 def summary(run: RunLog) -> list[str]:
-    """Lines that say how far a run came, what it took, and its best scores."""
+    """Iterations, time, memory and best scores of a run."""
     training = [curve.steps[-1] for name, curve in run.curves.items() if name.startswith('train/')]
     last = max(training, default=0)
     resumed = f', resumed {run.parts - 1} times' if run.parts > 1 else ''
@@ -91,7 +88,7 @@ def summary(run: RunLog) -> list[str]:
     if 'train/time' in run.curves:
         lines.append(_times(run.curves['train/time'], run.curves.get('train/data_time')))
     if 'train/memory' in run.curves:
-        lines.append(f'memory: at most {run.curves["train/memory"].values.max():.0f} MB')
+        lines.append(f'memory: up to {run.curves["train/memory"].values.max():.0f} MB')
     for name, curve in run.curves.items():
         if name.startswith('train/') and not np.isfinite(curve.values).all():
             first = curve.steps[~np.isfinite(curve.values)][0]
@@ -106,23 +103,28 @@ def summary(run: RunLog) -> list[str]:
 
 
 def _times(time: Curve, data_time: Curve | None) -> str:
-    """Each value is a mean over the iterations since the value before."""
+    """Total and mean times; each value is a mean since the previous one."""
     iterations = np.diff(time.steps, prepend=0)
     total = float((iterations * time.values).sum())
     text = (
         f'time: {total / 3600:.2f} h in training steps, {total / iterations.sum():.3f} s each '
-        f'(from {time.values.min():.3f} to {time.values.max():.3f} between lines of the log)'
+        f'({time.values.min():.3f} to {time.values.max():.3f})'
     )
     if data_time is not None:
         share = (np.diff(data_time.steps, prepend=0) * data_time.values).sum() / total
-        text += f'; {share:.0%} of it waiting for data'
+        text += f'; {share:.0%} waiting for data'
     return text
 
 
 def draw(
     out: Path, runs: Sequence[RunLog], names: Sequence[str], keys: Sequence[str], smooth: int
 ) -> None:
-    """Draws one picture a key, the runs in the same colours in all of them."""
+    """Plot one diagram per key; a run has the same colour in all of them."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
     columns = min(_COLUMNS, len(keys))
     rows = -(-len(keys) // columns)
     figure, axes = plt.subplots(
@@ -145,7 +147,7 @@ def draw(
     plt.close(figure)
 
 
-def _draw_curve(axis: plt.Axes, curve: Curve, colour: str, name: str, smooth: int) -> None:
+def _draw_curve(axis: Any, curve: Curve, colour: str, name: str, smooth: int) -> None:
     marker = 'o' if len(curve.steps) < 30 else None
     if smooth == 1:
         axis.plot(curve.steps, curve.values, color=colour, label=name, marker=marker, markersize=3)
@@ -156,7 +158,7 @@ def _draw_curve(axis: plt.Axes, curve: Curve, colour: str, name: str, smooth: in
 
 
 def running_mean(values: np.ndarray, number: int) -> np.ndarray:
-    """The mean of each value and up to `number` - 1 before it."""
+    """Mean of each value and up to `number` - 1 preceding ones."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - number, 0)

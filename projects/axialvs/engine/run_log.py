@@ -1,4 +1,4 @@
-"""Reads back what training wrote, one curve for a figure, through all resumptions of a run."""
+"""Read the scalars that a training run logged, across resumptions, as curves."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from axialvs.utils.errors import AxialVSError
 
-_SCALARS = 'scalars.json'  # mmengine's file, one JSON object a line
+_SCALARS = 'scalars.json'  # mmengine's file, one JSON object per line
 _PREFIXES = ('train/', 'val/')
-_PLACES = ('step', 'iter', 'epoch')  # say when, not what
+_PLACES = ('step', 'iter', 'epoch')  # not metrics
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure through a run: (n,) iterations, rising, and (n,) values."""
+    """A scalar over a run: (n,) iterations, ascending, and (n,) values."""
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -25,12 +25,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class RunLog:
-    """What a run wrote.
+    """The log of a run.
 
     Attributes:
-        path: The folder or file that was read.
-        parts: How many files were read: 1, and 1 more for each time that the run was resumed.
-        curves: By name, such as `train/loss` or `val/youtube_vis/AP`.
+        path: the folder or file that was read.
+        parts: number of files: 1, and 1 more for each resumption.
+        curves: by name, such as `train/loss` or `val/youtube_vis/AP`.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class RunLog:
     curves: dict[str, Curve]
 
     def find(self, name: str) -> str | None:
-        """The whole name of a curve: `loss` means `train/loss`, `AP` the `val/…/AP`; or None."""
+        """The full name of a curve, `train/loss` for `loss`, `val/.../AP` for `AP`; or None."""
         for candidate in (name, *(prefix + name for prefix in _PREFIXES)):
             if candidate in self.curves:
                 return candidate
@@ -46,25 +46,25 @@ class RunLog:
 
 
 def read_run(path: str | Path) -> RunLog:
-    """Reads a run's figures.
+    """Read the scalars of a run.
 
-    A resumed run writes a new file. What the dead process wrote beyond the checkpoint that the
-    next one went on from is left out: the later file holds from where it begins.
+    A resumed run writes a new file. Lines that an interrupted process wrote after the checkpoint
+    from which the next one resumed are dropped.
 
     Args:
-        path: A work dir, one of the folders in it that are named by a time, or a file.
+        path: a work dir, one of its folders named by a time, or a file.
 
     Raises:
-        FileNotFoundError: There is no log.
-        ValueError: A line in the middle of a file is no JSON object.
+        FileNotFoundError: there is no log.
+        AxialVSError: a line in the middle of a file is not a JSON object.
     """
     path = Path(path)
     parts = [_read_part(file) for file in _files(path)]
     parts = [part for part in parts if part]
     if not parts:
         raise FileNotFoundError(
-            f'{path}: no figures of a training here; give a work dir, whose folders have '
-            f'vis_data/{_SCALARS}, with at least one line of log in it'
+            f'{path}: no training log here; give a work dir whose folders have vis_data/{_SCALARS} '
+            'with at least one line'
         )
     records: list[dict[str, float]] = []
     for part in parts:
@@ -76,7 +76,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     for pattern in (_SCALARS, f'vis_data/{_SCALARS}', f'*/vis_data/{_SCALARS}'):
-        files = sorted(path.glob(pattern))  # the folders' names are times
+        files = sorted(path.glob(pattern))  # the folders are named by times
         if files:
             return files
     return []
@@ -91,12 +91,12 @@ def _read_part(file: Path) -> list[dict[str, float]]:
         except (ValueError, AttributeError) as error:
             if number < len(lines):
                 raise AxialVSError(f'{file}, line {number}: not a JSON object ({error})') from error
-            # A process that was killed may leave half a line at the end.
+            # A killed process may leave half a line at the end.
     return [record for record in records if 'step' in record]
 
 
 def _with_prefixes(record: dict[str, Any]) -> dict[str, float]:
-    """Older logs, and mmdet's, do not say whether a figure is of training or of validation."""
+    """Add the prefixes `train/` and `val/`, which mmdet's logs lack."""
     numbers = {key: value for key, value in record.items() if isinstance(value, int | float)}
     of_training = any(key.endswith('lr') for key in numbers)
     prefix = _PREFIXES[0] if of_training else _PREFIXES[1]
@@ -107,10 +107,10 @@ def _with_prefixes(record: dict[str, Any]) -> dict[str, float]:
 
 
 def _before(records: list[dict[str, float]], later: list[dict[str, float]]) -> list[dict]:
-    """The records that a later part of the run does not replace."""
+    """The records before those of a later part of the run."""
     trained = [record['step'] for record in later if _is_training(record)]
     validated = [record['step'] for record in later if not _is_training(record)]
-    # A resumed run may begin with the validation of the checkpoint, whose training was logged.
+    # A resumed run may begin with the validation of its checkpoint.
     train_end = trained[0] if trained else validated[0] + 1
     val_end = min(trained[:1] + validated[:1])
     return [r for r in records if r['step'] < (train_end if _is_training(r) else val_end)]

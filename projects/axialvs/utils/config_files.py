@@ -1,23 +1,23 @@
-"""Finds the configs and weights that come with the package, wherever it is installed."""
+"""Paths of the configs and weights that come with the package."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# An installed package carries them along; a source checkout has them at its root.
+# In .mim of an installed package, at the root of a source checkout.
 _FOLDERS = tuple(
     folder for folder in (_PACKAGE / '.mim', _PACKAGE.parents[1]) if (folder / 'configs').is_dir()
 )
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of a config.
+    """Find a config file.
 
     Args:
         name: a path, or a path below `configs/` with or without `.py`, or the name of one of them.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: there is none.
     """
     path = Path(name)
     if path.is_file():
@@ -30,7 +30,7 @@ def find_config(name: str | Path) -> Path:
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(
-        f'config {name} does not exist; those of the project lie in {_where("configs")}'
+        f'config {name} does not exist; those of the project are in {_where("configs")}'
     )
 
 
@@ -43,10 +43,10 @@ def shipped_configs(pattern: str) -> list[str]:
 
 
 def find_shipped_weights(file_name: str) -> Path:
-    """A file of the folder `weights/`.
+    """Find a file of the folder `weights/`.
 
     Raises:
-        FileNotFoundError: if it is not there.
+        FileNotFoundError: there is none.
     """
     for folder in _FOLDERS:
         if (folder / 'weights' / file_name).is_file():

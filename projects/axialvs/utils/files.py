@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files, and names of image files."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
-# Of a file that is being written; what a killed process leaves behind carries it for good.
+# Suffix of a file that is being written; files of killed processes keep it.
 PARTIAL_SUFFIX = '.partial'
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
@@ -16,14 +16,18 @@ _WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Writes a file aside, waits until it is on the disk and gives it its name.
+    """Write a temporary file, sync it to the disk and rename it.
 
-    A process that dies at any point leaves the old file, or none, under the name. A pipe or a
-    device such as /dev/stdout is written to as it is.
+    A process that dies at any point leaves the old file, or none, under the name. Pipes and devices
+    such as /dev/stdout are written to directly.
+
+    Args:
+        path: the file; missing folders are created.
+        data: its content.
 
     Raises:
-        OSError: The disk is full, the folder may not be written to or the like. The message names
-            the file; what was written aside is gone again.
+        OSError: the disk is full, the folder is not writable or the like. The message names the
+            file; the temporary file is removed.
     """
     path = Path(path)
     if _is_stream(path):
@@ -45,19 +49,19 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path must not be renamed over: /dev/stdout may well lead to a plain file."""
+    """Whether a path must not be replaced; /dev/stdout may link to a regular file."""
     plain = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     return not plain or path.absolute().parent == Path('/dev')
 
 
 def _explained(error: OSError, path: Path, size: int) -> OSError:
-    """The error with the file's name and what can be done; its number stays."""
+    """The error with the file's name and a remedy, and its error number."""
     if error.errno in _OUT_OF_SPACE:
-        remedy = f'{size / 1e6:.3g} MB are needed: make room, or write to another disk'
+        remedy = f'{size / 1e6:.3g} MB are needed: free some space, or write to another disk'
     elif error.errno in _NO_ACCESS:
-        remedy = 'the folder may not be written to: change its owner or mode, or choose another'
+        remedy = 'the folder is not writable: change its owner or mode, or choose another'
     elif error.errno in _WRONG_NAME:
-        remedy = 'a folder has this name, or a file lies where its folder should be: choose another'
+        remedy = 'this is a folder, or its folder is a file: choose another name'
     else:
         remedy = 'check the disk'
     explained = type(error)(f'{path} could not be written ({error.strerror or error}); {remedy}')
@@ -66,7 +70,7 @@ def _explained(error: OSError, path: Path, size: int) -> OSError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut, where the system lets folders be synchronised."""
+    """Make a rename survive a power cut, if the system can sync folders."""
     if not hasattr(os, 'O_DIRECTORY'):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -77,17 +81,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def output_file(text: str) -> Path:
-    """The path of a file to write, as the type of an option; folders above it may be missing.
+    """The argparse type of a file to write; its folders may be missing.
 
     Raises:
-        ArgumentTypeError: it is a folder, or lies below a file.
+        ArgumentTypeError: it is a folder, or one of its folders is a file.
     """
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"'{text}' is a folder; name a file")
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise ArgumentTypeError(f"'{text}': {above} is a file and no folder; choose another place")
+        raise ArgumentTypeError(f"'{text}': {above} is a file; choose another path")
     return path
 
 
@@ -123,6 +127,6 @@ IMAGE_SUFFIXES = (
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorting key that puts 'frame10' behind 'frame9'."""
+    """Sorting key that puts 'frame10' after 'frame9'."""
     parts = re.split(r'(\d+)', name.lower())
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
