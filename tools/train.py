@@ -1,32 +1,19 @@
-"""Trains a model: python tools/train.py CONFIG [--resume] [--cfg-options KEY=VALUE ...]."""
+"""Train a model: python tools/train.py CONFIG [--resume] [--cfg-options KEY=VALUE ...]."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-
-import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.engine import amp
-from axialvs.engine.accumulation import (
-    accumulate_gradients,
-    scale_learning_rate,
-    warn_of_other_batch,
-)
-from axialvs.engine.checkpointing import find_resume_checkpoint
-from axialvs.engine.launch import (
-    add_launcher_options,
-    build_runner,
-    finish_processes,
-    load_config,
-    prepare_processes,
-)
+from axialvs.engine.options import add_amp_option, add_run_options, parse_run_options
 from axialvs.utils.cli import ConfigOptions, run_command
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, or the name of one in configs/')
     parser.add_argument(
@@ -38,28 +25,28 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, by default from the last whole one in the work dir; start '
-        'from the beginning where there is none',
+        help='resume from a checkpoint, by default from the last whole one in the work dir; start '
+        'from the beginning if there is none',
     )
-    amp.add_option(parser)
+    add_amp_option(parser)
     batch = parser.add_mutually_exclusive_group()
     batch.add_argument(
         '--accumulate',
         nargs='?',
         const='auto',
         metavar='BATCHES',
-        help='take a step of the optimiser every so many batches; by default as many as make the '
-        'batch that the config was made for',
+        help='batches per optimizer step; by default as many as make the global batch of the '
+        'config',
     )
     batch.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate by the batch size in relation to the config's",
+        help="scale the learning rate with the batch size, relative to the config's",
     )
     parser.add_argument(
         '--fsdp',
         action='store_true',
-        help="share the model's weights, gradients and optimiser state out among processes",
+        help="shard the model's weights, gradients and optimizer state across processes",
     )
     parser.add_argument(
         '--seed',
@@ -74,45 +61,54 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as train_cfg.max_iters=100',
     )
-    add_launcher_options(parser)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_run_options(parser)
+    return parse_run_options(parser)
 
 
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 1 << 32:
-        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 0 to {(1 << 32) - 1}')
+        raise argparse.ArgumentTypeError(f'{text!r} is not an integer from 0 to 2**32 - 1')
     return int(text)
 
 
 def main() -> None:
-    """Builds a runner from the config and the options, and trains."""
+    """Build a runner from the config and the options, and train."""
     args = parse_args()
-    config = load_config(args.config, args.cfg_options, args.work_dir)
+    # The libraries take seconds to import, so the arguments come first.
+    from axialvs.engine.screen import ignore_foreign_warnings
+
+    if not args.verbose:
+        ignore_foreign_warnings()
+    import axialvs.register  # noqa: F401
+    from axialvs.engine import accumulation, amp, launch
+
+    config = launch.load_config(args.config, args.cfg_options, args.work_dir)
+    config.verbose = args.verbose
     if args.amp:
         amp.use_in_training(config, args.amp)
     if args.accumulate:
-        accumulate_gradients(config, args.accumulate)
+        accumulation.accumulate_gradients(config, args.accumulate)
     if args.auto_scale_lr:
-        scale_learning_rate(config)
+        accumulation.scale_learning_rate(config)
     if args.fsdp:
         config.runner_type = 'ShardedRunner'
     if args.seed is not None:
         config.randomness = {**config.get('randomness', {}), 'seed': args.seed}
     if args.resume:
         resume_from(config, args.resume)
-    prepare_processes(config, args.launcher)
-    runner = build_runner(config)
+    launch.prepare_processes(config, args.launcher)
+    runner = launch.build_runner(config)
     if not (args.accumulate or args.auto_scale_lr):
-        warn_of_other_batch(runner)
+        accumulation.warn_of_other_batch(runner)
     runner.train()
     del runner  # with the model's hold on the process group
-    finish_processes()
+    launch.finish_processes()
 
 
-def resume_from(config: Config, checkpoint: str) -> None:
-    """Has the run go on from a checkpoint; 'auto' means the last one, if there is one."""
+def resume_from(config: 'Config', checkpoint: str) -> None:
+    """Set the config up to resume; 'auto' means from the last checkpoint, if there is one."""
+    from axialvs.engine.resuming import find_resume_checkpoint
+
     path = find_resume_checkpoint(config.work_dir) if checkpoint == 'auto' else Path(checkpoint)
     if path is None:
         print(f'{config.work_dir} has no checkpoint yet: starting from the beginning')
@@ -122,7 +118,7 @@ def resume_from(config: Config, checkpoint: str) -> None:
     if path.is_dir():
         raise IsADirectoryError(
             f'--resume {checkpoint}: is a folder; name a checkpoint in it, or give --work-dir '
-            f'{checkpoint} --resume to go on from the last one'
+            f'{checkpoint} --resume to resume from the last one'
         )
     config.resume = True
     config.load_from = str(path)

@@ -16,6 +16,7 @@ default_hooks = dict(
     stop_on_signal=dict(type='PreemptionHook'),
     save_on_data_error=dict(type='DataErrorHook'),
     end_workers=dict(type='WorkerWatchdogHook'),
+    progress=dict(type='ProgressHook', seconds=10),  # on the screen; the log file has more
 )
 custom_hooks = [dict(type='CheckpointRemapHook')]
 

@@ -43,6 +43,7 @@ _MODULES = (
     'engine.hooks.data_error_hook',
     'engine.hooks.iteration_seed_hook',
     'engine.hooks.preemption_hook',
+    'engine.hooks.progress_hook',
     'engine.hooks.reduce_loss_hook',
     'engine.hooks.resume_validation_hook',
     'engine.hooks.video_visualization_hook',

@@ -80,7 +80,14 @@ class Training:
     def __init__(self, config: Path, work_dir: Path, *options: str) -> None:
         self.work_dir = work_dir
         self.log = config.parent / f'{work_dir.name}_{time.time_ns()}.log'
-        arguments = [str(TRAIN), str(config), '--work-dir', str(work_dir), *options]
+        arguments = [
+            str(TRAIN),
+            str(config),
+            '--work-dir',
+            str(work_dir),
+            '--verbose',
+            *options,
+        ]
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:

@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 from tiny_run import TinyMetric, tiny_config
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
-from axialvs.engine.checkpointing import find_resume_checkpoint
+from axialvs.engine.resuming import find_resume_checkpoint
 
 # The tiny model's sum rises in every iteration, so that by this rule the first score is the best.
 LOWEST = dict(

@@ -13,7 +13,8 @@ from axialvs.checkpoints.loading import (
     UnsafeCheckpointError,
     load_checkpoint_safely,
 )
-from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.engine.checkpointing import AtomicLocalBackend
+from axialvs.engine.resuming import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils import files as atomic_files
 from axialvs.utils.files import write_atomically

@@ -14,7 +14,8 @@ from mmengine.hooks import Hook
 from tiny_run import TinyMetric, tiny_config
 
 from axialvs.checkpoints.loading import DamagedCheckpointError, load_checkpoint_safely
-from axialvs.engine.checkpointing import AtomicLocalBackend, find_resume_checkpoint
+from axialvs.engine.checkpointing import AtomicLocalBackend
+from axialvs.engine.resuming import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils.files import write_atomically
 

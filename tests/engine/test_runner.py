@@ -1,6 +1,9 @@
 """Tests of the runner's loading of checkpoints."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +13,12 @@ from torch import nn
 
 from axialvs.checkpoints.loading import CheckpointError, UnsafeCheckpointError
 from axialvs.engine import runner as module
-from axialvs.engine.runner import SafeRunner, load_address
+from axialvs.engine.runner import (
+    LoaderWorkerError,
+    SafeRunner,
+    WorkDirInUseError,
+    load_address,
+)
 
 
 @pytest.fixture
@@ -80,3 +88,44 @@ def test_pretrained_initialization_is_weights_only(tmp_path):
     with pytest.raises(UnsafeCheckpointError):
         runner._init_model_weights()
     assert not (tmp_path / 'ran').exists()
+
+
+def test_two_trainings_do_not_share_a_work_dir(tmp_path):
+    runner = SafeRunner.from_cfg(tiny_config(tmp_path))
+    lock = Path(runner.work_dir) / 'train.lock'
+    code = (
+        'import fcntl, sys\nfile = open(sys.argv[1], "a+")\nfcntl.lockf(file, fcntl.LOCK_EX)\n'
+        'print("process 7 on node3", file=file, flush=True)\nprint(flush=True)\ninput()'
+    )
+    command = [sys.executable, '-c', code, str(lock)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as other:
+        other.stdout.readline()
+        with pytest.raises(WorkDirInUseError, match='process 7 on node3'):
+            runner.train()
+        other.kill()
+    SafeRunner.from_cfg(tiny_config(tmp_path)).train()  # the lock ended with its process
+
+
+def test_killed_loader_worker_is_one_line(tmp_path):
+    config = tiny_config(tmp_path, train_dataloader__num_workers=2)
+    config.train_dataloader.dataset.type = 'KillsWorkers'
+    with pytest.raises(LoaderWorkerError, match='memory'):
+        SafeRunner.from_cfg(config).train()
+
+
+def test_screen_shows_what_users_need_and_the_log_all(tmp_path, capfd):
+    config = tiny_config(tmp_path, log_level='INFO')
+    runner = SafeRunner.from_cfg(config)
+    runner.train()
+    shown = capfd.readouterr().out
+    logged = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+    assert len(shown.splitlines()) < 20
+    for text in ('TinyModel', str(tmp_path), 'iter_6.pth', 'Iter(train) [1/6]', 'sum'):
+        assert text in shown
+    assert 'Config:' in logged
+    assert 'Config:' not in shown
+    config.verbose = True
+    config.experiment_name = 'verbose'
+    SafeRunner.from_cfg(config)
+    assert 'Config:' in capfd.readouterr().out

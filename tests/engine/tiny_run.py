@@ -1,5 +1,8 @@
 """A model of three numbers and a runner for it, so that a whole training run takes a moment."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import torch
@@ -50,6 +53,15 @@ class TinyFiles(TinyData):
         if (Path(self.data_root) / f'{index}.missing').exists():
             raise FileNotFoundError(f'sample {index} is missing')
         return super().prepare_data(index)
+
+
+@DATASETS.register_module(force=True)
+class KillsWorkers(TinyData):
+    """Kills the loader worker that reads it, as the system does when memory runs out."""
+
+    def prepare_data(self, index: int) -> dict:
+        assert multiprocessing.parent_process() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @METRICS.register_module(force=True)

@@ -1,37 +1,28 @@
-"""Converts a checkpoint of the public release: convert_release.py SRC DST [--config CONFIG].
+"""Convert a checkpoint of the public release: convert_release.py SRC DST [--config CONFIG].
 
-Every tensor of SRC gets the name that it has in this project, and every tensor of the model that
-CONFIG builds has to be found; otherwise nothing is written and the names are listed. The config is
-recognised by method, backbone, classes, queries and blocks of the cross-clip tracking module.
+Every tensor of SRC is renamed, and has to match a tensor of the model that CONFIG builds and the
+other way round; otherwise nothing is written and the names are listed. The config is recognized by
+method, backbone, classes, queries and blocks of the cross-clip tracking module.
 """
 
 import argparse
-import io
-import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-
-import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, state_dict_of
-from axialvs.checkpoints.release import (
-    ConversionError,
-    ReleaseModel,
-    convert_release,
-    recognise,
-)
-from axialvs.engine.launch import load_config
 from axialvs.utils.cli import run_command
-from axialvs.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import Tensor
+
+    from axialvs.checkpoints.release import ReleaseModel
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,8 +34,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Reads, converts, reports and writes."""
+    """Read, convert, report and write."""
     args = parse_args()
+    from mmdet.registry import MODELS
+
+    import axialvs.register  # noqa: F401
+    from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, state_dict_of
+    from axialvs.checkpoints.release import convert_release, recognise
+
     checkpoint = load_checkpoint_safely(args.source)
     weights = state_dict_of(checkpoint, args.source)
     release = recognise(weights)
@@ -60,8 +57,8 @@ def main() -> None:
     print(f'written to {args.target}')
 
 
-def describe(release: ReleaseModel) -> str:
-    """What a checkpoint holds, in a line."""
+def describe(release: 'ReleaseModel') -> str:
+    """Describe a checkpoint in one line."""
     parts = [
         release.method,
         release.backbone,
@@ -73,15 +70,18 @@ def describe(release: ReleaseModel) -> str:
     return ', '.join(parts)
 
 
-def choose_config(release: ReleaseModel, chosen: Path | None) -> Config:
-    """The config whose model the checkpoint has to fill, which it prints.
+def choose_config(release: 'ReleaseModel', chosen: Path | None) -> 'Config':
+    """Load and print the config whose model the checkpoint has to fill.
 
-    A config that was recognised by the network takes over numbers that the checkpoint has
-    differently; what is printed with it has to be given to the commands that use the weights.
+    If the checkpoint has other numbers than a recognized config, they are replaced and printed as
+    options, which the commands that use the weights need too.
 
     Raises:
         ConversionError: No config is known for the network.
     """
+    from axialvs.checkpoints.release import ConversionError
+    from axialvs.engine.launch import load_config
+
     if chosen is not None:
         print(f'model: {chosen}')
         return load_config(chosen)
@@ -98,15 +98,23 @@ def choose_config(release: ReleaseModel, chosen: Path | None) -> Config:
     for other in release.configs[1:]:
         print(f'  or, for another test set: {CONFIGS / other}')
     if changes:
+        import shlex
+
         options = [f'{name}={value}'.replace(' ', '') for name, value in changes.items()]
         print(f'  with --cfg-options {shlex.join(options)}')
     return config
 
 
 def write(
-    path: Path, weights: dict[str, torch.Tensor], source: str, classes: tuple[str, ...] | None
+    path: Path, weights: 'dict[str, Tensor]', source: str, classes: tuple[str, ...] | None
 ) -> None:
-    """Writes a checkpoint as mmengine has them, whole or not at all."""
+    """Write a checkpoint in mmengine's layout."""
+    import io
+
+    import torch
+
+    from axialvs.utils.files import write_atomically
+
     meta = {'converted_from': source}
     if classes:
         meta['dataset_meta'] = {'classes': classes}

@@ -1,32 +1,24 @@
-"""Makes a checkpoint fit to hand out: publish_model.py SRC DST [--half].
+"""Make a checkpoint ready to publish: publish_model.py SRC DST [--half].
 
-Optimiser, schedules and logs are left out; weights, classes, iteration and version stay. All that
-is written can be read without running code. No tool reads a source that takes code to read, but
-this one where --run-code-in-source says so.
+Optimizer, schedules and logs are left out; weights, classes, iteration and version stay. The result
+can be loaded without executing code. So can every source that the tools accept, except here with
+--run-code-in-source.
 """
 
 import argparse
-import io
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from axialvs import __version__
-from axialvs.checkpoints.loading import (
-    class_names_of,
-    load_checkpoint_safely,
-    load_trusted_checkpoint,
-    state_dict_of,
-)
 from axialvs.utils.cli import run_command
-from axialvs.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of a training run')
     parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
@@ -34,44 +26,74 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--run-code-in-source',
         action='store_true',
-        help='also read what holds Python objects, which can run any code with your rights: only '
-        'for a file that you trust as a program',
+        help='also load Python objects, which can run any code with your rights: only for a file '
+        'that you trust as you would a program',
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Writes the smaller checkpoint."""
+    """Write the smaller checkpoint."""
     args = parse_args()
+    import io
+
+    import torch
+
+    from axialvs.checkpoints.loading import (
+        class_names_of,
+        dataset_meta_of,
+        load_checkpoint_safely,
+        load_trusted_checkpoint,
+        state_dict_of,
+    )
+    from axialvs.utils.files import write_atomically
+
     if args.run_code_in_source:
-        print(f'warning: code that {args.source} may hold is run now', file=sys.stderr)
+        print(f'warning: running any code that {args.source} holds', file=sys.stderr)
         checkpoint = load_trusted_checkpoint(args.source)
-        classes = class_names_of(checkpoint)  # plain, whatever else there is
+        classes = class_names_of(checkpoint)  # plain names, whatever else there is
         dataset_meta = {'classes': classes} if classes else {}
     else:
         checkpoint = load_checkpoint_safely(args.source)
-        dataset_meta = dict((checkpoint.get('meta') or {}).get('dataset_meta') or {})
-    published = {
-        'state_dict': {
-            name: weight.half() if args.half and weight.is_floating_point() else weight
-            for name, weight in plain_weights(checkpoint, args.source).items()
-        },
-        'meta': {
-            'dataset_meta': dataset_meta,
-            'iter': (checkpoint.get('meta') or {}).get('iter'),
-            'axialvs_version': __version__,
-        },
+        class_names_of(checkpoint)  # an error if they are malformed
+        dataset_meta = dataset_meta_of(checkpoint)
+    weights = {
+        name: plain_weight(name, weight, args.half)
+        for name, weight in state_dict_of(checkpoint, args.source).items()
+    }
+    meta = {
+        'dataset_meta': dataset_meta,
+        'iter': (checkpoint.get('meta') or {}).get('iter'),
+        'axialvs_version': __version__,
     }
     buffer = io.BytesIO()
-    torch.save(published, buffer)
+    torch.save({'state_dict': weights, 'meta': meta}, buffer)
     write_atomically(args.target, buffer.getvalue())
     print(f'wrote {args.target}: {args.target.stat().st_size / 2**20:.1f} MiB')
 
 
-def plain_weights(checkpoint: Mapping[str, Any], source: Path) -> dict[str, torch.Tensor]:
-    """The weights as tensors and nothing more; parameters take a pickled function to rebuild."""
-    weights = state_dict_of(checkpoint, source)
-    return {name: weight.detach().as_subclass(torch.Tensor) for name, weight in weights.items()}
+def plain_weight(name: str, weight: 'Tensor', half: bool) -> 'Tensor':
+    """Return a weight as a plain tensor, which needs no function to rebuild.
+
+    Raises:
+        CheckpointError: if it is complex, or does not fit into half precision.
+    """
+    import torch
+
+    from axialvs.checkpoints.loading import CheckpointError
+
+    weight = weight.detach().as_subclass(torch.Tensor)
+    if weight.untyped_storage().nbytes() > weight.numel() * weight.itemsize:
+        weight = weight.clone()  # a part of a larger tensor, all of which would be written
+    if not half or not weight.is_floating_point():
+        return weight
+    halved = weight.half()
+    if not halved.isfinite().all():
+        raise CheckpointError(
+            f'--half: {name} has values up to {weight.abs().max().item():g}, and half precision '
+            'ends at 65504; publish without --half'
+        )
+    return halved
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 # Tube-Link with 3 M parameters, small enough to train on generated videos on a CPU.
 _base_ = './tube-link_r50.py'
 
+num_threads = 1  # more make a model of this size slower, above all on a busy machine
 num_classes = 5
 channels = 64
 heads = 4

@@ -23,7 +23,9 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 _BLOCK = 1 << 20  # bytes read at a time
-_MAX_ALIASES = 8  # bytes of all tensors per byte of the file: tied weights share their storage
+# Bytes of all tensors together; tied weights and repeated numbers take none in the file.
+_MAX_BYTES = 1 << 32
+_MAX_ALIASES = 8  # and as many times the file in addition
 _MAX_DIMS = 32
 _PICKLE_NAME = 'data.pkl'
 
@@ -182,7 +184,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def __init__(self, file: Any, storage: Callable[..., _Storage], size: int) -> None:
         super().__init__(file, encoding='utf-8')
         self._storage = storage
-        self._left = size * _MAX_ALIASES
+        self._left = _MAX_BYTES + size * _MAX_ALIASES
         rebuild = self._rebuild_tensor
         self._known = {
             **_KNOWN,
@@ -248,11 +250,11 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
             raise BrokenFileError(f'a tensor has size {size!r}, stride {stride!r}')
         wanted = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if wanted and (wanted > numel or last >= numel):
+        if wanted and last >= numel:
             raise BrokenFileError(f'a tensor of size {size} does not fit its {numel} elements')
         self._left -= wanted * dtype.itemsize
         if self._left < 0:
-            raise BrokenFileError('its tensors have many times more bytes than the file')
+            raise BrokenFileError('its tensors are many times larger than the file')
         if data is None or not wanted:
             device = 'meta' if data is None else 'cpu'
             return torch.empty_strided(size, stride, dtype=dtype, device=device)

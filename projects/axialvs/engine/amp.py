@@ -1,7 +1,6 @@
 """The option `--amp` of the tools, and what it does to a config."""
 
 import contextlib
-from argparse import ArgumentParser
 from collections.abc import Iterator
 
 import torch
@@ -13,17 +12,6 @@ from mmengine.runner.amp import autocast
 from torch import nn
 
 from axialvs.utils.errors import AxialVSError
-
-
-def add_option(parser: ArgumentParser) -> None:
-    """Adds `--amp`, with 'auto' where it is given without a type."""
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default in bfloat16 where the device has it; float16 needs a GPU',
-    )
 
 
 def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype:

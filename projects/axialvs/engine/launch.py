@@ -1,6 +1,5 @@
 """What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
 
-import argparse
 import gc
 import os
 import warnings
@@ -16,8 +15,6 @@ from axialvs.engine.runner import SafeRunner
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
-_LAUNCHERS = ('none', 'pytorch', 'slurm')
-
 # Set by torchrun for every process that it starts.
 _TORCHRUN_VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 # Set by srun likewise.
@@ -25,17 +22,6 @@ _SLURM_VARIABLES = ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST', 'SLURM_JOB
 
 # Ports of Slurm jobs: below those that systems give to clients.
 _SLURM_PORTS = range(15_000, 30_000)
-
-
-def add_launcher_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--launcher`, and the option that old versions of torch's launcher give."""
-    parser.add_argument(
-        '--launcher',
-        choices=_LAUNCHERS,
-        default='none',
-        help='what started this process, which dist_*.sh (pytorch) and slurm_*.sh (slurm) say',
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def load_config(
@@ -130,6 +116,16 @@ def finish_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
+def limit_threads(config: Config) -> None:
+    """Use the config's `num_threads` on the CPU, unless OMP_NUM_THREADS is set.
+
+    Small models gain nothing from more threads, which wait for one another on a busy machine.
+    """
+    if config.get('num_threads') and 'OMP_NUM_THREADS' not in os.environ:
+        torch.set_num_threads(config.num_threads)
+
+
 def build_runner(config: Config) -> Runner:
     """Build the config's `runner_type`, `SafeRunner` by default."""
+    limit_threads(config)
     return RUNNERS.build(config) if 'runner_type' in config else SafeRunner.from_cfg(config)

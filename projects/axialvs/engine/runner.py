@@ -1,20 +1,44 @@
-"""mmengine's runner, reading checkpoints without executing anything they hold."""
+"""The runner of this package: safe loading, a quiet screen and clear errors."""
 
 import contextlib
 import json
+import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mmengine
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
 
 from axialvs.checkpoints.hub import ZOO_PREFIX, download, fetch_checkpoint
 from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
+from axialvs.engine.screen import set_up_screen
+from axialvs.utils.errors import AxialVSError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _TORCHVISION_PREFIXES = ('torchvision://', 'modelzoo://')
 _TORCHVISION_TABLE = Path(mmengine.__path__[0]) / 'hub' / 'torchvision_0.12.json'
+
+
+_LOCK_FILE = 'train.lock'
+_DEAD_WORKER = re.compile(r'DataLoader worker .*(?:killed by signal|exited unexpectedly)')
+
+
+class WorkDirInUseError(AxialVSError):
+    """A different process trains in the same folder."""
+
+
+class LoaderWorkerError(AxialVSError):
+    """The system ended a data loader worker."""
 
 
 @RUNNERS.register_module()
@@ -23,12 +47,41 @@ class SafeRunner(Runner):
 
     mmengine falls back to full unpickling, which can execute code. Its own loaders are replaced
     only while this runner loads something; the rest of the process keeps them.
+
+    The screen shows what a user needs, and everything if the config has `verbose=True`. Two
+    trainings cannot share a work dir.
     """
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger, see `Runner.build_logger`, and choose what the screen shows."""
+        logger = super().build_logger(*args, **kwargs)
+        set_up_screen(logger, verbose=bool(self.cfg.get('verbose', False)))
+        return logger
+
+    def train(self) -> Any:
+        """Train, see `Runner.train`.
+
+        Raises:
+            WorkDirInUseError: if a different process trains in the work dir.
+            LoaderWorkerError: if the system ended a loader worker.
+        """
+        with _locked(Path(self.work_dir)), _clear_worker_errors():
+            return super().train()
+
+    def test(self) -> dict[str, float]:
+        """Test, see `Runner.test`; raises `LoaderWorkerError` as `train` does."""
+        with _clear_worker_errors():
+            return super().test()
 
     def load_checkpoint(self, *args, **kwargs) -> dict[str, Any]:
         """Load weights, see `Runner.load_checkpoint`."""
         with _weights_only():
             return super().load_checkpoint(*args, **kwargs)
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume, see `Runner.resume`."""
+        super().resume(filename, *args, **kwargs)
+        self.logger.info(f'Resumed from {filename} after {self.iter} iterations')
 
     def _init_model_weights(self) -> None:
         with _weights_only():
@@ -81,3 +134,44 @@ def _weights_only() -> Iterator[None]:
         yield
     finally:
         CheckpointLoader.load_checkpoint = original
+
+
+@contextlib.contextmanager
+def _locked(work_dir: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder.
+
+    Record locks end with their process, however that ends, and loader workers do not inherit them.
+    """
+    if fcntl is None or not is_main_process():
+        yield
+        return
+    with open(work_dir / _LOCK_FILE, 'a+') as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            raise WorkDirInUseError(
+                f'{work_dir} is in use by another training ({file.read().strip()}); wait for its '
+                'end, or choose another folder with --work-dir'
+            ) from None
+        except OSError:  # the file system has no locks
+            yield
+            return
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _clear_worker_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not _DEAD_WORKER.search(str(error)):
+            raise
+        raise LoaderWorkerError(
+            f'{str(error).splitlines()[0].rstrip(". ")}. Out of memory? Use fewer workers or '
+            'smaller batches (num_workers, batch_size of the dataloader), or give the machine more '
+            '(shared) memory; --resume continues from the last checkpoint'
+        ) from error

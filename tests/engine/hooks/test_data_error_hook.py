@@ -12,7 +12,7 @@ from mmengine.config import Config
 from tiny_run import tiny_config
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
-from axialvs.engine.checkpointing import find_resume_checkpoint
+from axialvs.engine.resuming import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 
 ITERATIONS = 6

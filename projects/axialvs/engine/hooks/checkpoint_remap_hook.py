@@ -12,6 +12,7 @@ from torch import Tensor
 
 from axialvs.checkpoints.key_mapping import adapt_state_dict, keep_first_queries
 from axialvs.checkpoints.loading import CheckpointError, class_names_of, state_dict_of
+from axialvs.engine.resuming import check_resumed_state
 
 
 @HOOKS.register_module()
@@ -41,7 +42,7 @@ class CheckpointRemapHook(Hook):
                 resumed.
         """
         if runner._resume:
-            _check_is_of_run(checkpoint, runner)
+            check_resumed_state(runner, checkpoint, str(runner._load_from))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = state_dict_of(checkpoint, 'to start from')
         if not runner._resume:
@@ -60,21 +61,6 @@ class CheckpointRemapHook(Hook):
         level = logging.INFO if report.is_complete else logging.WARNING
         runner.logger.log(level, f'Checkpoint: {report.summary()}')
         checkpoint['state_dict'] = fitting
-
-
-def _check_is_of_run(checkpoint: dict, runner: Runner) -> None:
-    if 'optimizer' in checkpoint:
-        return
-    lacks_schedule = bool(runner.param_schedulers) and 'param_schedulers' not in checkpoint
-    if lacks_schedule or 'message_hub' not in checkpoint:  # it would begin with its warm-up again
-        raise CheckpointError(
-            f'{runner._load_from}: has weights without the states of optimiser and schedule, as '
-            'the best and published ones; resume from a regular checkpoint, iter_N.pth, or start '
-            'a new run from it with --cfg-options load_from=FILE'
-        )
-    runner.logger.warning(
-        f'{runner._load_from} was saved without the state of the optimiser, which starts anew'
-    )
 
 
 def _without(weights: dict[str, Tensor], pattern: str) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
@@ -168,7 +168,7 @@ class VideoVisualizationHook(Hook):
         for sample in outputs:
             source = self._sources[mode].get(sample.metainfo['video_id'])
             if source is not None and 'pred_tracks' in sample:  # the video ends here
-                title = f'{source.name}, {mode}, iteration {runner.iter}'
+                title = f'{source.name}, {mode}, iteration {_iteration(runner)}'
                 self._sheets.append((source.video_id, self._sheet(title, source, sample)))
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
@@ -176,7 +176,7 @@ class VideoVisualizationHook(Hook):
             return
         gathered = [sheet for sheets in all_gather_object(self._sheets) for sheet in sheets]
         for video_id, sheet in sorted(gathered, key=lambda pair: pair[0]):
-            runner.visualizer.add_image(f'overlay_video_{video_id}', sheet, runner.iter)
+            runner.visualizer.add_image(f'overlay_video_{video_id}', sheet, _iteration(runner))
         self._sheets.clear()
 
     def _sheet(self, title: str, source: OverlaySource, sample: Any) -> NDArray[np.uint8]:
@@ -190,6 +190,11 @@ class VideoVisualizationHook(Hook):
             rows.append((f'ground truth, {len(source.objects.tubes)} objects', truth))
         names = [f'frame {frame} of {len(source.paths)}' for frame in shown]
         return comparison_sheet(title, frames, names, rows, source.class_names, self.height)
+
+
+def _iteration(runner: Runner) -> int:
+    """Return the iteration of a training; `runner.iter` would load a test's training data."""
+    return runner.iter if isinstance(runner._train_loop, BaseLoop) else 0
 
 
 def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: float) -> TrackSet:

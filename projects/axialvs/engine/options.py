@@ -1,0 +1,38 @@
+"""Options that several tools share. Imports no library, so that `--help` is quick."""
+
+import argparse
+import os
+
+_LAUNCHERS = ('none', 'pytorch', 'slurm')
+
+
+def add_amp_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--amp`, 'auto' if it is given without a type."""
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--verbose`, `--launcher`, and the rank that old versions of torch's launcher pass."""
+    parser.add_argument(
+        '--verbose', action='store_true', help='show all that the log file gets on the screen too'
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=_LAUNCHERS,
+        default='none',
+        help='what started this process: pytorch (dist_*.sh) or slurm (slurm_*.sh)',
+    )
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def parse_run_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line and pass the rank on, as torch's launcher wants it."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args

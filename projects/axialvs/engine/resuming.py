@@ -1,0 +1,196 @@
+"""Resume a run: find its checkpoint and compare it with the config."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    DamagedCheckpointError,
+    load_checkpoint_safely,
+)
+from axialvs.engine.checkpointing import LAST_CHECKPOINT
+
+# Regular checkpoints; the best weights lack the optimizer state.
+_REGULAR = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+_MAX_LISTED = 6
+
+
+def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
+    """Find the checkpoint to resume from: the newest one without damage.
+
+    `last_checkpoint` names it, also if the folder was moved since. If its checksums are wrong or it
+    is cut off, or if `last_checkpoint` is missing, earlier ones are tried and the log says so.
+
+    Returns:
+        None if nothing was saved yet.
+
+    Raises:
+        FileNotFoundError: if the file that `last_checkpoint` names is gone.
+        DamagedCheckpointError: if there are checkpoints and all are damaged.
+    """
+    pointer = Path(work_dir) / LAST_CHECKPOINT
+    saved = sorted(_regular_checkpoints(pointer.parent), reverse=True)
+    if not pointer.is_file():
+        return _newest_whole([path for _, path in saved], f'{pointer} is missing')
+    named = Path(pointer.read_text().strip())
+    path = next((p for p in (named, pointer.parent / named.name) if p.exists()), None)
+    if path is None:
+        others = ', '.join(map(str, sorted(pointer.parent.glob('*.pth')))) or 'none'
+        raise FileNotFoundError(
+            f'{pointer} names {named}, which does not exist; choose a checkpoint with --resume '
+            f'PATH, in this folder there is {others}'
+        )
+    fault = _fault_of(path)
+    if fault is None:
+        return path
+    step = _REGULAR.fullmatch(path.name)
+    before = [other for number, other in saved if step and number < int(step.group(1))]
+    earlier = _newest_whole(before, str(fault))
+    if earlier is None:
+        raise DamagedCheckpointError(f'{fault}. {pointer.parent} has no earlier one')
+    return earlier
+
+
+def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
+    """Compare the config's optimizer and schedules with those that resuming restores.
+
+    Logs what differs, as resuming keeps the values of the checkpoint.
+
+    Args:
+        runner: after its optimizer and schedules were built.
+        checkpoint: to resume from.
+        source: name of the checkpoint's file for messages.
+
+    Raises:
+        CheckpointError: if the checkpoint has no schedules, or the config's optimizer cannot
+            continue from its state.
+    """
+    saved = checkpoint.get('optimizer')
+    if not isinstance(saved, Mapping):
+        _check_saved_without_optimizer(runner, checkpoint, source)
+        return
+    if not isinstance(runner.optim_wrapper, OptimWrapper) or 'param_groups' not in saved:
+        return
+    theirs, ours = saved['param_groups'], runner.optim_wrapper.optimizer.param_groups
+    new_start = (
+        f'--resume keeps the optimizer; to train its weights with a new one, use --cfg-options '
+        f'load_from={source} without --resume'
+    )
+    if ('betas' in theirs[0]) != ('betas' in ours[0]):
+        name = type(runner.optim_wrapper.optimizer).__name__
+        raise CheckpointError(
+            f'{source}: the config has the optimizer {name} and the checkpoint a different one '
+            f'({_options(theirs[0])}). {new_start}'
+        )
+    counts = [[len(group['params']) for group in groups] for groups in (theirs, ours)]
+    if counts[0] != counts[1]:
+        raise CheckpointError(
+            f'{source}: the config trains {sum(counts[1])} tensors in {len(counts[1])} groups and '
+            f'the checkpoint {sum(counts[0])} in {len(counts[0])}, so different layers are frozen '
+            f'or have their own settings. {new_start}'
+        )
+    changes = [
+        *_changed_options(theirs, ours),
+        *_changed_schedules(checkpoint.get('param_schedulers'), runner.param_schedulers),
+    ]
+    if changes:
+        more = f' and {len(changes) - _MAX_LISTED} more' if len(changes) > _MAX_LISTED else ''
+        runner.logger.warning(
+            f'The config differs from the checkpoint, whose values are kept: '
+            f'{"; ".join(changes[:_MAX_LISTED])}{more}. {new_start}'
+        )
+
+
+def _check_saved_without_optimizer(
+    runner: Runner, checkpoint: Mapping[str, Any], source: str
+) -> None:
+    lacks_schedule = bool(runner.param_schedulers) and 'param_schedulers' not in checkpoint
+    if lacks_schedule or 'message_hub' not in checkpoint:  # warm-up would start again
+        raise CheckpointError(
+            f'{source} has weights without the states of optimizer and schedule, as the best and '
+            'published ones; resume from a regular checkpoint, iter_N.pth, or start a new run from '
+            f'it with --cfg-options load_from={source}'
+        )
+    runner.logger.warning(
+        f'{source} was saved without the state of the optimizer, which starts from zero'
+    )
+
+
+def _changed_options(
+    theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Describe the options of parameter groups that differ, each once."""
+    for name in ours[0]:
+        key = 'initial_lr' if name == 'lr' and 'initial_lr' in theirs[0] else name
+        if name in ('params', 'initial_lr') or (name == 'lr' and key not in ours[0]):
+            continue
+        pairs = [
+            (_plain(their[key]), _plain(our[key]))
+            for their, our in zip(theirs, ours, strict=True)
+            if key in their and key in our and _plain(their[key]) != _plain(our[key])
+        ]
+        if pairs:
+            yield f'{name} {pairs[0][0]} (config: {pairs[0][1]})'
+
+
+def _changed_schedules(theirs: Any, ours: Any) -> Iterator[str]:
+    """Describe the settings of schedules that differ."""
+    if not isinstance(theirs, list) or not isinstance(ours, list):
+        return
+    if len(theirs) != len(ours):
+        yield f'{len(theirs)} schedules (config: {len(ours)})'
+    for their, schedule in zip(theirs, ours, strict=False):
+        for name, our in schedule.state_dict().items():
+            is_setting = not name.startswith('_') and name not in ('last_step', 'base_values')
+            if is_setting and name in their and _plain(their[name]) != _plain(our):
+                label = f'{type(schedule).__name__}.{name}'
+                yield f'{label} {_plain(their[name])} (config: {_plain(our)})'
+
+
+def _plain(value: Any) -> Any:
+    """Make values comparable: JSON-like types, as tuples become lists and the like on the way."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _options(group: Mapping[str, Any]) -> str:
+    return ', '.join(name for name in group if name not in ('params', 'initial_lr'))
+
+
+def _regular_checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
+    for path in folder.glob('*.pth'):
+        if found := _REGULAR.fullmatch(path.name):
+            yield int(found.group(1)), path
+
+
+def _newest_whole(paths: Sequence[Path], reason: str) -> Path | None:
+    """Return the first checkpoint without damage, and log the reason; None if there are none."""
+    faults = [reason]
+    for path in paths:
+        fault = _fault_of(path)
+        if fault is None:
+            text = '; '.join([*faults, f'resuming from {path}, the newest whole checkpoint'])
+            print_log(text, logger='current', level=logging.WARNING)
+            return path
+        faults.append(str(fault))
+    if paths:
+        raise DamagedCheckpointError('; '.join(faults))
+    return None
+
+
+def _fault_of(path: Path) -> DamagedCheckpointError | None:
+    if path.is_dir():  # of a different backend, such as the shards of several processes
+        return None
+    try:
+        load_checkpoint_safely(path, with_data=False)
+    except DamagedCheckpointError as error:
+        return error
+    return None

@@ -1,0 +1,99 @@
+"""Tests of resuming: damage is seen, and what the config changes is told."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from tiny_run import tiny_config
+
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    DamagedCheckpointError,
+    load_checkpoint_safely,
+)
+from axialvs.engine.resuming import find_resume_checkpoint
+from axialvs.engine.runner import SafeRunner
+
+NUMBERS = itertools.count()  # mmengine keeps a logger for each name
+SCHEDULE = [dict(type='LinearLR', by_epoch=False, start_factor=0.5, end=4)]
+
+
+def build(folder: Path, **options) -> SafeRunner:
+    """Build the tiny run with a schedule; it saves every second iteration."""
+    saves = {
+        'default_hooks__checkpoint__interval': 2,
+        'default_hooks__checkpoint__max_keep_ckpts': 9,
+    }
+    optim_wrapper = options.pop('optim_wrapper', None)
+    config = tiny_config(
+        folder, **{'param_scheduler': SCHEDULE, 'log_level': 'INFO', **saves, **options}
+    )
+    if optim_wrapper:
+        config.optim_wrapper = optim_wrapper
+    config.experiment_name = f'{folder.name}_{next(NUMBERS)}'
+    return SafeRunner.from_cfg(config)
+
+
+def resume(folder: Path, **options) -> str:
+    """Resume two iterations before the end and return the log."""
+    runner = build(folder, resume=True, load_from=str(folder / 'run' / 'iter_4.pth'), **options)
+    runner.train()
+    return (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('resumed')
+    build(folder).train()
+    return folder
+
+
+@pytest.mark.parametrize('bits', [0x01, 0x55])
+def test_changed_weights_are_seen_and_the_checkpoint_before_is_used(tmp_path, bits):
+    """The archive can be opened and read; only its checksums tell."""
+    build(tmp_path).train()
+    last = find_resume_checkpoint(tmp_path / 'run')
+    weight = load_checkpoint_safely(last)['state_dict']['weight'].numpy().tobytes()
+    data = last.read_bytes()
+    changed = bytes([weight[0] ^ bits]) + weight[1:]
+    assert data.count(weight) >= 1
+    last.write_bytes(data.replace(weight, changed))
+    with pytest.raises(DamagedCheckpointError, match=re.escape(str(last))):
+        load_checkpoint_safely(last)
+    assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_4.pth'
+
+
+def test_resume_without_changes_says_nothing(folder):
+    assert 'differs from the checkpoint' not in resume(folder)
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        (dict(optim_wrapper__optimizer__lr=0.5), '0.5'),
+        (dict(optim_wrapper__optimizer__weight_decay=0.25), 'weight_decay'),
+        (dict(param_scheduler=[{**SCHEDULE[0], 'end': 3}]), 'LinearLR.end 4 (config: 3)'),
+        (dict(param_scheduler=[]), '1 schedules (config: 0)'),
+    ],
+)
+def test_what_resuming_keeps_is_told(folder, options, told):
+    log = resume(folder, **options)
+    (line,) = [x for x in log.splitlines() if 'differs from the checkpoint' in x]
+    assert told in line
+    assert 'load_from=' in line
+
+
+def test_other_optimizer_is_one_clear_error(folder):
+    optimizer = dict(type='AdamW', lr=0.1)
+    with pytest.raises(CheckpointError, match='AdamW'):
+        resume(folder, optim_wrapper=dict(type='OptimWrapper', optimizer=optimizer))
+
+
+def test_other_frozen_layers_are_one_clear_error(folder, monkeypatch):
+    saved = folder / 'run' / 'iter_4.pth'
+    checkpoint = load_checkpoint_safely(saved)
+    checkpoint['optimizer']['param_groups'][0]['params'].append(1)
+    monkeypatch.setattr('axialvs.engine.runner.load_checkpoint_safely', lambda path: checkpoint)
+    with pytest.raises(CheckpointError, match='trains 1 tensors'):
+        resume(folder)
