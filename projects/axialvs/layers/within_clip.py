@@ -1,4 +1,4 @@
-"""The within-clip tracking module between a backbone and a frame-wise decoder."""
+"""Within-clip tracking module between a backbone and a frame-wise decoder."""
 
 from collections.abc import Sequence
 
@@ -20,26 +20,32 @@ from axialvs.layers.position_encoding import (
     cell_centers,
     level_encodings,
 )
-from axialvs.layers.temporal.encoder import build_temporal_encoder
+from axialvs.layers.temporal.encoder import TemporalEncoder, build_temporal_encoder
 
 
 class WithinClipTracking(nn.Module):
-    """N_w blocks of deformable attention in each frame and temporal attention over the clip.
+    """Blocks of deformable attention within frames and temporal attention over the clip.
 
-    As Video-kMaX takes it (Axial-VS Sec. 3.2, Fig. 3): maps are replaced, there is no shortcut
-    around the module.
+    The arrangement of Video-kMaX (Axial-VS Sec. 3.2, Fig. 3): the output replaces the input, with
+    no residual connection around the module.
 
     Args:
         in_channels: of the maps, from high to low resolution.
         temporal_layer: arguments of each block's `TemporalEncoder`; None or `type='none'` for
             deformable attention alone, as in pre-training on images.
-        num_temporal_levels: coarsest levels that the temporal attention sees.
-        channels: C inside of the module.
+        num_temporal_levels: coarsest levels with temporal attention.
+        channels: C of the module.
         num_blocks: N_w; 2 in the paper.
-        num_heads, num_points: of the deformable attention.
+        num_heads, num_points: of deformable attention.
         feedforward_channels: of the deformable layers.
-        num_groups: of the group norms behind the convolutions around the blocks.
-        sampling_backend: what samples, see `ms_deform_attn`.
+        num_groups: of the group norms after the input and output convolutions.
+        deformable: whether there are deformable layers; otherwise temporal attention alone.
+        interleaved: whether each deformable layer is followed by its temporal layers; otherwise all
+            temporal layers follow all deformable ones.
+        sampling_backend: see `ms_deform_attn`.
+
+    Raises:
+        ValueError: if there are fewer levels than `num_temporal_levels`.
     """
 
     def __init__(
@@ -53,6 +59,8 @@ class WithinClipTracking(nn.Module):
         num_points: int = 4,
         feedforward_channels: int = 1024,
         num_groups: int = 32,
+        deformable: bool = True,
+        interleaved: bool = True,
         sampling_backend: Backend = 'auto',
     ) -> None:
         super().__init__()
@@ -84,15 +92,17 @@ class WithinClipTracking(nn.Module):
             ),
         )
         self.spatial_layers = nn.ModuleList()
-        for _ in range(num_blocks):
+        for _ in range(num_blocks if deformable else 0):
             layer = DeformableDetrTransformerEncoderLayer(**spatial_layer)
             layer.self_attn = ClipDeformableAttention(backend=sampling_backend, **attention)
             self.spatial_layers.append(layer)
         self.temporal_layers = nn.ModuleList(temporal_layers)
-        self.level_encoding = nn.Embedding(num_levels, channels)
-        self.position_encoding = CachedPositionEncoding(
-            SinePositionalEncoding(num_feats=channels // 2, normalize=True)
-        )
+        self.interleaved = interleaved
+        if deformable:
+            self.level_encoding = nn.Embedding(num_levels, channels)
+            self.position_encoding = CachedPositionEncoding(
+                SinePositionalEncoding(num_feats=channels // 2, normalize=True)
+            )
         self.num_temporal_levels = num_temporal_levels
         if num_temporal_levels:
             self.level_encoding_3d = nn.Embedding(num_temporal_levels, channels)
@@ -112,10 +122,10 @@ class WithinClipTracking(nn.Module):
                 module.init_weights()
 
     def forward(self, feats: Sequence[Tensor], num_frames: int) -> list[Tensor]:
-        """Attends within frames and along the clip.
+        """Attend within frames and over the clip.
 
         Args:
-            feats: maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after clip.
+            feats: maps (B * T, C_l, H_l, W_l), from high to low resolution, clip by clip.
             num_frames: T.
 
         Returns:
@@ -123,34 +133,42 @@ class WithinClipTracking(nn.Module):
         """
         inputs, device = feats[::-1], feats[0].device
         shapes = tuple((x.shape[-2], x.shape[-1]) for x in inputs)
-        sizes = [height * width for height, width in shapes]
         levels = [
             conv(x).flatten(2).transpose(1, 2)
             for conv, x in zip(self.input_convs, inputs, strict=True)
         ]
-        encodings = level_encodings(self.position_encoding, self.level_encoding, shapes)
-        encoding = torch.cat([x.flatten(1, 2) for x in encodings], dim=1)
-        encodings_3d = []
+        encodings: list[Tensor] = []
+        encodings_3d: list[Tensor] = []
+        if self.spatial_layers:
+            encodings = level_encodings(self.position_encoding, self.level_encoding, shapes)
         if self.num_temporal_levels:
             shapes_3d = [(num_frames, *shape) for shape in shapes[: self.num_temporal_levels]]
             encodings_3d = level_encodings(
                 self.position_encoding_3d, self.level_encoding_3d, shapes_3d
             )
-        for block, spatial_layer in enumerate(self.spatial_layers):
-            tokens = spatial_layer(
-                query=torch.cat(levels, dim=1),
-                query_pos=encoding,
-                key_padding_mask=None,
-                spatial_shapes=shapes,
-                reference_points=self._reference_points(shapes, device),
-            )
-            levels = list(tokens.split(sizes, dim=1))
-            for i, encoding_3d in enumerate(encodings_3d):
-                maps = levels[i].unflatten(1, shapes[i]).unflatten(0, (-1, num_frames))
-                tracked = self.temporal_layers[block](maps, encoding_3d)
-                levels[i] = tracked.flatten(0, 1).flatten(1, 2)
-        maps = [
+        for layer in self._layers():
+            if isinstance(layer, TemporalEncoder):
+                for i, encoding_3d in enumerate(encodings_3d):
+                    maps = levels[i].unflatten(1, shapes[i]).unflatten(0, (-1, num_frames))
+                    levels[i] = layer(maps, encoding_3d).flatten(0, 1).flatten(1, 2)
+            else:
+                tokens = layer(
+                    query=torch.cat(levels, dim=1),
+                    query_pos=torch.cat([x.flatten(1, 2) for x in encodings], dim=1),
+                    key_padding_mask=None,
+                    spatial_shapes=shapes,
+                    reference_points=self._reference_points(shapes, device),
+                )
+                levels = list(tokens.split([h * w for h, w in shapes], dim=1))
+        outputs = [
             conv(x.transpose(1, 2).unflatten(-1, shape))
             for conv, x, shape in zip(self.output_convs, levels, shapes, strict=True)
         ]
-        return maps[::-1]
+        return outputs[::-1]
+
+    def _layers(self) -> list[nn.Module]:
+        """Return the layers in the order in which they are applied."""
+        spatial, temporal = list(self.spatial_layers), list(self.temporal_layers)
+        if not self.interleaved or not spatial or not temporal:
+            return [*spatial, *temporal]
+        return [x for block in zip(spatial, temporal, strict=True) for x in block]
