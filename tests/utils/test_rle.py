@@ -14,10 +14,13 @@ from axialvs.utils.rle import (
     compress,
     decode_mask,
     encode_crop,
+    encode_mask,
     encode_masks,
     mask_areas,
+    measure,
     read_mask,
     read_tube,
+    unite,
 )
 
 any_mask = array_shapes(min_dims=2, max_dims=2, max_side=40).flatmap(lambda s: arrays(bool, s))
@@ -115,3 +118,15 @@ def test_absurd_sizes_take_no_memory(segmentation):
 def test_nothing_to_encode():
     assert encode_masks(np.zeros((0, 5, 7), bool)) == []
     assert encode_crop(np.zeros((0, 0), bool), 0, 0, (5, 7)) is None
+
+
+@settings(deadline=None)
+@given(st.lists(arrays(bool, (HEIGHT, WIDTH)), min_size=1, max_size=4))
+def test_union_area_and_box(masks):
+    rles = [encode_mask(mask) for mask in masks]
+    assert rles == [reference(mask) for mask in masks]
+    assert unite(rles) == reference(np.any(masks, axis=0))
+    for mask, rle in zip(masks, rles, strict=True):
+        area, box = measure(rle)
+        assert area == mask.sum()
+        assert box == coco_mask.toBbox(rle).tolist()

@@ -118,20 +118,16 @@ def as_rle(mask: RLEMask) -> RLE:
     return {'size': [int(x) for x in encoded['size']], 'counts': encoded['counts'].decode('ascii')}
 
 
+def encode_mask(mask: NDArray[np.bool_]) -> RLE:
+    """Encode a mask (H, W), which may be empty."""
+    encoded = rlemasklib.encode(mask)
+    return {'size': [int(x) for x in mask.shape], 'counts': encoded['counts'].decode('ascii')}
+
+
 def encode_masks(masks: NDArray[np.bool_]) -> list[RLE | None]:
-    """Encode masks.
-
-    Args:
-        masks: (n, H, W) bool.
-
-    Returns:
-        The n RLEs, None for an empty mask.
-    """
-    size = [int(x) for x in masks.shape[1:]]
+    """Encode masks (n, H, W); None for an empty one."""
     return [
-        {'size': size, 'counts': rlemasklib.encode(mask)['counts'].decode('ascii')}
-        if not_empty
-        else None
+        encode_mask(mask) if not_empty else None
         for mask, not_empty in zip(masks, np.any(masks, axis=(1, 2)), strict=True)
     ]
 
@@ -157,3 +153,14 @@ def encode_crop(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, i
 def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     """The mask (H, W) of an RLE."""
     return rlemasklib.decode(rle).astype(bool)
+
+
+def unite(rles: Sequence[RLE]) -> RLE:
+    """The union of masks of one size."""
+    return as_rle(RLEMask.union([read_mask(rle, *rle['size']) for rle in rles]))
+
+
+def measure(rle: RLE) -> tuple[int, list[float]]:
+    """Area and bounding box [x, y, width, height] of a mask, in pixels."""
+    mask = read_mask(rle, *rle['size'])
+    return mask.area(), [float(number) for number in mask.bbox()]

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.checking.rules import Findings
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
-from axialvs.utils.rle import compress
+from axialvs.utils.rle import compress, measure
 
 _BOX_TOLERANCE = 2.0  # pixels: boxes of polygons lie between pixels
 _AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterised in more than one way
@@ -81,9 +80,8 @@ def _measure(
     }
     areas = np.zeros(video.length, dtype=np.int64)
     boxes = np.zeros((video.length, 4))
-    if rles:
-        areas[list(rles)] = mask_utils.area(list(rles.values()))
-        boxes[list(rles)] = mask_utils.toBbox(list(rles.values()))
+    for frame, rle in rles.items():
+        areas[frame], boxes[frame] = measure(rle)
     return areas, boxes, {frame: rle['counts'] for frame, rle in rles.items()}
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from pycocotools import mask as mask_utils
-
 from axialvs.data_tools.converters.cvat_shapes import (
     BOX,
     MASK_SHAPES,
@@ -33,6 +31,7 @@ from axialvs.data_tools.converters.labelled_video import (
 )
 from axialvs.datasets.class_names import normalise_name, repair_name
 from axialvs.datasets.image_files import common_size, list_images
+from axialvs.utils.rle import unite
 
 IDENTITY_HINT = (
     'CVAT exports brush masks, automatic masks and shapes as one track per frame. Draw in track '
@@ -273,7 +272,7 @@ def _join(first: Track, second: Track, task: CvatTask, skipped: SkipReport) -> T
         if len(present) > 1:
             example = f'{task.name}/{first.name} and {second.name}, frame {frame}'
             skipped.add('masks of one group in one frame, united', example)
-        masks.append(mask_utils.merge(present) if len(present) > 1 else (present or [None])[0])
+        masks.append(unite(present) if len(present) > 1 else (present or [None])[0])
     return Track(first.name, first.category, tuple(masks))
 
 

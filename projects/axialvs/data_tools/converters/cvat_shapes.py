@@ -5,10 +5,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
-from axialvs.utils.rle import compress
+from axialvs.utils.rle import compress, encode_mask
 
 # Shapes with an area. Boxes are taken as masks on request only.
 MASK_SHAPES = ('polygon', 'mask', 'ellipse')
@@ -157,7 +156,7 @@ def _run_length_mask(shape: Element, width: int, height: int, where: str) -> RLE
             f'{where}: the runs of rle cover {sum(runs)} pixels, its box has '
             f'{box_width}x{box_height}'
         )
-    inside = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8)
-    mask = np.zeros((height, width), dtype=np.uint8, order='F')
+    inside = np.repeat(np.arange(len(runs)) % 2, runs).astype(bool)
+    mask = np.zeros((height, width), dtype=bool)
     mask[top : top + box_height, left : left + box_width] = inside.reshape(box_height, box_width)
-    return mask_utils.encode(mask)
+    return encode_mask(mask)

@@ -25,7 +25,7 @@ class Track:
     Attributes:
         name: its name in the source.
         category: its class.
-        masks: L entries: COCO RLE as pycocotools makes it, or None where the object is absent.
+        masks: L entries: COCO RLE, or None where the object is absent.
         iscrowd: whether it is a group of objects without masks of their own.
     """
 

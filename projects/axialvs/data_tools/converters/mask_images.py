@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from pycocotools import mask as mask_utils
 
 from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
+from axialvs.utils.rle import encode_mask
 
 # Smoothed or lossy masks have as many values as an image has greys; labelled ones have a handful.
 MAX_OBJECTS = 100
@@ -176,8 +176,4 @@ def _binary(image: Image.Image, opaque: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:
     """Return the mask of every object id but 0 in an (H, W) image of ids."""
-    objects = [int(i) for i in np.unique(ids) if i != 0]
-    if not objects:
-        return {}
-    masks = np.asfortranarray((ids[..., None] == np.array(objects)).astype(np.uint8))
-    return dict(zip(objects, mask_utils.encode(masks), strict=True))
+    return {int(i): encode_mask(ids == i) for i in np.unique(ids) if i != 0}

@@ -8,10 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pycocotools import mask as mask_utils
-
 from axialvs.data_tools.converters.labelled_video import (
-    RLE,
     ConversionError,
     LabelledVideo,
     SkipReport,
@@ -20,6 +17,7 @@ from axialvs.data_tools.converters.labelled_video import (
 )
 from axialvs.datasets.class_names import normalise_name, resolve_class_list
 from axialvs.utils.files import write_atomically
+from axialvs.utils.rle import measure
 
 
 class WriteSummary(NamedTuple):
@@ -263,18 +261,11 @@ def _mask_fields(track: Track, video: LabelledVideo, skipped: SkipReport) -> dic
     """Return segmentations, areas and boxes, with None where the object has no pixel."""
     fields: dict[str, list] = {'segmentations': [], 'areas': [], 'bboxes': []}
     for frame, rle in enumerate(track.masks):
-        area = 0 if rle is None else int(mask_utils.area(rle))
+        area, box = (0, None) if rle is None else measure(rle)
         if rle is not None and not area:
             example = f'{video.name}/{track.name}, frame {frame}'
             skipped.add('masks without a pixel (too thin, or outside of the frame)', example)
-        fields['segmentations'].append(_plain(rle) if area else None)
+        fields['segmentations'].append(rle if area else None)
         fields['areas'].append(area or None)
-        fields['bboxes'].append(mask_utils.toBbox(rle).tolist() if area else None)
+        fields['bboxes'].append(box if area else None)
     return fields
-
-
-def _plain(rle: RLE) -> RLE:
-    """Return an RLE of pycocotools with the types of JSON."""
-    counts = rle['counts']
-    text = counts if isinstance(counts, str) else counts.decode('ascii')
-    return {'size': list(rle['size']), 'counts': text}

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as mask_util
 
 from axialvs.datasets.moving_shapes.images import write_frames
 from axialvs.datasets.moving_shapes.levels import Level, get_level
 from axialvs.datasets.moving_shapes.panoptic_writer import write_panoptic_split
 from axialvs.datasets.moving_shapes.video import SPLITS, Video, generate_video
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.rle import encode_masks, measure
 
 GENERATOR_VERSION = '1.0'
 
@@ -21,15 +21,12 @@ GENERATOR_VERSION = '1.0'
 def _annotation(masks: np.ndarray) -> dict:
     """The fields of one object that follow from its masks (L, H, W)."""
     length, height, width = masks.shape
-    rles = mask_util.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
-    areas = mask_util.area(rles).tolist()
-    boxes = mask_util.toBbox(rles).tolist()
-    for rle in rles:
-        rle['counts'] = rle['counts'].decode('ascii')
+    rles = encode_masks(masks)
+    measures = [(None, None) if rle is None else measure(rle) for rle in rles]
     return {
-        'segmentations': [r if a else None for r, a in zip(rles, areas, strict=True)],
-        'areas': [a or None for a in areas],
-        'bboxes': [b if a else None for b, a in zip(boxes, areas, strict=True)],
+        'segmentations': rles,
+        'areas': [area for area, _ in measures],
+        'bboxes': [box for _, box in measures],
         'iscrowd': 0,
         'width': width,
         'height': height,
