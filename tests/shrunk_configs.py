@@ -121,7 +121,9 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
         if name != 'train':
             evaluator = config[f'{name}_evaluator']
             evaluator.update(
-                ann_file=str(path), format_only=False, outfile_prefix=str(folder / name)
+                ann_file=str(path),
+                format_only=False,
+                outfile_prefix=str(folder / f'{name}_results'),
             )
             if evaluator.type == 'ShortLongMetric':
                 first = content['videos'][0]['id']

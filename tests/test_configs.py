@@ -96,4 +96,4 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
     for kind in ('_short', '_long') if short_and_long else ('',):
         assert {f'youtube_vis/AP{kind}', f'youtube_vis/AR10{kind}'} <= metrics.keys()
     assert all(-1 <= value <= 1 and math.isfinite(value) for value in metrics.values())
-    assert (tmp_path / 'test.zip').is_file()
+    assert (tmp_path / 'test_results.zip').is_file()
