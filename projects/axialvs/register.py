@@ -23,6 +23,7 @@ _MODULES = (
     'datasets.transforms.loading',
     'datasets.transforms.packing',
     'datasets.transforms.panoptic_labels',
+    'datasets.transforms.shrinking',
     'datasets.vipseg',
     'datasets.youtube_vis',
     'models.backbones.convnext',
