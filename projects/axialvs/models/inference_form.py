@@ -50,6 +50,7 @@ class InferenceForm:
             if self._compile_options is not None:
                 self._folded.compile(**self._compile_options)
             self._made_from = weights
+        assert self._folded is not None
         return self._folded
 
 

@@ -22,6 +22,8 @@ class FullPrecisionHungarianAssigner(HungarianAssigner):
         NonFiniteCostError: if the training diverged.
     """
 
+    match_costs: list
+
     def __init__(self, match_costs: list[dict]) -> None:
         super().__init__(match_costs)
         self.match_costs = [_FiniteCost(cost) for cost in self.match_costs]

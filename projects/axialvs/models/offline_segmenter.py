@@ -46,7 +46,7 @@ class OfflineSegmenter(ClipSegmenter):
             frames, queries and mask features of the clips are kept when training end to end.
         test_cfg: additionally `feature_memory` and `feature_precision` of `OfflineVideo`, and
             `window`, see `WindowSettings`.
-        args, kwargs: as in `ClipSegmenter`; the head is a `VideoHead`.
+        kwargs: as in `ClipSegmenter`; the head is a `VideoHead`.
 
     Raises:
         AxialVSError: if `frozen` does not fit the network.
@@ -57,13 +57,13 @@ class OfflineSegmenter(ClipSegmenter):
 
     def __init__(
         self,
-        *args,
+        *,
         clip_length: int,
         frozen: Sequence[str] = CLIP_SEGMENTER,
         activation_checkpointing: bool = False,
         **kwargs,
     ) -> None:
-        super().__init__(*args, **kwargs, clip_length=clip_length)
+        super().__init__(clip_length=clip_length, **kwargs)
         self.activation_checkpointing = activation_checkpointing
         self.refiner = CrossClipRefiner(self.panoptic_head)
         freeze(self, frozen)

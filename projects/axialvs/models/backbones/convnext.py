@@ -83,7 +83,8 @@ class PaddedConvNeXt(BaseModule):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Args: `frames` (B, 3, H, W). Returns the maps of strides 4, 8, 16 and 32."""
@@ -92,7 +93,7 @@ class PaddedConvNeXt(BaseModule):
             zip(self.downsample_layers, self.stages, strict=True)
         ):
             features = downsample(F.pad(features, _DOWNSAMPLING_PADDING if i else _STEM_PADDING))
-            for block in stage:
+            for block in stage.children():
                 if self.activation_checkpointing and self.training:
                     features = checkpoint(block, features, use_reentrant=False)
                 else:

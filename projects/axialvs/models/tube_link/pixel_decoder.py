@@ -33,6 +33,8 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
 
+    postional_encoding: nn.Module  # mmdet's spelling
+
     def __init__(
         self,
         *args,

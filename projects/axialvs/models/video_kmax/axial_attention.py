@@ -67,7 +67,7 @@ class LineAttention(nn.Module):
         Returns:
             (B, value channels, H, W).
         """
-        size = features.shape[-2:]
+        size = features.shape[-2], features.shape[-1]
         qkv = self.qkv_norm(self.qkv(features.flatten(2))).unflatten(-1, size)
         query, key, value = (self._to_lines(x) for x in qkv.split(self.channels, dim=1))
         length = query.shape[-2]

@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 # TensorFlow's defaults, in torch's convention.
-BATCH_NORM = dict(eps=1e-3, momentum=0.01)
+BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.01
 
 
 def batch_norm_1d(channels: int) -> nn.BatchNorm1d:
     """Batch norm of (B, C, n)."""
-    return nn.BatchNorm1d(channels, **BATCH_NORM)
+    return nn.BatchNorm1d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
 def batch_norm_2d(channels: int) -> nn.BatchNorm2d:
     """Batch norm of (B, C, H, W)."""
-    return nn.BatchNorm2d(channels, **BATCH_NORM)
+    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ class ConvNormAct(nn.Module):
             nn.init.xavier_uniform_(self.conv.weight)
         else:
             trunc_normal_(self.conv.weight, (2 / in_channels) ** 0.5 if std is None else std)
-        if bias:
+        if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
         nn.init.constant_(self.norm.weight, norm_weight)
 

@@ -105,7 +105,7 @@ class VideoKMaXHead(BaseModule):
             **(decoder_layer or {}),
         )
         self.decoder_layers = nn.ModuleList(
-            layer(pixel_channels)
+            layer(pixel_channels=pixel_channels)
             for pixel_channels, count in zip(memory_channels, layers_per_level, strict=True)
             for _ in range(count)
         )

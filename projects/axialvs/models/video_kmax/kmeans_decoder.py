@@ -1,5 +1,7 @@
 """The k-means decoder: queries are cluster centres of pixels (kMaX-DeepLab, Yu et al., 2022)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
@@ -62,22 +64,22 @@ class KMeansLayer(nn.Module):
     ) -> None:
         super().__init__()
         std = channels**-0.5
-        residual = dict(dims=1, activation=False, norm_weight=0.0)
+        residual = partial(ConvNormAct, dims=1, activation=False, norm_weight=0.0)
         self.query_conv = ConvNormAct(channels, channels, dims=1)
         self.pixel_conv = ConvNormAct(pixel_channels, channels)
         self.predictor = MaskPredictor(channels, channels, mask_channels, num_classes)
         self.pixel_value = ConvNormAct(channels, channels, activation=False, std=std)
         self.kmeans_norm = batch_norm_1d(channels)
-        self.kmeans_out = ConvNormAct(channels, channels, **residual)
+        self.kmeans_out = residual(channels, channels)
         key_channels = channels // 2
         self.qkv = ConvNormAct(
             channels, 2 * key_channels + channels, dims=1, activation=False, std=std
         )
         self.self_attn = QuerySelfAttention(key_channels, channels, num_heads)
-        self.self_attn_out = ConvNormAct(channels, channels, **residual)
+        self.self_attn_out = residual(channels, channels)
         self.ffn = nn.Sequential(
             ConvNormAct(channels, feedforward_channels, dims=1),
-            ConvNormAct(feedforward_channels, channels, **residual),
+            residual(feedforward_channels, channels),
         )
         self.drop_path = DropPath(drop_path)
 

@@ -84,7 +84,8 @@ def kmax_losses(
         NonFiniteCostError: if the matching cost is NaN or infinite.
     """
     clips = match_clips(outputs.class_logits[-1], outputs.mask_logits[-1], targets)
-    size = tuple(targets[0].masks.shape[-2:])
+    height, width = targets[0].masks.shape[-2:]
+    size = height, width
     final = len(outputs.class_logits) - 1
     losses: dict[str, Tensor] = {}
 
@@ -104,6 +105,7 @@ def kmax_losses(
             add(layer, 'mask', settings.mask_weight, [terms.mask for terms in mask_terms])
             add(layer, 'dice', settings.dice_weight, [terms.dice for terms in mask_terms])
         if settings.contrast_weight:
+            assert outputs.pixel_features is not None
             features = outputs.pixel_features[layer].unbind()
             uniform = noise.contrast[layer] if noise else [None] * len(clips)
             contrast_terms = [
@@ -112,6 +114,7 @@ def kmax_losses(
             ]
             add(layer, 'contrast', settings.contrast_weight, contrast_terms)
     if settings.semantic_weight:
+        assert outputs.semantic_logits is not None
         uniform = noise.semantic if noise else [None] * len(clips)
         semantic_terms = [
             semantic_loss(*inputs, size, settings)

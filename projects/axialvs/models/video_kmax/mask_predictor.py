@@ -35,6 +35,7 @@ class QueryPredictor(nn.Module):
         super().__init__()
         self.cls_embed = nn.Conv1d(channels, num_classes + 1, 1)
         trunc_normal_(self.cls_embed.weight, 0.01)
+        assert self.cls_embed.bias is not None
         nn.init.zeros_(self.cls_embed.bias)
         self.mask_embed = ConvNormAct(channels, mask_channels, dims=1, activation=False)
         self.mask_norm = batch_norm_2d(1)

@@ -152,7 +152,7 @@ class ResizedFuse(nn.Module):
         return low + self.high_conv(F.gelu(high))
 
 
-def resize(features: Tensor, size: tuple[int, int], align_corners: bool | None = None) -> Tensor:
+def resize(features: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
     """Resizes maps (B, C, H, W) bilinearly.
 
     Args:
@@ -163,7 +163,7 @@ def resize(features: Tensor, size: tuple[int, int], align_corners: bool | None =
     """
     if align_corners is None:
         align_corners = features.shape[-1] % 2 == 1
-    return F.interpolate(features, size, mode='bilinear', align_corners=align_corners)
+    return F.interpolate(features, tuple(size), mode='bilinear', align_corners=align_corners)
 
 
 def _shortcut(in_channels: int, out_channels: int) -> nn.Module:

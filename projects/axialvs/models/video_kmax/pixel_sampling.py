@@ -59,11 +59,11 @@ def gather_pixels(features: Tensor, indices: Tensor, size: tuple[int, int]) -> T
         indices % width,
     )
     aligned = width % 2 == 1
-    rows = _neighbours(rows, height, features.shape[2], aligned)
-    columns = _neighbours(columns, width, features.shape[3], aligned)
-    gathered = 0
-    for row, row_weight in rows:
-        for column, column_weight in columns:
+    row_taps = _neighbours(rows, height, features.shape[2], aligned)
+    column_taps = _neighbours(columns, width, features.shape[3], aligned)
+    gathered = flat.new_zeros(len(indices), len(flat), dtype=torch.float32)
+    for row, row_weight in row_taps:
+        for column, column_weight in column_taps:
             taps = flat[:, (frames * features.shape[2] + row) * features.shape[3] + column]
             gathered = gathered + taps.T.float() * (row_weight * column_weight)[:, None]
     return gathered

@@ -68,6 +68,7 @@ class SemanticHead(nn.Module):
         self.conv = _separable(channels, channels)
         self.classifier = nn.Conv2d(channels, num_classes + 1, 1)
         trunc_normal_(self.classifier.weight, 0.01)
+        assert self.classifier.bias is not None
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, stride4: Tensor, stride8: Tensor, stride32: Tensor) -> Tensor:
