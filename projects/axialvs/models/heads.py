@@ -45,9 +45,6 @@ class VideoHead(ClipHead, Protocol):
 
     cross_clip: CrossClipTracking
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """As in `nn.Module`."""
-
     def clip_modules(self) -> list[nn.Module]:
         """Modules that compute the features of a clip."""
 

@@ -9,7 +9,6 @@ from mmdet.structures import TrackDataSample
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from axialvs.checkpoints.key_mapping import fill_video_predictors
 from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.models.cross_clip_refiner import CrossClipRefiner
 from axialvs.models.freezing import freeze, is_frozen, set_frozen_eval
@@ -80,13 +79,6 @@ class OfflineSegmenter(ClipSegmenter):
         super().train(mode)
         set_frozen_eval(self)
         return self
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Accept checkpoints whose video predictors are shared with the clip head."""
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        head = f'{prefix}panoptic_head.'
-        names = [f'{head}{name}' for name in self.panoptic_head.state_dict()]
-        fill_video_predictors(state_dict, names, head)
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
         """Losses of a batch of videos (B, K * T, 3, H, W), see `CrossClipRefiner.loss`.

@@ -33,7 +33,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
 
-    postional_encoding: nn.Module  # mmdet's spelling
+    postional_encoding: CachedPositionEncoding  # mmdet's spelling
 
     def __init__(
         self,
