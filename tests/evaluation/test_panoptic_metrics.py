@@ -14,7 +14,10 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from panoptic_cases import CATEGORIES, Side, random_case, score, write, write_png
 
+from axialvs.datasets.annotations.panoptic import read_ground_truth
+from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_metrics import id_map
+from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.utils.rle import encode_masks
 
 # Labels in another order than the categories, and one that the ground truth lacks.
@@ -54,6 +57,17 @@ def test_equals_the_scores_of_files(tmp_path, seed):
     expected = score(tmp_path, truth, predicted).summary()
     metrics = run(tmp_path, predicted)
     assert metrics == pytest.approx({f'panoptic/{k}': v for k, v in expected.items()}, abs=1e-9)
+
+
+def test_written_files_score_the_same(tmp_path):
+    truth, predicted = random_case(1)
+    expected = score(tmp_path, truth, predicted).summary()
+    prefix = str(tmp_path / 'out' / 'predictions')
+    for name in (prefix, f'{prefix}_2'):  # the first run is kept
+        run(tmp_path, predicted, outfile_prefix=prefix)
+        gt = read_ground_truth(tmp_path / 'gt.json', tmp_path / 'gt')
+        written = read_predictions(f'{name}.json', name, gt)
+        assert evaluate_panoptic(gt, written, 1).summary() == pytest.approx(expected, abs=1e-9)
 
 
 def test_two_processes(tmp_path):

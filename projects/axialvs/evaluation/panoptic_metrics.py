@@ -1,5 +1,6 @@
 """Metrics of the training and test loops: VPQ and STQ of videos, PQ of images."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from mmdet.registry import METRICS
+from mmengine.logging import print_log
 from numpy.typing import NDArray
+from PIL import Image
 
 from axialvs.datasets.annotations.panoptic import (
     PanopticCategory,
@@ -20,12 +23,15 @@ from axialvs.datasets.annotations.panoptic import (
     read_panoptic_videos,
 )
 from axialvs.datasets.annotations.schema import JsonRecord
-from axialvs.evaluation.metrics import VideoMetric
+from axialvs.evaluation.metrics import VideoMetric, unused_prefix
 from axialvs.evaluation.panoptic_counts import Tubes, frame_overlaps
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_video
 from axialvs.evaluation.vpq import WINDOWS
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import write_atomically
 from axialvs.utils.rle import RLE, read_mask
+
+CategoryTrack = tuple[int, Sequence[RLE | None]]  # category id, and one mask per frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class FinishedPanopticVideo:
 
     video_id: str
     scores: VideoPanopticScores
+    tracks: list[CategoryTrack] | None  # None if no file is written
 
 
 @METRICS.register_module()
@@ -49,15 +56,20 @@ class VideoPanopticMetric(VideoMetric):
     Args:
         ann_file: JSON file in VIPSeg's layout.
         mask_prefix: folder of its PNGs.
+        outfile_prefix: write the predictions to `{outfile_prefix}.json` and, one folder per video,
+            to `{outfile_prefix}/`. Files of earlier runs are kept: a number is appended.
         **kwargs: of `VideoMetric`.
     """
 
     default_prefix = 'panoptic'
     windows: Sequence[int] = WINDOWS
 
-    def __init__(self, ann_file: str, mask_prefix: str, **kwargs: Any) -> None:
+    def __init__(
+        self, ann_file: str, mask_prefix: str, outfile_prefix: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(ann_file, **kwargs)
         self.mask_prefix = mask_prefix
+        self.outfile_prefix = outfile_prefix
 
     def read(self) -> tuple[tuple[PanopticCategory, ...], Iterable[PanopticVideo]]:
         """Read the annotation file."""
@@ -91,31 +103,34 @@ class VideoPanopticMetric(VideoMetric):
         """
         for sample in data_samples:
             if 'pred_tracks' in sample:
-                video_id = str(sample['video_id'])
-                self.results.append(
-                    FinishedPanopticVideo(video_id, self._count(video_id, sample['pred_tracks']))
-                )
+                self.results.append(self._finish(str(sample['video_id']), sample['pred_tracks']))
 
-    def _count(self, video_id: str, tracks: dict[str, Any]) -> VideoPanopticScores:
+    def _finish(self, video_id: str, predicted: dict[str, Any]) -> FinishedPanopticVideo:
+        category_ids = self.dataset_meta['category_ids']
+        labels = np.asarray(predicted['labels']).tolist()
+        known = {category.id for category in self._gts[0]}
+        # Classes that the ground truth lacks are left out.
+        tracks = [
+            (category_ids[label], segmentations)
+            for label, segmentations in zip(labels, predicted['segmentations'], strict=True)
+            if category_ids[label] in known
+        ]
+        scores = self._count(video_id, tracks)
+        return FinishedPanopticVideo(video_id, scores, tracks if self.outfile_prefix else None)
+
+    def _count(self, video_id: str, tracks: Sequence[CategoryTrack]) -> VideoPanopticScores:
         categories, videos = self._gts
         if video_id not in videos:
             raise AxialVSError(f'{self.ann_file}: has no video {video_id}')
         video = videos[video_id]
         index_of = {category.id: index for index, category in enumerate(categories)}
-        classes = [
-            index_of.get(self.dataset_meta['category_ids'][label])
-            for label in np.asarray(tracks['labels']).tolist()
-        ]
-        # Classes that the ground truth lacks are left out.
-        kept = [index for index, label in enumerate(classes) if label is not None]
         gt_ids = sorted(video.categories)
         tubes = Tubes(
             np.array([index_of[video.categories[i]] for i in gt_ids], dtype=np.int64),
-            np.array([classes[index] for index in kept], dtype=np.int64),
+            np.array([index_of[category_id] for category_id, _ in tracks], dtype=np.int64),
             np.array([i in video.crowds for i in gt_ids], dtype=bool),
         )
-        segmentations = [tracks['segmentations'][index] for index in kept]
-        overlaps = self._overlaps(video, gt_ids, segmentations)
+        overlaps = self._overlaps(video, gt_ids, [segmentations for _, segmentations in tracks])
         return evaluate_video(overlaps, tubes, categories, self.windows)
 
     def _overlaps(
@@ -139,10 +154,26 @@ class VideoPanopticMetric(VideoMetric):
         Args:
             results: of all processes, one per video.
         """
+        results = sorted(results, key=lambda video: video.video_id)
+        if self.outfile_prefix:
+            self._write(results)
         total = VideoPanopticScores.zero(self._gts[0], self.windows)
-        for video in sorted(results, key=lambda video: video.video_id):
+        for video in results:
             total.add(video.scores)
         return self.summarise(total)
+
+    def _write(self, results: Sequence[FinishedPanopticVideo]) -> None:
+        prefix = unused_prefix(self.outfile_prefix, ('', '.json'))
+        annotations = []
+        for result in results:
+            video = self._gts[1][result.video_id]
+            frames = [
+                write_frame(os.path.join(prefix, video.id, name), result.tracks, index)
+                for index, name in enumerate(video.file_names)
+            ]
+            annotations.append({'video_id': video.id, 'annotations': frames})
+        write_atomically(f'{prefix}.json', json.dumps({'annotations': annotations}).encode())
+        print_log(f'wrote {len(results)} videos to {prefix}/ and {prefix}.json', logger='current')
 
     def summarise(self, scores: VideoPanopticScores) -> dict[str, float]:
         """The metrics of all videos together."""
@@ -173,6 +204,22 @@ def id_map(
             )
         ids[np.asarray(read_mask(mask, *shape)).view(bool)] = index
     return ids
+
+
+def write_frame(path: str, tracks: Sequence[CategoryTrack], frame: int) -> dict[str, Any]:
+    """Write the PNG of a frame, id = R + 256 G + 65536 B, and return its entry of the JSON file."""
+    masks = [segmentations[frame] for _, segmentations in tracks]
+    shape = next((tuple(mask['size']) for _, s in tracks for mask in s if mask), (1, 1))
+    ids = id_map(masks, shape, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    colours = np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16], axis=-1)
+    Image.fromarray(colours.astype(np.uint8)).save(path)
+    segments = [
+        {'id': i, 'category_id': tracks[i - 1][0], 'iscrowd': 0, 'area': area}
+        for i, area in zip(*(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True)
+        if i
+    ]
+    return {'file_name': os.path.basename(path), 'segments_info': segments}
 
 
 @METRICS.register_module()
