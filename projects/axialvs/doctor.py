@@ -129,7 +129,7 @@ def check_operators() -> Iterator[Finding]:
 
 
 def check_package() -> Iterator[Finding]:
-    """Whether the package can be imported, and which deformable attention it uses."""
+    """Whether the package can be imported, and which attention kernels it uses."""
     import torch
 
     import axialvs
@@ -148,6 +148,16 @@ def check_package() -> Iterator[Finding]:
             name, reason = select_implementation(device, dtype)
             kind = str(dtype).removeprefix('torch.')
             yield Finding(f'deformable attention, {device} {kind}', f'{name}: {reason}')
+    if torch.cuda.is_available():
+        version = _version('triton')
+        kernels = 'axialvs.functional.trajectory_attention_triton'
+        is_fused = version is not None and importlib.import_module(kernels).RUNS_HERE
+        value = (
+            f'fused kernel, Triton {version}'
+            if is_fused
+            else 'PyTorch: no Triton >= 3.6 or an old GPU'
+        )
+        yield Finding('trajectory attention, cuda', value)
 
 
 def report(findings: list[Finding]) -> str:

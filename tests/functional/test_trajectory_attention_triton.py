@@ -209,3 +209,16 @@ def test_under_autocast_results_have_the_type_of_a_linear_layer(kernels):
 def test_what_is_supported(kernels, dtype, channels, num_heads, dropout_p, supported):
     query = torch.zeros(1, 4, channels, dtype=dtype)
     assert kernels.triton_supports(query, num_heads, dropout_p) is supported
+
+
+def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, monkeypatch):
+    query = torch.zeros(1, 4, 256)
+    assert kernels.triton_supports(query, 8)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: ((9, 0), (7, 5))[i])
+    assert not kernels._runs_here()
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: (8, 6))
+    assert kernels._runs_here()
+    monkeypatch.setattr(kernels.triton, '__version__', '3.2.0')
+    monkeypatch.setattr(kernels, 'RUNS_HERE', kernels._runs_here())
+    assert not kernels.triton_supports(query, 8)

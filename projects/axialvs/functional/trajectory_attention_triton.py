@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -28,6 +29,16 @@ MAX_CHANNELS = 512  # a program holds all channels of its tokens in registers
 POINT_BYTES = 64 * 2**20
 
 
+def _runs_here() -> bool:
+    """Whether Triton and all GPUs are recent enough; older GPUs lack bfloat16 or shared memory."""
+    is_recent = tuple(int(x) for x in triton.__version__.split('.')[:2]) >= (3, 6)
+    capabilities = map(torch.cuda.get_device_capability, range(torch.cuda.device_count()))
+    return is_recent and torch.version.hip is None and min(capabilities, default=(8, 0)) >= (8, 0)
+
+
+RUNS_HERE = _runs_here()  # a constant, which compiled graphs may read
+
+
 def triton_supports(query: Tensor, num_heads: int, dropout_p: float = 0.0) -> bool:
     """Whether `trajectory_attention_triton` takes this call; others go to the eager form.
 
@@ -38,7 +49,8 @@ def triton_supports(query: Tensor, num_heads: int, dropout_p: float = 0.0) -> bo
     """
     channels = query.shape[-1]
     return (
-        dropout_p == 0
+        RUNS_HERE
+        and dropout_p == 0
         and query.dtype in DTYPES
         and num_heads & (num_heads - 1) == 0
         and channels % num_heads == 0
