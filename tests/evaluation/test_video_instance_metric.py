@@ -91,6 +91,22 @@ def test_written_files_score_the_same(case, path, tmp_path):
     assert len(read_results(tmp_path / 'out' / 'r.zip', annotations)) == len(results)
 
 
+def test_each_run_has_one_file(case, path, tmp_path):
+    """Validations of a run replace its file; that of an earlier run stays."""
+    truth, results, _ = case
+    options = {'outfile_prefix': str(tmp_path / 'out' / 'r')}
+    run(path, truth, [], **options)
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path), **options))
+    evaluator.dataset_meta = meta_of(truth)
+    for _ in range(2):
+        for sample in samples_of(truth, results, evaluator.dataset_meta):
+            evaluator.process([sample])
+        evaluator.evaluate(NUM_CLIPS)
+    names = sorted(file.name for file in (tmp_path / 'out').glob('*.json'))
+    assert names == ['r.json', 'r_2.json']
+    assert json.loads((tmp_path / 'out' / 'r.json').read_text()) == []
+
+
 def test_format_only(case, tmp_path):
     truth, results, _ = case
     unlabelled = {key: truth[key] for key in ('videos', 'categories')}

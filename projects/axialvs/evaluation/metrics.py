@@ -63,10 +63,17 @@ class VideoMetric(BaseMetric):
         super().__init__(collect_device, prefix, collect_dir)
         self.ann_file = ann_file
         self.partial = partial
+        self._run_prefix: str | None = None
 
     def expected_ids(self) -> Iterable[Any]:
         """Ids of the videos of the annotation file."""
         raise NotImplementedError
+
+    def output_prefix(self, prefix: str, suffixes: Sequence[str]) -> str:
+        """The prefix of this run's files: an unused one, but the same for each validation."""
+        if self._run_prefix is None:
+            self._run_prefix = unused_prefix(prefix, suffixes)
+        return self._run_prefix
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the videos of all processes and compute the metrics, the same on all.
@@ -248,7 +255,7 @@ class VideoInstanceMetric(VideoMetric):
         return {f'AP/{name}': metrics['AP'] for name, metrics in by_class.items()}
 
     def _write(self, entries: Sequence[dict[str, Any]]) -> None:
-        prefix = unused_prefix(self.outfile_prefix, ('.json', '.zip'))
+        prefix = self.output_prefix(self.outfile_prefix, ('.json', '.zip'))
         for write, suffix in ((write_results, '.json'), (write_submission, '.zip')):
             write(prefix + suffix, entries)
             print_log(f'wrote {len(entries)} tracks to {prefix}{suffix}', logger='current')

@@ -23,7 +23,7 @@ from axialvs.datasets.annotations.panoptic import (
     read_panoptic_videos,
 )
 from axialvs.datasets.annotations.schema import JsonRecord
-from axialvs.evaluation.metrics import VideoMetric, unused_prefix
+from axialvs.evaluation.metrics import VideoMetric
 from axialvs.evaluation.panoptic_counts import Tubes, frame_overlaps
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_video
 from axialvs.evaluation.vpq import WINDOWS
@@ -163,7 +163,7 @@ class VideoPanopticMetric(VideoMetric):
         return self.summarise(total)
 
     def _write(self, results: Sequence[FinishedPanopticVideo]) -> None:
-        prefix = unused_prefix(self.outfile_prefix, ('', '.json'))
+        prefix = self.output_prefix(self.outfile_prefix, ('', '.json'))
         annotations = []
         for result in results:
             video = self._gts[1][result.video_id]
