@@ -10,21 +10,25 @@ from mmengine.dataset import Compose
 from PIL import Image
 
 from axialvs.data_tools.converters.vipseg import convert_split
-from axialvs.datasets.annotations.panoptic import read_ids
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.coco_panoptic import CocoPanopticDataset
 from axialvs.datasets.seeding import SampleIndex
 from axialvs.datasets.vipseg import VIPSegDataset
 from axialvs.models.ground_truth import collate_clip_instances
 from tiny_video_data import same
+from tiny_vipseg import (
+    CATEGORIES,
+    DOG,
+    GRASS,
+    HEIGHT,
+    LENGTH,
+    OTHER_DOG,
+    SKY,
+    WIDTH,
+    values,
+    write_downloaded,
+)
 
-HEIGHT, WIDTH, LENGTH = 24, 40, 4
-CATEGORIES = [
-    {'id': 0, 'name': 'sky', 'isthing': 0},
-    {'id': 1, 'name': 'grass', 'isthing': 0},
-    {'id': 2, 'name': 'dog', 'isthing': 1},
-]
-SKY, GRASS, DOG, OTHER_DOG = 1, 2, 300, 301  # values of panomasks
 LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadPanopticLabels'}]
 
 
@@ -36,30 +40,9 @@ def pipeline(*transforms):
 PACK = {'type': 'PackClip'}
 
 
-def values(frame: int) -> np.ndarray:
-    """(H, W): sky above grass, two dogs that move, a column of void and one of label 200."""
-    ids = np.full((HEIGHT, WIDTH), SKY, np.uint16)
-    ids[12:] = GRASS
-    ids[4:10, 3 + frame : 11 + frame] = DOG
-    ids[14:22, 20 - frame : 28 - frame] = OTHER_DOG
-    ids[:, -2:] = 0, 200
-    return ids
-
-
 @pytest.fixture
 def root(tmp_path):
-    """Two videos as they are downloaded."""
-    for video in ('a', 'b'):
-        for folder in ('imgs', 'panomasks'):
-            (tmp_path / folder / video).mkdir(parents=True)
-        for frame in range(LENGTH):
-            image = np.full((HEIGHT, WIDTH, 3), 60 * frame, np.uint8)
-            cv2.imwrite(str(tmp_path / 'imgs' / video / f'{frame:05d}.jpg'), image)
-            mask = Image.fromarray(values(frame))
-            mask.save(tmp_path / 'panomasks' / video / f'{frame:05d}.png')
-    (tmp_path / 'train.txt').write_text('a\nb\n')
-    (tmp_path / 'panoVIPSeg_categories.json').write_text(json.dumps(CATEGORIES))
-    return tmp_path
+    return write_downloaded(tmp_path)
 
 
 @pytest.fixture
@@ -105,21 +88,6 @@ def test_every_pixel_has_its_segment_and_label(root, converted, layout):
         labels = dict(zip(clip['gt_instances_ids'][t], clip['gt_bboxes_labels'][t], strict=True))
         assert labels == {SKY: 0, GRASS: 1, DOG: 2, OTHER_DOG: 2}
         assert clip['gt_is_thing'][t].tolist() == [False, False, True, True]
-
-
-def test_conversion_scales_images_and_masks(root):
-    categories = root / 'panoVIPSeg_categories.json'
-    path = convert_split(root, root / 'p', ['b'], 'val', categories, short_side=2 * HEIGHT)
-    content = json.loads(path.read_text())
-    (video,) = content['videos']
-    assert {(i['width'], i['height']) for i in video['images']} == {(2 * WIDTH, 2 * HEIGHT)}
-    ids = read_ids(root / 'p/panomasksRGB/b/00003.png')
-    expected = values(3).repeat(2, 0).repeat(2, 1)
-    expected[expected == 200] = 0
-    np.testing.assert_array_equal(ids, expected)
-    frame = content['annotations'][0]['annotations'][3]
-    areas = {s['id']: s['area'] for s in frame['segments_info']}
-    assert areas == {i: int((expected == i).sum()) for i in (SKY, GRASS, DOG, OTHER_DOG)}
 
 
 def test_crowds_are_ignored_and_unlisted_segments_are_named(converted):

@@ -2,17 +2,18 @@
 
 ROOT holds what is downloaded: imgs, panomasks, train.txt, val.txt and panoVIPSeg_categories.json.
 DIR gets images, panomasksRGB and panoptic_gt_VIPSeg_train.json and _val.json. Label 200, a known
-error of the data set, becomes void.
+error of the data set, becomes void. The same command resumes a run that was stopped.
 """
 
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from axialvs.data_tools.converters.vipseg import convert_split
+from axialvs.data_tools.converters.vipseg import check_source, convert_split
 from axialvs.utils.cli import run_command
 
 
@@ -37,19 +38,23 @@ def main() -> None:
     args = parse_args()
     workers = args.workers or len(os.sched_getaffinity(0))
     categories = args.categories or args.root / 'panoVIPSeg_categories.json'
-    for split in args.splits:
-        names = (args.root / f'{split}.txt').read_text(encoding='utf-8').split()
-        path = convert_split(
-            args.root,
-            args.out,
-            names,
-            split,
-            categories,
-            args.height,
-            workers,
-            lambda videos: tqdm(videos, unit='video'),
+    videos = {split: _read_list(args.root / f'{split}.txt') for split in args.splits}
+    check_source(args.root, [name for names in videos.values() for name in names], categories)
+    for split, names in videos.items():
+        bar = partial(tqdm, unit='video', desc=split)
+        done = convert_split(
+            args.root, args.out, names, split, categories, args.height, workers, bar
         )
-        print(f'{len(names)} videos: {path}')
+        print(
+            f'{done.path}: {len(names)} videos, {done.num_frames} frames, {done.num_present} of '
+            f'them from an earlier run; {done.mislabelled} pixels of label 200 became void'
+        )
+
+
+def _read_list(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such list of videos; is this the folder of VIPSeg?')
+    return path.read_text(encoding='utf-8').split()
 
 
 if __name__ == '__main__':

@@ -1,23 +1,75 @@
 """VIPSeg as it is downloaded to 720P: smaller images, panoptic PNGs and a JSON file per split."""
 
+import io
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from axialvs.data_tools.converters.labelled_video import ConversionError
-from axialvs.datasets.annotations.panomasks import category_of_value, read_values
-from axialvs.datasets.annotations.panoptic import read_panoptic_categories
-from axialvs.datasets.annotations.schema import JsonRecord, load_json
-from axialvs.datasets.image_files import image_size, list_images
-from axialvs.utils.files import write_atomically
+from axialvs.datasets.annotations.panomasks import (
+    MISLABELLED,
+    category_of_value,
+    read_raw_values,
+    void_removed,
+)
+from axialvs.datasets.annotations.panoptic import VOID, read_ids, read_panoptic_categories
+from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json
+from axialvs.datasets.image_files import list_images
+from axialvs.utils.files import PARTIAL_SUFFIX, write_atomically
 
-_JPEG_QUALITY = 95
+_JPEG_QUALITY = 75  # of the official conversion, whose images published results are of
+_MAX_NAMED = 5
+
+
+class ConvertedSplit(NamedTuple):
+    """Result of a conversion."""
+
+    path: Path  # of the JSON file
+    num_frames: int
+    num_present: int  # of frames that an earlier run had converted
+    mislabelled: int  # pixels of label 200 in the frames converted now
+
+
+class _Frame(NamedTuple):
+    image: dict[str, Any]  # its entry in `videos`
+    annotation: dict[str, Any]  # its entry in `annotations`
+    was_present: bool
+    mislabelled: int
+
+
+def check_source(root: Path, videos: Sequence[str], categories_file: Path) -> None:
+    """Check that all files are there before hours of work.
+
+    Args:
+        root: folder with `imgs` and `panomasks`.
+        videos: names of videos.
+        categories_file: panoVIPSeg_categories.json.
+
+    Raises:
+        FileNotFoundError: something is missing; the message lists the first ones.
+    """
+    missing = [str(path) for path in (root / 'imgs', root / 'panomasks') if not path.is_dir()]
+    if not categories_file.is_file():
+        missing.append(f'{categories_file} (of the VIPSeg-Dataset repository)')
+    for video in () if missing else videos:
+        folder, masks = root / 'imgs' / video, root / 'panomasks' / video
+        images = list_images(folder) if folder.is_dir() else []
+        stems = {path.stem for path in masks.iterdir()} if masks.is_dir() else set()
+        missing += [] if images else [f'images in {folder}']
+        missing += [str(masks / f'{i.stem}.png') for i in images if i.stem not in stems]
+    if missing:
+        more = f' and {len(missing) - _MAX_NAMED} more' if len(missing) > _MAX_NAMED else ''
+        raise FileNotFoundError(
+            f'{root}: missing {", ".join(missing[:_MAX_NAMED])}{more}. Is the download complete?'
+        )
 
 
 def convert_split(
@@ -29,10 +81,12 @@ def convert_split(
     short_side: int = 720,
     workers: int = 2,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> Path:
+) -> ConvertedSplit:
     """Write `images`, `panomasksRGB` and `panoptic_gt_VIPSeg_{split}.json`.
 
-    Segment ids are the pixel values of `panomasks`, so they are the same in all frames.
+    Images and masks are resized as by the data set's own script. Segment ids are the pixel values
+    of `panomasks`, so they are the same in all frames. Frames that an earlier run has converted to
+    this size are kept. `check_source` tells beforehand what is missing.
 
     Args:
         root: folder with `imgs` and `panomasks`.
@@ -44,9 +98,6 @@ def convert_split(
         workers: threads.
         progress: wraps the videos, for a progress bar.
 
-    Returns:
-        The JSON file.
-
     Raises:
         FileNotFoundError: a video, an image or a mask is missing.
         ConversionError: a mask has another size than its image, or a value of no category.
@@ -56,53 +107,91 @@ def convert_split(
     record = JsonRecord({'categories': categories}, str(categories_file))
     known = {category.id for category in read_panoptic_categories(record)}
     entries: dict[str, list[Any]] = {'videos': [], 'annotations': []}
+    frames: list[_Frame] = []
     with ThreadPoolExecutor(workers) as pool:
         for name in progress(videos):
-            folder = root / 'imgs' / name
-            if not folder.is_dir():
-                raise FileNotFoundError(f'{folder}: no such folder')
-
-            def convert(image: Path, name: str = name) -> tuple[dict, dict]:
-                mask = root / 'panomasks' / name / f'{image.stem}.png'
-                return _convert_frame(image, mask, out, name, short_side, known)
-
-            frames = list(pool.map(convert, list_images(folder)))
-            entries['videos'].append({'video_id': name, 'images': [f[0] for f in frames]})
-            entries['annotations'].append({'video_id': name, 'annotations': [f[1] for f in frames]})
+            for folder in ('images', 'panomasksRGB'):
+                (out / folder / name).mkdir(parents=True, exist_ok=True)
+            convert = partial(_convert_frame, root, out, name, short_side, known)
+            of_video = list(pool.map(convert, list_images(root / 'imgs' / name)))
+            entries['videos'].append({'video_id': name, 'images': [f.image for f in of_video]})
+            entries['annotations'].append(
+                {'video_id': name, 'annotations': [f.annotation for f in of_video]}
+            )
+            frames += of_video
     path = out / f'panoptic_gt_VIPSeg_{split}.json'
     write_atomically(path, json.dumps({**entries, 'categories': categories}).encode())
-    return path
+    return ConvertedSplit(
+        path,
+        len(frames),
+        sum(frame.was_present for frame in frames),
+        sum(frame.mislabelled for frame in frames),
+    )
 
 
 def _convert_frame(
-    image: Path, mask: Path, out: Path, video: str, short_side: int, known: set[int]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write a frame and its mask; return their entries in the JSON."""
-    values = read_values(mask)
-    width, height = image_size(image)
-    if values.shape != (height, width):
-        raise ConversionError(
-            f'{mask}: has {values.shape[1]}x{values.shape[0]} pixels, its image {width}x{height}'
-        )
-    size = int(short_side * width / height), short_side
-    small = cv2.resize(values.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST)
-    pixels = cv2.resize(cv2.imread(str(image)), size, interpolation=cv2.INTER_LINEAR)
-    segments = []
-    found, areas = np.unique(small, return_counts=True)
-    for value, area in zip(found.tolist(), areas.tolist(), strict=True):
-        category = category_of_value(value)
-        if category is None:
-            continue
-        if category not in known:
-            raise ConversionError(f'{mask}: value {value} belongs to no category of the data set')
-        segments.append({'id': value, 'category_id': category, 'iscrowd': 0, 'area': area})
-    for folder in ('images', 'panomasksRGB'):
-        (out / folder / video).mkdir(parents=True, exist_ok=True)
+    root: Path, out: Path, video: str, short_side: int, known: set[int], image: Path
+) -> _Frame:
+    """Write a frame and its mask, unless they are there."""
     target = out / 'images' / video / f'{image.stem}.jpg'
-    if not cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-        raise OSError(f'{target}: cannot be written; is the disk full?')
-    rgb = np.stack([small & 255, small >> 8, np.zeros_like(small)], axis=-1).astype(np.uint8)
-    file_name = f'{image.stem}.png'
-    Image.fromarray(rgb).save(out / 'panomasksRGB' / video / file_name)
-    frame = {'id': image.stem, 'width': size[0], 'height': size[1], 'file_name': file_name}
-    return frame, {'image_id': image.stem, 'file_name': file_name, 'segments_info': segments}
+    target_mask = out / 'panomasksRGB' / video / f'{image.stem}.png'
+    with Image.open(image) as picture:
+        width, height = picture.size
+        size = int(short_side * width / height), short_side
+        ids = _present_ids(target_mask, size) if target.is_file() else None
+        was_present, mislabelled = ids is not None, 0
+        if ids is None:
+            mask = root / 'panomasks' / video / f'{image.stem}.png'
+            values = read_raw_values(mask)
+            if values.shape != (height, width):
+                raise ConversionError(
+                    f'{mask}: has {values.shape[1]}x{values.shape[0]} pixels, its image '
+                    f'{width}x{height}'
+                )
+            mislabelled = int((values == MISLABELLED).sum())
+            plane = Image.fromarray(void_removed(values).astype(np.int32))
+            ids = np.asarray(plane.resize(size, Image.Resampling.NEAREST))
+            _check_values(ids, mask, known)
+            _save(picture.convert('RGB').resize(size, Image.Resampling.BILINEAR), target)
+            rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
+            _save(Image.fromarray(rgb), target_mask)
+    found, areas = np.unique(ids, return_counts=True)
+    segments = [
+        {'id': value, 'category_id': category_of_value(value), 'iscrowd': 0, 'area': area}
+        for value, area in zip(found.tolist(), areas.tolist(), strict=True)
+        if value != VOID
+    ]
+    name = target_mask.name
+    entry = {'id': image.stem, 'width': size[0], 'height': size[1], 'file_name': name}
+    annotation = {'image_id': image.stem, 'file_name': name, 'segments_info': segments}
+    return _Frame(entry, annotation, was_present, mislabelled)
+
+
+def _present_ids(path: Path, size: tuple[int, int]) -> NDArray[np.uint32] | None:
+    """Return the ids (H, W) of a mask that was converted to this (width, height) before."""
+    try:
+        ids = read_ids(path)
+    except (FileNotFoundError, AnnotationError):
+        return None
+    return ids if ids.shape == size[::-1] else None
+
+
+def _check_values(ids: NDArray[np.int32], mask: Path, known: set[int]) -> None:
+    for value in np.unique(ids).tolist():
+        if value != VOID and category_of_value(value) not in known:
+            raise ConversionError(f'{mask}: value {value} belongs to no category of the data set')
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    """Write a file whole or not at all; tens of thousands are not synced one by one."""
+    buffer = io.BytesIO()
+    if path.suffix == '.jpg':
+        image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
+    else:
+        image.save(buffer, 'PNG')
+    partial_file = path.with_name(path.name + PARTIAL_SUFFIX)
+    try:
+        partial_file.write_bytes(buffer.getvalue())
+        os.replace(partial_file, path)
+    except OSError as error:
+        raise OSError(f'{path}: cannot be written ({error.strerror}); is the disk full?') from error

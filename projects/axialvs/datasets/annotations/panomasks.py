@@ -6,16 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from axialvs.datasets.annotations.panoptic import VOID
 from axialvs.datasets.annotations.schema import AnnotationError
 
 NUM_CATEGORIES = 124
 _INSTANCES_PER_CATEGORY = 100
-# Void; 200 would be an instance of category 1, which is stuff: a known error of the data set.
-_VOID_VALUES = (0, 200)
+MISLABELLED = 200
+"""Read as void: an instance of category 1, which is stuff; a known error of the data set."""
 
 
 def read_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
-    """Read a PNG of `panomasks` as (H, W) values; void is 0.
+    """Read a PNG of `panomasks` as (H, W) values; void is 0. Errors as in `read_raw_values`."""
+    return void_removed(read_raw_values(path))
+
+
+def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    """Read a PNG of `panomasks` as (H, W) values as they are.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -33,12 +39,16 @@ def read_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
             f'{path}: has colours, but images of panomasks have one channel; panomasksRGB belongs '
             'to the JSON file of the 720P layout.'
         )
-    values[np.isin(values, _VOID_VALUES)] = 0
     return values
+
+
+def void_removed(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the values with 0 for all kinds of void."""
+    return np.where(values == MISLABELLED, VOID, values)
 
 
 def category_of_value(value: int) -> int | None:
     """Return the category id of a pixel value, None for void."""
-    if value in _VOID_VALUES:
+    if value in (VOID, MISLABELLED):
         return None
     return (value if value <= NUM_CATEGORIES else value // _INSTANCES_PER_CATEGORY) - 1
