@@ -25,8 +25,8 @@ from axialvs.inference.readers import (
     MemoryReader,
     VideoReader,
     VideoReadError,
+    is_url,
 )
-from axialvs.inference.video_file import VideoFileReader, is_url
 from axialvs.postprocess.finisher import StreamedClip, StreamFinisher
 from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Size, Track
 from axialvs.tracking.tracker import Tracker
@@ -75,13 +75,13 @@ def open_video(
     if not isinstance(source, str | Path):
         return MemoryReader(source, frame_rate, color)
     path = Path(source)
-    if is_url(source) and not path.exists():
-        return VideoFileReader(source)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
         return ImageFolderReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal():
         return CameraReader(int(str(source)))
-    return VideoFileReader(path)
+    from axialvs.inference.video_file import VideoFileReader  # the only source that needs PyAV
+
+    return VideoFileReader(source if is_url(source) and not path.exists() else path)
 
 
 def stream_clips(

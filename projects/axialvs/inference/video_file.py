@@ -10,7 +10,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
 from axialvs.inference.color import deinterlace, describe_conversion, has_alpha, to_rgb
-from axialvs.inference.readers import Frame, VideoReader, VideoReadError
+from axialvs.inference.readers import Frame, VideoReader, VideoReadError, is_url
 
 _FALLBACK_RATE = 25.0  # spaces frames without timestamps in files without a frame rate
 _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
@@ -18,11 +18,6 @@ _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
 _TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
 _GRID_TOLERANCE = 0.1  # frames
 _REWINDABLE = ('http://', 'https://')
-
-
-def is_url(source: str | Path) -> bool:
-    """Whether a source is an address such as `rtsp://camera/stream`."""
-    return isinstance(source, str) and '://' in source
 
 
 def open_container(source: str | Path) -> av.container.InputContainer:
