@@ -1,4 +1,4 @@
-"""The cross-clip tracking module's layers: against the equations, by hand, and in parts."""
+"""Layers of the cross-clip tracking module: equations, values by hand, invariances."""
 
 import pytest
 import torch
@@ -29,8 +29,8 @@ def attention_layer(**kwargs):
 
 
 @pytest.mark.parametrize(('num_heads', 'scale'), [(1, 1.0), (2, None)])
-def test_attention_is_the_papers_equations(queries, num_heads, scale):
-    """Clips are frames, queries are positions (Eq. 5-6)."""
+def test_attention_is_its_equations(queries, num_heads, scale):
+    """Eq. 5-6 are Eq. 2-4 with clips as frames and queries as positions."""
     layer = attention_layer(num_heads=num_heads, scale=scale)
     qkv = layer.qkv(queries.flatten(1, 2)).chunk(3, dim=-1)
     scale = (CHANNELS // num_heads) ** -0.5 if scale is None else scale
@@ -40,12 +40,12 @@ def test_attention_is_the_papers_equations(queries, num_heads, scale):
     torch.testing.assert_close(layer(queries), expected, rtol=0, atol=1e-10)
 
 
-def test_heads_have_to_divide_the_channels():
+def test_heads_must_divide_the_channels():
     with pytest.raises(ValueError, match=r'channels \(8\) must be a multiple of num_heads \(3\)'):
         ClipTrajectoryAttention(CHANNELS, num_heads=3)
 
 
-def test_order_of_queries_does_not_matter_and_order_of_clips_does(queries):
+def test_equivariant_to_the_order_of_queries_but_not_of_clips(queries):
     torch.manual_seed(0)
     module = CrossClipTracking(CHANNELS, num_layers=2, num_heads=2).double().eval()
     blocks = module(queries)
@@ -56,8 +56,8 @@ def test_order_of_queries_does_not_matter_and_order_of_clips_does(queries):
     assert (backwards - blocks[-1]).abs().max() > 1e-3
 
 
-def test_a_query_keeps_its_row(queries):
-    """Only attention mixes rows: without its result, each row is refined for itself."""
+def test_queries_interact_in_attention_only(queries):
+    """Without the output of the attention, each query is refined independently."""
     module = CrossClipTracking(CHANNELS, num_layers=1, num_heads=2).double().eval()
     layer = module.layers[0]
     nn.init.zeros_(layer.trajectory_attn.proj.weight)
@@ -69,7 +69,7 @@ def test_a_query_keeps_its_row(queries):
     assert not difference[[0, 1, 3, 4]].any()
 
 
-def test_pooled_clips_by_hand():
+def test_pooled_clips():
     module = CrossClipTracking(2, num_layers=1, num_heads=1)
     module.clip_weight.weight.data = torch.tensor([[1.0, 0.0]])
     features = torch.tensor([[0.0, 4.0], [torch.log(torch.tensor(3.0)), 8.0]]).view(1, 2, 1, 2)
@@ -79,13 +79,13 @@ def test_pooled_clips_by_hand():
     assert module.pool_clips(features)[0, 0, 1] == 6.0
 
 
-def test_number_of_blocks():
+def test_no_layers_raises():
     with pytest.raises(ValueError, match='num_layers is 0'):
         CrossClipTracking(CHANNELS, num_layers=0)
 
 
-def test_convolutions_repeat_the_first_and_last_clip():
-    """One channel, a sum over the kernel at rate 2, merged and normed away by hand."""
+def test_convolutions_replicate_the_first_and_last_clip():
+    """One channel, a sum over the kernel at rate 2."""
     aspp = TemporalASPP(1, kernel_sizes=(3,), rates=(2,)).eval()
     nn.init.ones_(aspp.convs[0].weight)
     nn.init.zeros_(aspp.convs[0].bias)
@@ -96,14 +96,14 @@ def test_convolutions_repeat_the_first_and_last_clip():
 @pytest.mark.parametrize('num_clips', [1, 2, 9])
 def test_any_number_of_clips(num_clips):
     aspp = TemporalASPP(CHANNELS).double().eval()
-    paths = draw(3, CHANNELS, 1).expand(-1, -1, num_clips)
-    out = aspp(paths)
-    assert out.shape == paths.shape
-    # Where all clips say the same, their number does not matter.
-    torch.testing.assert_close(out, aspp(paths[..., :1]).expand_as(out))
+    sequences = draw(3, CHANNELS, 1).expand(-1, -1, num_clips)
+    out = aspp(sequences)
+    assert out.shape == sequences.shape
+    # The number of equal clips does not matter.
+    torch.testing.assert_close(out, aspp(sequences[..., :1]).expand_as(out))
 
 
-def test_a_rate_for_every_kernel():
+def test_different_numbers_of_kernels_and_rates_raise():
     with pytest.raises(ValueError, match='2 kernel_sizes and 3 rates'):
         TemporalASPP(CHANNELS, kernel_sizes=(3, 3))
 

@@ -1,4 +1,4 @@
-"""The cache of position encodings: right for every size, bounded, quick for late sizes."""
+"""Cached position encodings: values, least recently used sizes, nothing in checkpoints."""
 
 import math
 
@@ -15,7 +15,7 @@ CPU = torch.device('cpu')
 
 
 def encoding_by_hand(position: tuple, size: tuple, num_feats: int) -> list[float]:
-    """One cell of the 3D encoding: y beside x, plus z at twice the width."""
+    """Compute one cell of the 3D encoding: y and x concatenated, plus z at twice the width."""
 
     def waves(index: int, length: int, width: int) -> list[float]:
         angle = (index + 1) / (length + 1e-6) * 2 * math.pi
@@ -27,7 +27,7 @@ def encoding_by_hand(position: tuple, size: tuple, num_feats: int) -> list[float
     return [a + b for a, b in zip(plane, waves(t, frames, 2 * num_feats), strict=True)]
 
 
-def test_values_by_hand():
+def test_values():
     encoding = CachedPositionEncoding(SinePositionalEncoding3D(num_feats=4, normalize=True))
     encoded = encoding((2, 3, 5), CPU)
     assert encoded.shape == (1, 2, 3, 5, 8)
@@ -36,18 +36,18 @@ def test_values_by_hand():
         assert encoded[(0, *position)].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_two_dimensions_end_in_channels():
+def test_channels_are_last():
     plain = SinePositionalEncoding(num_feats=4, normalize=True)
     encoded = CachedPositionEncoding(plain)((3, 5), CPU)
     expected = plain(torch.zeros(1, 3, 5, dtype=torch.bool)).permute(0, 2, 3, 1)
     assert torch.equal(encoded, expected)
 
 
-def test_sizes_seen_lately_are_kept_and_old_ones_go():
+def test_least_recently_used_size_is_evicted():
     plain = SinePositionalEncoding(num_feats=4, normalize=True)
     encoding = CachedPositionEncoding(plain, num_kept=2)
     first, second = encoding((3, 5), CPU), encoding((5, 3), CPU)
-    assert encoding((3, 5), CPU) is first  # which makes it the latest
+    assert encoding((3, 5), CPU) is first  # now the most recently used
     encoding((4, 4), CPU)
     assert encoding((3, 5), CPU) is first
     again = encoding((5, 3), CPU)
@@ -55,7 +55,7 @@ def test_sizes_seen_lately_are_kept_and_old_ones_go():
     assert torch.equal(again, second)
 
 
-def test_no_tensor_of_a_checkpoint():
+def test_state_dict_is_empty():
     encoding = CachedPositionEncoding(SinePositionalEncoding(num_feats=4))
     encoding((3, 5), CPU)
     assert not encoding.state_dict()
