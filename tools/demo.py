@@ -5,6 +5,7 @@ python tools/demo.py [--out work_dirs/demo]; every step prints the command that 
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -44,7 +45,9 @@ def run(title: str, script: str, *arguments: str | Path) -> None:
     """Runs one of the project's tools and shows its command."""
     command = [sys.executable, str(ROOT / 'tools' / script), *map(str, arguments)]
     print(f'\n=== {title}\n$ python {shlex.join([f"tools/{script}", *command[2:]])}', flush=True)
-    if subprocess.run(command, check=False).returncode:
+    # More threads make these small models slower, and stall on a busy machine.
+    environment = {'OMP_NUM_THREADS': '1', **os.environ}
+    if subprocess.run(command, check=False, env=environment).returncode:
         raise DemoError(f'tools/{script} failed; its message stands above')
 
 

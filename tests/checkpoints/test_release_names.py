@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from axialvs.checkpoints.key_mapping import is_release_state_dict, rename_release_tensor
 from axialvs.checkpoints.release import (
     ConversionError,
     convert_release,
     recognise,
+)
+from axialvs.checkpoints.release_names import (
+    is_release_state_dict,
+    rename_release,
+    rename_release_tensor,
 )
 from config_files import load
 from shrunk_configs import build_for_names
@@ -143,5 +147,17 @@ def test_two_tensors_for_one_home_are_an_error():
 
 
 def test_other_networks_are_not_recognised():
-    with pytest.raises(ConversionError, match='no Tube-Link checkpoint'):
+    with pytest.raises(ConversionError, match='cls_embed'):
         recognise({'backbone.conv1.weight': torch.zeros(1)})
+
+
+def test_video_kmax_is_recognized_and_all_its_tensors_renamed():
+    weights = release_weights('video_kmax_r50')
+    model = recognise(weights)
+    assert (model.method, model.backbone) == ('video-kmax offline', 'r50')
+    assert (model.num_classes, model.num_queries) == (124, 128)
+    assert model.num_blocks > 0
+    names = rename_release(weights)
+    assert len(set(names.values())) == len(names)
+    assert all(ours.startswith(('backbone.', 'panoptic_head.')) for ours in names.values())
+    assert not is_release_state_dict(names.values())

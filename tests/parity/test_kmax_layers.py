@@ -5,7 +5,7 @@ import torch
 from kmax_release import build_head, fill, release_noise, release_shapes
 from torch import Tensor
 
-from axialvs.checkpoints.release_names_kmax import rename_kmax_tensor
+from axialvs.checkpoints.release_names import rename_kmax_tensor
 from axialvs.models.backbones.convnext import PaddedConvNeXt
 from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
 from axialvs.models.video_kmax.pixel_decoder import KMaXPixelDecoder

@@ -9,7 +9,7 @@ from kmax_release import R50, build_head, fill
 from mmdet.registry import MODELS
 from torch import nn
 
-from axialvs.checkpoints.release_names_kmax import rename_kmax_tensor
+from axialvs.checkpoints.release_names import rename_kmax_tensor
 from axialvs.models.video_kmax import matching
 from axialvs.models.video_kmax.matching import ClipTargets
 

@@ -4,7 +4,7 @@ import torch
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
 from release_weights import fill_by_release_names
 
-from axialvs.checkpoints.key_mapping import rename_release_tensor
+from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.layers.deformable_attention import TemporalDeformableAttention
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.layers.temporal.axial_trajectory import AxialTrajectoryLayer

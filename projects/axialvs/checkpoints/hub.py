@@ -369,6 +369,7 @@ def _fetch(url: str, partial: Path) -> None:
                 unit_scale=True,
                 desc=partial.stem,
                 file=sys.stderr,
+                disable=None,  # only on a terminal
             ) as bar,
         ):
             while block := response.read(_BLOCK):

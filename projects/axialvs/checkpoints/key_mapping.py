@@ -1,10 +1,8 @@
-"""Brings the learnt queries of a checkpoint to a model that has fewer."""
+"""Adapt the tensors of a checkpoint to a model: names, class rows, queries, predictors."""
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from axialvs.datasets.class_names import normalise_name
@@ -93,7 +91,7 @@ class AdaptationReport:
         missing: Names of the model that the checkpoint lacks.
         unexpected: Names of the checkpoint that the model lacks.
         mismatched: Names whose shapes differ, with the checkpoint's shape and the model's.
-        mistyped: Names whose types differ in kind (float, integer, bool), with both types.
+        mistyped: Names that are floats in the model only, with both types.
         matched_classes: Classes that were found for the rows of `selected`.
     """
 
@@ -230,19 +228,13 @@ def adapt_state_dict(
             report.unexpected.append(name)
         elif tensor.shape != target[name].shape:
             report.mismatched[name] = (tuple(tensor.shape), tuple(target[name].shape))
-        elif _kind(tensor) != _kind(target[name]):
+        elif target[name].is_floating_point() and not tensor.is_floating_point():
             report.mistyped[name] = (str(tensor.dtype), str(target[name].dtype))
         else:
             fitting[name] = tensor
     report.used = [name for name in fitting if name not in report.selected]
     report.missing = [name for name in target if name not in adapted]
     return fitting, report
-
-
-def _kind(tensor: Tensor) -> str:
-    if tensor.dtype == torch.bool:
-        return 'bool'
-    return 'float' if tensor.is_floating_point() else 'integer'
 
 
 def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> bool:
@@ -265,67 +257,3 @@ _SHOWN = 3
 def _some(names: list[str], limit: int = _SHOWN) -> str:
     more = f' and {len(names) - limit} more' if len(names) > limit else ''
     return ', '.join(names[:limit]) + more
-
-
-_ENCODER = r'(panoptic_head\.pixel_decoder\.encoder\.layers\.\d+)'
-_DECODER = r'(panoptic_head\.transformer_decoder\.layers\.\d+)'
-_CROSS_CLIP = 'panoptic_head.cross_clip'
-_LAYER = rf'{_CROSS_CLIP}.layers.\1'
-
-# What mmdet renamed between its versions 2 and 3.
-_MMDET_RULES = (
-    (rf'{_ENCODER}\.attentions\.0\.', r'\1.self_attn.'),
-    (rf'{_ENCODER}\.ffns\.0\.', r'\1.ffn.'),
-    (rf'{_DECODER}\.attentions\.0\.', r'\1.cross_attn.'),
-    (rf'{_DECODER}\.attentions\.1\.', r'\1.self_attn.'),
-    (rf'{_DECODER}\.ffns\.0\.', r'\1.ffn.'),
-)
-
-# The within-clip tracking module.
-_WITHIN_CLIP_RULES = (
-    (r'\.level_3d_encodeing\.', '.level_encoding_3d.'),
-    (r'\.temporal_layer\.temporal_layers\.', '.temporal_layer.layers.'),
-)
-
-# The cross-clip tracking module.
-_CROSS_CLIP_RULES = (
-    (
-        r'panoptic_head\.transformer_trajectory_self_attention_layers\.(\d+)\.self_attn\.',
-        rf'{_LAYER}.trajectory_attn.',
-    ),
-    (
-        r'panoptic_head\.transformer_trajectory_self_attention_layers\.(\d+)\.norm\.',
-        rf'{_LAYER}.norm.',
-    ),
-    (
-        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._aspp_conv(\d+)\.',
-        rf'{_LAYER}.temporal_aspp.convs.\2.',
-    ),
-    (
-        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._proj_conv_bn_act\.conv\.',
-        rf'{_LAYER}.temporal_aspp.proj.',
-    ),
-    (
-        r'panoptic_head\.conv_short_aggregate_layers\.(\d+)\._proj_conv_bn_act\.norm\.',
-        rf'{_LAYER}.temporal_aspp.norm.',
-    ),
-    (r'panoptic_head\.conv_norms\.(\d+)\.', rf'{_LAYER}.aspp_norm.'),
-    (r'panoptic_head\.activation_proj\.', f'{_CROSS_CLIP}.clip_weight.'),
-)
-
-_RULES = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (*_MMDET_RULES, *_WITHIN_CLIP_RULES, *_CROSS_CLIP_RULES)
-)
-
-
-def rename_release_tensor(name: str) -> str:
-    """Our name of a tensor that the release calls `name`; many are called alike."""
-    for pattern, replacement in _RULES:
-        name = pattern.sub(replacement, name)
-    return name
-
-
-def is_release_state_dict(names: Iterable[str]) -> bool:
-    """Whether any of the names is one that only the release (or mmdet 2.x) has."""
-    return any(rename_release_tensor(name) != name for name in names)

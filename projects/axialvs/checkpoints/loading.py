@@ -15,9 +15,9 @@ from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
     AdaptationReport,
     adapt_state_dict,
-    is_release_state_dict,
     rename_mask2former_vis,
 )
+from axialvs.checkpoints.release_names import is_release_state_dict
 from axialvs.checkpoints.safe_reader import BrokenFileError, RefusedError, read_file
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError

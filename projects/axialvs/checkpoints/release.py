@@ -1,4 +1,4 @@
-"""Turns the weights of the public release into those of this project, all of them or none."""
+"""Convert the weights of the public release, all of them or none."""
 
 import re
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from axialvs.checkpoints.key_mapping import CLASS_BIAS, QUERY_WEIGHTS, rename_release_tensor
+from axialvs.checkpoints.key_mapping import CLASS_BIAS, QUERY_WEIGHTS
 from axialvs.checkpoints.loading import CheckpointError
+from axialvs.checkpoints.release_names import is_kmax, rename_release
 from axialvs.utils.config_files import shipped_configs
 
 # Blocks in the third stage of a ResNet, channels of a Swin Transformer's first: enough to tell
@@ -26,23 +27,35 @@ _CONFIGS = {
     'offline': 'axialvs/axialvs-cc_{backbone}_8xb1-??k_{dataset}_release.py',
 }
 
+# Class layer and cluster centers (C, Q) of Video-kMaX.
+_KMAX_BIAS = 'panoptic_head.predictor.cls_embed.bias'
+_KMAX_QUERIES = 'panoptic_head.cluster_centers'
+_METHODS = {
+    ('tube-link', 'plain'): 'tube-link',
+    ('tube-link', 'near-online'): 'near-online',
+    ('tube-link', 'offline'): 'offline',
+    ('video-kmax', 'plain'): 'video-kmax',
+    ('video-kmax', 'near-online'): 'video-kmax near-online',
+    ('video-kmax', 'offline'): 'video-kmax offline',
+}
+
 _BLOCK = re.compile(r'panoptic_head\.cross_clip\.layers\.(\d+)\.')
 
 
 class ConversionError(CheckpointError):
-    """Weights of the release and a model of this project do not go together."""
+    """Weights of the release do not fit a model of this project."""
 
 
 @dataclass(frozen=True)
 class ReleaseModel:
-    """Which of the release's models a checkpoint holds.
+    """Model that a checkpoint of the release holds.
 
     Args:
-        method: 'tube-link' (no tracking module), 'near-online' or 'offline'.
+        method: a value of `_METHODS`; 'near-online' and 'offline' alone are Tube-Link's.
         backbone: 'r50', 'swin-l' and the like, or 'unknown'.
         num_classes: N.
         num_queries: Q.
-        num_blocks: N_c of the cross-clip tracking module; 0 where there is none.
+        num_blocks: N_c of the cross-clip tracking module; 0 without it.
     """
 
     method: str
@@ -58,7 +71,9 @@ class ReleaseModel:
         A model with a different number of classes gets those of YouTube-VIS, see `changes_to`.
         """
         datasets = _DATASETS.get(self.num_classes, _DATASETS[_YOUTUBE_VIS])
-        pattern = _CONFIGS[self.method]
+        pattern = _CONFIGS.get(self.method)
+        if pattern is None:
+            return ()
         found = [
             shipped_configs(pattern.format(backbone=self.backbone, dataset=dataset))
             for dataset in datasets
@@ -71,7 +86,7 @@ class ReleaseModel:
         return next(iter(self.configs), None)
 
     def changes_to(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """What a config's `panoptic_head` has to have instead, by dotted path."""
+        """Return settings of a config's `panoptic_head` to replace, by dotted path."""
         changes = {}
         if head['num_things_classes'] != self.num_classes:
             no_object = head['loss_cls']['class_weight'][-1]
@@ -85,28 +100,29 @@ class ReleaseModel:
 
 
 def recognise(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
-    """Tells a checkpoint's model by its names and shapes.
+    """Recognize a checkpoint's model by its names and shapes.
 
     Raises:
-        ConversionError: There are no class layer and queries where the release has them.
+        ConversionError: if there are no class layer and queries as in the release.
     """
-    names = {rename_release_tensor(name): tensor for name, tensor in state_dict.items()}
-    for name in (CLASS_BIAS, *QUERY_WEIGHTS):
+    ours = rename_release(state_dict)
+    names = {ours[name]: tensor for name, tensor in state_dict.items()}
+    kmax = is_kmax(state_dict)
+    bias, queries = (_KMAX_BIAS, _KMAX_QUERIES) if kmax else (CLASS_BIAS, QUERY_WEIGHTS[0])
+    for name in (bias, queries):
         if name not in names:
             raise ConversionError(
-                f'no tensor is called {name}: this is no Tube-Link checkpoint of the release'
+                f'there is no tensor {name}: this is not a checkpoint of the release'
             )
-    method = 'tube-link'
-    if any('.temporal_layer.' in name for name in names):
-        method = 'near-online'
     blocks = {match[1] for name in names if (match := _BLOCK.match(name))}
-    if blocks:
-        method = 'offline'
+    tracks = any('.temporal_layer.' in name or '.within_clip.' in name for name in names)
+    method = 'offline' if blocks else 'near-online' if tracks else 'plain'
+    family = 'video-kmax' if kmax else 'tube-link'
     return ReleaseModel(
-        method,
+        _METHODS[family, method],
         _backbone(names),
-        num_classes=len(names[CLASS_BIAS]) - 1,
-        num_queries=len(names[QUERY_WEIGHTS[0]]),
+        num_classes=len(names[bias]) - 1,
+        num_queries=names[queries].shape[1 if kmax else 0],
         num_blocks=len(blocks),
     )
 
@@ -114,20 +130,20 @@ def recognise(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
 def convert_release(
     state_dict: Mapping[str, Tensor], homes: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Renames every tensor of the release to the tensor of the model that it is.
+    """Rename every tensor of the release as in the model.
 
     Args:
-        state_dict: The release's tensors by name.
-        homes: The model's `state_dict()`.
+        state_dict: the release's tensors by name.
+        homes: `state_dict()` of the model.
 
     Returns:
         The tensors by our names, and our name of each of the release's.
 
     Raises:
-        ConversionError: A tensor has no home, two have the same, a home stays empty or a shape
-            differs; the message lists the names.
+        ConversionError: if a tensor is not in the model, two are the same one, the model has more
+            or a shape differs; the message lists the names.
     """
-    our_name = {name: rename_release_tensor(name) for name in state_dict}
+    our_name = rename_release(state_dict)
     converted = {our_name[name]: tensor for name, tensor in state_dict.items()}
     problems = {
         'have no home in the model': [

@@ -4,8 +4,6 @@ Covers all stages: kMaX-DeepLab on COCO with and without deformable attention, n
 offline. The COCO stage spells its predictors `_predcitor`.
 """
 
-import re
-
 _DECODER = r'sem_seg_head\.predictor\.'
 _VIDEO = r'cross_clip_tracking_module\.'
 _LAYER = r'panoptic_head.cross_clip.layers.\1.'
@@ -142,22 +140,12 @@ _CROSS_CLIP_RULES = (
     ),
 )
 
-_RULES = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        *_BACKBONE_RULES,
-        *_WITHIN_CLIP_RULES,
-        *_CROSS_CLIP_RULES,
-        *_DECODER_RULES,
-        *_PIXEL_DECODER_RULES,
-        *_PREDICTOR_RULES,
-        *_SEMANTIC_HEAD_RULES,
-    )
+RULES = (
+    *_BACKBONE_RULES,
+    *_WITHIN_CLIP_RULES,
+    *_CROSS_CLIP_RULES,
+    *_DECODER_RULES,
+    *_PIXEL_DECODER_RULES,
+    *_PREDICTOR_RULES,
+    *_SEMANTIC_HEAD_RULES,
 )
-
-
-def rename_kmax_tensor(name: str) -> str:
-    """Our name of a tensor that the release's Video-kMaX calls `name`."""
-    for pattern, replacement in _RULES:
-        name = pattern.sub(replacement, name)
-    return name
