@@ -10,10 +10,9 @@ load_from = 'work_dirs/axialvs-wc_r50_8xb1-10k_ovis/iter_10000.pth'
 
 num_classes = _base_.num_ovis_classes
 model = dict(
-    type='OfflineTubeLink',
+    type='AxialVSOffline',
     clip_length=_base_.clip_length,
     panoptic_head=dict(
-        type='CrossClipHead',
         num_things_classes=num_classes,
         loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
         pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),

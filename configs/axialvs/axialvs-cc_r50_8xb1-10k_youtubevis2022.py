@@ -9,10 +9,9 @@ _base_ = [
 load_from = 'work_dirs/axialvs-wc_r50_8xb1-15k_youtubevis2022/iter_15000.pth'
 
 model = dict(
-    type='OfflineTubeLink',
+    type='AxialVSOffline',
     clip_length=_base_.clip_length,
     panoptic_head=dict(
-        type='CrossClipHead',
         pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),
         cross_clip=_base_.cross_clip_tracking,
     ),

@@ -10,10 +10,9 @@ load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 
 num_clips = 8
 model = dict(
-    type='OfflineTubeLink',
+    type='AxialVSOffline',
     clip_length=_base_.clip_length,
     panoptic_head=dict(
-        type='CrossClipHead',
         pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking),
         cross_clip=_base_.cross_clip_tracking,
     ),
