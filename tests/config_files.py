@@ -9,11 +9,13 @@ from mmengine import Config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASES = CONFIGS / '_base_'
-ALL = sorted(
+EVERY = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.glob('*/*.py')
     if path.parent.name != BASES.name
 )
+PANOPTIC = [name for name in EVERY if 'kmax' in name]
+ALL = [name for name in EVERY if name not in PANOPTIC]  # of video instance segmentation
 
 
 @cache

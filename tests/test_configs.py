@@ -11,13 +11,13 @@ from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_names import resolve_class_list
-from config_files import ALL, CONFIGS, depth_of, load
+from config_files import ALL, CONFIGS, EVERY, depth_of, load
 from generated_videos import write_videos
 from shrunk_configs import build_for_names, read_videos, shrink
 from tiny_segmenter import randomise
 
 NAME = re.compile(
-    r'(tube-link|axialvs-(wc|cc))_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
+    r'(tube-link|(video-)?kmax|axialvs-(wc|cc)(-kmax)?)_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
     r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_[a-z0-9-]+'
     r'(_release|_holdout)?'
 )
@@ -40,7 +40,7 @@ def shrunk_config(name: str) -> Config:
     return config
 
 
-@pytest.mark.parametrize('name', ALL)
+@pytest.mark.parametrize('name', EVERY)
 def test_names_say_method_backbone_schedule_and_data(name):
     said, config = NAME.fullmatch(Path(name).stem), load(name)
     assert said
@@ -50,7 +50,7 @@ def test_names_say_method_backbone_schedule_and_data(name):
         assert config.train_cfg.max_iters == iterations
 
 
-@pytest.mark.parametrize('name', ALL)
+@pytest.mark.parametrize('name', EVERY)
 def test_at_most_four_files_deep(name):
     assert depth_of(CONFIGS / name) <= 4
 

@@ -14,23 +14,16 @@ import axialvs.engine  # noqa: F401 - registers the constructor
 from axialvs.checkpoints.release_names import rename_kmax_tensor
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
+from config_files import load
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'kmax_optimizer.json'
 GROUPS = json.loads(FIXTURE.read_text())['groups']
-NO_DECAY = {key: dict(decay_mult=0.0) for key in ('gamma', 'position_table', 'cluster_centers')}
-# In the release the factor of prediction heads is meant for the offline model but acts in all.
-VIDEO = dict(temporal_layers=dict(lr_mult=2.0)) | {
-    key: dict(lr_mult=0.1)
-    for key in ('class_proj', 'mask_proj', 'mask_embed', 'cls_embed', 'mask_norm')
-}
-BACKBONE = dict(backbone=dict(lr_mult=0.1))
-CUSTOM_KEYS = dict(
-    near_online_r50=BACKBONE | VIDEO,
-    offline_r50=VIDEO,
-    near_online_convnext_l=BACKBONE | VIDEO,
-    # The release's rule for norms does not know those of this backbone.
-    near_online_convnextv2_l=VIDEO | dict(backbone=dict(lr_mult=0.1, norm_decay_mult=1.0)),
-    coco_r50=BACKBONE,
+CONFIG_OF = dict(
+    near_online_r50='axialvs/axialvs-wc-kmax_r50_16xb2-40k_vipseg_release.py',
+    offline_r50='axialvs/axialvs-cc-kmax_r50_8xb2-15k_vipseg.py',
+    near_online_convnext_l='axialvs/axialvs-wc-kmax_convnext-l_16xb2-30k_vipseg_release.py',
+    near_online_convnextv2_l='axialvs/axialvs-wc-kmax_convnextv2-l_16xb2-30k_vipseg_release.py',
+    coco_r50='video_kmax/kmax_r50_32xb2-150k_coco.py',
 )
 
 
@@ -58,18 +51,9 @@ def build_model(name: str) -> nn.Module:
 @pytest.mark.parametrize('name', GROUPS)
 def test_parameter_groups(name):
     model = build_model(name)
-    wrapper = build_optim_wrapper(
-        model,
-        dict(
-            constructor='MultiplicativeOptimWrapperConstructor',
-            optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.05),
-            paramwise_cfg=dict(
-                norm_decay_mult=0.0,
-                bias_decay_mult=0.0,
-                custom_keys=CUSTOM_KEYS[name] | NO_DECAY,
-            ),
-        ),
-    )
+    settings = load(CONFIG_OF[name]).optim_wrapper
+    settings.optimizer.lr = 1.0
+    wrapper = build_optim_wrapper(model, settings)
     names = {parameter: name for name, parameter in model.named_parameters()}
     found = {
         f'lr x{group["lr"]:g}, weight decay {group["weight_decay"]:g}': {

@@ -1,0 +1,14 @@
+# Axial-VS, near-online (Video-kMaX with within-clip tracking), ConvNeXtV2-L, VIPSeg. VPQ in the paper: 57.7 (58.3, 57.1).
+_base_ = [
+    '../_base_/models/video-kmax_convnextv2-l.py',
+    '../_base_/datasets/vipseg.py',
+    '../_base_/schedules/vipseg_30k_convnext.py',
+    '../_base_/default_runtime.py',
+]
+load_from = 'work_dirs/kmax_convnextv2-l_32xb2-150k-deformable_coco/iter_150000.pth'
+
+model = dict(
+    clip_length=_base_.clip_length,
+    panoptic_head=dict(within_clip=dict(temporal_layer=_base_.temporal_layer)),
+    test_cfg=dict(thing_labels=_base_.thing_labels),
+)

@@ -1,0 +1,6 @@
+# Settings of the public release: prediction heads at a tenth of the learning rate, pasted frames at the top left. Norms of the backbone decay.
+_base_ = './axialvs-wc-kmax_convnextv2-l_16xb2-30k_vipseg.py'
+
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={**_base_.head_lr, 'backbone': dict(norm_decay_mult=1.0)})
+)

@@ -1,0 +1,4 @@
+# Settings of the public release: prediction heads at a tenth of the learning rate, pasted frames at the top left.
+_base_ = './axialvs-wc-kmax_r50_16xb2-40k_vipseg.py'
+
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.head_lr))
