@@ -546,3 +546,10 @@ def test_panoptic_data(vipseg):
     assert '8x8' in texts['image-size'][0]
     content['annotations'][0]['annotations'][0]['segments_info'][0]['category_id'] = 99
     assert '99' in found(check_vipseg(folder, content))['layout'][0]
+
+
+def test_frames_of_one_row(write_json):
+    content = stills_content()
+    content['images'][0].update(width=4000, height=1)
+    content['annotations'] = content['annotations'][1:]
+    assert found(check(write_json(content)))['frame-narrow'] == ['image 10: 4000x1']

@@ -229,6 +229,18 @@ def test_json_with_a_byte_order_mark(convert, tmp_path):
     assert len(convert(*folders(tmp_path), '--class-file', classes).instances) == 2
 
 
+@pytest.mark.parametrize(
+    ('content', 'remedy'),
+    [
+        ({'videos': {'a': {'objects': {'1': {'category': 'dog'}}}}}, '--class-file'),
+        ({'shapes': [], 'imagePath': '0.jpg', 'imageData': None}, 'labelme'),
+        ({**coco_video(), 'videos': None}, 'videos'),
+    ],
+)
+def test_files_of_other_tools_are_recognised(refuse, tmp_path, content, remedy):
+    assert remedy in refuse('coco_video', write_json(tmp_path / 'meta.json', content))
+
+
 def test_circled_digits_in_file_names(convert, tmp_path):
     write_davis(tmp_path)
     for folder in ('JPEGImages', 'Annotations'):

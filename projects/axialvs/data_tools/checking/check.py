@@ -17,6 +17,7 @@ from axialvs.datasets.class_names import resolve_class_list
 from axialvs.datasets.classes import compare_classes, match_coco_classes, same_names
 
 _MIN_AREA = 64.0  # pixels
+_MAX_ASPECT = 16
 
 
 def check_dataset(
@@ -143,6 +144,8 @@ def _check_frames(
         where = describe(annotations, video.id)
         if num_frames and not annotations.are_images and video.length < num_frames:
             findings.add('video-short', where, f'{video.length} frames, clips have {num_frames}')
+        if max(video.width, video.height) > _MAX_ASPECT * min(video.width, video.height):
+            findings.add('frame-narrow', where, f'{video.width}x{video.height}')
         frames = defaultdict(list)
         for frame, name in enumerate(video.file_names):
             frames[name].append(frame)

@@ -74,6 +74,10 @@ RULES: dict[str, Rule] = {
         category_unused=('category without an instance', 'it is never learnt'),
         video_empty=('video without an object to learn', 'training ignores it'),
         video_short=('video shorter than a clip', 'its last frame is repeated to fill the clip'),
+        frame_narrow=(
+            'frames much longer than wide',
+            'resized by their short side they take gigabytes; cut them',
+        ),
         frame_twice=('image file listed twice', 'list each frame once'),
         frame_order=('frames not in the order of their numbers', 'sort 2.jpg before 10.jpg'),
         identity_lost=(

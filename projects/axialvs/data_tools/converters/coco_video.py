@@ -22,7 +22,11 @@ from axialvs.data_tools.converters.labelled_video import (
 )
 from axialvs.datasets.annotations.schema import JsonRecord, load_json
 from axialvs.datasets.annotations.segmentations import check_segmentations
-from axialvs.datasets.annotations.youtube_vis import read_categories, read_size
+from axialvs.datasets.annotations.youtube_vis import (
+    describe_other_tool,
+    read_categories,
+    read_size,
+)
 from axialvs.datasets.image_files import image_size
 from axialvs.utils.files import natural_key
 from axialvs.utils.rle import compress
@@ -78,6 +82,8 @@ def read_coco_videos(path: Path, wanted: Sequence[str] | None, skipped: SkipRepo
         ConversionError: there is no video of a wanted name.
     """
     content = JsonRecord(load_json(path), str(path))
+    if other := describe_other_tool(content.values):
+        content.fail(*other)
     if 'images' not in content.values and 'annotations' in content.values:
         content.fail('images', 'is missing; a file in the YouTube-VIS layout needs no conversion')
     class_names = {category.id: category.name for category in read_categories(content)}

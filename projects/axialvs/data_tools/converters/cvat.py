@@ -1,4 +1,4 @@
-"""CVAT's export "CVAT for video 1.1": tasks, and tracks of shapes.
+"""The tracks of CVAT's export "CVAT for video 1.1".
 
 A track lists its shape in every frame in which it is visible, interpolated ones included
 (`keyframe="0"`), and one with `outside="1"` where it leaves. Frame numbers are those of the video
@@ -6,11 +6,9 @@ that was uploaded. Brush masks, automatic masks and shapes (as opposed to tracks
 one `<track>` per frame: they are joined to one object if they share a label and a `group_id`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from axialvs.data_tools.converters.cvat_shapes import (
@@ -20,6 +18,7 @@ from axialvs.data_tools.converters.cvat_shapes import (
     interpolate,
     shape_mask,
 )
+from axialvs.data_tools.converters.cvat_tasks import CvatTask, CvatVideos, find_frames
 from axialvs.data_tools.converters.labelled_video import (
     RLE,
     ConversionError,
@@ -27,204 +26,15 @@ from axialvs.data_tools.converters.labelled_video import (
     ProgressFn,
     SkipReport,
     Track,
-    choose_names,
 )
-from axialvs.datasets.class_names import normalise_name, repair_name
-from axialvs.datasets.image_files import common_size, list_images
+from axialvs.datasets.class_names import normalise_name
+from axialvs.datasets.image_files import common_size
 from axialvs.utils.rle import unite
 
 IDENTITY_HINT = (
     'CVAT exports brush masks, automatic masks and shapes as one track per frame. Draw in track '
     'mode, or give the shapes of one object the same group (key G), which becomes its identity.'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CvatTask:
-    """One task, which is one video.
-
-    Attributes:
-        path: the file.
-        name: name of the task.
-        size: number of frames.
-        start: number of its first frame in the uploaded video.
-        step: step between its frames in the uploaded video.
-        frame_size: (width, height) of the frames, or None if the file does not say it.
-        folders: possible names of its folder of images.
-        tracks: its tracks.
-    """
-
-    path: Path
-    name: str
-    size: int
-    start: int
-    step: int
-    frame_size: tuple[int, int] | None
-    folders: tuple[str, ...]
-    tracks: tuple[Element, ...]
-
-    @property
-    def where(self) -> str:
-        """The task in words."""
-        return f'{self.path}: task {self.name}'
-
-
-@dataclass(frozen=True, slots=True)
-class CvatVideos:
-    """Tasks of one or more files; shapes are not read yet.
-
-    Attributes:
-        labels: of all files, by normalised name, in their order.
-        tasks: those that were chosen.
-        is_only: whether the files have one task in total.
-    """
-
-    labels: dict[str, str]
-    tasks: tuple[CvatTask, ...]
-    is_only: bool
-
-
-def read_cvat_videos(paths: Sequence[Path], wanted: Sequence[str] | None) -> CvatVideos:
-    """Read the heads of exports of tasks, jobs or projects.
-
-    Args:
-        paths: XML files.
-        wanted: names of the tasks to take, or None for all.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        ConversionError: a file is wrong, two tasks have the same name, or a wanted one is missing.
-    """
-    tasks: dict[str, CvatTask] = {}
-    labels: dict[str, str] = {}
-    for path in paths:
-        root = _read_root(path)
-        own_labels = _labels(root)
-        if not own_labels:
-            raise ConversionError(f'{path}: its <meta> names no labels')
-        labels |= {key: name for key, name in own_labels.items() if key not in labels}
-        for task in _read_tasks(path, root):
-            if task.name in tasks:
-                raise ConversionError(
-                    f'{path}: task {task.name!r} is also in {tasks[task.name].path}; rename one'
-                )
-            tasks[task.name] = task
-    chosen = choose_names(list(tasks), wanted, ', '.join(map(str, paths)))
-    return CvatVideos(labels, tuple(tasks[name] for name in chosen), len(tasks) == 1)
-
-
-def _read_root(path: Path) -> Element:
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file')
-    try:
-        root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise ConversionError(
-            f'{path}: not a readable XML file ({error}); unpack the archive that CVAT exports and '
-            'give its annotations.xml'
-        ) from error
-    if root.tag != 'annotations' or root.find('meta') is None:
-        raise ConversionError(f'{path}: is not a file of CVAT; export as "CVAT for video 1.1"')
-    if root.find('image') is not None:
-        raise ConversionError(
-            f'{path}: is an export "CVAT for images", in which objects have no identity over '
-            'frames; export as "CVAT for video 1.1"'
-        )
-    return root
-
-
-def _labels(root: Element) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for label in root.find('meta').iter('label'):
-        name = repair_name(label.findtext('name') or '')
-        if name and label.find('parent') is None:  # points of a skeleton have one
-            names.setdefault(normalise_name(name), name)
-    return names
-
-
-def _read_tasks(path: Path, root: Element) -> Iterator[CvatTask]:
-    meta, tracks = root.find('meta'), root.findall('track')
-    heads = meta.findall('project/tasks/task') or [*meta.findall('task'), *meta.findall('job')]
-    if not heads:
-        raise ConversionError(f'{path}: its <meta> names no task')
-    for head in heads:
-        identifier, source, name = (
-            (head.findtext(field) or '').strip() for field in ('id', 'source', 'name')
-        )
-        name = name or (Path(source).stem if source else path.stem)
-        own = tracks if len(heads) == 1 else [t for t in tracks if t.get('task_id') == identifier]
-        yield _read_task(path, head, name, source, own)
-
-
-def _read_task(
-    path: Path, head: Element, name: str, source: str, tracks: Sequence[Element]
-) -> CvatTask:
-    where = f'{path}: task {name}'
-    step = (head.findtext('frame_filter') or 'step=1').strip().removeprefix('step=').strip()
-    if not step.isdecimal() or int(step) < 1:
-        raise ConversionError(
-            f'{where}: <frame_filter> {head.findtext("frame_filter")!r} is not step=NUMBER'
-        )
-    size = head.find('original_size')
-    folders = dict.fromkeys(f for f in (name, Path(source).stem, source) if f)
-    return CvatTask(
-        path,
-        name,
-        _integer(head, 'size', where, None),
-        _integer(head, 'start_frame', where, 0),
-        int(step),
-        None if size is None else _frame_size(size, where),
-        tuple(folders),
-        tuple(tracks),
-    )
-
-
-def _frame_size(size: Element, where: str) -> tuple[int, int]:
-    return _integer(size, 'width', where, None), _integer(size, 'height', where, None)
-
-
-def _integer(head: Element, field: str, where: str, default: int | None) -> int:
-    text = (head.findtext(field) or '').strip()
-    if not text and default is not None:
-        return default
-    if not text.isdecimal():
-        raise ConversionError(f'{where}: <{field}> is {text!r}, not a number')
-    return int(text)
-
-
-def find_frames(task: CvatTask, images: Path, is_only: bool) -> list[Path]:
-    """Return the image of each of a task's frames.
-
-    They are in a folder with the name of the task or of its source or, if there is one task only,
-    in `images` itself: one per frame of the task, or one per frame of the uploaded video, of which
-    the task's are taken.
-
-    Args:
-        task: the task.
-        images: the folder that holds the frames of all tasks.
-        is_only: whether there is no other task.
-
-    Raises:
-        FileNotFoundError: the folder is missing, or images are.
-    """
-    folder = next((images / name for name in task.folders if (images / name).is_dir()), None)
-    if folder is None:
-        if not is_only or not images.is_dir():
-            raise FileNotFoundError(
-                f'{images}: has no folder {" or ".join(task.folders)} with the frames of task '
-                f'{task.name} of {task.path}'
-            )
-        folder = images
-    found = list_images(folder)
-    if len(found) == task.size:
-        return found
-    last = task.start + task.step * (task.size - 1)
-    if len(found) > last:
-        return found[task.start : last + 1 : task.step]
-    raise FileNotFoundError(
-        f'{folder}: holds {len(found)} images, but task {task.name} of {task.path} has '
-        f'{task.size} frames; extract all frames of the video'
-    )
 
 
 def read_all(

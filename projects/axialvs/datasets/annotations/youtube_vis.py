@@ -124,8 +124,8 @@ def read_annotations(
     return VideoAnnotations(path, tuple(categories), tuple(videos.values()), instances)
 
 
-def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the field by which another well-known layout is recognised, and what to do."""
+def describe_other_tool(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the field by which a file of YouTube-VOS or labelme is recognised, and what to do."""
     if isinstance(values.get('videos'), dict):
         return 'videos', (
             'this is a meta.json of YouTube-VOS, which holds classes but no masks; convert the '
@@ -137,6 +137,13 @@ def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
             'frames; export masks, one value per object of the video, and convert them with '
             'tools/dataset_converters/masks_to_youtube_vis.py'
         )
+    return None
+
+
+def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the field by which another well-known layout is recognised, and what to do."""
+    if other := describe_other_tool(values):
+        return other
     if 'images' in values and 'videos' in values:
         return 'images', (
             'this is a COCO-video file; give the official file of the data set, whose videos have '
