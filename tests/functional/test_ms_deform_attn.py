@@ -17,9 +17,9 @@ from axialvs.functional.ms_deform_attn import (
     ms_deform_attn_deformops,
     ms_deform_attn_embedding_bag,
     ms_deform_attn_grid_sample,
-    ms_deform_attn_mmcv,
     select_implementation,
 )
+from axialvs.functional.ms_deform_attn_mmcv import ms_deform_attn_mmcv
 from axialvs.utils.mmcv_ops import MissingOperatorError, missing_reason
 
 SHAPES = ((2, 3), (4, 6), (7, 5))

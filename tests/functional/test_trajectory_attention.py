@@ -1,6 +1,8 @@
 """Trajectory attention against the paper's equations as plain loops."""
 
 import math
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -295,7 +297,20 @@ def test_one_frame_is_plain_attention_with_a_second_value_projection():
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
 
 
-def test_spatial_attention_by_the_fused_kernel(monkeypatch):
+@pytest.mark.parametrize('supported', [True, False])
+def test_cuda_tensors_use_the_triton_kernel_if_it_supports_them(monkeypatch, supported):
+    kernel = ModuleType('axialvs.functional.trajectory_attention_triton')
+    kernel.triton_supports = lambda query, num_heads, dropout_p: supported
+    kernel.trajectory_attention_triton = lambda *arguments: ('triton', arguments[4:])
+    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
+    monkeypatch.setattr(module, '_TRITON_IS_INSTALLED', True)
+    monkeypatch.setattr(module, 'chunked_trajectory_attention', lambda *_: 'chunked')
+    spec = TrajectorySpec(3, 8, 0.7)
+    out = trajectory_attention(SimpleNamespace(is_cuda=True), None, None, None, spec)
+    assert out == (('triton', (3, 8, 0.7)) if supported else 'chunked')
+
+
+def test_spatial_attention_by_the_fused_kernel():
     """What other devices than a CPU use."""
     sequences, _ = random_case(3, seed=13)
     spec = TrajectorySpec(3, 8, 0.7)
