@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,6 @@ from pycocotools import mask as mask_util
 from axialvs.datasets.moving_shapes import LEVELS, generate_dataset, generate_video
 from axialvs.datasets.moving_shapes.events import (
     crosses,
-    crossing_pairs,
     fully_occluded,
     re_enters,
 )
@@ -82,6 +82,11 @@ def test_an_object_at_the_border_is_clipped_and_one_outside_has_no_patch():
     assert cut.coverage.sum() == pytest.approx(np.pi * 100 / 4, rel=0.02)
     away = Shape(0, None, np.full((1, 2), -30.0), radii, angles, 0.0)
     assert rasterise(away, 'circle', 0, (80, 64)) is None
+
+
+def crossing_pairs(masks):
+    """All pairs of objects (M, L, H, W) that cross."""
+    return [(i, j) for i, j in combinations(range(len(masks)), 2) if crosses(masks[i], masks[j])]
 
 
 @pytest.mark.parametrize('index', range(12))

@@ -11,7 +11,7 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
     return np.array([columns.mean(), rows.mean()])
 
 
-def touch(first: np.ndarray, second: np.ndarray) -> bool:
+def _touch(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two masks (H, W) have pixels side by side or corner to corner."""
     grown = cv2.dilate(first.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     return bool((grown & second).any())
@@ -31,7 +31,7 @@ def crosses(first: np.ndarray, second: np.ndarray) -> bool:
     for one, two in zip(first, second, strict=True):
         if not one.any() or not two.any():
             continue
-        if touch(one, two):
+        if _touch(one, two):
             met = True
             continue
         vector = _centroid(two) - _centroid(one)
@@ -41,13 +41,6 @@ def crosses(first: np.ndarray, second: np.ndarray) -> bool:
     return False
 
 
-def crossing_pairs(masks: np.ndarray) -> list[tuple[int, int]]:
-    """All pairs of objects (M, L, H, W) that cross."""
-    count = len(masks)
-    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    return [(i, j) for i, j in pairs if crosses(masks[i], masks[j])]
-
-
 def _gaps(visible: np.ndarray) -> list[np.ndarray]:
     """Runs of frames without the object between two frames with it. visible: (L,) bool."""
     seen = np.flatnonzero(visible)
@@ -55,7 +48,7 @@ def _gaps(visible: np.ndarray) -> list[np.ndarray]:
 
 
 def fully_occluded(visible: np.ndarray, in_image: np.ndarray) -> bool:
-    """Whether an object vanishes behind others, inside the image all the while, and comes back.
+    """Whether an object vanishes behind others, while it stays inside the image, and reappears.
 
     Args:
         visible: (L,) bool, whether enough of it can be seen.
