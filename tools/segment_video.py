@@ -4,8 +4,10 @@ import argparse
 import signal
 import sys
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from axialvs.inference.readers import VideoReader
     from axialvs.inference.video_writer import VideoWriter
     from axialvs.models.clip_segmenter import ClipSegmenter
+    from axialvs.structures import ClipResult
 
 MIB = 2**20
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
@@ -32,6 +35,7 @@ class Options:
     checkpoint: str | None
     out: Path | None
     json: Path | None
+    html: Path | None
     mode: str
     protocol: Literal['live', 'scored'] | None
     window: int | None
@@ -50,8 +54,8 @@ class Options:
         live_offline = self.mode == 'offline' and self.protocol == 'live'
         scored_offline = self.mode == 'offline' and self.protocol != 'live'
         known = None if self.checkpoint is None else find_known(self.checkpoint)
-        if self.out is None and self.json is None:
-            return 'nothing to write: give --out, --json or both'
+        if self.out is None and self.json is None and self.html is None:
+            return 'nothing to write: give --out, --json or --html'
         if self.checkpoint is not None and self.config is None:
             if known is None:
                 return '--checkpoint needs the --config that it was trained with'
@@ -72,10 +76,14 @@ class Options:
         return self._overwritten()
 
     def _overwritten(self) -> str | None:
-        if self.json is not None:
-            for name, other in (('the video', self.video), ('--out', self.out)):
-                if other is not None and self.json.resolve() == Path(other).resolve():
-                    return f'--json {self.json}: is {name}, which is not overwritten; rename it'
+        taken = {Path(self.video).resolve(): 'the video'}
+        for name, path in (('--out', self.out), ('--json', self.json), ('--html', self.html)):
+            if path is None:
+                continue
+            if path.resolve() in taken and name != '--out':
+                other = taken[path.resolve()]
+                return f'{name} {path}: is {other}, which is not overwritten; rename it'
+            taken[path.resolve()] = name
         return None
 
     def test_cfg(self) -> dict[str, Any]:
@@ -103,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add('--out', type=output_file, help='overlay to write, .mp4')
     add('--json', type=output_file, help='tracks to write, .json')
+    add('--html', type=output_file, help='page to write: video, masks and timeline, for a browser')
     add(
         '--mode',
         choices=('near-online', 'offline'),
@@ -185,8 +194,10 @@ def main() -> None:
     device = find_device(options.device)
     reader = open_video(options.video)
     writer = None if options.out is None else overlay_writer(options.out, reader)
-    if options.json is not None:
-        check_writable(options.json)
+    for path in (options.json, options.html):
+        if path is not None:
+            check_writable(path)
+    page = None if options.html is None else Page(options.html, reader)
     precision = precision_of_device(options.amp, device) if options.amp else None
     model = init_segmenter(
         options.config,
@@ -212,14 +223,17 @@ def main() -> None:
         )
         bar.total = _expected_frames(reader, options.max_frames)
         try:
+            clips = result if page is None else page.record(result)
             if writer is not None:
-                failure = write_overlay(result, writer, model.class_names)
-            deque(result, maxlen=0)
+                failure = write_overlay(clips, writer, model.class_names)
+            deque(clips, maxlen=0)
         finally:
             # However the run ended, the tracks found so far are kept.
             result.close()
             if options.json is not None and result.num_frames:
                 write_json(result, options, model)
+            if page is not None:
+                page.finish(result, model.class_names)
     report(result, writer, options, failure)
     if failure is not None:
         raise failure
@@ -243,8 +257,59 @@ def overlay_writer(path: Path, reader: 'VideoReader') -> 'VideoWriter':
     return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
 
 
+class Page:
+    """The HTML page of a video: its frames without masks go to a temporary file.
+
+    Args:
+        path: of the page.
+        reader: of the video, for rate and sound.
+    """
+
+    def __init__(self, path: Path, reader: 'VideoReader') -> None:
+        from axialvs.visualization.html_page import Thumbnails
+
+        self.path = path
+        self._folder = TemporaryDirectory()
+        self._writer = overlay_writer(Path(self._folder.name, 'frames.mp4'), reader)
+        self._thumbnails = Thumbnails()
+        self._times: dict[int, float] = {}  # of the recorded frames, by position
+
+    def record(self, clips: Iterable['ClipResult']) -> Iterator['ClipResult']:
+        """Record each clip on its way."""
+        with self._writer:
+            for clip in clips:
+                for t, image in enumerate(clip.images):
+                    self._writer.write(image, clip.timestamps[t])
+                    self._thumbnails.add(image, clip.ids, clip.masks[:, t])
+                self._times.update(zip(clip.frame_indices, clip.timestamps, strict=True))
+                yield clip
+
+    def finish(self, result: 'VideoResult', class_names: tuple[str, ...]) -> None:
+        """Write the page of the recorded frames."""
+        from axialvs.visualization.html_page import write_html_page
+
+        with self._folder:
+            self._writer.close()
+            if not self._times:
+                return
+            tracks = [
+                replace(track, segmentations=[track.segmentations[i] for i in self._times])
+                for track in result.tracks()
+            ]
+            write_html_page(
+                self.path,
+                self._writer.path,
+                tracks,
+                class_names,
+                list(self._times.values()),
+                list(self._times),
+                self._thumbnails.crops,
+                title=Path(result.reader.source).name,
+            )
+
+
 def write_overlay(
-    result: 'VideoResult', writer: 'VideoWriter', class_names: tuple[str, ...]
+    clips: Iterable['ClipResult'], writer: 'VideoWriter', class_names: tuple[str, ...]
 ) -> OSError | None:
     """Draw the tracks of each clip as it comes; returns the error if the disk is full or the like,
     for the tracks are of use without the overlay."""
@@ -252,7 +317,7 @@ def write_overlay(
 
     try:
         with writer:
-            for clip in result:
+            for clip in clips:
                 for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
                     drawn = draw_tracks(
                         image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names
@@ -297,7 +362,8 @@ def report(
     if writer is not None and writer.sound_problem:
         print(writer.sound_problem)
     print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
-    for path, written in ((options.out, failure is None), (options.json, True)):
+    outputs = ((options.out, failure is None), (options.json, True), (options.html, True))
+    for path, written in outputs:
         if path is not None and written:
             print(f'wrote {path}')
 

@@ -231,6 +231,19 @@ def test_scored_writes_what_reaches_the_threshold(run_tool, folder, tmp_path, ca
     assert f'{len(found["tracks"])} tracks' in capsys.readouterr().out
 
 
+def test_the_page_holds_the_tracks(run_tool, folder, tmp_path, capsys):
+    page = tmp_path / 'page.html'
+    _, found = near_online(run_tool, folder, tmp_path, '--html', page)
+    assert found['tracks']
+    text = page.read_text()
+    for track in found['tracks']:
+        for rle in filter(None, track['segmentations']):
+            assert json.dumps(rle['counts'])[1:-1] in text
+    assert 'data:video' in text or '"video": "' in text
+    assert f'wrote {page}' in capsys.readouterr().out
+    assert {x.name for x in tmp_path.iterdir()} == {'tracks.json', 'page.html'}
+
+
 def test_help_imports_no_network_library():
     code = (
         'import sys, runpy; sys.argv = ["segment_video.py", "--help"]\n'
