@@ -1,4 +1,4 @@
-"""Tests of relative positions against loops over all pairs."""
+"""Relative positions against loops over all pairs."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ CHANNELS = 3
 
 
 def row(table, i, j):
-    """The table's row of the offset `j - i`, the outermost beyond its ends."""
+    """Return the row of offset `j - i`, clamped to the ends of the table."""
     return table[min(max(j - i, 1 - REACH), REACH - 1) + REACH - 1]
 
 

@@ -1,4 +1,4 @@
-"""The layers of the cross-clip tracking module give what the release's give with its weights."""
+"""The layers of the cross-clip tracking module equal the release's with its weights."""
 
 import torch
 from release_weights import fill_by_release_names

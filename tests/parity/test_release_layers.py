@@ -1,4 +1,4 @@
-"""Each layer gives what the public release's gives, to 1e-4 of the output's scale."""
+"""Each layer equals the public release's, to 1e-4 of the scale of the output."""
 
 import torch
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D

@@ -1,15 +1,14 @@
-"""One k-means step of pixels and clusters (kMaX-DeepLab, Yu et al., 2022, Eq. 5-6)."""
+"""Cluster update of k-means cross-attention (kMaX-DeepLab, Yu et al., 2022, Eq. 5-6)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
 def sum_by_cluster(values: Tensor, mask_logits: Tensor) -> Tensor:
-    """Sums the values of the pixels that are assigned to each cluster; equals the eager twin.
+    """Sum the values of the pixels that are assigned to each cluster.
 
-    A pixel goes to the cluster of its largest logit. The gradient reaches the values and not the
-    assignment. Sums are taken in float32 at least.
+    A pixel is assigned to the cluster with its largest logit. The assignment gets no gradient. Sums
+    are computed in float32 or above.
 
     Args:
         values: (B, C, P).
@@ -26,12 +25,3 @@ def sum_by_cluster(values: Tensor, mask_logits: Tensor) -> Tensor:
     sums = rows.new_zeros(batch * num_clusters, rows.shape[-1])
     sums = sums.index_add(0, (assignment + first).flatten(), rows)
     return sums.unflatten(0, (batch, num_clusters)).transpose(1, 2)
-
-
-def sum_by_cluster_eager(values: Tensor, mask_logits: Tensor) -> Tensor:
-    """The step as a product with the one-hot assignment (B, Q, P), for tests.
-
-    Arguments and result as in `sum_by_cluster`.
-    """
-    one_hot = F.one_hot(mask_logits.argmax(dim=1), mask_logits.shape[1]).float()  # B, P, Q
-    return values.float() @ one_hot

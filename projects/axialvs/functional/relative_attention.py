@@ -1,8 +1,7 @@
 """Attention along one axis with relative positions for queries, keys and values.
 
-Source: Axial-DeepLab (Wang et al., 2020), Eq. 4. A table has a row for every offset `key - query`
-from `-(R - 1)` to `R - 1`; any length reads its part of the table, offsets beyond it read the
-table's first or last row.
+Source: Axial-DeepLab (Wang et al., 2020), Eq. 4. A table has one row per offset `key - query` from
+`-(R - 1)` to `R - 1`. Larger offsets use the first or the last row.
 """
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 
 def relative_positions(table: Tensor, length: int) -> Tensor:
-    """Lays a table of offsets out for all pairs of positions.
+    """Expand a table of offsets to all pairs of positions.
 
     Args:
         table: (2 * R - 1, d), from the most negative offset to the most positive.
@@ -29,7 +28,7 @@ def relative_positions(table: Tensor, length: int) -> Tensor:
 
 
 def query_position_logits(query: Tensor, positions: Tensor) -> Tensor:
-    """Products of queries with the position of each key.
+    """Multiply queries with the relative position of each key.
 
     Args:
         query: (B, h, n, d).
@@ -44,14 +43,22 @@ def query_position_logits(query: Tensor, positions: Tensor) -> Tensor:
 
 
 def key_position_logits(key: Tensor, positions: Tensor) -> Tensor:
-    """Products of keys with their position as each query sees it; arguments and result alike."""
+    """Multiply keys with their position relative to each query.
+
+    Args:
+        key: (B, h, n, d).
+        positions: (n, d, n) of `relative_positions`.
+
+    Returns:
+        (B, h, n, n), queries by keys.
+    """
     batch = key.shape[:2]
     by_key = key.flatten(0, 1).transpose(0, 1) @ positions.permute(2, 1, 0)  # n, B * h, n
     return by_key.permute(1, 2, 0).unflatten(0, batch)
 
 
 def retrieve_positions(weights: Tensor, positions: Tensor) -> Tensor:
-    """Positions of the keys, weighted.
+    """Average the relative positions of the keys with attention weights.
 
     Args:
         weights: attention (B, h, n, n), queries by keys.

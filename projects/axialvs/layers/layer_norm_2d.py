@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Normalises each pixel of a map over its channels.
+    """Layer norm of each pixel over its channels.
 
     Args:
         channels: C.
@@ -16,7 +16,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=eps)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Args: `features` (B, C, H, W). Returns alike."""
+        """Normalize `features` (B, C, H, W)."""
         normed = F.layer_norm(
             features.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
         )
