@@ -1,4 +1,4 @@
-"""A folder that hypothesis's examples share; each writes its file anew."""
+"""A folder that hypothesis's examples share; each writes its file again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Small panoptic segmentations, written in VIPSeg's layout, and their figures by set arithmetic."""
+"""Small panoptic segmentations, written in VIPSeg's layout, and their metrics by set arithmetic."""
 
 import json
 from collections import defaultdict
@@ -113,18 +113,18 @@ def _side(
 
 def expected_figures(truth: list[Side], predicted: list[Side]) -> dict[str, float]:
     """What the definitions say, slowly: tubes are Python sets of pixels."""
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     parts = {'': THINGS | STUFF, '_thing': THINGS, '_stuff': STUFF}
     for window in (1, 2, 4, 6):
         qualities = _qualities(truth, predicted, window)
         for part, classes in parts.items():
-            figures[f'vpq{window}{part}'] = _percent([qualities[c] for c in classes & {*qualities}])
+            metrics[f'vpq{window}{part}'] = _percent([qualities[c] for c in classes & {*qualities}])
     for part in parts:
-        values = [figures[f'vpq{window}{part}'] for window in (1, 2, 4, 6)]
-        figures[f'vpq{part}'] = -1 if -1 in values else sum(values) / 4
+        values = [metrics[f'vpq{window}{part}'] for window in (1, 2, 4, 6)]
+        metrics[f'vpq{part}'] = -1 if -1 in values else sum(values) / 4
     aq, sq = _percent(_associations(truth, predicted)), _percent(_class_ious(truth, predicted))
     stq = -1 if -1 in (aq, sq) else (aq * sq) ** 0.5
-    return {**figures, 'stq': stq, 'aq': aq, 'sq': sq}
+    return {**metrics, 'stq': stq, 'aq': aq, 'sq': sq}
 
 
 def _percent(values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""The metric gives the figures of the files, in one process and in two."""
+"""The metric gives the metrics of the files, in one process and in two."""
 
 import json
 import subprocess

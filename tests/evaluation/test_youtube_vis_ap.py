@@ -1,4 +1,4 @@
-"""The official figures: a fixture of the official evaluator, mmdet's evaluator, and properties."""
+"""The official metrics: a fixture of the official evaluator, mmdet's evaluator, and properties."""
 
 import contextlib
 import copy
@@ -43,9 +43,9 @@ def fixture():
 
 
 def test_fixture(fixture, folder):
-    figures = summary(folder, fixture['ground_truth'], fixture['results'])
-    assert figures == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
-    assert list(figures) == list(fixture['expected'])
+    metrics = summary(folder, fixture['ground_truth'], fixture['results'])
+    assert metrics == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
+    assert list(metrics) == list(fixture['expected'])
 
 
 def test_fixture_with_measured_areas(fixture, folder):
@@ -53,8 +53,8 @@ def test_fixture_with_measured_areas(fixture, folder):
     truth = copy.deepcopy(fixture['ground_truth'])
     for annotation in truth['annotations']:
         del annotation['areas']
-    figures = summary(folder, truth, fixture['results'])
-    assert figures == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
+    metrics = summary(folder, truth, fixture['results'])
+    assert metrics == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
 
 
 def test_processes_change_nothing(fixture, folder):
@@ -103,11 +103,11 @@ def test_ground_truth_is_perfect(folder, seed):
     # A track without a pixel can be matched by nothing.
     truth['annotations'] = [x for x in truth['annotations'] if any(x['areas']) and not x['iscrowd']]
     assume(truth['annotations'])
-    figures = summary(folder, truth, as_results(truth))
+    metrics = summary(folder, truth, as_results(truth))
     # AR1 and AR10 are not 1 where a video has more tracks of a category.
-    figures = {k: v for k, v in figures.items() if k not in ('AR1', 'AR10')}
-    assert figures['AP'] == pytest.approx(1.0)
-    assert all(value == pytest.approx(1.0) or value == -1.0 for value in figures.values())
+    metrics = {k: v for k, v in metrics.items() if k not in ('AR1', 'AR10')}
+    assert metrics['AP'] == pytest.approx(1.0)
+    assert all(value == pytest.approx(1.0) or value == -1.0 for value in metrics.values())
 
 
 @few
@@ -157,9 +157,9 @@ def test_only_crowds_count_as_nothing(folder):
 
 
 def test_no_results_are_zero(folder):
-    figures = summary(folder, truth_of([1], [(1, 2, [box(10, 10, 50, 50)])]), [])
-    assert figures['AP'] == figures['AR100'] == figures['APs'] == 0.0
-    assert figures['APm'] == figures['ARl'] == -1.0
+    metrics = summary(folder, truth_of([1], [(1, 2, [box(10, 10, 50, 50)])]), [])
+    assert metrics['AP'] == metrics['AR100'] == metrics['APs'] == 0.0
+    assert metrics['APm'] == metrics['ARl'] == -1.0
 
 
 def test_at_most_a_hundred_tracks_of_a_category_and_video(folder):
@@ -186,8 +186,8 @@ def test_sizes_are_means_over_visible_frames(folder):
     """128 squared is small and medium at once, as in the official evaluator."""
     mask = box(0, 0, 128, 128)
     truth = truth_of([3], [(1, 2, [None, mask, None])])
-    figures = summary(folder, truth, [result(1, 2, 0.5, [None, mask, None])])
-    assert (figures['APs'], figures['APm'], figures['APl']) == pytest.approx((1.0, 1.0, -1.0))
+    metrics = summary(folder, truth, [result(1, 2, 0.5, [None, mask, None])])
+    assert (metrics['APs'], metrics['APm'], metrics['APl']) == pytest.approx((1.0, 1.0, -1.0))
 
 
 def test_per_class_and_per_video(folder):
@@ -229,15 +229,15 @@ def test_broken_runs_name_entry_and_frame(folder):
 
 
 def test_annotations_are_read_as_they_stand(folder):
-    """Polygons, run lists and the same as text give the same figures."""
+    """Polygons, run lists and the same as text give the same metrics."""
     corner = [[10.0, 10.0, 60.0, 10.0, 60.0, 40.0, 10.0, 40.0]]
     rle = box(10, 10, 50, 30)
     counts = {'size': rle['size'], 'counts': _runs(10, 10, 50, 30)}
     for mask in (corner, rle, counts):
         truth = truth_of([1], [(1, 2, [rle])])
         truth['annotations'][0]['segmentations'] = [mask]
-        figures = summary(folder, truth, [result(1, 2, 0.5, [counts])])
-        assert figures['AP'] == pytest.approx(1.0)
+        metrics = summary(folder, truth, [result(1, 2, 0.5, [counts])])
+        assert metrics['AP'] == pytest.approx(1.0)
     assert len(read(folder, truth).instances) == 1
 
 

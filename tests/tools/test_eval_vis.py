@@ -1,4 +1,4 @@
-"""The command eval_vis.py: figures from two files, and one line for bad input."""
+"""The command eval_vis.py: metrics from two files, and one line for bad input."""
 
 import functools
 import json
@@ -81,8 +81,8 @@ def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
         paths[name] = tmp_path / f'gt_{name}.json'
         paths[name].write_text(json.dumps(part))
         assert eval_vis(paths[name], own, '--out', tmp_path / 'own.json') == 0
-        figures = json.loads((tmp_path / 'own.json').read_text())
-        expected |= {f'{figure}_{name}': value for figure, value in figures.items()}
+        metrics = json.loads((tmp_path / 'own.json').read_text())
+        expected |= {f'{figure}_{name}': value for figure, value in metrics.items()}
     expected['AP_all'] = (expected['AP_short'] + expected['AP_long']) / 2
     out = tmp_path / 'both.json'
     arguments = (paths['short'], results, '--long', paths['long'])

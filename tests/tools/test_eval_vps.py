@@ -1,4 +1,4 @@
-"""The command eval_vps.py: figures from files, a table, and one line for bad input."""
+"""The command eval_vps.py: metrics from files, a table, and one line for bad input."""
 
 import functools
 import json

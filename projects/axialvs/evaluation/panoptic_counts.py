@@ -19,33 +19,28 @@ class Tubes(NamedTuple):
     crowd: NDArray[np.bool_]  # (G,) whether the tube is a group of objects
 
 
-def frame_overlaps(
-    gt_map: NDArray[np.uint32],
-    pred_map: NDArray[np.uint32],
-    gt_ids: Sequence[int],
-    pred_ids: Sequence[int],
-) -> NDArray[np.int64]:
-    """Count the pixels that each pair of tubes shares in a frame.
+class PairCounts(NamedTuple):
+    """Pairs of ids that two maps have in the same pixels."""
 
-    Args:
-        gt_map: (H, W) ids, 0 for void.
-        pred_map: (H, W) ids, 0 for void.
-        gt_ids: (G,) ascending ids of the tubes of the ground truth.
-        pred_ids: (P,) ascending ids of the predicted tubes.
+    gt_ids: NDArray[np.int64]  # (R,)
+    pred_ids: NDArray[np.int64]  # (R,)
+    pixels: NDArray[np.int64]  # (R,)
 
-    Returns:
-        (G + 1, P + 1) numbers of pixels; the first row and column are void.
-    """
-    *pairs, pixels = count_pairs(gt_map, pred_map)
-    ids = [np.array([VOID, *side]) for side in (gt_ids, pred_ids)]
-    shared = np.zeros([len(side) for side in ids], dtype=np.int64)
-    shared[tuple(np.searchsorted(*x) for x in zip(ids, pairs, strict=True))] = pixels
-    return shared
+    def table(self, gt_ids: Sequence[int], pred_ids: Sequence[int]) -> NDArray[np.int64]:
+        """(G + 1, P + 1) pixels that each pair of tubes shares; void comes first.
+
+        Args:
+            gt_ids: (G,) ascending ids of the tubes of the ground truth.
+            pred_ids: (P,) ascending ids of the predicted tubes.
+        """
+        rows = np.searchsorted(np.array([VOID, *gt_ids]), self.gt_ids)
+        columns = np.searchsorted(np.array([VOID, *pred_ids]), self.pred_ids)
+        shared = np.zeros((len(gt_ids) + 1, len(pred_ids) + 1), dtype=np.int64)
+        shared[rows, columns] = self.pixels
+        return shared
 
 
-def count_pairs(
-    gt_map: NDArray[np.uint32], pred_map: NDArray[np.uint32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def count_pairs(gt_map: NDArray[np.uint32], pred_map: NDArray[np.uint32]) -> PairCounts:
     """Count the pairs of ids that two maps have in the same pixels.
 
     Segments are large, so pixels come in runs of the same pair: counting runs takes a fraction of
@@ -54,9 +49,6 @@ def count_pairs(
     Args:
         gt_map: (H, W) ids below 2^24.
         pred_map: (H, W) ids below 2^24.
-
-    Returns:
-        For each of R pairs the id in `gt_map`, the id in `pred_map` and the number of pixels.
     """
     gt_map, pred_map = gt_map.ravel(), pred_map.ravel()
     changes = (gt_map[1:] != gt_map[:-1]) | (pred_map[1:] != pred_map[:-1])
@@ -66,4 +58,4 @@ def count_pairs(
     pairs, owners = np.unique(keys, return_inverse=True)
     pixels = np.zeros(len(pairs), dtype=np.int64)
     np.add.at(pixels, owners, lengths)
-    return pairs >> _ID_BITS, pairs & MAX_ID, pixels
+    return PairCounts(pairs >> _ID_BITS, pairs & MAX_ID, pixels)

@@ -16,7 +16,7 @@ from axialvs.datasets.annotations.panoptic import (
     read_panoptic_videos,
 )
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.evaluation.panoptic_counts import Tubes, frame_overlaps
+from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
 
 _MAX_IDS_SHOWN = 5
 
@@ -102,7 +102,7 @@ def read_overlaps(
         index: of the video.
 
     Yields:
-        The (G + 1, P + 1) counts of each frame, see `frame_overlaps`.
+        The (G + 1, P + 1) counts of each frame, see `PairCounts.table`.
 
     Raises:
         FileNotFoundError: a PNG is missing.
@@ -119,9 +119,10 @@ def read_overlaps(
                 f'{other_width}x{other_height} pixels, but the ground truth has {width}x{height}; '
                 'write predictions at the size of the ground truth.'
             )
-        for side, id_map in zip(sides, maps, strict=True):
-            _check_ids(side, index, frame, id_map)
-        yield frame_overlaps(*maps, *ids)
+        counts = count_pairs(*maps)
+        _check_ids(gt, index, frame, counts.gt_ids)
+        _check_ids(predictions, index, frame, counts.pred_ids)
+        yield counts.table(*ids)
 
 
 def _path(side: PanopticSegmentation, index: int, frame: int) -> str:
@@ -141,14 +142,10 @@ def _read_frame(side: PanopticSegmentation, index: int, frame: int) -> NDArray[n
         ) from error
 
 
-def _check_ids(
-    side: PanopticSegmentation, index: int, frame: int, id_map: NDArray[np.uint32]
-) -> None:
+def _check_ids(side: PanopticSegmentation, index: int, frame: int, ids: NDArray[np.int64]) -> None:
     video = side.videos[index]
     listed = video.segments[frame]
-    ids = id_map.ravel()
-    present = set(np.unique(ids[np.flatnonzero(np.diff(ids, prepend=ids[0] + 1))]).tolist())
-    present -= {VOID}
+    present = set(ids.tolist()) - {VOID}
     if present == listed:
         return
     wrong, problem = (

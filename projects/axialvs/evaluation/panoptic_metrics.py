@@ -24,7 +24,7 @@ from axialvs.datasets.annotations.panoptic import (
 )
 from axialvs.datasets.annotations.schema import JsonRecord
 from axialvs.evaluation.metrics import VideoMetric
-from axialvs.evaluation.panoptic_counts import Tubes, frame_overlaps
+from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_video
 from axialvs.evaluation.vpq import WINDOWS
 from axialvs.utils.errors import AxialVSError
@@ -146,7 +146,7 @@ class VideoPanopticMetric(VideoMetric):
             path = self.mask_path(video, frame)
             gt_map = read_ids(path)
             pred_map = id_map([track[frame] for track in tracks], gt_map.shape, path)
-            yield frame_overlaps(gt_map, pred_map, gt_ids, range(1, len(tracks) + 1))
+            yield count_pairs(gt_map, pred_map).table(gt_ids, range(1, len(tracks) + 1))
 
     def compute_metrics(self, results: list[FinishedPanopticVideo]) -> dict[str, float]:
         """The metrics of counted videos.

@@ -111,7 +111,7 @@ def evaluate_video(
     """Evaluate one video.
 
     Args:
-        overlaps: for each frame the (G + 1, P + 1) counts of `frame_overlaps`.
+        overlaps: for each frame the (G + 1, P + 1) counts of `PairCounts.table`.
         tubes: the G and the P tubes.
         categories: the classes.
         windows: of VPQ, in frames.

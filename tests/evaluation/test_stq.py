@@ -22,7 +22,7 @@ PREDICTED = [
 ]
 
 
-def figures(truth: list[str], predicted: list[str]) -> tuple[float, float, float]:
+def metrics(truth: list[str], predicted: list[str]) -> tuple[float, float, float]:
     """STQ, AQ and SQ of one video."""
     maps = [
         np.array([LETTERS.index(c) + 1 for c in ''.join(frames).replace(' ', '')], np.uint32)
@@ -40,11 +40,11 @@ def figures(truth: list[str], predicted: list[str]) -> tuple[float, float, float
 
 def test_golden_frames():
     expected = 0.66841773352, 0.55366581415, 0.8069529580309542
-    assert figures(TRUTH, PREDICTED) == pytest.approx(expected, abs=1e-11)
+    assert metrics(TRUTH, PREDICTED) == pytest.approx(expected, abs=1e-11)
 
 
 def test_perfect():
-    assert figures(TRUTH, TRUTH) == (1, 1, 1)
+    assert metrics(TRUTH, TRUTH) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_perfect():
     ],
 )
 def test_rows_of_pixels(truth, predicted, expected):
-    assert figures([truth], [predicted]) == pytest.approx(expected, abs=1e-8)
+    assert metrics([truth], [predicted]) == pytest.approx(expected, abs=1e-8)

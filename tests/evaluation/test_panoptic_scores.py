@@ -29,19 +29,19 @@ def test_fixture(folder):
                 classes = {int(i): c for i, c in video[f'{side}_segment_class'].items()}
                 crowds = frozenset(video['gt_crowd_segments'] if side == 'gt' else ())
                 videos.append(Side(ids, classes, crowds))
-    figures = score(folder, sides['gt'], sides['pred']).summary()
+    metrics = score(folder, sides['gt'], sides['pred']).summary()
     expected = {name.removesuffix('_all'): value for name, value in described['expected'].items()}
     assert len(expected) == 15
     for name, value in expected.items():
-        assert figures[name] == pytest.approx(value, abs=1e-9, rel=0)
+        assert metrics[name] == pytest.approx(value, abs=1e-9, rel=0)
 
 
 @few
 @given(seeds)
 def test_equals_set_arithmetic(folder, seed):
     truth, predicted = random_case(seed)
-    figures = score(folder, truth, predicted).summary()
-    assert figures == pytest.approx(expected_figures(truth, predicted), abs=1e-9, rel=0)
+    metrics = score(folder, truth, predicted).summary()
+    assert metrics == pytest.approx(expected_figures(truth, predicted), abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -60,8 +60,8 @@ def test_perfect_prediction_under_other_ids(folder):
         renamed = {i: i and 2**24 - 1 - i for i in video.classes}
         ids = np.vectorize(renamed.get)(video.ids)
         predicted.append(Side(ids, {renamed[i]: c for i, c in video.classes.items()}))
-    figures = score(folder, truth, predicted).summary()
-    assert set(figures.values()) == {100.0}
+    metrics = score(folder, truth, predicted).summary()
+    assert set(metrics.values()) == {100.0}
 
 
 @few
@@ -80,21 +80,21 @@ def test_order_of_videos_and_sq_on_void_do_not_matter(folder, seed):
 def test_nothing_counts(folder):
     """Videos too short for a window, and no things."""
     ids = np.full((3, 4, 4), 9)
-    figures = score(folder, [Side(ids, {9: 0})], [Side(ids, {9: 0})]).summary()
-    assert figures['vpq1'] == figures['vpq2_stuff'] == figures['sq'] == 100
-    assert figures['vpq4'] == figures['vpq'] == figures['vpq1_thing'] == -1
-    assert figures['aq'] == figures['stq'] == -1
+    metrics = score(folder, [Side(ids, {9: 0})], [Side(ids, {9: 0})]).summary()
+    assert metrics['vpq1'] == metrics['vpq2_stuff'] == metrics['sq'] == 100
+    assert metrics['vpq4'] == metrics['vpq'] == metrics['vpq1_thing'] == -1
+    assert metrics['aq'] == metrics['stq'] == -1
 
 
 def test_an_identity_switch_costs_association_and_long_windows_only(folder):
     truth = Side(np.full((6, 4, 4), 9), {9: 4})
     switched = np.where(np.arange(6)[:, None, None] < 3, 9, 8) * np.ones((6, 4, 4), int)
-    figures = score(folder, [truth], [Side(switched, {9: 4, 8: 4})]).summary()
-    assert figures['vpq1'] == figures['sq'] == 100
+    metrics = score(folder, [truth], [Side(switched, {9: 4, 8: 4})]).summary()
+    assert metrics['vpq1'] == metrics['sq'] == 100
     # Of five windows of two frames one has the switch: two wrong tubes and a missed one.
-    assert figures['vpq2'] == pytest.approx(100 * 4 / (4 + 1.5))
-    assert figures['vpq6'] == 0
-    assert figures['aq'] == pytest.approx(50)
+    assert metrics['vpq2'] == pytest.approx(100 * 4 / (4 + 1.5))
+    assert metrics['vpq6'] == 0
+    assert metrics['aq'] == pytest.approx(50)
 
 
 def test_sliding_sums():
