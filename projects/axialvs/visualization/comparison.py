@@ -1,4 +1,4 @@
-"""Frames of a video as the network saw them, segmented them and should have segmented them."""
+"""Sheets that compare input frames, predicted tracks and ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,15 +40,15 @@ def comparison_sheet(
     class_names: Sequence[str],
     height: int,
 ) -> NDArray[np.uint8]:
-    """Draws the frames in a row, and below it one row for each set of tracks.
+    """Draw the frames in a row, and one row per set of tracks below.
 
     Args:
-        title: The line above everything.
+        title: heading of the sheet.
         frames: T frames (H, W, 3) uint8 RGB.
-        frame_names: What stands above each frame.
-        rows: What stands above a row, and the tracks of its T frames.
-        class_names: Names of the classes.
-        height: Of a frame in the picture, pixels.
+        frame_names: captions of the frames.
+        rows: caption of each row, and the tracks of its T frames.
+        class_names: of the classes.
+        height: of a frame in the sheet, pixels.
 
     Returns:
         uint8 RGB (rows, columns, 3).
@@ -80,7 +80,7 @@ def _drawn(
 
 
 def _text(text: str, width: int) -> NDArray[np.uint8]:
-    """A line of text; what does not fit into the width is cut off."""
+    """A line of text, cropped to the width."""
     bar = np.full((_BAR, width, 3), _PAPER, np.uint8)
     base = (2, _BAR - 7)
     font = cv2.FONT_HERSHEY_SIMPLEX

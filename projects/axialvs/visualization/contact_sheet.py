@@ -1,4 +1,4 @@
-"""One picture of a training clip: its frames side by side with masks, classes and ids."""
+"""Contact sheet of a training clip: frames with masks, classes and ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,25 +12,25 @@ from axialvs.visualization.overlay import draw_tracks, plain_text
 
 _GAP = 6  # pixels between frames
 _CAPTION = 28  # pixels of the line above each frame
-_MAX_WIDTH = 3200  # pixels; more frames go into further rows
+_MAX_WIDTH = 3200  # pixels; more frames are wrapped
 _PAPER, _INK = 245, (40, 40, 40)
 _CROWD = (128, 128, 128)
 _CROWD_OPACITY = 0.6
-_LONGEST_ID = 9999  # longer ones, as COCO has, are numbered through
+_LONGEST_ID = 9999  # longer ids, as in COCO, are replaced by their rank
 
 
 def contact_sheet(
     sample: dict[str, Any], class_names: Sequence[str], height: int
 ) -> NDArray[np.uint8]:
-    """Draws a clip as the loader hands it to the model.
+    """Draw a clip as the data loader passes it to the model.
 
-    Crowds, which are not learnt, are grey. Ids of more than four digits are replaced by their
-    rank in the clip, which makes short labels and distinct colours.
+    Crowds, which are ignored in training, are grey. Ids of more than four digits are replaced by
+    their rank in the clip.
 
     Args:
         sample: `inputs` (T, 3, H, W) uint8 BGR, and `data_samples` of T frames.
-        class_names: Names of the classes.
-        height: Of a frame in the picture, in pixels.
+        class_names: of the classes.
+        height: of a frame in the sheet, pixels.
 
     Returns:
         uint8 RGB (rows, columns, 3).
@@ -61,7 +61,7 @@ def _cell(
     class_names: Sequence[str],
     height: int,
 ) -> NDArray[np.uint8]:
-    """One frame, scaled before anything is drawn so that lines and letters stay sharp."""
+    """One frame, scaled before drawing so that lines and letters stay sharp."""
     size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
     image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
     for mask in _scaled(truth.ignored_instances.masks.masks, size):
@@ -87,7 +87,7 @@ def _caption(truth: DetDataSample, width: int) -> str:
         f'video {meta.get("video_id", "?")}',
     ]
     text = ''
-    for part in parts:  # what fits into the width
+    for part in parts:  # as many as fit into the width
         longer = plain_text(f'{text}, {part}' if text else part)
         if cv2.getTextSize(longer, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] > width - 4:
             break

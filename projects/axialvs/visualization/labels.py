@@ -1,4 +1,4 @@
-"""Small text labels beside objects, inside the frame and clear of each other."""
+"""Text labels next to objects, inside the frame and without overlap."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _LUMA_OF_DARK_TEXT = 125.0
 
 @dataclass(frozen=True)
 class LabelStyle:
-    """Sizes that follow from the size of the image, in pixels."""
+    """Sizes in pixels, derived from the size of the image."""
 
     scale: float
     stroke: int
@@ -40,13 +40,13 @@ class LabelStyle:
 
 
 def _text_size(text: str, style: LabelStyle) -> tuple[int, int, int]:
-    """Width, height and depth below the base line of a text."""
+    """Width, height and descent of a text."""
     (width, height), below = cv2.getTextSize(text, _FONT, style.scale, style.stroke)
     return width, height, below // 2
 
 
 def _places(box: Box, width: int, height: int) -> Iterator[tuple[int, int]]:
-    """Corners (x, y) where a label of an object may go, the best first."""
+    """Candidate corners (x, y) of an object's label, best first."""
     x, y, box_width, box_height = box
     middle = x + (box_width - width) // 2
     yield x, y - height
@@ -59,19 +59,19 @@ def _places(box: Box, width: int, height: int) -> Iterator[tuple[int, int]]:
 
 
 def _overlap(first: Box, second: Box) -> int:
-    """Common area of two boxes."""
+    """Intersection of two boxes."""
     width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
     height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
     return max(width, 0) * max(height, 0)
 
 
 def place_label(box: Box, size: tuple[int, int], taken: list[Box], frame: tuple[int, int]) -> Box:
-    """Find a place for a label near an object, inside the frame, clear of others if possible.
+    """Place a label near an object, inside the frame, without overlap if possible.
 
     Args:
-        box: The object's box.
+        box: of the object.
         size: (width, height) of the label.
-        taken: Boxes of the labels that are there already.
+        taken: boxes of the labels placed so far.
         frame: (width, height) of the image.
     """
     best, least = None, None
@@ -94,14 +94,14 @@ def draw_labels(
     colours: Sequence[tuple[int, int, int]],
     style: LabelStyle,
 ) -> None:
-    """Write a label for each object into an image (H, W, 3), in place.
+    """Draw a label for each object into an image (H, W, 3), in place.
 
     Args:
         image: uint8 RGB.
-        boxes: Box of each object.
-        texts: What the label says, and an addition that is left away where there is no room.
-        colours: Background of each label, RGB.
-        style: Sizes of letters and margins.
+        boxes: of the objects.
+        texts: text of each label, and a suffix that is dropped if there is no room.
+        colours: background of each label, RGB.
+        style: sizes of letters and margins.
     """
     height, width = image.shape[:2]
     taken: list[Box] = []

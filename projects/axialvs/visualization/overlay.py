@@ -1,4 +1,4 @@
-"""Drawing tracks onto a frame: coloured masks, contours and labels that can be read."""
+"""Draw tracks onto a frame: masks, contours and labels."""
 
 import colorsys
 import unicodedata
@@ -17,10 +17,10 @@ MASK_OPACITY = 0.45
 
 
 def track_colour(track_id: int) -> tuple[int, int, int]:
-    """The colour of a track, the same in all frames and videos, RGB in 0..255.
+    """Colour of a track, the same in all frames and videos, RGB in 0..255.
 
-    Hues of successive ids lie a golden section of the circle apart, so that any few of them are
-    far from each other; saturation and brightness change every turn.
+    Hues of successive ids are a golden angle apart, which keeps neighbouring ids distinct;
+    saturation and brightness change every turn.
     """
     saturation, value = _TONES[track_id // 8 % len(_TONES)]
     hue = (_FIRST_HUE + _GOLDEN_RATIO * track_id) % 1.0
@@ -29,7 +29,7 @@ def track_colour(track_id: int) -> tuple[int, int, int]:
 
 
 def plain_text(text: str) -> str:
-    """Text in the letters that OpenCV can draw: accents are taken off, other signs become '?'."""
+    """Text in the characters that OpenCV can draw: accents are removed, others become '?'."""
     letters = unicodedata.normalize('NFKD', text)
     kept = (letter for letter in letters if not unicodedata.combining(letter))
     return ''.join(letter if ' ' <= letter <= '~' else '?' for letter in kept)
@@ -62,35 +62,35 @@ def draw_tracks(
     """Draw the tracks of one frame.
 
     Args:
-        image: (H, W, 3) uint8 RGB. It is not changed.
-        masks: (n, H, W) bool. Empty ones are left away.
+        image: (H, W, 3) uint8 RGB; not modified.
+        masks: (n, H, W) bool; empty ones are skipped.
         ids: (n,) track ids, which give the colours.
-        labels: (n,) indices into ``class_names``.
+        labels: (n,) indices into `class_names`.
         scores: (n,) in 0..1, or None for ground truth, which has none.
-        class_names: Names of the classes.
+        class_names: of the classes.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: If the arrays do not fit each other.
+        AxialVSError: if the shapes of the arrays do not match.
     """
     count = len(masks)
     num_scores = count if scores is None else len(scores)
     if not len(ids) == len(labels) == num_scores == count:
         raise AxialVSError(
             f'{count} masks, {len(ids)} ids, {len(labels)} labels and {num_scores} scores: '
-            f'their numbers must be equal'
+            'their numbers must be equal'
         )
     if count and masks.shape[1:] != image.shape[:2]:
         raise AxialVSError(
             f'masks have (height, width) {masks.shape[1:]}, the image {image.shape[:2]}; '
-            f'bring them to the size of the image'
+            'resize them to the size of the image'
         )
     canvas = np.ascontiguousarray(image).copy()
     style = LabelStyle.for_image(*image.shape[:2])
     texts, boxes, colours = [], [], []
-    # Large ones first, or they would cover the small ones on top of them.
+    # Large masks first, so that they do not cover small ones.
     sizes = [np.count_nonzero(mask) for mask in masks]
     for index in sorted(range(count), key=lambda i: -sizes[i]):
         if not sizes[index]:
