@@ -107,6 +107,6 @@ def test_no_queries_are_no_rows(clips):
 def test_no_room_for_the_file(clips, monkeypatch, tmp_path):
     missing = tmp_path / 'missing'
     monkeypatch.setattr(tempfile, 'tempdir', str(missing))
-    with pytest.raises(OSError, match='Point TMPDIR to one with more room') as error:
+    with pytest.raises(OSError, match='set TMPDIR') as error:
         filled(clips, memory_limit=1)
     assert str(missing) in str(error.value)
