@@ -53,7 +53,7 @@ def check_segmentations(
     broken: list[int] = []
     for frame, entry in enumerate(entries):
         name = field.format(frame)
-        area = 0
+        area: int | None = 0
         if isinstance(entry, list):
             area = _check_polygons(record, entry, height, width, name)
         elif isinstance(entry, dict):
