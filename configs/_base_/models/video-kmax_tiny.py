@@ -23,6 +23,6 @@ model = dict(
         mask_channels=32,
         layers_per_level=(1, 1, 1),
         decoder_layer=dict(num_heads=4, feedforward_channels=4 * channels, drop_path=0.0),
-        loss=dict(mask_weight=0.5, contrast_pixels=1024, semantic_pixels=1024),
+        loss=dict(mask_weight=0.5, contrast_pixels=256, semantic_pixels=512),
     ),
 )
