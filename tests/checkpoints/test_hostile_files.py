@@ -14,12 +14,20 @@ import zipfile
 import pytest
 import torch
 
-from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    category_ids_of,
+    load_checkpoint_safely,
+)
 
 READ_ALL = """
 import json, resource, sys
 import torch
-from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import (
+    CheckpointError,
+    category_ids_of,
+    load_checkpoint_safely,
+)
 import mmengine.logging
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)
@@ -213,6 +221,52 @@ def test_many_tensors_of_one_storage(tmp_path):
     content = {str(i): tensor((1 << 18,), (1,), 1 << 18) for i in range(8000)}
     path = archive(tmp_path / 'x.pth', content, {'0': bytes(1 << 20)})
     assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
+
+
+def repeated(item: bytes, times: int) -> bytes:
+    """Return a pickle of a list that makes an item again and again."""
+    return b'(' + item * times + b'l'
+
+
+def test_short_calls_that_copy_much(tmp_path):
+    """Each names the same long value; 20,000 copies of it take gigabytes."""
+    text = b'X' + struct.pack('<I', 1 << 20) + b'a' * (1 << 20)
+    start = b'\x80\x02' + text + b'q\x00](' + b'h\x00' * 10_000 + b'eq\x01'
+    calls = {
+        'encode': b'c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R',
+        'size': b'ctorch\nSize\nh\x01\x85R',
+    }
+    paths = {}
+    for name, call in calls.items():
+        paths[name] = archive(tmp_path / f'{name}.pth', start + repeated(call, 20_000) + b'.')
+    repeating = tensor((1 << 28,), (0,), 4)
+    tuples = {'a': repeating, 'b': Call(Name('torch', 'Size'), repeating)}
+    paths['size of a tensor'] = archive(tmp_path / 'tensor.pth', tuples, FLOATS)
+    outcomes = outcomes_of(*paths.values())
+    assert set(outcomes.values()) == {'DamagedCheckpointError'}
+
+
+def test_invalid_bools_become_valid(tmp_path):
+    """Counting and reading disagree on the byte 0x41 as a bool, which writes past buffers."""
+    key = Storage(4, kind='BoolStorage')
+    rebuilt = Call(Name('torch._utils', '_rebuild_tensor_v2'), key, 0, (4,), (1,), False, EMPTY)
+    content = {'a': rebuilt, 'b': array((2,), dtype('b1'), b'\x00A')}
+    read = load_checkpoint_safely(archive(tmp_path / 'x.pth', content, {'0': b'\x00\x01A\xff'}))
+    assert read['a'].view(torch.uint8).tolist() == [0, 1, 1, 1]
+    assert read['b'].view('u1').tolist() == [0, 1]
+
+
+def test_nested_metadata_is_told_in_one_short_line(tmp_path):
+    """Each list holds the one below twice: 2**60 items to print."""
+    ids: list = [1]
+    for _ in range(60):
+        ids = [ids, ids]
+    path = tmp_path / 'x.pth'
+    meta = {'dataset_meta': {'category_ids': ids}}
+    torch.save({'state_dict': {'a': torch.ones(1)}, 'meta': meta}, path)
+    with pytest.raises(CheckpointError) as error:
+        category_ids_of(load_checkpoint_safely(path))
+    assert len(str(error.value)) < 1000
 
 
 def test_compressed_members(tmp_path):

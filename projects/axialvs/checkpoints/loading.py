@@ -4,6 +4,7 @@
 user says so, to extract plain weights.
 """
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from axialvs.utils.errors import AxialVSError
 # mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
 _CONFIG_TEXT = 'config'
 
+_MAX_NAME = 1000  # characters
 _COCO_THINGS, _COCO_PANOPTIC = 80, 133
 
 
@@ -124,12 +126,13 @@ def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
         else {}
     )
     if not tensors:
-        raise DamagedCheckpointError(
-            f'checkpoint {path} holds no weights; its keys are {sorted(map(str, checkpoint))}'
-        )
+        keys = reprlib.repr(sorted(map(str, checkpoint)))
+        raise DamagedCheckpointError(f'checkpoint {path} holds no weights; its keys are {keys}')
     for key, value in tensors.items():
-        if not isinstance(key, str) or not key.isprintable():
-            raise DamagedCheckpointError(f'checkpoint {path}: {key!r} is not a name of a tensor')
+        if not isinstance(key, str) or not key.isprintable() or len(key) > _MAX_NAME:
+            raise DamagedCheckpointError(
+                f'checkpoint {path}: {reprlib.repr(key)} is not a name of a tensor'
+            )
         if value.is_complex():
             raise DamagedCheckpointError(
                 f'checkpoint {path}: {key} is complex ({value.dtype}); no model here has such '
@@ -211,7 +214,7 @@ def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             return tuple(names)
         raise DamagedCheckpointError(
-            f"the checkpoint's meta has {key} = {str(names)[:80]!r}, not a list of names"
+            f"the checkpoint's meta has {key} = {reprlib.repr(names)}, not a list of names"
         )
     weights = rename_mask2former_vis(checkpoint.get('state_dict', checkpoint))
     if CLASS_BIAS not in weights:
@@ -235,7 +238,7 @@ def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
     plain = isinstance(ids, list | tuple) and all(type(number) is int for number in ids)
     if not plain or len(set(ids)) != num_classes or len(ids) != num_classes:
         raise DamagedCheckpointError(
-            f"the checkpoint's meta.dataset_meta.category_ids is {str(ids)[:80]}, not "
+            f"the checkpoint's meta.dataset_meta.category_ids is {reprlib.repr(ids)}, not "
             f'{num_classes} different whole numbers, one per class; use a different file'
         )
     return tuple(ids)

@@ -26,6 +26,8 @@ _BLOCK = 1 << 20  # bytes read at a time
 # Bytes of all tensors together; tied weights and repeated numbers take none in the file.
 _MAX_BYTES = 1 << 32
 _MAX_ALIASES = 8  # and as many times the file in addition
+_MIN_WORK = 1 << 20  # bytes that calls may copy, and as many times the file in addition
+_ITEM = 16  # bytes of an item in a container
 _MAX_DIMS = 32
 _PICKLE_NAME = 'data.pkl'
 
@@ -125,6 +127,8 @@ class _Array:
         if math.prod(shape) * dtype.value.itemsize != len(data):
             raise BrokenFileError(f'an array of shape {shape} has {len(data)} bytes')
         flat = np.frombuffer(data, dtype.value)
+        if dtype.value.kind == 'b':  # other bytes than 0 and 1 are no valid bools
+            flat = np.frombuffer(data, np.uint8) != 0
         self.value = flat.reshape(shape, order='F' if is_fortran else 'C').copy()
 
 
@@ -159,7 +163,10 @@ class _History:
         length = self.state.get('max_length')
         if log is None or count is None or len(log) != len(count) or not _is_size(length):
             raise BrokenFileError('a log history has no numbers')
-        return HistoryBuffer(log, count, length)
+        buffer = HistoryBuffer(max_length=length)
+        # Its constructor copies; many histories may share an array here.
+        buffer._log_history, buffer._count_history = log, count
+        return buffer
 
 
 def _numbers(value: Any) -> np.ndarray | None:
@@ -185,6 +192,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         super().__init__(file, encoding='utf-8')
         self._storage = storage
         self._left = _MAX_BYTES + size * _MAX_ALIASES
+        self._work = _MIN_WORK + size * _MAX_ALIASES
+        self.bools: list[Tensor] = []
         rebuild = self._rebuild_tensor
         self._known = {
             **_KNOWN,
@@ -204,6 +213,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def load_build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
+        self._count_work(state)
         if isinstance(target, _Array | _DType | _History):
             target.build(state)
         elif type(target) is not dict:  # the metadata of a state dict is left out
@@ -225,9 +235,25 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         function = self.stack[-1]
         if not any(function is known for known in self._known.values()):
             raise RefusedError(f'call of {type(function).__name__}')
+        self._count_work(arguments)
         self.stack[-1] = function(*arguments)
 
     dispatch[pickle.REDUCE[0]] = load_reduce
+
+    def _count_work(self, arguments: Any) -> None:
+        """Bound the copies that calls make: a short call can name the same long text again."""
+        for value in arguments if isinstance(arguments, tuple) else (arguments,):
+            if isinstance(value, str | bytes):
+                self._work -= len(value)
+            elif isinstance(value, list | tuple | dict):
+                self._work -= _ITEM * len(value)
+        if self._work < 0:
+            raise BrokenFileError('it copies many times more than it has')
+
+    def clean_bools(self) -> None:
+        """Make bytes of bool tensors 0 or 1, as no others are valid, once all data is read."""
+        for data in self.bools:
+            data.clamp_(max=1)
 
     def persistent_load(self, key: Any) -> tuple[_Storage, torch.dtype]:
         if not isinstance(key, tuple) or len(key) not in (5, 6) or key[0] != 'storage':
@@ -238,6 +264,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         storage = self._storage(name, numel * kind.itemsize)
         if numel * kind.itemsize > storage.nbytes:
             raise BrokenFileError(f'storage {name} has fewer bytes than declared')
+        if kind is torch.bool and storage.data is not None:
+            self.bools.append(storage.data)
         return storage, kind
 
     def _rebuild_tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
@@ -293,10 +321,14 @@ def _slice(*bounds: Any) -> slice:
     return slice(*bounds)
 
 
-def _pairs(items: Any = ()) -> dict:
+def _items(items: Any = ()) -> Any:
     if not isinstance(items, list | tuple | dict):
-        raise BrokenFileError('a dict is built wrongly')
-    return dict(items)
+        raise BrokenFileError('a container is built wrongly')
+    return items
+
+
+def _pairs(items: Any = ()) -> dict:
+    return dict(_items(items))
 
 
 _OPEN = object()  # a tuple whose items are being finished
@@ -305,7 +337,8 @@ _KNOWN: dict[str, Any] = {
     'collections.OrderedDict': _pairs,
     'collections.Counter': lambda counts=(): Counter(_pairs(counts)),
     'torch._utils._rebuild_parameter': lambda data, *_: data,
-    'torch.Size': tuple,
+    'torch._utils._rebuild_parameter_with_state': lambda data, *_: data,
+    'torch.Size': lambda items=(): tuple(_items(items)),
     'torch.device': lambda *_: 'cpu',
     'torch.Tensor': _Marker('Tensor'),
     'torch.nn.parameter.Parameter': _Marker('Parameter'),
@@ -389,7 +422,9 @@ def _read_archive(file: BinaryIO, with_data: bool) -> Any:
             return read[key]
 
         pickled = io.BytesIO(archive.read(members[_PICKLE_NAME]))
-        content = _finish(_Unpickler(pickled, storage, size).load(), {})
+        unpickler = _Unpickler(pickled, storage, size)
+        content = _finish(unpickler.load(), {})
+        unpickler.clean_bools()
         for key, member in members.items():  # what no tensor refers to may be damaged too
             if key.removeprefix('data/') not in read and key != _PICKLE_NAME:
                 _read_member(archive, member, with_data=False)
@@ -458,18 +493,20 @@ def _read_legacy(file: BinaryIO, with_data: bool) -> Any:
             declared[key] = _Storage(data, nbytes)
         return declared[key]
 
-    def unpickled() -> Any:
-        return _Unpickler(bounded, storage, bounded.size).load()
+    def unpickler() -> _Unpickler:
+        return _Unpickler(bounded, storage, bounded.size)
 
-    if unpickled() != _LEGACY_MAGIC or unpickled() != _LEGACY_PROTOCOL:
+    if unpickler().load() != _LEGACY_MAGIC or unpickler().load() != _LEGACY_PROTOCOL:
         raise BrokenFileError('it was not written by torch.save')
-    unpickled()  # sizes of the writing system's types
-    content = unpickled()
-    keys = unpickled()
+    unpickler().load()  # sizes of the writing system's types
+    of_content = unpickler()
+    content = of_content.load()
+    keys = unpickler().load()
     if not isinstance(keys, list) or set(map(str, keys)) != set(declared):
         raise BrokenFileError('its storages are not those that it declares')
     for key in keys:
         _fill(file, declared[key])
+    of_content.clean_bools()
     return _finish(content, {})
 
 

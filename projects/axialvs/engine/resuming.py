@@ -155,10 +155,13 @@ def _changed_schedules(theirs: Any, ours: Any) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Make values comparable: JSON-like types, as tuples become lists and the like on the way."""
+    """Make values comparable, as tuples may have become lists; None for anything nested."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+        flat = [x for item in value for x in (item if isinstance(item, tuple) else (item,))]
+        return flat if all(isinstance(x, int | float | str | None) for x in flat) else None
+    return value if isinstance(value, int | float | str) else None
 
 
 def _options(group: Mapping[str, Any]) -> str:
