@@ -245,5 +245,5 @@ def test_circled_digits_in_file_names(convert, tmp_path):
     write_davis(tmp_path)
     for folder in ('JPEGImages', 'Annotations'):
         for path in (tmp_path / folder / 'cart').iterdir():
-            path.rename(path.with_stem(path.stem + '①'))
+            path.rename(path.with_stem(f'{path.stem}①1'))
     assert len(convert(*folders(tmp_path)).instances) == 2
