@@ -2,6 +2,9 @@
 
 import functools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,45 @@ def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, messag
     assert errors[0].startswith('eval_vis.py: error: ')
     assert message in errors[0]
     assert not out.exists()
+
+
+def test_absurd_sizes_are_one_line(eval_vis, case, files, capsys):
+    """A polygon in a video of 10^16 pixels ended the process with SIGSEGV."""
+    truth = json.loads(Path(files[0]).read_text())
+    for record in (*truth['videos'], *truth['annotations']):
+        record |= {'width': 10**8, 'height': 10**8}
+    for annotation in truth['annotations']:
+        polygon = [[1.0, 1.0, 9e7, 1.0, 9e7, 9e7]]
+        annotation['segmentations'] = [polygon for _ in annotation['segmentations']]
+    Path(files[0]).write_text(json.dumps(truth))
+    assert eval_vis(*files) == 2
+    assert str(10**8) in capsys.readouterr().err
+
+
+def test_byte_order_marks(eval_vis, files, case, tmp_path):
+    for path in map(Path, files):
+        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    out = tmp_path / 'metrics.json'
+    assert eval_vis(*files, '--out', out) == 0
+    assert json.loads(out.read_text()) == pytest.approx(case['expected'], abs=1e-9)
+
+
+def test_imports_neither_torch_nor_openmmlab(files):
+    code = (
+        'import runpy, sys\n'
+        f'sys.argv = {["eval_vis.py", *files]!r}\n'
+        'try:\n'
+        f'    runpy.run_path({str(ROOT / "tools" / "eval_vis.py")!r}, run_name="__main__")\n'
+        'except SystemExit as end:\n'
+        '    assert not end.code\n'
+        'heavy = {"torch", "mmengine", "mmcv", "mmdet", "cv2"} & set(sys.modules)\n'
+        'assert not heavy, heavy\n'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT / 'projects')}
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_unknown_option_ends_with_two(eval_vis, files):
