@@ -4,3 +4,9 @@ _base_ = './axialvs-wc-kmax_convnextv2-l_16xb2-30k_vipseg.py'
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={**_base_.head_lr, 'backbone': dict(norm_decay_mult=1.0)})
 )
+train_pipeline = [
+    dict(type='ClipCopyPaste', random_place=False),
+    dict(type='FilterEmptyInstances'),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -2,3 +2,9 @@
 _base_ = './axialvs-wc-kmax_r50_16xb2-40k_vipseg.py'
 
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.head_lr))
+train_pipeline = [
+    dict(type='ClipCopyPaste', random_place=False),
+    dict(type='FilterEmptyInstances'),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
