@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from parity_files import FOLDER, KEYS
 from release_weights import release_weight
 
-from axialvs.checkpoints.key_mapping import rename_release_tensor
+from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.models.cross_clip_refiner import CrossClipRefiner
 from axialvs.tracking.offline import ClipFeatures
 from tiny_segmenter import CONFIGS
