@@ -25,7 +25,6 @@ LAYERS = (
     'inference',
     'register',
     'apis',
-    'profiling',
     'doctor',
 )
 

@@ -1,28 +1,52 @@
 """The benchmark tool on models and shapes of a few pixels."""
 
+import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark.py'
+from axialvs.layers.trajectory_attention import TrajectoryAttention
+from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
+
+TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 TINY = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
 
 
-def benchmark(*arguments):
-    command = [sys.executable, TOOL, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+@pytest.fixture
+def modules(monkeypatch):
+    """The tool and its cases."""
+    monkeypatch.syspath_prepend(TOOLS)
+    for variable in ('TRITON_INTERPRET', 'TORCHINDUCTOR_COMPILE_THREADS', 'MALLOC_MMAP_THRESHOLD_'):
+        monkeypatch.setenv(variable, '1')  # restored after the tool has changed it
+    return importlib.import_module('benchmark'), importlib.import_module('benchmark_cases')
 
 
-def test_gpu_command_in_its_small_form(tmp_path):
-    out = tmp_path / 'gpu.md'
-    done = benchmark('gpu', '--small', '--device', 'cpu', '--out', out)
-    assert done.returncode == 0, done.stdout
-    assert out.read_text() in done.stdout.replace('\n\n\n', '\n\n')
-    tables = json.loads(out.with_suffix('.json').read_text())
+@pytest.fixture
+def run(modules, monkeypatch, tmp_path):
+    """Runs the tool in this process; returns the exit code and the tables."""
+
+    def run_tool(*arguments):
+        out = tmp_path / 'out.md'
+        command = ['benchmark.py', *map(str, arguments), '--out', str(out), '--device', 'cpu']
+        monkeypatch.setattr(sys, 'argv', command)
+        code = run_command(modules[0].main)
+        tables = out.with_suffix('.json')
+        return code, json.loads(tables.read_text()) if tables.is_file() else None
+
+    return run_tool
+
+
+def test_gpu_command_in_its_small_form(run, capfd):
+    code, tables = run('gpu', '--small')
+    assert code == 0, tables
+    printed = capfd.readouterr().out
+    assert all(f'## {title}\n' in printed for title in tables)
     errors = next(rows for title, rows in tables.items() if 'relative errors' in title)
     bounds = {'float32': 1e-5, 'float16': 2e-2, 'bfloat16': 2e-2}
     assert {row['dtype'] for row in errors} == set(bounds)
@@ -36,16 +60,114 @@ def test_gpu_command_in_its_small_form(tmp_path):
     assert video['tracks'] > 0
 
 
+def test_failures_and_lack_of_time_are_rows(modules):
+    benchmark, _ = modules
+    plan, workers = benchmark.GPUPlan(small=True), {}
+    workers['machine',] = benchmark.Worker('Machine', fork=True)
+    workers['missing',] = benchmark.Worker('Missing', fork=True)
+    rows = list(benchmark.prepare(workers, 60))
+    assert [row['process'] for row in rows] == ['missing', 'all 2']
+    assert 'AttributeError' in rows[0][benchmark.FAILED]
+    with pytest.raises(AxialVSError, match='nonsense'):
+        workers['machine',].ask('describe', 'nonsense')
+    parts = dict(benchmark.gpu_parts(plan, workers, {}, 'cpu', lambda: 60.0))
+    assert parts['machine'][0]()
+    parts = dict(benchmark.gpu_parts(plan, workers, {}, 'cpu', lambda: 0.0))
+    with pytest.raises(AxialVSError, match='no time left'):
+        parts['machine'][0]()
+    with pytest.raises(AxialVSError, match='not finished'):
+        workers['machine',].ask('describe', 'cpu', timeout=0)
+    with pytest.raises(AxialVSError):
+        workers['machine',].ask('describe', 'cpu')
+
+
+def test_two_models(run):
+    sizes = ['--sizes', '32x64', '--rounds', 1]
+    code, tables = run('model', PLAIN, TINY, *sizes, '--frames', 1)
+    assert code == 0
+    plain, tracked = tables['clips']
+    for key in ('GFLOPs, as defined', 'GFLOPs, executed', 'parameters, M'):
+        assert tracked[key] > plain[key] > 0
+    assert tracked['training step, MiB'] > tracked['forward, MiB'] > 0
+    assert plain['time, times the first'] == 1
+    code, tables = run('model', PLAIN, *sizes, '--frames', 1, 2, '--flops-only')
+    short, long = tables['clips']
+    assert short.items() <= plain.items()
+    assert 'ms' not in short
+    assert 1.5 < long['GFLOPs, as defined'] / short['GFLOPs, as defined'] <= 2
+
+
+def test_video_in_its_own_process(run):
+    options = ['--lengths', 6, '--protocols', 'scored', '--size', '64x96']
+    code, tables = run('video', TINY, *options, '--cfg-options', 'model.test_cfg.max_tracks=3')
+    assert code == 0
+    (row,) = tables['near-online, scored']
+    assert (row['frames'], row['tracks']) == (6, 3)
+    assert row['peak, MiB'] > 100  # the libraries alone
+
+
+def test_evaluation_agrees_with_mmdet(run):
+    sizes = ['--videos', 2, '--frames', 7, '--objects', 4, '--size', '60x90']
+    code, tables = run('evaluation', *sizes, '--rounds', 1, '--workers', 1)
+    assert code == 0
+    (rows,) = tables.values()
+    assert 'difference' in rows[-1]['what']
+    assert rows[-1]['ratio'] < 1e-9
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'COMMAND'),
         (['model'], 'CONFIG'),
         (['model', TINY, '--sizes', '64'], "'64' is not HxW"),
         (['model', TINY, '--frames', '0'], "'0' is not a positive integer"),
     ],
 )
-def test_wrong_options(arguments, message):
-    done = benchmark(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_wrong_options(run, capsys, arguments, message):
+    with pytest.raises(SystemExit, match='2'):
+        run(*arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_missing_config(run, capsys):
+    assert run('video', 'nowhere') == (2, None)
+    assert 'nowhere' in capsys.readouterr().err
+
+
+def test_work_of_a_linear_layer(modules):
+    _, cases = modules
+    layer = nn.Linear(8, 5).requires_grad_(False)
+    assert cases.count_gflops(lambda: layer(torch.ones(3, 8)), True) == 3 * 8 * 5 / 1e9
+
+
+def test_work_of_trajectory_attention(modules):
+    """One line of 2 frames of 3 tokens, 4 channels: S = 6, C = 4, T = 2."""
+    _, cases = modules
+    attention = TrajectoryAttention(4, num_heads=2).requires_grad_(False)
+    line = torch.randn(1, 6, 4)
+    projections = 5 * 6 * 16 + 2 * 6 * 2 * 16  # q, k, v, second query, output; trajectory tokens
+    attentions = 2 * 36 * 4 + 2 * 6 * 2 * 4
+    work = cases.count_gflops(lambda: attention(line, line, num_frames=2), as_defined=True)
+    assert work * 1e9 == pytest.approx(projections + attentions)
+
+
+def test_work_of_sampling(modules):
+    _, cases = modules
+    maps, grid = torch.ones(2, 3, 4, 5), torch.zeros(2, 6, 7, 2)
+    call = lambda: nn.functional.grid_sample(maps, grid, align_corners=False)  # noqa: E731
+    assert cases.count_gflops(call, as_defined=False) * 1e9 == pytest.approx(4 * 2 * 6 * 7 * 3)
+    assert cases.count_gflops(call, as_defined=True) * 1e9 == pytest.approx(5 * 2 * 6 * 7 * 3)
+
+
+def test_peak_memory_counts_tensors_alive_at_once(modules):
+    _, cases = modules
+
+    def three_at_most_two_at_once():
+        first = torch.ones(1024, 256)
+        second = first + 1
+        del first
+        return second + 1
+
+    assert cases.peak_extra_mib(three_at_most_two_at_once, torch.device('cpu')) == (
+        pytest.approx(2, rel=0.01)
+    )

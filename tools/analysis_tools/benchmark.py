@@ -3,6 +3,9 @@
 benchmark.py model CONFIG [CONFIG] --frames 2 5 --sizes 192x320 384x640
 benchmark.py model CONFIG --flops-only --frames 2 --sizes 769x1345
 benchmark.py attention
+benchmark.py video [CONFIG] --lengths 60 600 6000
+benchmark.py video [CONFIG] --against-mmdet
+benchmark.py evaluation
 benchmark.py gpu --out gpu.md
 
 Weights and frames are random: neither time nor memory depends on them. Calls that are compared
@@ -25,7 +28,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
@@ -35,6 +39,8 @@ FAILED = 'failed'
 DTYPES = ('bfloat16', 'float16', 'float32')
 ATTENTION_SHAPES = ((5, 23, 40), (2, 48, 84), (2, 97, 169), (24, 100))
 SMALL_ATTENTION_SHAPES = ((2, 3, 4), (3, 5))
+WITHIN_CLIP = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
+SMALL_WITHIN_CLIP = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 
 
 class Worker:
@@ -175,13 +181,13 @@ class GPUPlan:
         self.compiled = [False] if small else [True, False]  # tracing takes a minute on a CPU
         if small:
             self.baseline = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
-            self.within_clip = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
+            self.within_clip = SMALL_WITHIN_CLIP
             self.others, self.shapes = [], [(3, 96, 160)]
             self.attention = [SMALL_ATTENTION_SHAPES]
             self.videos, self.video_frames = [(96, 160)], 6
             return
         self.baseline = 'tube_link/tube-link_r50_8xb1-15k_youtubevis2021'
-        self.within_clip = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021'
+        self.within_clip = WITHIN_CLIP
         configs = Path(__file__).resolve().parents[2] / 'configs'
         kmax = sorted([*configs.glob('*/axialvs-wc-kmax_r50*'), *configs.glob('*/video-kmax_r50*')])
         self.others = ['axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021', *map(str, kmax[:1])]
@@ -413,6 +419,69 @@ def run_model(args: argparse.Namespace) -> int:
     return report.exit_code()
 
 
+# Videos and evaluation
+
+
+def run_video(args: argparse.Namespace) -> int:
+    """Report speed and memory of whole videos, each in a process of its own."""
+    os.environ['MALLOC_MMAP_THRESHOLD_'] = '65536'  # return freed memory: the peak is what is used
+    find_config(args.config)  # fails before any process starts
+    report = Report('Whole videos', args.out)
+    if args.against_mmdet:
+        report.add('frames to tracks', against_mmdet(args))
+        return report.exit_code()
+    options = (args.cfg_options or {}, args.device, args.dtype)
+    for protocol in args.protocols:
+        rows: list[dict] = []
+        for length in args.lengths:
+            worker = Worker('VideoCase', args.config, args.checkpoint, *options)
+            try:
+                worker.result()
+                row = worker.ask('run', args.video, args.size, length, args.mode, protocol)
+            finally:
+                worker.stop()
+            if rows:
+                row['peak, times the first'] = row['peak, MiB'] / rows[0]['peak, MiB']
+                frames = max(1, row['frames'] - rows[-1]['frames'])
+                row['growth, KiB a frame'] = (
+                    (row['peak, MiB'] - rows[-1]['peak, MiB']) * 1024 / frames
+                )
+            rows.append(row)
+        report.add(f'{args.mode}, {protocol}', rows)
+    return report.exit_code()
+
+
+def against_mmdet(args: argparse.Namespace) -> list[dict]:
+    """Rows of mmdet's Mask2Former-VIS R50 and of ours, which alternate."""
+    runs: dict[str | None, list[dict]] = {None: [], args.config: []}
+    for _ in range(args.rounds):
+        for config, results in runs.items():
+            worker = Worker('ContenderCase', config, args.lengths[0], args.dtype)
+            try:
+                worker.result()
+                results.append(worker.ask('seconds'))
+            finally:
+                worker.stop()
+    rows = []
+    for config, results in runs.items():
+        best = min(results, key=lambda result: result['s'])
+        row = {'network': Path(config).stem if config else "mmdet's Mask2Former-VIS R50"}
+        row |= {f'{key} a frame': best[key] / args.lengths[0] for key in ('s', 'CPU s')}
+        rows.append({**row, 'peak, GiB': best['peak, GiB'], 's': best['s']})
+    rows[1]['time, times the first'] = rows[1]['s'] / rows[0]['s']
+    return rows
+
+
+def run_evaluation(args: argparse.Namespace) -> int:
+    """Report the time of evaluation."""
+    from benchmark_cases import evaluation_rows
+
+    report = Report('Evaluation', args.out)
+    title = f'{args.videos} videos of {args.frames} frames, {args.objects} objects in each'
+    report.add(title, evaluation_rows(args))
+    return report.exit_code()
+
+
 # Command line
 
 
@@ -458,11 +527,37 @@ def parse_args() -> argparse.Namespace:
     attention.add_argument('--dtypes', choices=DTYPES, nargs='+', default=['float32'])
     attention.add_argument('--small', action='store_true', help='tiny shapes')
 
+    video = commands.add_parser('video', parents=[common], help='whole videos')
+    video.set_defaults(run=run_video)
+    video.add_argument('config', nargs='?', metavar='CONFIG', help='(R50; tiny for --lengths)')
+    video.add_argument('--lengths', type=positive, nargs='+', help='frames (60 600 6000)')
+    video.add_argument('--against-mmdet', action='store_true', help='20 frames, on the CPU')
+    video.add_argument('--video', help='file or folder of frames (a generated stream)')
+    video.add_argument('--size', type=parse_size, default=(96, 160), metavar='HxW', help='of it')
+    video.add_argument('--checkpoint', help='weights (random)')
+    video.add_argument('--mode', choices=('near-online', 'offline'), default='near-online')
+    protocols = ('live', 'scored')
+    video.add_argument('--protocols', nargs='+', choices=protocols, default=protocols)
+    video.add_argument('--dtype', choices=DTYPES, default='float32')
+    video.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE')
+
+    evaluation = commands.add_parser('evaluation', parents=[common], help='AP, VPQ and STQ')
+    evaluation.set_defaults(run=run_evaluation)
+    evaluation.add_argument('--videos', type=positive, default=100)
+    evaluation.add_argument('--frames', type=positive, default=24)
+    evaluation.add_argument('--objects', type=positive, default=20, help='of a video')
+    evaluation.add_argument('--size', type=parse_size, default=(360, 640), metavar='HxW')
+    evaluation.add_argument('--workers', type=positive, help='processes of our evaluators')
+
     gpu = commands.add_parser('gpu', parents=[common], help='everything of interest on a GPU')
     gpu.set_defaults(run=run_gpu)
     gpu.add_argument('--small', action='store_true', help='tiny models and shapes, on a CPU')
     gpu.add_argument('--seconds', type=positive, default=460, help='limit of the whole run (460)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.run is run_video:
+        args.lengths = args.lengths or ([20] if args.against_mmdet else [60, 600, 6000])
+        args.config = args.config or (WITHIN_CLIP if args.against_mmdet else SMALL_WITHIN_CLIP)
+    return args
 
 
 def main() -> int:

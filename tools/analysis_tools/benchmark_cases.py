@@ -1,40 +1,64 @@
-"""What benchmark.py measures: forms of trajectory attention, segmenters, a machine.
+"""What benchmark.py measures: trajectory attention, segmenters, videos, evaluation.
 
 Each case is a class, so that benchmark.py can keep an object of it in a process of its own.
 """
 
+import contextlib
 import importlib.util
+import io
+import json
 import os
 import platform
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmdet.evaluation.functional import YTVIS, YTVISeval
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmdet.structures.mask import BitmapMasks
+from mmengine import Config
+from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from mmengine.utils import get_installed_path
+from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from axialvs.apis import init_segmenter, segment_video
+from axialvs.datasets.annotations.panoptic import read_ground_truth
+from axialvs.datasets.annotations.youtube_vis import read_annotations
+from axialvs.datasets.moving_shapes.video import generate_video
+from axialvs.evaluation.panoptic_files import read_predictions
+from axialvs.evaluation.panoptic_scores import evaluate_panoptic
+from axialvs.evaluation.results import read_results
+from axialvs.evaluation.youtube_vis import evaluate_tracks
 from axialvs.functional import trajectory_attention as functional
 from axialvs.functional.ms_deform_attn import select_implementation
 from axialvs.functional.trajectory_attention import TrajectoryProjections, TrajectorySpec
 from axialvs.layers import trajectory_attention as layer
 from axialvs.utils.config_files import find_config
+from axialvs.utils.env import peak_resident_bytes
+from axialvs.utils.rle import encode_mask
 
 MIB = 2**20
 CHANNELS, HEADS = 256, 8
 NUM_OBJECTS = 4  # of a training sample
+STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
+AP_NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
 
 
 # Measuring
@@ -369,6 +393,188 @@ def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDa
     sample = TrackDataSample()
     sample.video_data_samples = [DetDataSample(gt_instances=objects) for _ in range(num_frames)]
     return sample
+
+
+class VideoCase:
+    """Whole videos through the pipeline, in a process whose memory is theirs.
+
+    Args:
+        config: name or file of a config.
+        checkpoint: weights, or None.
+        options: settings that override those of the config.
+        device: where it runs.
+        dtype: of the network's products.
+    """
+
+    def __init__(
+        self, config: str, checkpoint: str | None, options: Mapping, device: str, dtype: str
+    ) -> None:
+        settings = Config.fromfile(find_config(config))
+        settings.merge_from_dict(dict(options))
+        half = None if dtype == 'float32' else getattr(torch, dtype)
+        self.model = init_segmenter(settings, checkpoint, device, half)
+
+    def run(self, source: str | None, size: Sequence[int], length: int, mode, protocol) -> dict:
+        """Row of a video, or of a generated stream, which is never held as a whole."""
+        start = time.perf_counter()
+        frames = source or MovingShapes(size, length)
+        result = segment_video(self.model, frames, mode, protocol, max_frames=length)
+        for _ in result:
+            pass
+        row = {'frames': result.num_frames, 'tracks': len(result.tracks())}
+        seconds = time.perf_counter() - start
+        peak = peak_resident_bytes() / MIB
+        return {**row, 'frames/s': result.num_frames / seconds, 'peak, MiB': peak}
+
+
+class MovingShapes:
+    """Frames of a generated video, forwards and backwards in turns, made as they are read."""
+
+    def __init__(self, size: Sequence[int], length: int) -> None:
+        frames = generate_video('demo', seed=0, index=0, split='valid').frames
+        self._turn = [cv2.resize(x, tuple(size[::-1])) for x in (*frames, *frames[-2:0:-1])]
+        self._length = length
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self._turn[i % len(self._turn)] for i in range(self._length))
+
+
+class ContenderCase:
+    """A network from frames at 384x640 to masks at 720x1280: ours, or mmdet's Mask2Former-VIS R50.
+
+    mmdet's takes the video as one clip and returns its 10 tracks as arrays; ours goes clip by clip
+    and returns the 100 best (query, class) pairs as RLE.
+
+    Args:
+        config: of ours; None for mmdet's.
+        num_frames: length of the video.
+        dtype: of the products of ours.
+    """
+
+    def __init__(self, config: str | None, num_frames: int, dtype: str) -> None:
+        torch.manual_seed(0)
+        if config is None:
+            stock = Config.fromfile(Path(get_installed_path('mmdet')) / STOCK_CONFIG)
+            stock.model.init_cfg = stock.model.backbone.init_cfg = None
+            init_default_scope('mmdet')
+            self.model = MODELS.build(stock.model).eval()
+            self.clip_length = num_frames
+        else:
+            half = None if dtype == 'float32' else getattr(torch, dtype)
+            self.model = init_segmenter(find_config(config), None, 'cpu', half)
+            self.clip_length = self.model.clip_length
+        self.frames = torch.randn(num_frames, 3, 384, 640)
+
+    @torch.no_grad()
+    def seconds(self) -> dict:
+        """Seconds, CPU seconds and peak resident memory of the video."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        length = len(self.frames)
+        for start in range(0, length, self.clip_length):
+            clip = self.frames[start : start + self.clip_length]
+            info = dict(batch_input_shape=(384, 640), img_shape=(360, 640), ori_shape=(720, 1280))
+            info |= dict(video_id=1, video_length=length, clip_start=start, num_padded_frames=0)
+            info['clip_is_last'] = start + len(clip) >= length
+            sample = TrackDataSample()
+            sample.video_data_samples = [DetDataSample(metainfo=info) for _ in clip]
+            self.model.predict(clip[None], [sample])
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return {'s': wall, 'CPU s': cpu, 'peak, GiB': peak_resident_bytes() / 2**30}
+
+
+# Evaluation
+
+
+def write_segmentations(folder: Path, args: Namespace) -> None:
+    """Write ground truth and predictions in the layouts of YouTube-VIS and VIPSeg.
+
+    Ellipses drift; predicted ones lag behind, and one in ten has another class.
+    """
+    rng = np.random.default_rng(0)
+    height, width = args.size
+    categories = [{'id': i, 'name': f'class {i}', 'isthing': 1} for i in range(1, 6)]
+    videos: list[dict] = []
+    sides: dict[str, tuple[list, list]] = {'gt': ([], []), 'pred': ([], [])}
+    for video in range(1, args.videos + 1):
+        names = [f'{i:05d}' for i in range(args.frames)]
+        files = [f'{video}/{name}.jpg' for name in names]
+        videos.append(dict(id=video, file_names=files, length=args.frames))
+        videos[-1] |= dict(height=height, width=width)
+        places, speeds = rng.random((args.objects, 2)), rng.normal(0, 0.01, (args.objects, 2))
+        radii = rng.uniform(0.03, 0.12, (args.objects, 2))
+        classes = rng.integers(1, 6, args.objects)
+        for side, (tracks, panoptic) in sides.items():
+            lag = 0.0 if side == 'gt' else 0.01
+            (folder / side / str(video)).mkdir(parents=True)
+            of_side = np.where(rng.random(args.objects) < 10 * lag, classes % 5 + 1, classes)
+            frames, rles = [], [[] for _ in classes]
+            for t, name in enumerate(names):
+                ids = np.zeros((height, width, 3), np.uint8)
+                for i, (place, speed, radius) in enumerate(zip(places, speeds, radii, strict=True)):
+                    centre = ((place + t * speed) % 1 - lag) * (width, height)
+                    axes = radius * (width, height)
+                    integers = [tuple(int(v) for v in x) for x in (centre, axes)]
+                    cv2.ellipse(ids, *integers, 0, 0, 360, (0, 0, i + 1), -1)
+                cv2.imwrite(str(folder / side / str(video) / f'{name}.png'), ids)
+                masks = [ids[..., 2] == i + 1 for i in range(args.objects)]
+                for rle, mask in zip(rles, masks, strict=True):
+                    rle.append(encode_mask(mask) if mask.any() else None)
+                seen = [i for i, mask in enumerate(masks) if mask.any()]
+                segments = [{'id': i + 1, 'category_id': int(of_side[i])} for i in seen]
+                frames.append({'file_name': f'{name}.png', 'segments_info': segments})
+            panoptic.append({'video_id': str(video), 'annotations': frames})
+            for label, masks in zip(of_side, rles, strict=True):
+                track = dict(video_id=video, category_id=int(label), segmentations=masks)
+                areas = [mask and int(coco_mask.area(mask)) for mask in masks]
+                track |= dict(id=len(tracks) + 1, iscrowd=0, areas=areas)
+                tracks.append({**track, 'score': float(rng.random())})
+    for side, (tracks, panoptic) in sides.items():
+        both = {'categories': categories, 'annotations': panoptic}
+        (folder / f'{side}_panoptic.json').write_text(json.dumps(both))
+        content = dict(videos=videos, categories=categories, annotations=tracks)
+        (folder / f'{side}.json').write_text(json.dumps(content if side == 'gt' else tracks))
+
+
+def evaluation_rows(args: Namespace) -> list[dict]:
+    """Rows of seconds of AP, by mmdet's evaluator too, and of VPQ and STQ."""
+    seconds: dict[str, list[float]] = {}
+
+    def timed(name: str, call: Callable, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        value = call(*arguments)
+        seconds.setdefault(name, []).append(time.perf_counter() - start)
+        return value
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_segmentations(folder, args)
+        for _ in range(args.rounds):
+            gt = timed('AP: reading', read_annotations, folder / 'gt.json')
+            tracks = read_results(folder / 'pred.json', gt)
+            ours = timed('AP', evaluate_tracks, gt, tracks, args.workers).summary()
+            gt_json, tracks_json = (
+                json.loads((folder / f'{side}.json').read_text()) for side in ('gt', 'pred')
+            )
+            theirs = timed("AP, mmdet's evaluator", mmdet_ap, gt_json, tracks_json)
+            sides = read_ground_truth(folder / 'gt_panoptic.json', folder / 'gt')
+            predictions = read_predictions(folder / 'pred_panoptic.json', folder / 'pred', sides)
+            timed('VPQ and STQ', evaluate_panoptic, sides, predictions, args.workers)
+    rows = [{'what': key, 's': min(x)} for key, x in seconds.items()]
+    ratio = min(seconds["AP, mmdet's evaluator"]) / min(seconds['AP'])
+    difference = max(abs(ours[key] - value) for key, value in theirs.items())
+    rows.append({'what': "AP: mmdet's time / ours", 'ratio': ratio})
+    return [*rows, {'what': 'AP: largest difference of the 12 metrics', 'ratio': difference}]
+
+
+def mmdet_ap(gt: dict, tracks: list[dict]) -> dict[str, float]:
+    """Evaluate with mmdet's evaluator."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations = YTVIS(gt)
+        evaluator = YTVISeval(annotations, annotations.loadRes(tracks))
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return dict(zip(AP_NAMES, evaluator.stats.tolist(), strict=True))
 
 
 class Machine:

@@ -1,1 +1,0 @@
-"""How much work, time and memory a function or a model takes."""
