@@ -1,5 +1,6 @@
 """Video is converted as a player shows it: HDR, pixel shape, rotation, interlacing, alpha."""
 
+import struct
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -199,6 +200,34 @@ def test_a_damaged_frame_keeps_its_number(tmp_path):
     for frame in frames:
         assert abs(frame.image.mean() - 25 * frame.index) < 4
     assert '6 frames are good' in reader.truncated
+
+
+def test_null_frames_are_not_missing(tmp_path):
+    """AVI stores a frame without data where nothing changed, which no reader gives."""
+    images = [bars([25 * i]).astype(np.uint8) for i in range(8)]
+    path = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
+    data = path.read_bytes()
+    start = data.index(b'movi') + 4
+    end = start - 8 + struct.unpack('<I', data[start - 8 : start - 4])[0] + 4
+    chunks, position = [], start
+    while position < end:
+        size = struct.unpack('<I', data[position + 4 : position + 8])[0]
+        size += 8 + size % 2
+        chunks.append(data[position : position + size])
+        position += size
+    frames = [i for i, chunk in enumerate(chunks) if chunk[2:4] == b'dc']
+    chunks[frames[3]] = chunks[frames[3]][:4] + bytes(4)
+    movie = b''.join(chunks)
+    head = data[: start - 8] + struct.pack('<I', len(movie) + 4) + b'movi'
+    content = head[8:] + movie
+    path.write_bytes(head[:4] + struct.pack('<I', len(content)) + content)
+    reader = VideoFileReader(path)
+    found = list(reader)
+    kept = [0, 1, 2, 4, 5, 6, 7]
+    assert [x.index for x in found] == list(range(7))
+    assert [round(x.image.mean() / 25) for x in found] == kept
+    assert [x.timestamp for x in found] == pytest.approx([0.1 * i for i in kept])
+    assert reader.truncated is None
 
 
 def test_folders_tell_what_they_skip(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import cv2
@@ -95,12 +96,11 @@ def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
     return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3).copy()
 
 
-class _Decoded:
-    """A decoded frame and its number in the stream; None stands for a repeated frame."""
+class _Decoded(NamedTuple):
+    """A decoded frame and its number in the stream."""
 
-    def __init__(self, position: int, frame: av.VideoFrame | None) -> None:
-        self.position = position
-        self.frame = frame
+    position: int
+    frame: av.VideoFrame
 
 
 class _Decoder:
@@ -115,14 +115,11 @@ class _Decoder:
         self._lost: list[int | None] = []  # presentation times of frames that were not decoded
         self._next = 0  # number of the next frame
         self._first_time: float | None = None
+        self._on_grid = True  # whether all frames so far came at a constant rate
 
     def __iter__(self) -> Iterator[_Decoded]:
         for packet in self._packets():
             self.num_cut += packet.is_discard
-            if not packet.size and packet.pts is not None:  # AVI's null frame: show the last again
-                if self.num_good:
-                    yield self._count(None)
-                continue
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -134,14 +131,14 @@ class _Decoder:
                     continue
                 yield self._count(frame)
 
-    def _count(self, frame: av.VideoFrame | None) -> _Decoded:
-        position = self._next
-        if frame is not None:
-            if self._first_time is None:
-                self._first_time = frame.time
-            position += self._lost_before(frame.pts)
-            if self.problems:
-                position = max(position, self._grid_position(frame))
+    def _count(self, frame: av.VideoFrame) -> _Decoded:
+        if self._first_time is None:
+            self._first_time = frame.time
+        position, grid = self._next + self._lost_before(frame.pts), self._grid_position(frame)
+        if not self.problems:
+            self._on_grid &= grid == position
+        elif self._on_grid:
+            position = max(position, grid)
         self.num_good += 1
         self._next = position + 1
         return _Decoded(position, frame)
@@ -182,9 +179,12 @@ class _Decoder:
                 f'{self.num_good} frames are good, the rest is damaged: '
                 f'{len(self.problems)} x "{self.problems[0]}"'
             )
-        if claimed > self.num_good:
+        # AVI counts null frames, which only fill gaps between the times of others.
+        counts_frames = self.container.format.name != 'avi'
+        if counts_frames and claimed > self.num_good:
             return f'the file claims {claimed} frames, but ends after {self.num_good}'
-        if not self.stream.frames and seconds is not None and seconds > end + _TOLERATED_SECONDS:
+        by_time = not (counts_frames and self.stream.frames)
+        if by_time and seconds is not None and seconds > end + _TOLERATED_SECONDS:
             return f'the file claims {seconds:.2f} s, but ends after {end:.2f} s'
         return None
 
@@ -226,7 +226,7 @@ class VideoFileReader(VideoReader):
             self.frame_rate = float(rate) if rate else None
             self.num_frames = stream.frames or None
             decoder = _Decoder(container, stream)
-            first = next((x.frame for x in decoder if x.frame is not None), None)
+            first = next((x.frame for x in decoder), None)
             if first is None:
                 reason = f' ({decoder.problems[0]})' if decoder.problems else ''
                 raise VideoReadError(
@@ -299,12 +299,7 @@ class VideoFileReader(VideoReader):
             start = (container.start_time or 0) / av.time_base
             decoder = _Decoder(container, self._stream(container))
             time = -step  # of the frame before the first
-            image = np.zeros((self.height, self.width, 3), np.uint8)
-            for decoded in decoder:
-                frame = decoded.frame
-                if frame is not None:
-                    image = self._image(frame)
-                known = None if frame is None else frame.time
-                time = time + step if known is None else known - start
-                yield Frame(decoded.position, time, image)
+            for position, frame in decoder:
+                time = time + step if frame.time is None else frame.time - start
+                yield Frame(position, time, self._image(frame))
             self.truncated = decoder.verdict(time + step)
