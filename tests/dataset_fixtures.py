@@ -28,7 +28,7 @@ def _mmdet_scope():
 
 
 class LogText(logging.Handler):
-    """Keeps what is logged."""
+    """Keep what is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def content() -> dict:
 
 @pytest.fixture
 def write_json(tmp_path: Path) -> Callable[[dict], str]:
-    """Writes an annotation file and gives its path."""
+    """Write an annotation file and return its path."""
 
     def write(content: dict, name: str = 'instances.json') -> str:
         path = tmp_path / name
@@ -72,7 +72,7 @@ def write_json(tmp_path: Path) -> Callable[[dict], str]:
 
 @pytest.fixture
 def write_images(tmp_path: Path) -> Callable[[dict], str]:
-    """Paints the frames of all videos and gives the folder."""
+    """Paint the frames of all videos and return the folder."""
 
     def write(content: dict) -> str:
         for video in content['videos']:
@@ -88,7 +88,7 @@ def write_images(tmp_path: Path) -> Callable[[dict], str]:
 
 @pytest.fixture
 def build(write_json, write_images):
-    """Builds a data set on the given content."""
+    """Build a data set on the given content."""
 
     def make(content, **kwargs):
         kwargs.setdefault('clip_length', 3)

@@ -63,7 +63,7 @@ class AcceleratorTensor(Tensor):
 
 
 def _run(function: Callable, args: tuple, kwargs: dict):
-    """Runs an operator on the values; its results are where a GPU's would be."""
+    """Run an operator on the values; its results are where a GPU's would be."""
     tensors = [x for x in tree_leaves((args, kwargs)) if torch.is_tensor(x)]
     ours = [x for x in tensors if isinstance(x, AcceleratorTensor)]
     asked = kwargs.get('device')
@@ -113,7 +113,7 @@ class _Operators(TorchDispatchMode):
 
 
 class _Lists(TorchFunctionMode):
-    """Keeps the values of Python's lists, which torch drops for the `meta` device."""
+    """Keep the values of Python's lists, which torch drops for the `meta` device."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})

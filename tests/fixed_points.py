@@ -1,4 +1,4 @@
-"""Makes mask losses repeatable: all masks of all clips are compared at the same drawn points."""
+"""Make mask losses repeatable: all masks of all clips are compared at the same drawn points."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
 
 @contextlib.contextmanager
 def fixed_points(margin: float = 0.0) -> Iterator[None]:
-    """Lets `torch.rand` give one row of numbers, drawn by its length alone, again and again.
+    """Let `torch.rand` give one row of numbers, drawn by its length alone, again and again.
 
     Args:
         margin: numbers lie this far from 0 and 1. Outside of a picture mmdet's sampling finds

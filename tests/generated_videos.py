@@ -15,7 +15,7 @@ SIZE = (64, 40)  # (width, height): the height is padded
 def write_videos(
     folder: Path, lengths: Sequence[int], seed: int = 0, num_objects: tuple[int, int] = (1, 3)
 ) -> Path:
-    """Writes one split of videos of the given lengths, in the official layout."""
+    """Write one split of videos of the given lengths, in the official layout."""
     # As easy as it gets, with the classes that the tiny models have.
     level = replace(
         get_level('easy', size=SIZE), classes=get_level('demo').classes, num_objects=num_objects
@@ -34,7 +34,7 @@ def frame_folders(split: Path) -> list[Path]:
 
 
 def point_at(config: Config, train: Path | None = None, test: Path | None = None) -> None:
-    """Lets a config's loaders read these splits, in this process."""
+    """Let a config's loaders read these splits, in this process."""
     for name, split in (('train', train), ('val', test), ('test', test)):
         if split is None:
             continue

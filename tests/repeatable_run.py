@@ -14,7 +14,7 @@ SEED = 3
 
 
 def write_start(folder: Path) -> Path:
-    """Writes the weights that all runs start from."""
+    """Write the weights that all runs start from."""
     path = folder / 'start.pth'
     torch.save({'state_dict': tiny_segmenter().state_dict()}, path)
     return path

@@ -1,4 +1,4 @@
-"""Shrinks any config of the project until a training step takes a moment, and nothing else."""
+"""Shrink any config of the project until a training step takes a moment, and nothing else."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def build_for_names(model: Config) -> torch.nn.Module:
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Puts weights on the device that holds nothing; what is computed meanwhile stays."""
+    """Put weights on the device that holds nothing; what is computed meanwhile stays."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -102,7 +102,7 @@ def _shrink_pictures(pipeline: list) -> None:
 
 
 def read_videos(config: Config, split: Path, folder: Path) -> None:
-    """Lets all loaders of a config read generated videos, under the config's class names."""
+    """Let all loaders of a config read generated videos, under the config's class names."""
     content = json.loads((split / 'instances.json').read_text())
     for name, loader in _loaders(config).items():
         for dataset in _parts(loader.dataset):

@@ -22,7 +22,7 @@ def model():
 
 @pytest.fixture
 def save(tmp_path):
-    """Writes a checkpoint and gives its path."""
+    """Write a checkpoint and return its path."""
 
     def write(model, **meta):
         path = tmp_path / 'weights.pth'

@@ -56,7 +56,7 @@ def tiny_config(name: str = WITHIN_CLIP) -> Config:
 
 
 def randomise(model: torch.nn.Module, seed: int = 0) -> None:
-    """Draws every weight, so that nothing is zero by initialisation and nothing explodes."""
+    """Draw every weight, so that nothing is zero by initialisation and nothing explodes."""
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

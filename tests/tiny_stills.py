@@ -44,7 +44,7 @@ def stills_content(categories=(PERSON, CAR, MOUSE, PERSON)) -> dict:
 
 
 def write_stills(content: dict, folder) -> str:
-    """Paints the images: the object in red."""
+    """Paint the images: the object in red."""
     for image in content['images']:
         cv2.imwrite(str(folder / image['file_name']), paint({0: square()}))
     return str(folder)

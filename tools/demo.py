@@ -35,14 +35,14 @@ class DemoError(AxialVSError):
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'))
     return parser.parse_args()
 
 
 def run(title: str, script: str, *arguments: str | Path) -> None:
-    """Runs one of the project's tools and shows its command."""
+    """Run one of the project's tools and show its command."""
     command = [sys.executable, str(ROOT / 'tools' / script), *map(str, arguments)]
     print(f'\n=== {title}\n$ python {shlex.join([f"tools/{script}", *command[2:]])}', flush=True)
     # More threads make these small models slower, and stall on a busy machine.
@@ -75,7 +75,7 @@ def score(title: str, config: Path, checkpoint: Path, metrics: Path, options: li
 
 
 def segment(video: Path, mode: str, config: Path, checkpoint: Path) -> None:
-    """Segments the video in one of the modes; the files beside it are named after the mode."""
+    """Segment the video in one of the modes; the files beside it are named after the mode."""
     run(
         f'Segment a video, {mode}',
         'segment_video.py',
@@ -85,7 +85,7 @@ def segment(video: Path, mode: str, config: Path, checkpoint: Path) -> None:
 
 
 def write_video(path: Path) -> None:
-    """Writes a generated video that was never trained on, larger than the training videos."""
+    """Write a generated video that was never trained on, larger than the training videos."""
     video = generate_video('demo', SEED + 1, 0, size=VIDEO_SIZE)
     with VideoWriter(path, fps=VIDEO_RATE) as writer:
         for frame in video.frames:
@@ -93,7 +93,7 @@ def write_video(path: Path) -> None:
 
 
 def main() -> None:
-    """Runs all steps and says where the results lie."""
+    """Run all steps and say where the results lie."""
     out = parse_args().out
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ class Name:
 
 
 class Pickler(pickle._Pickler):
-    """Writes `Name` and any call, and tensors' storages as torch does."""
+    """Write `Name` and any call, and tensors' storages as torch does."""
 
     dispatch = dict(pickle._Pickler.dispatch)
 

@@ -24,7 +24,7 @@ FORMATS = pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy']
 
 
 class Touching:
-    """Creates a file when it is unpickled."""
+    """Create a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

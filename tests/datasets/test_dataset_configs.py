@@ -34,7 +34,7 @@ def loader_of(name, split, path, prefix):
 
 @pytest.fixture
 def files(write_json, write_images):
-    """Writes a tiny data set with the classes of an official list."""
+    """Write a tiny data set with the classes of an official list."""
 
     def make(classes):
         content = make_content()

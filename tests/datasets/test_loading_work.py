@@ -20,7 +20,7 @@ def split(tmp_path_factory):
 
 
 def calls_of_loading(split, clip_length: int) -> Counter:
-    """Calls of functions, Python's and C's, by name, while some clips are loaded."""
+    """Call of functions, Python's and C's, by name, while some clips are loaded."""
     part = 'train_dataloader.dataset'
     options = {
         f'{part}.data_root': f'{split}/',

@@ -14,7 +14,7 @@ from axialvs.datasets.samplers import InfiniteClipSampler, VideoClipSampler, bal
 
 @pytest.fixture
 def as_rank():
-    """Makes this process one rank of many."""
+    """Make this process one rank of many."""
 
     def become(rank: int, world_size: int) -> None:
         if dist.is_initialized():

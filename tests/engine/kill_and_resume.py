@@ -1,4 +1,4 @@
-"""Kills a training again and again, resumes it, and compares the end with an undisturbed run's.
+"""Kill a training again and again, resume it, and compare the end with an undisturbed run's.
 
 python tests/engine/kill_and_resume.py --kills 10
 
@@ -106,7 +106,7 @@ class Training:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Stops the process for a while, so that what is seen stays so."""
+        """Stop the process for a while, so that what is seen stays so."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -134,7 +134,7 @@ class Training:
         return int(found.group(1)) if found else 0
 
     def wait_for(self, event: Callable[[], bool]) -> bool:
-        """Waits for an event; False if the run has ended before."""
+        """Wait for an event; False if the run has ended before."""
         until = time.monotonic() + PATIENCE
         while not event():
             if self.has_ended():
@@ -146,7 +146,7 @@ class Training:
 
 
 def _become(arguments: list[str], log: Path) -> None:
-    """Turns the forked process into the command."""
+    """Turn the forked process into the command."""
     os.setsid()
     with open(log, 'wb') as file:
         os.dup2(file.fileno(), 1)
@@ -173,7 +173,7 @@ def _become(arguments: list[str], log: Path) -> None:
 
 
 def kill_in_iteration(run: Training, rng: random.Random, last: int) -> str | None:
-    """Kills at any point of an iteration that lies ahead, of a save or validation behind it."""
+    """Kill at any point of an iteration that lies ahead, of a save or validation behind it."""
     started = run.iteration_after_start()
     if not run.wait_for(lambda: run.iteration() > started):
         return None
@@ -189,7 +189,7 @@ def kill_in_iteration(run: Training, rng: random.Random, last: int) -> str | Non
 
 
 def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | None]:
-    """Kills while a file is being written aside, or between its renaming and `last_checkpoint`."""
+    """Kill while a file is being written aside, or between its renaming and `last_checkpoint`."""
 
     def partials(run: Training) -> list[str]:
         return [path.name for path in run.work_dir.glob('*.pth.partial')]
@@ -220,7 +220,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
 
 
 def kill_in_validation(run: Training, rng: random.Random, last: int) -> str | None:
-    """Kills between two clips of a validation, one that a killed run makes up for included."""
+    """Kill between two clips of a validation, one that a killed run makes up for included."""
     clip = rng.randint(1, 4)
     if not run.wait_for(lambda: run.validated_clips() >= clip):
         return None
@@ -241,7 +241,7 @@ MOMENTS = [
 
 
 def kill_and_resume(config: Path, work_dir: Path, kills: int, rng: random.Random) -> list[Training]:
-    """Trains to the end, killed so many times; says when and what came after."""
+    """Train to the end with a number of kills; print when each came and what followed."""
     iterations = Config.fromfile(config).train_cfg.max_iters
     runs: list[Training] = []
     number = 0
@@ -317,7 +317,7 @@ def _step(name: str) -> int:
 
 
 def main() -> int:
-    """Runs both trainings and compares; 0 if they are equal."""
+    """Run both trainings and compare them; 0 if they are equal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kills', type=int, default=10)
     parser.add_argument('--iterations', type=int, help='of the run; 6 a kill by default')

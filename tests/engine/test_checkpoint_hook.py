@@ -215,7 +215,7 @@ def test_config_text_in_a_checkpoint_is_not_executed_on_resume(tmp_path):
 
 
 class Touching:
-    """Creates a folder when it is unpickled."""
+    """Create a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -49,7 +49,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
 
 @HOOKS.register_module(force=True)
 class SignalHook(Hook):
-    """Sends this process, and its loader workers, a signal in one iteration."""
+    """Send this process, and its loader workers, a signal in one iteration."""
 
     def __init__(self, at: int, name: str = 'SIGTERM') -> None:
         self.at, self.number = at, signal.Signals[name]

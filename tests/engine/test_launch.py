@@ -18,7 +18,7 @@ SEEN = []
 
 @MODELS.register_module(force=True)
 class AutocastModel(TinyModel):
-    """Notes in what type a matrix product comes out."""
+    """Record the type of a matrix product."""
 
     def forward(self, inputs, mode: str = 'tensor', **kwargs):
         SEEN.append((self.weight[None] @ self.weight[:, None]).dtype)

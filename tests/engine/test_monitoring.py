@@ -13,7 +13,7 @@ RUN = dict(train_cfg__val_interval=2, train_cfg__max_iters=4, log_level='INFO')
 
 
 def train(folder: Path, **options) -> Path:
-    """Trains for a moment; the folder of the process's log."""
+    """Train for a moment; the folder of the process's log."""
     config = tiny_config(folder, **RUN, **options)
     config.optim_wrapper.clip_grad = dict(max_norm=1.0)
     Runner.from_cfg(config).train()

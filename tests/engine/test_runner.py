@@ -58,7 +58,7 @@ def test_other_schemes_are_refused():
 
 
 class MakesFolder:
-    """Creates a folder when it is unpickled."""
+    """Create a folder when it is unpickled."""
 
     def __init__(self, folder) -> None:
         self.folder = str(folder)

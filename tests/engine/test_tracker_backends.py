@@ -13,7 +13,7 @@ PICTURE = np.full((4, 6, 3), 128, np.uint8)
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """Has a backend get what a training and its validation send; the visualizer, still open."""
+    """Have a backend get what a training and its validation send; the visualizer, still open."""
 
     def send(backend: str, **options) -> Visualizer:
         monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ import axialvs.register  # noqa: F401  (registers the hooks)
 
 @MODELS.register_module(force=True)
 class TinyModel(BaseModel):
-    """Fits the mean of what it sees, with a little noise from torch's generator."""
+    """Fit the mean of what it sees, with a little noise from torch's generator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class TinyFiles(TinyData):
 
 @DATASETS.register_module(force=True)
 class KillsWorkers(TinyData):
-    """Kills the loader worker that reads it, as the system does when memory runs out."""
+    """Kill the loader worker that reads it, as the system does when memory runs out."""
 
     def prepare_data(self, index: int) -> dict:
         assert multiprocessing.parent_process() is not None
@@ -98,7 +98,7 @@ log_level = 'ERROR'
 
 
 def write_config(folder: Path) -> Path:
-    """Writes the tiny run's config, which inherits the project's runtime."""
+    """Write the tiny run's config, which inherits the project's runtime."""
     runtime = Path(__file__).parents[2] / 'configs' / '_base_' / 'default_runtime.py'
     path = folder / 'tiny.py'
     path.write_text(CONFIG.format(runtime=str(runtime)))

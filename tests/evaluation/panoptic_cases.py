@@ -30,7 +30,7 @@ class Side:
 
 
 def write(folder: Path, videos: list[Side], name: str) -> tuple[Path, Path]:
-    """Writes one side of all videos; gives its JSON and its folder of PNGs."""
+    """Write one side of all videos; return its JSON and its folder of PNGs."""
     entries = []
     pictures = folder / name
     for index, video in enumerate(videos):

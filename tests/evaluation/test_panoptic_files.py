@@ -183,7 +183,7 @@ def test_ids_survive_the_picture(tmp_path):
 
 
 def test_count_pairs_of_noise():
-    """Runs of one pixel each, the worst case."""
+    """Run of one pixel each, the worst case."""
     random = np.random.default_rng(0)
     truth, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
     *pairs, pixels = np.array(count_pairs(truth, predicted)).tolist()

@@ -53,7 +53,7 @@ def multiply_bfloat16_in_the_interpreter(patch):
 
 
 def random_case(dtype, shape, num_heads, head_size, bias=True, seed=0):
-    """Leaves: query (B, T * n, C), key and value (B, T * m, C), and the projections."""
+    """Leave: query (B, T * n, C), key and value (B, T * m, C), and the projections."""
     batch, num_frames, num_queries, num_keys = shape
     channels = num_heads * head_size
     rng = torch.Generator().manual_seed(seed)

@@ -19,7 +19,7 @@ CLIPS = (2, 3, 3, 64, 96)
 
 
 class NothingFromTheHost(TorchDispatchMode):
-    """Raises where a tensor of the CPU meets or becomes one of another device."""
+    """Raise where a tensor of the CPU meets or becomes one of another device."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
@@ -30,7 +30,7 @@ class NothingFromTheHost(TorchDispatchMode):
 
 
 class NoLists(TorchFunctionMode):
-    """Raises where a list of Python's becomes a tensor of another device than the CPU."""
+    """Raise where a list of Python's becomes a tensor of another device than the CPU."""
 
     takes_lists = (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor)
 

@@ -1,4 +1,4 @@
-"""Reads the parity fixtures: what the public release computes for given inputs and weights."""
+"""Read the parity fixtures: what the public release computes for given inputs and weights."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / 'data' / 'parity'
 
 @pytest.fixture
 def fixture_data():
-    """Reads one fixture: arrays as tensors, single numbers as ints."""
+    """Read one fixture: arrays as tensors, single numbers as ints."""
 
     def read(name: str) -> dict:
         with np.load(FOLDER / f'{name}.npz') as arrays:

@@ -50,7 +50,7 @@ def build_head(
 
 
 def fill(module: nn.Module, prefix: str, keys: str = 'video_kmax_r50') -> nn.Module:
-    """Gives a module its weights.
+    """Give a module its weights.
 
     Args:
         module: a part of the network.

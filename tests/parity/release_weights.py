@@ -41,7 +41,7 @@ def release_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 def fill_by_release_names(
     module: torch.nn.Module, shapes: dict[str, list[int]], rename=str
 ) -> None:
-    """Gives a module the weights of a fixture.
+    """Give a module the weights of a fixture.
 
     Args:
         module: has exactly the tensors of `shapes`.

@@ -71,7 +71,7 @@ def build_head(names, num_points=256):
 
 
 def record_assignments(head, monkeypatch):
-    """Collects the object of each query, or -1, of every matching."""
+    """Collect the object of each query, or -1, of every matching."""
     assigned = []
     assign = head.assigner.assign
 

@@ -11,7 +11,7 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 @pytest.fixture
 def run_tool(monkeypatch):
-    """Runs a command of tools/ in this process and gives its exit status."""
+    """Run a command of tools/ in this process and return its exit status."""
 
     def run(name: str, *arguments) -> int:
         tool = str(TOOLS / name)

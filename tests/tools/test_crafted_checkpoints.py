@@ -21,7 +21,7 @@ CONFIG = ROOT / 'configs' / 'tube_link' / 'tube-link_tiny_1xb4-10k_movingshapes.
 
 
 class Touching:
-    """Creates a folder when it is unpickled."""
+    """Create a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -36,7 +36,7 @@ class Result:
 
 
 def run(command: list, folder: Path, **variables: str) -> Result:
-    """Runs a command in a folder where the tiny run's parts can be imported."""
+    """Run a command in a folder where the tiny run's parts can be imported."""
     environment = os.environ | {'PYTHON': sys.executable} | variables
     environment['PYTHONPATH'] = os.pathsep.join((str(TINY_RUN), environment['PYTHONPATH']))
     result = subprocess.run(
@@ -51,7 +51,7 @@ def run(command: list, folder: Path, **variables: str) -> Result:
 
 
 def call(tool: str, folder: Path, *arguments: object) -> Result:
-    """Runs a tool as a script, but in this process, which has imported everything already."""
+    """Run a tool as a script, but in this process, which has imported everything already."""
     output, errors = io.StringIO(), io.StringIO()
     argv = [str(TOOLS / tool), *map(str, arguments)]
     with (

@@ -64,7 +64,7 @@ def test_file_of_a_system_error_is_named(capsys):
 
 
 class Broken(Dataset):
-    """Raises an error in a loader's worker."""
+    """Raise an error in a loader's worker."""
 
     def __init__(self, error) -> None:
         self.error = error

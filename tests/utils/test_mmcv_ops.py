@@ -15,7 +15,7 @@ WITHOUT_OPERATORS = pytest.mark.skipif(
 
 
 def run_python(code: str, cwd, *prelude: str) -> str:
-    """Runs code in a new interpreter in another folder and returns what it printed."""
+    """Run code in a new interpreter in another folder and return what it printed."""
     result = subprocess.run(
         [sys.executable, '-c', '\n'.join([*prelude, code])],
         cwd=cwd,

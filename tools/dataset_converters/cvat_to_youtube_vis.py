@@ -1,4 +1,4 @@
-"""Exports "CVAT for video 1.1" to the YouTube-VIS layout.
+"""Export "CVAT for video 1.1" to the YouTube-VIS layout.
 
 python tools/dataset_converters/cvat_to_youtube_vis.py annotations.xml --images DIR --out train.json
 

@@ -1,4 +1,4 @@
-"""Prints a config with everything that it inherits: print_config.py CONFIG [--cfg-options ...]
+"""Print a config with everything that it inherits: print_config.py CONFIG [--cfg-options ...]
 
 The printed text is a config itself.
 """
@@ -16,7 +16,7 @@ from axialvs.utils.files import output_file, write_atomically
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prints or writes the config."""
+    """Print or write the config."""
     args = parse_args()
     config = Config.fromfile(find_config(args.config))
     config.merge_from_dict(args.cfg_options or {})

@@ -1,4 +1,4 @@
-"""Makes docs/model_zoo.md of the metafiles: write_model_zoo.py [--check]
+"""Make docs/model_zoo.md of the metafiles: write_model_zoo.py [--check]
 
 Fails if a config is in no metafile or a metafile names what does not exist. With --check nothing is
 written, and an outdated page is an error too.
@@ -49,7 +49,7 @@ downloaded on first use. Those of the public release are downloaded by hand and 
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes the page, or compares it."""
+    """Write the page, or compare it."""
     args = parse_args()
     metafiles = read_metafiles(ROOT)
     wrong = list(problems(ROOT, metafiles))

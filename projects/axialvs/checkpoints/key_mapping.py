@@ -56,7 +56,7 @@ VIDEO_PREDICTORS = {
 def fill_video_predictors(
     state_dict: MutableMapping[str, Tensor], names: Iterable[str], prefix: str = 'panoptic_head.'
 ) -> None:
-    """Copies the clip head's predictors to where a checkpoint lacks the video's.
+    """Copy the clip head's predictors to where a checkpoint lacks the video's.
 
     Near-online checkpoints have none, nor have the release's, which shares them.
 
@@ -199,7 +199,7 @@ def adapt_state_dict(
     source_classes: Sequence[str] | None = None,
     target_classes: Sequence[str] | None = None,
 ) -> tuple[dict[str, Tensor], AdaptationReport]:
-    """Fits a checkpoint's weights to a model, and says what fits.
+    """Fit a checkpoint's weights to a model, and report what fits.
 
     Args:
         state_dict: The checkpoint's tensors by name.

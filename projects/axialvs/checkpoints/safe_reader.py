@@ -105,13 +105,13 @@ class _Storage(NamedTuple):
 
 
 class _Marker(NamedTuple):
-    """Takes the place of a type that a file names as an argument."""
+    """Take the place of a type that a file names as an argument."""
 
     name: str
 
 
 class _Array:
-    """Becomes a numpy array: built once, from its own bytes."""
+    """Become a numpy array: built once, from its own bytes."""
 
     def __init__(self, *args: Any) -> None:
         self.value: np.ndarray | None = None
@@ -133,7 +133,7 @@ class _Array:
 
 
 class _DType:
-    """Becomes a plain numeric numpy type."""
+    """Become a plain numeric numpy type."""
 
     def __init__(self, name: Any) -> None:
         if name not in _ARRAY_DTYPES:
@@ -148,7 +148,7 @@ class _DType:
 
 
 class _History:
-    """Becomes one of mmengine's log histories."""
+    """Become one of mmengine's log histories."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reads panoptic predictions in VIPSeg's layout and compares them with the ground truth."""
+"""Read panoptic predictions in VIPSeg's layout and compare them with the ground truth."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Assigns predicted tracks to annotated objects, for visualization."""
+"""Assign predicted tracks to annotated objects, for visualization."""
 
 from collections.abc import Sequence
 from itertools import count

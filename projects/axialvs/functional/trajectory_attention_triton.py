@@ -226,7 +226,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _dense(*tensors: Tensor | None) -> list[Any]:
-    """Copies tensors that are not contiguous, or do not begin at a multiple of 16 bytes."""
+    """Copy tensors that are not contiguous, or do not begin at a multiple of 16 bytes."""
     return [
         x
         if x is None or (x.is_contiguous() and x.data_ptr() % 16 == 0)

@@ -30,7 +30,7 @@ def points_forward(
     KEEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Attends to each frame on its own (Eq. 2); a program has one head and `QUERIES` tokens.
+    """Attend to each frame on its own (Eq. 2); a program has one head and `QUERIES` tokens.
 
     `num_queries` is S, `num_keys` those of one frame. With `ONE_BLOCK` a frame's keys fit into one
     block and need no running maximum. `KEEP` stores each softmax's logarithm of the sum.
@@ -113,7 +113,7 @@ def pool_forward(
     VALUE_BIAS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Attends over frames (Eq. 3-4); a program has `TOKENS` tokens and `GROUP` of their heads.
+    """Attend over frames (Eq. 3-4); a program has `TOKENS` tokens and `GROUP` of their heads.
 
     Points are projected frame by frame, `PIECE` channels at a time, and never stored so. The key
     bias adds the same to every score of a token and cancels in the softmax; the value bias is added

@@ -85,7 +85,7 @@ class OverFrames(NamedTuple):
 
 
 class Launcher:
-    """Runs the kernels on tensors of one type and device.
+    """Run the kernels on tensors of one type and device.
 
     Triton's own launch finds the compiled kernel by all arguments, which takes longer on the host
     than a small kernel on the GPU. A `Launcher` remembers it instead: tensors begin at multiples of
@@ -239,7 +239,7 @@ class Launcher:
         over_frames: OverFrames,
         point_means: Tensor,
     ) -> None:
-        """Puts the points' gradients in their place; fills their means (B, h, T, S)."""
+        """Put the points' gradients in their place and fill their means (B, h, T, S)."""
         num_queries = points.shape[2]
         num_tokens = points.shape[0] * num_queries
         self._run(

@@ -113,7 +113,7 @@ _SAMPLE_STEPS = ('Load', 'Pack')
 
 
 class FramePreparation:
-    """Applies the image transforms of a test pipeline and the model's data preprocessor.
+    """Apply the image transforms of a test pipeline and the model's data preprocessor.
 
     Args:
         segmenter: has both.

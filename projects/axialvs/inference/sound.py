@@ -1,4 +1,4 @@
-"""Copies or transcodes the sound of a source file into the video that is being written."""
+"""Copy or transcode the sound of a source file into the video that is being written."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,7 +15,7 @@ _Piece = tuple[float, list[av.Packet]]  # start in seconds, and the packets to w
 
 
 class SoundTrack:
-    """Copies or transcodes the first audio stream of a file while the video grows.
+    """Copy or transcode the first audio stream of a file while the video grows.
 
     Args:
         path: file with the sound.

@@ -1,4 +1,4 @@
-"""Writes the tracks of a video as JSON."""
+"""Write the tracks of a video as JSON."""
 
 import json
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ _X264_OPTIONS = MappingProxyType({'crf': '20', 'preset': 'veryfast'})
 
 
 class VideoWriter:
-    """Writes frames as H.264 in yuv420p, with the header in front (faststart).
+    """Write frames as H.264 in yuv420p, with the header in front (faststart).
 
     The file grows as `<name>.<process id>.partial` and gets its name when it is closed. In a `with`
     block it is also finished if the block ends with an error, so that the frames written so far

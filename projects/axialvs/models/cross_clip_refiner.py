@@ -13,7 +13,7 @@ from axialvs.tracking.offline import ClipFeatures, RefinedVideo
 
 
 class CrossClipRefiner:
-    """Applies a head's cross-clip tracking module to the clips of a video (Axial-VS Sec. 3.3).
+    """Apply a head's cross-clip tracking module to the clips of a video (Axial-VS Sec. 3.3).
 
     Queries are aligned over clips and refined; each query then gets one class for the whole video,
     and in each clip a mask from its refined query and the clip's own mask features. All parameters

@@ -1,4 +1,4 @@
-"""Collates the objects of a training clip from the annotations of its frames."""
+"""Collate the objects of a training clip from the annotations of its frames."""
 
 import numpy as np
 import torch

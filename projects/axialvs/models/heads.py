@@ -15,7 +15,7 @@ from axialvs.tracking.offline import ClipFeatures
 
 
 class ClipHead(Protocol):
-    """Segments clips, given backbone maps (B * T, C_l, H_l, W_l) from high to low resolution."""
+    """Segment clips, given backbone maps (B * T, C_l, H_l, W_l) from high to low resolution."""
 
     num_classes: int
 

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class InferenceForm:
-    """Keeps a fused copy of a module and renews it when the weights change.
+    """Keep a fused copy of a module and update it when the weights change.
 
     The module, its parameters and its checkpoints stay unchanged. In eval mode a batch norm is a
     scale and a shift per channel, which the convolution before it can absorb: equal up to
@@ -55,6 +55,6 @@ class InferenceForm:
 
 
 def _fingerprint(module: nn.Module) -> tuple:
-    """Changes if a parameter or buffer is written to, moved or replaced."""
+    """Return a key that changes if a parameter or buffer is written to, moved or replaced."""
     tensors = (*module.parameters(), *module.buffers())
     return tuple((x.data_ptr(), x.dtype, 0 if x.is_inference() else x._version) for x in tensors)

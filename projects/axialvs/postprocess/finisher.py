@@ -31,7 +31,7 @@ class StreamedClip(NamedTuple):
 
 
 class StreamFinisher(Protocol):
-    """Decides clip by clip; decisions are never revised."""
+    """Decide clip by clip; decisions are never revised."""
 
     def add(self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes) -> StreamedClip:
         """Decide on the next clip.

@@ -34,7 +34,7 @@ def select_pairs(class_logits: Tensor, max_tracks: int) -> SelectedPairs:
 
 
 class InstanceFinisher:
-    """Finishes a video into ranked (query, class) pairs, the protocol of video instance AP.
+    """Finish a video into ranked (query, class) pairs, the protocol of video instance AP.
 
     Args:
         max_tracks: (query, class) pairs kept per video; objects shown at once in a stream.

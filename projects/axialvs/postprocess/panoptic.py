@@ -1,4 +1,4 @@
-"""Merges query masks of a video into one panoptic segmentation, exactly and in flat memory.
+"""Merge query masks of a video into one panoptic segmentation, exactly and in flat memory.
 
 Where probabilities over queries sum to 1, only a few can exceed the pixel threshold at a pixel. The
 greedy merge therefore depends only on how many pixels each *set* of confident queries has: the

@@ -17,7 +17,7 @@ from axialvs.utils.rle import encode_masks
 
 
 class PanopticFinisher:
-    """Finishes a video into things and stuff that do not overlap.
+    """Finish a video into things and stuff that do not overlap.
 
     Args:
         thing_labels: labels of thing classes; all others are stuff.
@@ -66,7 +66,7 @@ class PanopticFinisher:
 
 
 class PanopticStream:
-    """Merges clip by clip: a query keeps its id while it is a thing, a stuff class keeps its own.
+    """Merge clip by clip: a query keeps its id while it is a thing, a stuff class keeps its own.
 
     Args:
         thing_labels: labels of thing classes.

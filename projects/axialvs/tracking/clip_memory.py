@@ -1,4 +1,4 @@
-"""Links clips that were merged one by one: the release's clip-wise protocol for panoptic videos."""
+"""Link clips that were merged one by one: the release's clip-wise protocol for panoptic videos."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class ClipMemory:
-    """Remembers the last embedding of every thing, class by class; nothing is forgotten.
+    """Remember the last embedding of every thing, class by class; nothing is forgotten.
 
     A thing of a new clip takes the id of the thing in memory that it is assigned to, and replaces
     its embedding. Things of different classes are never linked. Stuff needs no memory: its class

@@ -13,7 +13,7 @@ from axialvs.tracking.tensor_store import DEFAULT_MEMORY_LIMIT, TensorStore
 
 
 class ClipLinker:
-    """Aligns successive clips and averages their class logits.
+    """Align successive clips and average their class logits.
 
     Memory is one clip's identities and a running sum, whatever the length of the video.
     """

@@ -114,7 +114,7 @@ class WindowSettings(NamedTuple):
 
 
 class OfflineWindow:
-    """Refines the last K clips of a stream together; memory is that of one window.
+    """Refine the last K clips of a stream together; memory is that of one window.
 
     Each clip is matched to the clip before it when it arrives, so an object keeps its query from
     window to window. Of the clips that neighbouring windows share, the first half get their masks

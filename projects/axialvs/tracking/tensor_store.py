@@ -17,7 +17,7 @@ Precision = Literal['float32', 'float16']
 
 
 class TensorStore:
-    """Stores one tensor per clip and reads them back in order, all rows or some.
+    """Store one tensor per clip and read them back in order, all rows or some.
 
     Args:
         memory_limit: bytes kept in memory. Beyond it everything moves to a file in the temporary

@@ -14,7 +14,7 @@ ClipIn = TypeVar('ClipIn', contravariant=True)
 
 
 class ClipStream(Protocol[ClipIn]):
-    """Decides clips in order while the video runs."""
+    """Decide clips in order while the video runs."""
 
     def add(self, clip: ClipIn) -> list[LinkedClip]:
         """Add the next clip; returns the clips that became final."""
@@ -24,7 +24,7 @@ class ClipStream(Protocol[ClipIn]):
 
 
 class VideoTracks(Protocol[ClipIn]):
-    """Collects the clips of a video and finishes its tracks at the end."""
+    """Collect the clips of a video and finish its tracks at the end."""
 
     def add(self, clip: ClipIn, shapes: ImageShapes, num_frames: int) -> None:
         """Add the next clip; frames after the first `num_frames` are padding.

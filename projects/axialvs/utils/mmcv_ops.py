@@ -1,4 +1,4 @@
-"""Makes mmcv usable without its compiled operators: missing ones fail when called, not on import.
+"""Make mmcv usable without its compiled operators: missing ones fail when called, not on import.
 
 `pip install onedl-mmcv` in an isolated build carries no `mmcv._ext`, and `mmdet.models` then dies
 on import although nothing of this project needs an operator on a CPU.
@@ -33,7 +33,7 @@ class MissingOperatorError(AxialVSError, NotImplementedError):
 
 
 class _OperatorStandIn(ModuleType):
-    """Answers for `mmcv._ext`; every operator exists and raises when it is called.
+    """Answer for `mmcv._ext`; every operator exists and raises when it is called.
 
     Args:
         reason: Why the real extension cannot be had, a whole sentence without its full stop.
@@ -58,7 +58,7 @@ class _OperatorStandIn(ModuleType):
 
 
 def install_stand_in() -> bool:
-    """Puts the stand-in in place of an extension that is missing or broken.
+    """Put the stand-in in place of an extension that is missing or broken.
 
     To be called before anything imports `mmdet.models` or `mmcv.ops`; calling it again is harmless.
 
@@ -76,7 +76,7 @@ def install_stand_in() -> bool:
 
 
 def import_mmdet() -> None:
-    """Imports mmdet's registered parts, without its notice at every start about a data format.
+    """Import mmdet's registered parts, without its notice at every start about a data format.
 
     The stand-in has to be in place.
     """
@@ -98,7 +98,7 @@ def missing_reason() -> str | None:
 
 
 def _why_not_importable() -> str | None:
-    """Imports the extension; returns the reason where that fails."""
+    """Import the extension; return the reason if that fails."""
     importlib.import_module('torch')  # whose libraries the extension is linked against
     importlib.import_module('mmcv')  # a broken mmcv is an error of its own
     try:

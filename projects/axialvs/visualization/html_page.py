@@ -19,7 +19,7 @@ _MARGIN = 0.1  # around an object, as a fraction of its longer side
 
 
 class Thumbnails:
-    """Keeps the crop of each track from the frame in which its mask is largest."""
+    """Keep the crop of each track from the frame in which its mask is largest."""
 
     def __init__(self) -> None:
         self._areas: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Runs the converters' commands and reads back what they wrote with the project's own reader."""
+"""Run the converters' commands and read back what they wrote with the project's own reader."""
 
 import runpy
 import sys
@@ -13,7 +13,7 @@ TOOLS = Path(__file__).parents[3] / 'tools' / 'dataset_converters'
 
 @pytest.fixture
 def convert(tmp_path, monkeypatch):
-    """Runs a converter with --out and reads the file; an error's text if there is none."""
+    """Run a converter with --out and read the file; an error's text if there is none."""
 
     def run(name: str, *arguments) -> VideoAnnotations:
         out = tmp_path / 'out.json'

@@ -110,7 +110,7 @@ def write_json(path: Path, content: dict) -> Path:
 
 
 def row_runs(mask: np.ndarray) -> str:
-    """Runs along rows, background first."""
+    """Run along rows, background first."""
     flat = mask.reshape(-1).astype(np.int8)
     borders = np.flatnonzero(np.diff(np.concatenate(([0], flat)))).tolist()
     return ', '.join(map(str, np.diff([0, *borders, flat.size])))

@@ -19,7 +19,7 @@ from pycocotools import mask as mask_utils
 
 @pytest.fixture
 def source(tmp_path):
-    """Writes a file and gives its path."""
+    """Write a file and return its path."""
     return lambda content: write_json(tmp_path / 'source.json', content)
 
 

@@ -1,4 +1,4 @@
-"""Exports of CVAT become files that our reader reads; what is wrong with them is said."""
+"""Export of CVAT become files that our reader reads; what is wrong with them is said."""
 
 import re
 
@@ -26,7 +26,7 @@ BOX_MASKS = 'box>' + ''.join(cvat_mask(f, late_box(f)) for f in (2, 3))
 
 @pytest.fixture
 def task(tmp_path):
-    """Writes an export and its frames and gives the command's arguments."""
+    """Write an export and its frames and return the command's arguments."""
     write_frames(tmp_path / 'images', [f'frame_{frame:06d}.png' for frame in ALL])
 
     def write(text: str):
@@ -56,7 +56,7 @@ def test_polygons_and_masks_come_over(convert, task):
 
 
 def test_masks_with_holes(convert, task):
-    """Runs go along rows of the box, and may begin with an object's pixel."""
+    """Run go along rows of the box, and may begin with an object's pixel."""
     ring = late_box(2)
     ring[16:19, 8:12] = False
     read = convert(*task(cvat('ball>' + cvat_mask(1, ring))))

@@ -17,7 +17,7 @@ from generated_videos import write_videos
 
 
 class Pictures:
-    """Takes the place of a visualizer."""
+    """Take the place of a visualizer."""
 
     def __init__(self) -> None:
         self.shown = {}

@@ -1,1 +1,1 @@
-"""Finds everything in a data set that would go wrong in training: `check.check_dataset`."""
+"""Find everything in a data set that would go wrong in training: `check.check_dataset`."""

@@ -1,4 +1,4 @@
-"""Checks a data set: reads the file to its end, then looks at classes, videos, masks and images."""
+"""Check a data set: read the file to its end, then check classes, videos, masks and images."""
 
 import re
 from collections import defaultdict

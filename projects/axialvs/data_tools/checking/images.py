@@ -1,4 +1,4 @@
-"""Checks of image files, decoded as training decodes them."""
+"""Check of image files, decoded as training decodes them."""
 
 import zlib
 from collections.abc import Iterator

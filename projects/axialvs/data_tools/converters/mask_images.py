@@ -29,7 +29,7 @@ _COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 
 @dataclass
 class MaskReader:
-    """Reads the mask images of one video.
+    """Read the mask images of one video.
 
     An id is a palette index or a grey value of up to 16 bits; in RGB images it is the colour as
     the number 0xRRGGBB or, if all images of the video are grey, the grey value. 0, and what is

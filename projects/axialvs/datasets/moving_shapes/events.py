@@ -42,7 +42,7 @@ def crosses(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _gaps(visible: np.ndarray) -> list[np.ndarray]:
-    """Runs of frames without the object between two frames with it. visible: (L,) bool."""
+    """Run of frames without the object between two frames with it. visible: (L,) bool."""
     seen = np.flatnonzero(visible)
     return [np.arange(a + 1, b) for a, b in pairwise(seen) if b > a + 1]
 

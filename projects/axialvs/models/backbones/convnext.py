@@ -133,7 +133,7 @@ class Block(nn.Module):
 
 
 class GlobalResponseNorm(nn.Module):
-    """Lets channels compete by their length over the whole map (ConvNeXt V2, Sec. 3.3).
+    """Let channels compete by their length over the whole map (ConvNeXt V2, Sec. 3.3).
 
     Args:
         channels: C.

@@ -23,7 +23,7 @@ from axialvs.layers.position_encoding import (
 
 @MODELS.register_module()
 class ClipPixelDecoder(MSDeformAttnPixelDecoder):
-    """Computes mask features and decoder memory from a clip's backbone maps (Axial-VS Fig. 3).
+    """Compute mask features and decoder memory from a clip's backbone maps (Axial-VS Fig. 3).
 
     Args:
         encoder: as in mmdet; its attention runs frame by frame.

@@ -59,7 +59,7 @@ class LineAttention(nn.Module):
         self.query_position_table, self.key_position_table, self.value_position_table = tables
 
     def forward(self, features: Tensor) -> Tensor:
-        """Attends within lines.
+        """Attend within lines.
 
         Args:
             features: (B, C, H, W).

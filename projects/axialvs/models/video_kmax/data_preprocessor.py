@@ -13,7 +13,7 @@ from axialvs.utils.errors import AxialVSError
 
 @MODELS.register_module()
 class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
-    """Pads clips at the bottom and on the right to one size, with zeros after normalisation.
+    """Pad clips at the bottom and on the right to one size, with zeros after normalisation.
 
     Axial attention sees the padding, so Video-kMaX is tested at the size of its training (769x1345
     on VIPSeg). Clips that are larger are refused; the pipeline resizes them (`ShrinkToFit`).

@@ -127,7 +127,7 @@ class VideoKMaXHead(BaseModule):
     def forward(
         self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
     ) -> KMaXDecoding:
-        """Decodes clips.
+        """Decode clips.
 
         Args:
             feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
@@ -286,12 +286,12 @@ class VideoKMaXHead(BaseModule):
 
 
 def stack_frames(maps: Tensor, num_frames: int) -> Tensor:
-    """Stacks the frames of each clip along the height: (B * T, C, H, W) -> (B, C, T * H, W)."""
+    """Stack the frames of each clip along the height: (B * T, C, H, W) -> (B, C, T * H, W)."""
     if num_frames == 1:
         return maps
     return maps.unflatten(0, (-1, num_frames)).transpose(1, 2).flatten(2, 3)
 
 
 def unstack_frames(maps: Tensor, num_frames: int) -> Tensor:
-    """Takes stacked frames apart again: (B, C, T * H, W) -> (B, C, T, H, W)."""
+    """Take stacked frames apart again: (B, C, T * H, W) -> (B, C, T, H, W)."""
     return maps.unflatten(2, (num_frames, -1))

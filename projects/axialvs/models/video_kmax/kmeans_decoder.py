@@ -84,7 +84,7 @@ class KMeansLayer(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, queries: Tensor, pixels: Tensor) -> tuple[Tensor, MaskPrediction]:
-        """Updates queries.
+        """Update queries.
 
         Args:
             queries: (B, C, Q).

@@ -1,4 +1,4 @@
-"""Matches queries to the ground-truth tubes of a clip, once for all decoder layers."""
+"""Match queries to the ground-truth tubes of a clip, once for all decoder layers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

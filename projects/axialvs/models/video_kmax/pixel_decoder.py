@@ -25,7 +25,7 @@ class DecodedPixels(NamedTuple):
 
 @MODELS.register_module()
 class KMaXPixelDecoder(nn.Module):
-    """Decodes backbone maps frame by frame, from low to high resolution.
+    """Decode backbone maps frame by frame, from low to high resolution.
 
     Args:
         in_channels: of the backbone maps, from high to low resolution.
@@ -153,7 +153,7 @@ class ResizedFuse(nn.Module):
 
 
 def resize(features: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
-    """Resizes maps (B, C, H, W) bilinearly.
+    """Resize maps (B, C, H, W) bilinearly.
 
     Args:
         features: the maps.
