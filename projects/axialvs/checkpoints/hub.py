@@ -1,4 +1,4 @@
-"""The one table of known checkpoints, and how to get one by its name."""
+"""Known checkpoints, and downloading them by name."""
 
 import contextlib
 import hashlib
@@ -61,12 +61,12 @@ class KnownCheckpoint:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it can be downloaded, in the order to try."""
+        """Addresses to try, in order."""
         return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
 
     @property
     def sha256(self) -> str | None:
-        """The first digits of its SHA-256, which its published name carries."""
+        """First digits of its SHA-256, from its published name."""
         return hash_in_name(self.path) if self.path else None
 
 

@@ -1,4 +1,4 @@
-"""What train.py does about a batch that differs from the one that a config was made for."""
+"""Gradient accumulation and learning-rate scaling for other batch sizes than the config's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from axialvs.utils.errors import AxialVSError
 
 
 def accumulate_gradients(config: Config, batches: str) -> None:
-    """Gives the config the loop that makes a step of several batches, see its class.
+    """Set `AccumulatingTrainLoop` in a config.
 
     Raises:
-        ValueError: `batches` is no number, or the config does not say for what batch it was made.
+        AxialVSError: if `batches` is not a number, or the config has no base batch size.
     """
     if config.train_cfg.get('type') not in ('IterBasedTrainLoop', 'AccumulatingTrainLoop'):
         raise AxialVSError('--accumulate needs a config whose train_cfg is an IterBasedTrainLoop')
@@ -30,8 +30,8 @@ def accumulate_gradients(config: Config, batches: str) -> None:
     if batches == 'auto':
         if base_batch_size(config) is None:
             raise AxialVSError(
-                '--accumulate: the config has no auto_scale_lr.base_batch_size; say how many '
-                'batches make a step, such as --accumulate 4'
+                '--accumulate: the config has no auto_scale_lr.base_batch_size; give the batches '
+                'per optimizer step, such as --accumulate 4'
             )
         config.train_cfg.global_batch_size = base_batch_size(config)
     elif batches.isdecimal() and int(batches):
@@ -41,19 +41,19 @@ def accumulate_gradients(config: Config, batches: str) -> None:
 
 
 def scale_learning_rate(config: Config) -> None:
-    """Turns mmengine's scaling on, which needs the batch size that the config was made for."""
+    """Enable mmengine's learning-rate scaling, which needs the base batch size."""
     if base_batch_size(config) is None:
         raise AxialVSError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
     config.auto_scale_lr.enable = True
 
 
 def base_batch_size(config: Config) -> int | None:
-    """Clips of all GPUs in a step that the config's learning rate was made for, if it says so."""
+    """Return the clips per optimizer step that the config's learning rate is for, if known."""
     return config.get('auto_scale_lr', {}).get('base_batch_size')
 
 
 def warn_of_other_batch(runner: Runner) -> None:
-    """Says so if a step has another number of clips than the learning rate was made for."""
+    """Warn if the global batch size differs from the base batch size."""
     config, base = runner.cfg, base_batch_size(runner.cfg)
     is_plain = config.train_cfg.get('type') == 'IterBasedTrainLoop'
     scaled = config.get('auto_scale_lr', {}).get('enable', False)
@@ -61,31 +61,29 @@ def warn_of_other_batch(runner: Runner) -> None:
     if base in (None, clips) or scaled or not is_plain:
         return
     runner.logger.warning(
-        f'A step has {clips} clips, and the learning rate was made for {base}: --accumulate keeps '
-        'the batch, --auto-scale-lr scales the learning rate'
+        f'The batch has {clips} clips and the learning rate is for {base}: use --accumulate to keep '
+        'the batch, or --auto-scale-lr to scale the learning rate'
     )
 
 
 @LOOPS.register_module()
 class AccumulatingTrainLoop(IterBasedTrainLoop):
-    """mmengine's loop, but an iteration takes the mean gradient of several batches.
+    """Training loop whose iterations are optimizer steps over several batches.
 
-    mmengine's own `accumulative_counts` counts every batch as an iteration: schedule, intervals
-    and length of the run have to be multiplied by hand, and a checkpoint may fall between two
-    batches of one step, whose gradients a resumed run loses. Here the count stays one of optimiser
-    steps. All that a config says in iterations holds as it is, gradients are clipped and losses
-    logged once a step, and checkpoints lie between steps. The samplers deal out one global order,
-    so an iteration sees the same clips however many processes and batches share them.
+    mmengine's `accumulative_counts` counts every batch as an iteration: schedules and intervals
+    have to be multiplied by hand, and a checkpoint between two batches of a step loses gradients.
+    Here iterations in a config keep their meaning, gradients are clipped and losses logged once per
+    step, and checkpoints are written between steps. The samplers' order is global, so that an
+    iteration sees the same clips for any number of processes and batches.
 
     Args:
-        runner, dataloader, args, kwargs: As in `IterBasedTrainLoop`.
-        accumulate: Batches of each process in an iteration.
-        global_batch_size: Samples of all processes in an iteration, from which `accumulate`
-            follows. One of the two is needed.
+        runner, dataloader, args, kwargs: see `IterBasedTrainLoop`.
+        accumulate: batches of each process per iteration.
+        global_batch_size: samples of all processes per iteration, instead of `accumulate`.
 
     Raises:
-        ValueError: The global batch cannot be made of whole batches, both or none of the two are
-            given, or mmengine's ways to the same end are in use too.
+        AxialVSError: if the global batch is not a multiple of the batches, both or none of the two
+            are given, or mmengine's own accumulation or scaling is enabled.
     """
 
     def __init__(
@@ -111,12 +109,12 @@ class AccumulatingTrainLoop(IterBasedTrainLoop):
         self.accumulate = accumulate
         self.dataloader_iterator = _Groups(self.dataloader_iterator, accumulate)
         runner.logger.info(
-            f'An iteration is one step of the optimiser: {processes} processes x {accumulate} '
+            f'Each iteration is one optimizer step: {processes} processes x {accumulate} '
             f'batches x {batch_size} clips = {processes * accumulate * batch_size} clips'
         )
 
     def run_iter(self, data_batch: list) -> None:
-        """One step of the optimiser, from a list of batches."""
+        """Run one optimizer step on a list of batches."""
         hook_arguments = dict(batch_idx=self._iter, data_batch=data_batch)
         self.runner.call_hook('before_train_iter', **hook_arguments)
         outputs = []
@@ -128,10 +126,10 @@ class AccumulatingTrainLoop(IterBasedTrainLoop):
 
 
 def batches_of_step(global_batch_size: int, processes: int, batch_size: int) -> int:
-    """How many batches of each process make the global batch.
+    """Return the batches of each process in the global batch.
 
     Raises:
-        ValueError: No whole number does.
+        AxialVSError: if that is not an integer.
     """
     at_once = processes * batch_size
     if at_once <= global_batch_size and global_batch_size % at_once == 0:
@@ -150,9 +148,7 @@ def batches_of_step(global_batch_size: int, processes: int, batch_size: int) -> 
 
 def _check_no_other_way(runner: Runner) -> None:
     if runner.cfg.get('auto_scale_lr', {}).get('enable', False):
-        raise AxialVSError(
-            '--accumulate and --auto-scale-lr are two ways to make up for fewer GPUs: use one'
-        )
+        raise AxialVSError('use either --accumulate or --auto-scale-lr, not both')
     if runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1) != 1:
         raise AxialVSError(
             'optim_wrapper.accumulative_counts: AccumulatingTrainLoop accumulates by itself; '
@@ -161,7 +157,7 @@ def _check_no_other_way(runner: Runner) -> None:
 
 
 class _Groups:
-    """An iterator without end over lists of batches."""
+    """Infinite iterator over lists of batches."""
 
     def __init__(self, batches, size: int) -> None:
         self.batches, self.size = batches, size
@@ -173,27 +169,27 @@ class _Groups:
         return [next(self.batches) for _ in range(self.size)]
 
     def skip_iter(self, num_iters: int) -> None:
-        """Goes on behind so many lists."""
+        """Skip a number of lists."""
         self.batches.skip_iter(num_iters * self.size)
 
 
 class _PartOfStep:
-    """The optimiser's wrapper as a model's `train_step` sees it for one batch of several."""
+    """Optimizer wrapper for one of several batches in a model's `train_step`."""
 
     def __init__(self, wrapper: OptimWrapper, number: int, of: int) -> None:
         self.wrapper, self.number, self.of = wrapper, number, of
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """The wrapper's; processes exchange gradients with the last batch only."""
-        # Sharded models exchange them with every batch, for they have no room for whole gradients.
+        """Enter the wrapper's context; gradients are reduced with the last batch only."""
+        # Sharded models reduce with every batch, as they have no room for whole gradients.
         waits = self.number < self.of and isinstance(model, DistributedDataParallel)
         alone = model.no_sync() if waits else contextlib.nullcontext()
         with alone, self.wrapper.optim_context(model):
             yield
 
     def update_params(self, loss: Tensor) -> None:
-        """Adds the batch's share to the gradients, and takes the step with the last one."""
+        """Accumulate gradients, and step after the last batch."""
         self.wrapper.backward(loss / self.of)
         if self.number == self.of:
             self.wrapper.step()
@@ -201,5 +197,5 @@ class _PartOfStep:
 
 
 def _means(outputs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What is logged of a step."""
+    """Return the mean outputs of a step for the log."""
     return {key: torch.stack([output[key] for output in outputs]).mean() for key in outputs[0]}

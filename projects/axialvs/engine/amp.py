@@ -1,4 +1,4 @@
-"""The option `--amp` of the tools, and what it does to a config."""
+"""Mixed precision: the dtype of `--amp` and its settings in a config."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from axialvs.utils.errors import AxialVSError
 
 
 def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype:
-    """The type that matrix products take; 'auto' is bfloat16 wherever the device has it.
+    """Return the autocast dtype; 'auto' is bfloat16 if the device has it.
 
     Args:
         choice: 'auto', 'float16' or 'bfloat16'.
-        device: Where they run.
+        device: of the model.
 
     Raises:
-        ValueError: The device does not have the type.
+        AxialVSError: if the device does not support it.
     """
     on_gpu = torch.device(device).type == 'cuda'
     has_bfloat16 = not on_gpu or _gpu_has_bfloat16(device)
@@ -41,7 +41,7 @@ def _gpu_has_bfloat16(device: str | torch.device) -> bool:
 
 
 def use_in_training(config: Config, choice: str) -> None:
-    """Gives the config the optimiser's wrapper for a type, see `precision_of_device`."""
+    """Set the optimizer wrapper of a config, see `precision_of_device`."""
     wrapper = config.optim_wrapper
     if precision_of_device(choice, get_device()) == torch.bfloat16:
         wrapper.type = 'Bfloat16OptimWrapper'
@@ -53,7 +53,7 @@ def use_in_training(config: Config, choice: str) -> None:
 
 
 def use_in_test(config: Config, choice: str) -> None:
-    """Lets mmengine's test loop run the model under autocast, see `precision_of_device`."""
+    """Run mmengine's test loop under autocast, see `precision_of_device`."""
     device = get_device()  # mmengine's choice for the runner
     dtype = precision_of_device(choice, device)
     config.test_cfg.fp16 = True  # mmengine's name for autocast, whatever its type
@@ -62,14 +62,14 @@ def use_in_test(config: Config, choice: str) -> None:
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """mmengine's wrapper whose forward pass runs under bfloat16 autocast.
+    """Runs the forward pass under bfloat16 autocast.
 
-    bfloat16 has the range of float32, so no loss is scaled, and gradients are not skipped.
-    mmengine's AmpOptimWrapper refuses a machine without a GPU; this one does not.
+    bfloat16 has the range of float32, so that losses are not scaled. Unlike mmengine's
+    AmpOptimWrapper, it works without a GPU.
     """
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """As in mmengine, under autocast; weights and their gradients stay float32."""
+        """Enter autocast; weights and their gradients stay float32."""
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield

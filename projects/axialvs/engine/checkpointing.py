@@ -1,4 +1,4 @@
-"""A local file backend of mmengine whose files appear whole or not at all."""
+"""Write checkpoints atomically."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ ATOMIC_BACKEND = 'atomic'
 
 
 class AtomicLocalBackend(LocalBackend):
-    """mmengine's local backend, but for how it writes."""
+    """mmengine's local backend with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes bytes aside and renames them."""
+        """Write bytes to a temporary file and rename it."""
         write_atomically(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Writes text aside and renames it."""
+        """Write text to a temporary file and rename it."""
         write_atomically(filepath, obj.encode(encoding))
 
 
@@ -37,24 +37,23 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """Writes a checkpoint aside, renames it, points to it, and only then deletes older ones.
+    """Writes checkpoints atomically and deletes older ones only afterwards.
 
     mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
-    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. A
-    save that falls into the accumulation of gradients, which no checkpoint holds, waits for its
-    end.
+    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. Saves
+    are deferred to the end of gradient accumulation.
     """
 
-    # The scores of which more is better, so that `save_best='auto'` needs no `rule`.
+    # Scores to maximize, so that `save_best='auto'` needs no `rule`.
     _default_greater_keys = (*CheckpointHook._default_greater_keys, 'AP', 'AR', 'VPQ', 'STQ')
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend=ATOMIC_BACKEND), **kwargs)
 
     def before_train(self, runner: Runner) -> None:
-        """Removes what an earlier process of this run left half-written, and knows its last file.
+        """Remove half-written files of a killed process and restore the last checkpoint's name.
 
-        A validation that is made up for has the last checkpoint saved again with its best score.
+        A repeated validation saves that checkpoint again with its best score.
         """
         super().before_train(runner)
         if runner.iter and not self.by_epoch:
@@ -65,15 +64,15 @@ class AtomicCheckpointHook(CheckpointHook):
                 partial.unlink()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leaves functions out of the schedules' states: files hold tensors and plain values only.
+        """Drop functions from the states of schedules, as files hold only plain values.
 
-        mmengine's OneCycleLR lists one, which the schedule of a resumed run has by itself.
+        mmengine's OneCycleLR has one, which a resumed schedule has by itself.
         """
         if 'param_schedulers' in checkpoint:
             checkpoint['param_schedulers'] = _without_functions(checkpoint['param_schedulers'])
 
     def every_n_train_iters(self, runner: Runner, n: int, start: int = 0) -> bool:
-        """Whether a save is due: since the last iteration that changed the weights."""
+        """Return whether a save was due since the last optimizer step."""
         if not ends_accumulation(runner):
             return False
         done = runner.iter + 1
@@ -108,10 +107,9 @@ class AtomicCheckpointHook(CheckpointHook):
             super()._save_best_checkpoint(runner, metrics)
 
     def _forget_oldest(self, runner: Runner, step: int) -> None:
-        """Keeps count of the steps whose files stay, and deletes the one that is one too many.
+        """Track the steps whose files are kept, and delete the oldest if there are too many.
 
-        The new checkpoint still lists that one: a run that is killed before the deletion makes up
-        for it when it is resumed.
+        The new checkpoint still lists it, so that a run killed before deletes it when resumed.
         """
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return
@@ -125,7 +123,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     @contextlib.contextmanager
     def _deletions_last(self) -> Iterator[None]:
-        """Puts off the deletion of files to the end of the block; none if the block fails."""
+        """Defer deletions to the end of the block; none if the block fails."""
         backend = self.file_backend
         postponed = _PostponedRemovals(backend)
         self.file_backend = postponed
@@ -149,7 +147,7 @@ def _without_functions(state: Any) -> Any:
 
 
 class _PostponedRemovals:
-    """A file backend that notes which files to remove instead of removing them."""
+    """File backend that records removals instead of executing them."""
 
     def __init__(self, backend) -> None:
         self._backend = backend
@@ -159,25 +157,29 @@ class _PostponedRemovals:
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Notes a file."""
+        """Record a file."""
         self.paths.append(path)
 
 
 def accumulation_counts(runner: Runner) -> int:
-    """Iterations whose gradients are summed before the weights change."""
+    """Return the iterations per optimizer step."""
     return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
 
 
 def ends_accumulation(runner: Runner) -> bool:
-    """Whether the iteration at hand changes the weights, so that no gradient waits behind it."""
+    """Return whether the current iteration ends with an optimizer step."""
     done = runner.iter + 1
     return done % accumulation_counts(runner) == 0 or done == runner.max_iters
 
 
 def save_now(runner: Runner, done: int) -> None:
-    """Saves a checkpoint of so many iterations for every checkpoint hook that has not just done so.
+    """Save a checkpoint with every checkpoint hook that has not just done so.
 
     All processes of a run call it.
+
+    Args:
+        runner: of the training.
+        done: finished iterations.
     """
     for hook in runner.hooks:
         if not isinstance(hook, CheckpointHook) or hook.by_epoch:

@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py share: from a config file to a runner, also on a CPU."""
+"""From a config file to a runner, also in several processes on a CPU."""
 
 import gc
 import os
@@ -17,25 +17,25 @@ from axialvs.utils.errors import AxialVSError
 
 # Set by torchrun for every process that it starts.
 _TORCHRUN_VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
-# Set by srun likewise.
+# Set by srun.
 _SLURM_VARIABLES = ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST', 'SLURM_JOB_ID')
 
-# Ports of Slurm jobs: below those that systems give to clients.
+# Ports of Slurm jobs, below those that systems give to clients.
 _SLURM_PORTS = range(15_000, 30_000)
 
 
 def load_config(
     path: str | Path, options: dict[str, Any] | None = None, work_dir: str | None = None
 ) -> Config:
-    """Reads a config and applies what the command line says.
+    """Read a config and apply the options of the command line.
 
     Args:
-        path: Config file, or the name of one of the project, see `find_config`.
-        options: Dotted keys and the values that replace the config's.
-        work_dir: Where the run writes; the config's own or `work_dirs/NAME` by default.
+        path: config file or name, see `find_config`.
+        options: values by dotted keys.
+        work_dir: output folder; the config's or `work_dirs/NAME` by default.
 
     Raises:
-        FileNotFoundError: There is no such config.
+        FileNotFoundError: if there is no such config.
     """
     path = find_config(path)
     config = Config.fromfile(str(path))
@@ -47,13 +47,13 @@ def load_config(
 
 
 def prepare_processes(config: Config, launcher: str) -> None:
-    """Sets the config up for its launcher; without a GPU, the processes talk over gloo.
+    """Set the config up for its launcher; processes without GPUs use gloo.
 
-    mmengine's runner binds every process to a GPU where it starts the process group itself, so
-    on a CPU the group is started here. Warnings are shown by the first process only.
+    mmengine binds every process to a GPU when it starts the process group, so on a CPU the group is
+    started here. Only the first process shows warnings.
 
     Raises:
-        ValueError: The process was not started by the launcher, or the launcher needs GPUs.
+        AxialVSError: if the launcher did not start this process, or needs GPUs.
     """
     config.launcher = launcher
     if launcher == 'none':
@@ -94,22 +94,20 @@ def _check_started_by(starter: str, launcher: str, variables: tuple[str, ...], t
 
 
 def _port_of_slurm_step() -> int:
-    """One port for all processes of a step, and another one for each job that runs beside it.
+    """Return a port for all processes of a step that differs between jobs.
 
-    mmengine would take 29500 for every job, so that two on one machine could not start.
+    mmengine uses 29500 for every job, so that two cannot run on one machine.
     """
     job, step = int(os.environ['SLURM_JOB_ID']), int(os.environ.get('SLURM_STEP_ID', 0))
     return _SLURM_PORTS[(job + 1_000 * step) % len(_SLURM_PORTS)]
 
 
 def finish_processes() -> None:
-    """Leaves the process group at the end of a run, when nothing holds its runner any more.
+    """Destroy the process group at the end of a run, after the runner was deleted.
 
-    A model that is still there keeps the threads of gloo alive. One that lets go of a tensor while
-    the interpreter ends aborts the process, now and then.
+    A model that still exists keeps gloo's threads alive, which can abort the process at exit.
 
-    Not to be called after an error: it waits for what the other processes still have under way,
-    while they wait for this one. A process that ends with an error is noticed by its launcher.
+    Do not call it after an error, as it would wait for processes that wait for this one.
     """
     if torch.distributed.is_initialized():
         gc.collect()  # runner, loops and hooks refer to one another

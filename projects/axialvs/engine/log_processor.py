@@ -1,4 +1,4 @@
-"""A training log that is short on the screen and whole in its files."""
+"""Short lines for the screen, all scalars for the files."""
 
 import re
 
@@ -13,17 +13,15 @@ _TIMES = re.compile(r'data_time: \S+  ')
 
 @LOG_PROCESSORS.register_module()
 class CompactLogProcessor(LogProcessor):
-    """mmengine's processor for models with a loss at every decoder layer.
+    """Log processor for models with a loss at every decoder layer.
 
-    The line of an iteration leaves out what `hidden` fits; scalars, and so JSON and TensorBoard,
-    have everything. Scalars carry the prefix `train/` or `val/`, or the time of a training step
-    and that of a validation clip would share a curve. Without a GPU, `memory` is the most that the
-    process had resident so far, as it is the most that tensors took on a GPU; MB in both.
+    Scalars have the prefix `train/` or `val/`. Without a GPU, `memory` is the peak resident memory
+    of the process instead of the tensors' peak; MB in both cases.
 
     Args:
-        hidden: pattern of the names to leave out of the line; by default the losses of all decoder
-            layers but the last.
-        **kwargs: mmengine's.
+        hidden: pattern of names left out of the lines, but not of JSON and TensorBoard; by default
+            the losses of all decoder layers except the last.
+        **kwargs: see `LogProcessor`.
     """
 
     def __init__(self, hidden: str = r'd\d+\.\S+', **kwargs) -> None:
@@ -32,7 +30,7 @@ class CompactLogProcessor(LogProcessor):
         self.hidden = re.compile(rf'  (?:{hidden}): \S+')
 
     def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
-        """The scalars of an iteration, and its line."""
+        """Return the scalars and the line of an iteration."""
         tag, line = super().get_log_after_iter(runner, batch_idx, mode)
         if 'memory' not in tag:
             tag['memory'] = peak_resident_bytes() // _BYTES_OF_MB

@@ -1,4 +1,4 @@
-"""Fully sharded training (FSDP): processes share weights, gradients and optimiser state out."""
+"""Fully sharded data-parallel training (FSDP2)."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils.errors import AxialVSError
 
-# Gathered one after the other; all other weights are gathered for the whole of a step.
+# Layers gathered one at a time; all other weights stay gathered during a step.
 _LAYERS = (
     SwinBlock,
     BasicBlock,
@@ -32,19 +32,19 @@ _LAYERS = (
 
 @RUNNERS.register_module()
 class ShardedRunner(SafeRunner):
-    """mmengine's runner, of whose model and optimiser each process keeps an equal part.
+    """Runner that shards weights, gradients and optimizer state across processes.
 
-    torch's `fully_shard` takes the place of DistributedDataParallel. mmengine's own FSDPStrategy
-    clips gradients by the norm of each process's part, and needs another runner and other hooks.
-    Here gradients are clipped by the norm of all of them, and checkpoints hold whole tensors, as
-    those of other runs do: either kind goes on from the other's.
+    It uses torch's `fully_shard` instead of DistributedDataParallel. mmengine's FSDPStrategy clips
+    gradients by the norm of each shard and needs a different runner and hooks. Here gradients are
+    clipped by their global norm, and checkpoints hold whole tensors, so that sharded and other runs
+    can resume from each other.
 
     Raises:
-        ValueError: There is one process only, or `sync_bn` is set.
+        AxialVSError: if there is only one process, or `sync_bn` is set.
     """
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Initialises the model, the same in all processes, and shares its weights out."""
+        """Initialize the model identically in all processes and shard it."""
         if not self.distributed:
             raise AxialVSError(
                 '--fsdp shares a model out among processes and there is one: start '
@@ -74,21 +74,21 @@ class ShardedRunner(SafeRunner):
         return model
 
     def _init_model_weights(self) -> None:
-        """Done before weights are shared out."""
+        """Do nothing: weights are initialized before sharding."""
 
     def register_hooks(self, *args, **kwargs) -> None:
-        """As in mmengine, with one more that makes checkpoints whole."""
+        """Register the hooks, and one that gathers checkpoints."""
         super().register_hooks(*args, **kwargs)
         self.register_hook(_WholeCheckpointHook(), priority='HIGHEST')
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        """As in mmengine; a state that is loaded into the optimiser is shared out."""
+        """Build the wrapper; a state loaded into its optimizer is sharded."""
         built = super().build_optim_wrapper(optim_wrapper)
         built.optimizer.register_load_state_dict_post_hook(_share_out_state)
         return built
 
     def save_checkpoint(self, *args, save_optimizer: bool = True, **kwargs) -> None:
-        """Gathers all parts, in which every process takes part; the first one writes."""
+        """Gather all shards, which needs every process; the first one writes."""
         self.whole_state = {'state_dict': _whole(self.model.state_dict())}
         if save_optimizer:
             self.whole_state['optimizer'] = _whole(self.optim_wrapper.state_dict())
@@ -97,14 +97,14 @@ class ShardedRunner(SafeRunner):
 
 
 class _WholeCheckpointHook(Hook):
-    """Puts what was gathered in the place of the first process's parts."""
+    """Replaces the first process's shards by the gathered tensors."""
 
     def before_save_checkpoint(self, runner: ShardedRunner, checkpoint: dict) -> None:
         checkpoint.update(runner.whole_state)
 
 
 def _whole(state: Any) -> Any:
-    """A state with whole tensors on the CPU, in the first process; the others only help."""
+    """Gather a state into whole tensors on the CPU of the first process."""
 
     def gather(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -127,7 +127,7 @@ def _share_out_state(optimizer: Optimizer) -> None:
 
 
 def _part_of(value: Any, parameter: Tensor) -> Any:
-    """This process's part of a tensor, if it has a parameter's shape and that is shared out."""
+    """Return this process's shard of a tensor with the shape of a sharded parameter."""
     if not (isinstance(parameter, DTensor) and isinstance(value, Tensor)):
         return value
     if isinstance(value, DTensor) or value.shape != parameter.shape:

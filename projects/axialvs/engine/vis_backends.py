@@ -1,4 +1,4 @@
-"""TensorBoard where it is installed, and a hint where it is not."""
+"""Visualization backends: optional TensorBoard, and fixes for W&B and MLflow."""
 
 import contextlib
 import logging
@@ -12,16 +12,16 @@ from mmengine.visualization import MLflowVisBackend, TensorboardVisBackend, Wand
 from numpy.typing import NDArray
 
 _HINT = (
-    'No TensorBoard curves: the package tensorboard is missing (pip install tensorboard). Figures '
-    'go on to scalars.json, which tools/analysis_tools/plot_log.py draws.'
+    'No TensorBoard curves: the package tensorboard is missing (pip install tensorboard). Scalars '
+    'are in scalars.json, which tools/analysis_tools/plot_log.py plots.'
 )
 
 
 @VISBACKENDS.register_module()
 class OptionalTensorboardVisBackend(TensorboardVisBackend):
-    """mmengine's backend, which a run without the package tensorboard does not fail of.
+    """TensorboardVisBackend that logs a warning if tensorboard is not installed.
 
-    Nothing is imported or written before the first figure, so that a test leaves no empty file.
+    Nothing is imported or written before the first scalar, so that a test leaves no empty file.
     """
 
     def __init__(self, save_dir: str) -> None:
@@ -29,7 +29,7 @@ class OptionalTensorboardVisBackend(TensorboardVisBackend):
         self._config: Config | None = None
 
     def add_config(self, config: Config, **kwargs) -> None:
-        """Keeps the config until there is something to write it beside."""
+        """Keep the config until the first scalar."""
         self._config = config
 
     def _init_env(self) -> None:
@@ -45,28 +45,27 @@ class OptionalTensorboardVisBackend(TensorboardVisBackend):
 
 
 class _NoWriter:
-    """Takes the place of TensorBoard's writer."""
+    """Replaces TensorBoard's writer if it is not installed."""
 
     def add_scalar(self, *args, **kwargs) -> None:
-        """Writes nothing."""
+        """Ignore a scalar."""
 
     add_image = add_scalar
 
     def close(self) -> None:
-        """Has nothing open."""
+        """Do nothing."""
 
 
 @VISBACKENDS.register_module()
 class ClipWandbVisBackend(WandbVisBackend):
-    """mmengine's backend with iterations as steps, and without other people's code.
+    """WandbVisBackend with iterations as steps, which uploads code only with `log_code_name`.
 
-    mmengine's counts what is sent, so that a line of the log every 50 iterations is one step, and
-    it does not say which iteration a validation belongs to. It also sends every Python file below
-    the current folder, those of a virtual environment too; here only `log_code_name` has it do so.
+    mmengine's counts log lines as steps and does not tell the iteration of a validation. It also
+    uploads every Python file below the current folder, including virtual environments.
     """
 
     def add_config(self, config: Config, **kwargs) -> None:
-        """Sends the config."""
+        """Log the config."""
         if self._log_code_name is not None:
             super().add_config(config, **kwargs)
         else:
@@ -75,28 +74,25 @@ class ClipWandbVisBackend(WandbVisBackend):
             )
 
     def add_image(self, name: str, image: NDArray[np.uint8], step: int = 0, **kwargs) -> None:
-        """Sends a picture, (height, width, 3) in RGB."""
+        """Log an image (H, W, 3) in RGB."""
         self.experiment.log({name: self.experiment.Image(image)}, step=step)
 
     def add_scalar(self, name: str, value: float, step: int = 0, **kwargs) -> None:
-        """Sends a figure."""
+        """Log a scalar."""
         self.experiment.log({name: value}, step=step)
 
     def add_scalars(self, scalar_dict: dict, step: int = 0, *args, **kwargs) -> None:
-        """Sends figures by name."""
+        """Log scalars by name."""
         self.experiment.log(scalar_dict, step=step)
 
 
 @VISBACKENDS.register_module()
 class ClipMLflowVisBackend(MLflowVisBackend):
-    """mmengine's backend with a store that MLflow takes, names of runs, and pictures by iteration.
+    """MLflowVisBackend with a supported store, run names and images by iteration.
 
-    Without `tracking_uri`, the store is MLflow's own choice: what MLFLOW_TRACKING_URI says, or its
-    default. mmengine's is a folder of files, which MLflow 3.17 refuses. mmengine's gives pictures
-    no suffix, which ends a training with an error.
-
-    Without `run_name`, a run is called after its folder, `CONFIG/TIME`. MLflow would draw a name,
-    the same for all runs with one seed.
+    Without `tracking_uri`, the store is MLflow's default or MLFLOW_TRACKING_URI; mmengine's folder
+    of files is refused by MLflow 3.17. Images get a suffix, without which mmengine's backend fails.
+    Without `run_name`, the name is `CONFIG/TIME`; MLflow's random names repeat with the seed.
     """
 
     def _init_env(self) -> None:
@@ -110,5 +106,5 @@ class ClipMLflowVisBackend(MLflowVisBackend):
         super()._init_env()
 
     def add_image(self, name: str, image: NDArray[np.uint8], step: int = 0, **kwargs) -> None:
-        """Stores a picture, (height, width, 3) in RGB, as `NAME_STEP.png`."""
+        """Log an image (H, W, 3) in RGB as `NAME_STEP.png`."""
         super().add_image(f'{name}_{step}.png', image, step, **kwargs)

@@ -1,4 +1,4 @@
-"""A hook that fits a loaded checkpoint to the model and says what was used of it."""
+"""Adapt a loaded checkpoint to the model and log what was used."""
 
 import logging
 from collections.abc import Sequence
@@ -19,13 +19,11 @@ from axialvs.engine.resuming import check_resumed_state
 class CheckpointRemapHook(Hook):
     """Lets training start from mmdet's Mask2Former and Mask2Former-VIS checkpoints.
 
-    Names are mapped, rows of the class logits are taken over by class name, and what is missing,
-    left over or of another shape is written to the log. A run can be resumed only from a
-    checkpoint that fits as it is.
+    Names are mapped, rows of the class layer are selected by class name, and missing, unexpected
+    and mismatched tensors are logged. Resuming needs a checkpoint that fits exactly.
 
     Args:
-        leave_out: names of the checkpoint, with wildcards, that training is not to start from. A
-            run that is resumed takes everything.
+        leave_out: patterns of names that training does not start from; ignored when resuming.
     """
 
     priority = 'HIGH'  # before hooks that read the weights, such as mmengine's EMAHook
@@ -34,12 +32,11 @@ class CheckpointRemapHook(Hook):
         self.leave_out = tuple(leave_out)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replaces the weights in the checkpoint by those that fit.
+        """Replace the weights in the checkpoint by those that fit.
 
         Raises:
-            CheckpointError: It holds no weights, a pattern of `leave_out` fits none of its names,
-                or a run that it does not fit, or of which it has the weights only, is to be
-                resumed.
+            CheckpointError: if it holds no weights, a pattern of `leave_out` matches none of its
+                names, or a run cannot be resumed from it.
         """
         if runner._resume:
             check_resumed_state(runner, checkpoint, str(runner._load_from))
@@ -85,7 +82,7 @@ def _with_our_queries(
 
 
 def _classes_of_run(runner: Runner) -> tuple[str, ...] | None:
-    """Class names of the data set that the run trains on; None when it does not train."""
+    """Return the class names of the training data, None without training."""
     loop = runner._train_loop  # `runner.train_loop` would build it
     if not isinstance(loop, BaseLoop):
         return None

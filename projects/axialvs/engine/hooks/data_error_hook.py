@@ -1,4 +1,4 @@
-"""A hook that saves what was trained before clips that cannot be loaded end a run."""
+"""Save a checkpoint before a data error ends a run."""
 
 from collections.abc import Iterator
 
@@ -17,10 +17,9 @@ from axialvs.utils.errors import AxialVSError
 class DataErrorHook(Hook):
     """Saves a checkpoint before the error of a data set or a loader worker ends a training.
 
-    A missing frame in the middle of a run then costs no iteration: mended and resumed, the run
-    goes on with the clips that could not be loaded. All processes of a distributed run save and
-    end together, whichever of them has the error. A loop of epochs ends as in mmengine: it goes on
-    from the start of an epoch only.
+    A missing frame in the middle of a run then costs no iteration: once it is fixed, the resumed
+    run continues with the clips that could not be loaded. All processes of a distributed run save
+    and end together. Loops that count epochs end as in mmengine.
     """
 
     def __init__(self) -> None:
@@ -28,26 +27,26 @@ class DataErrorHook(Hook):
         self._start = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Makes the group of processes that agree; on a CPU, so that no device has to wait."""
+        """Create a CPU group for the processes to agree, so that no GPU has to wait."""
         if get_world_size() > 1 and distributed.get_backend() != 'gloo':
             self._group = distributed.new_group(backend='gloo')
 
     def before_train(self, runner: Runner) -> None:
-        """From here on the loop takes its batches by way of this hook."""
+        """Wrap the iterator that the loop takes its batches from."""
         self._start = runner.iter
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator = _Watched(loop.dataloader_iterator, runner, self)
 
     def end(self, runner: Runner, error: Exception | None) -> None:
-        """Saves, and raises the error or that of another process; None where it has none."""
+        """Save, then raise the error, or one about another process if this one has none."""
         done = runner.iter
         waiting = done % accumulation_counts(runner)  # gradients that are in no checkpoint
         if done > self._start and not waiting:
             save_now(runner, done)
             runner.logger.error(
                 f'clips of iteration {done + 1} could not be loaded: saved after {done} '
-                'iterations; when the cause is mended, the same command with --resume goes on'
+                'iterations; fix the cause and use the same command with --resume'
             )
         if error is None:
             raise AxialVSError(
@@ -57,7 +56,7 @@ class DataErrorHook(Hook):
         raise error
 
     def any_failed(self, error: Exception | None) -> bool:
-        """Whether any of the processes has an error."""
+        """Return whether any process has an error."""
         if get_world_size() == 1:
             return error is not None
         failed = torch.tensor(int(error is not None))
@@ -66,7 +65,7 @@ class DataErrorHook(Hook):
 
 
 class _Watched:
-    """An iterator over batches that tells the hook when one cannot be made."""
+    """Iterator over batches that tells the hook about errors."""
 
     def __init__(self, batches: Iterator, runner: Runner, hook: DataErrorHook) -> None:
         self._batches, self._runner, self._hook = batches, runner, hook

@@ -1,4 +1,4 @@
-"""A hook that makes what a run draws depend on its seed and the iteration alone."""
+"""Seed each iteration, so that random draws depend on the run's seed and the iteration only."""
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
@@ -12,20 +12,20 @@ from axialvs.utils.errors import AxialVSError
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seeds every iteration anew, so that a resumed run draws what it would have drawn.
+    """Seeds every iteration, so that a resumed run has the same random draws.
 
-    mmengine seeds a run once: after an interruption, points of losses, dropped paths and the like
-    are drawn from the beginning of the stream again. And where a config gives no seed, mmengine
-    takes the checkpoint's after the sampler was built with another; the sampler gets it here.
+    mmengine seeds a run once, so that a resumed run repeats the first draws of points and dropped
+    paths. Without a seed in the config, mmengine restores the checkpoint's after the sampler was
+    built with a different one; the sampler gets it here.
     """
 
     priority = 'VERY_HIGH'  # before hooks that draw
 
     def before_train(self, runner: Runner) -> None:
-        """Gives the sampler the run's seed, which is the checkpoint's if the run is resumed.
+        """Give the sampler the run's seed, the checkpoint's if the run is resumed.
 
         Raises:
-            ValueError: Epochs are counted, and the sampler has no end.
+            AxialVSError: if the loop counts epochs and the sampler is infinite.
         """
         self.seed = run_seed(runner)
         sampler = runner.train_dataloader.sampler
@@ -43,11 +43,11 @@ class IterationSeedHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Seeds all generators."""
+        """Seed all generators."""
         seed_iteration(self.seed, runner.iter, get_rank())
 
 
 def run_seed(runner: Runner) -> int:
-    """The seed that all processes of a run share."""
+    """Return the seed that all processes of a run share."""
     is_shifted = runner._randomness_cfg.get('diff_rank_seed', False)
     return runner.seed - get_rank() if is_shifted else runner.seed

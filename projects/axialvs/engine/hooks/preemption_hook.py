@@ -1,4 +1,4 @@
-"""A hook that saves and ends a run when the system asks for it, as Slurm does before it kills."""
+"""Save and end a run on a signal, such as those of Slurm before it kills a job."""
 
 import atexit
 import multiprocessing
@@ -25,14 +25,13 @@ _EXIT_BASE = 128  # a shell's exit status of what a signal ended is this and its
 class PreemptionHook(Hook):
     """Saves a checkpoint at the end of the iteration in which a signal comes, and ends the run.
 
-    Python's handler only notes the signal, so that it cannot break a save. All processes of a
-    distributed run stop at the same iteration, whichever of them got the signal. Loader workers
-    do not die of it, for Slurm signals them too. A signal during validation ends that, where the
-    run has one process; more of them deal with it when the validation is through. The exit status
-    is 128 and the signal's number, so nothing that waits takes the run for finished.
+    The signal handler only records the signal, so that it cannot interrupt a save. All processes
+    of a distributed run stop at the same iteration, whichever got the signal. Loader workers, which
+    Slurm signals too, ignore it. A single process stops during validation as well; several finish
+    the validation first. The exit status is 128 plus the signal's number.
 
     Args:
-        signals: Names. Slurm sends SIGTERM when the time is up, or what `--signal` names earlier.
+        signals: names; Slurm sends SIGTERM at the time limit, or earlier that of `--signal`.
     """
 
     priority = 'LOWEST'  # behind the checkpoint hook, which may just have saved
@@ -44,12 +43,12 @@ class PreemptionHook(Hook):
         self._group = None
 
     def before_run(self, runner: Runner) -> None:
-        """Makes the group of processes that agree; on a CPU, so that no device has to wait."""
+        """Create a CPU group for the processes to agree, so that no GPU has to wait."""
         if get_world_size() > 1 and distributed.get_backend() != 'gloo':
             self._group = distributed.new_group(backend='gloo')
 
     def before_train(self, runner: Runner) -> None:
-        """Listens from here on; a signal that came before has ended the process."""
+        """Install the signal handlers."""
         if threading.current_thread() is not threading.main_thread():
             return  # Python lets only this one listen
         for loader in loaders_of_training(runner):
@@ -65,7 +64,7 @@ class PreemptionHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Stops where gradients are not being accumulated: those are in no checkpoint."""
+        """Stop between optimizer steps, as accumulated gradients are in no checkpoint."""
         if not ends_accumulation(runner):
             return
         number = self._agreed()
@@ -79,12 +78,12 @@ class PreemptionHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence | None = None,
     ) -> None:
-        """Stops in a training's validation; the resumed run does it again from its start."""
+        """Stop in a validation; the resumed run repeats it."""
         if self._received and get_world_size() == 1:
             self._stop(runner, self._received, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
-        """Listens no longer."""
+        """Restore the signal handlers."""
         for number, handler in self._outer.items():
             signal.signal(number, handler or signal.SIG_DFL)
         self._outer = {}
@@ -93,7 +92,7 @@ class PreemptionHook(Hook):
         self._received = number
 
     def _agreed(self) -> int:
-        """The signal that any of the processes got, 0 for none."""
+        """Return the signal that any process got, 0 for none."""
         if get_world_size() == 1:
             return self._received
         received = torch.tensor(self._received)
@@ -104,8 +103,8 @@ class PreemptionHook(Hook):
         save_now(runner, done)
         name = signal.Signals(number).name
         runner.logger.warning(
-            f'{name}: stopped after {done} iterations; the same command with --resume goes on '
-            'from the last checkpoint'
+            f'{name}: stopped after {done} iterations; the same command with --resume '
+            'continues from the last checkpoint'
         )
         runner.call_hook('after_run')  # closes the logs
         self.after_train(runner)
@@ -113,10 +112,7 @@ class PreemptionHook(Hook):
 
 
 def _kill_workers() -> None:
-    """Ends loader workers that are still there when the interpreter exits.
-
-    Python then sends its daemons one SIGTERM, which these ignore, and waits for them without end.
-    """
+    """Kill remaining loader workers at exit, as they ignore the SIGTERM that Python sends them."""
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a death for a fault
@@ -125,7 +121,7 @@ def _kill_workers() -> None:
 
 
 def _ignore_once(signals: Sequence[int]) -> None:
-    """Once only: torch, too, ends a stuck worker by SIGTERM, but only at the end."""
+    """Ignore each signal once: torch also ends a stuck worker by SIGTERM, at the end."""
 
     def ignore(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A hook that has a distributed run log the losses of all processes, not those of the first."""
+"""Log the mean losses of all processes of a distributed run."""
 
 import torch
 from mmdet.registry import HOOKS
@@ -9,10 +9,9 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class ReduceLossHook(Hook):
-    """Replaces each loss that is logged by its mean over the processes.
+    """Replaces the logged losses by their means over all processes, in one all-reduce.
 
-    The first process writes the log, and mmengine gives it the losses of its own clips: a curve of
-    one clip in eight. All processes have the same losses, in one exchange of a few numbers.
+    The first process writes the log, and with mmengine alone it logs only its own losses.
     """
 
     priority = 'HIGHEST'  # before mmengine's RuntimeInfoHook, which takes them for the log
@@ -24,7 +23,7 @@ class ReduceLossHook(Hook):
         data_batch: dict | list | None = None,
         outputs: dict[str, torch.Tensor] | None = None,
     ) -> None:
-        """Averages what the training step returned."""
+        """Average the outputs of the training step."""
         if not outputs or get_world_size() == 1:
             return
         values = torch.stack([value.detach().float() for value in outputs.values()])

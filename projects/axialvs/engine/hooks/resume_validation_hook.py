@@ -1,4 +1,4 @@
-"""A hook that makes up for a validation that an interruption has cut off."""
+"""Run the validation that an interrupted run missed."""
 
 from pathlib import Path
 
@@ -15,28 +15,27 @@ LAST_VALIDATION = 'last_validation'
 
 @HOOKS.register_module()
 class ResumeValidationHook(Hook):
-    """Validates before a resumed run goes on, if its checkpoint was due for it and it is missing.
+    """Validates before a resumed run continues, if the validation at its checkpoint is missing.
 
-    A checkpoint is saved before its iteration is validated. mmengine's loop goes on behind it, so
-    that a run killed in between never gets these scores: at the end of training the last ones,
-    and with `save_best` perhaps the best weights.
+    Checkpoints are saved before the validation. Without this hook, a run killed in between never
+    gets these scores, nor perhaps the best weights of `save_best`.
     """
 
     priority = 'LOWEST'  # behind the checkpoint hook, which saves the best weights
 
     def before_train(self, runner: Runner) -> None:
-        """Validates where that is missing; only for loops that count iterations."""
+        """Validate if due; only for loops that count iterations."""
         if not runner._resume or not self._is_due(runner):
             return
         is_done = [self._is_done(runner)]  # machines may not share the folder
         broadcast_object_list(is_done)
         if is_done[0]:
             return
-        runner.logger.info(f'Validation at {runner.iter} iterations was cut off: catching up')
+        runner.logger.info(f'Validation at {runner.iter} iterations was interrupted: repeating it')
         runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Notes the iteration; a test of a checkpoint is none of the run's."""
+        """Record the iteration; validations outside of a run have none."""
         if is_main_process() and runner.iter:
             write_atomically(Path(runner.work_dir) / LAST_VALIDATION, str(runner.iter).encode())
 
