@@ -154,7 +154,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
     config = config_of(tmp_path, 4)
     accumulate_gradients(config, '2')
     scale_learning_rate(config)
-    with pytest.raises(ValueError, match='use one'):
+    with pytest.raises(ValueError, match='not both'):
         Runner.from_cfg(config).train()
     config = config_of(tmp_path, 4, optim_wrapper__accumulative_counts=2)
     accumulate_gradients(config, '2')

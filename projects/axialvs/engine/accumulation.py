@@ -61,8 +61,8 @@ def warn_of_other_batch(runner: Runner) -> None:
     if base in (None, clips) or scaled or not is_plain:
         return
     runner.logger.warning(
-        f'The batch has {clips} clips and the learning rate is for {base}: use --accumulate to keep '
-        'the batch, or --auto-scale-lr to scale the learning rate'
+        f'The batch has {clips} clips and the learning rate is for {base}: use --accumulate to '
+        'keep the batch, or --auto-scale-lr to scale the learning rate'
     )
 
 

@@ -74,4 +74,4 @@ def test_an_optimiser_that_starts_anew_is_said(tmp_path):
     runner = train(tmp_path / 'b', load_from=last, resume=True, log_level='WARNING')
     assert runner.iter == 6
     (log,) = (tmp_path / 'b' / 'run').glob('*/*.log')
-    assert 'iter_2.pth was saved without the state of the optimiser' in log.read_text()
+    assert 'iter_2.pth was saved without the state of the optimizer' in log.read_text()
