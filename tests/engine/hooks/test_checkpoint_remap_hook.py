@@ -64,7 +64,7 @@ def test_weights_alone_are_nothing_to_resume_from(tmp_path):
     published = tmp_path / 'published.pth'
     torch.save({'state_dict': load_checkpoint_safely(best)['state_dict'], 'meta': {}}, published)
     for path in (best, published):
-        with pytest.raises(CheckpointError, match=rf'{path.name}: has weights without .*load_from'):
+        with pytest.raises(CheckpointError, match=rf'{path.name} has weights without .*load_from'):
             train(tmp_path / path.stem, load_from=str(path), resume=True, **options)
 
 
