@@ -80,17 +80,17 @@ def test_names(release, ours):
 
 
 @pytest.mark.parametrize(
-    ('name', 'method', 'backbone'),
+    ('name', 'stage', 'backbone'),
     [
         ('near_online_r50', 'near-online', 'r50'),
         ('near_online_swin_l', 'near-online', 'swin-l'),
         ('offline_r50', 'offline', 'r50'),
     ],
 )
-def test_models_are_recognised(name, method, backbone):
+def test_models_are_recognised(name, stage, backbone):
     weights = release_weights(name)
     model = recognise(weights)
-    assert (model.method, model.backbone, model.num_classes) == (method, backbone, 40)
+    assert (model.stage, model.backbone, model.num_classes) == (stage, backbone, 40)
     assert is_release_state_dict(weights)
     assert not is_release_state_dict(map(rename_release_tensor, weights))
 
@@ -125,7 +125,7 @@ def test_plain_tube_link_loads_into_the_baseline():
         if not any(new in name for new in ('temporal_layer', 'gamma', 'level_3d'))
     }
     model = recognise(weights)
-    assert model.method == 'tube-link'
+    assert (model.family, model.stage) == ('tube-link', 'plain')
     converted, _ = convert_release(weights, homes_of(model.config))
     assert len(converted) == 610
 
@@ -151,13 +151,92 @@ def test_other_networks_are_not_recognised():
         recognise({'backbone.conv1.weight': torch.zeros(1)})
 
 
-def test_video_kmax_is_recognized_and_all_its_tensors_renamed():
-    weights = release_weights('video_kmax_r50')
+# Parts of a keys file of Video-kMaX, which unites the stages, that a stage lacks.
+WITHIN_CLIP, CROSS_CLIP = 'sem_seg_head.wc_module.', 'cross_clip_tracking_module.'
+SEMANTIC = 'sem_seg_head.predictor._auxiliary_semantic_predictor.'
+NETWORKS = {'r50': 0, 'convnext_l': 28, 'convnextv2_l': 64}  # tensors more than with ResNet-50
+KMAX_STAGES = {
+    'near-online': ((CROSS_CLIP,), 1603),
+    'offline': ((SEMANTIC,), 1628),
+    'plain': ((CROSS_CLIP, WITHIN_CLIP), 1417),
+}
+
+
+def panoptic_weights(name: str, lacking: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    weights = release_weights(name)
+    return {key: x for key, x in weights.items() if not key.startswith(lacking)}
+
+
+@pytest.mark.parametrize('backbone', NETWORKS)
+@pytest.mark.parametrize('stage', KMAX_STAGES)
+def test_video_kmax_on_vipseg(stage, backbone):
+    lacking, count = KMAX_STAGES[stage]
+    weights = panoptic_weights(f'video_kmax_{backbone}', lacking)
     model = recognise(weights)
-    assert (model.method, model.backbone) == ('video-kmax offline', 'r50')
+    assert (model.family, model.stage) == ('video-kmax', stage)
     assert (model.num_classes, model.num_queries) == (124, 128)
-    assert model.num_blocks > 0
-    names = rename_release(weights)
-    assert len(set(names.values())) == len(names)
-    assert all(ours.startswith(('backbone.', 'panoptic_head.')) for ours in names.values())
-    assert not is_release_state_dict(names.values())
+    assert f'_{backbone.replace("_", "-")}_' in model.config
+    check_panoptic(weights, model.config, count + NETWORKS[backbone])
+
+
+@pytest.mark.parametrize(
+    ('stage', 'lacking', 'count'),
+    [('plain', (WITHIN_CLIP,), 1417), ('deformable', (), 1474)],
+)
+@pytest.mark.parametrize('backbone', NETWORKS)
+def test_kmax_on_coco(stage, lacking, count, backbone):
+    weights = panoptic_weights('kmax_coco_r50', lacking)
+    if backbone != 'r50':  # of which there is no keys file
+        weights = with_backbone(weights, release_weights(f'video_kmax_{backbone}'))
+    model = recognise(weights)
+    assert (model.family, model.stage, model.num_classes) == ('video-kmax', stage, 133)
+    assert f'_{backbone.replace("_", "-")}_' in model.config
+    check_panoptic(weights, model.config, count + NETWORKS[backbone])
+
+
+def with_backbone(weights: dict, source: dict) -> dict:
+    """Exchange the backbone and every tensor whose shape depends on it."""
+    prefixes = ('backbone.', 'sem_seg_head.pixel_decoder.')
+    class_rows = 134
+    rest = {
+        name: x if x.dim() and len(x) == class_rows else source.get(name, x)
+        for name, x in weights.items()
+        if not name.startswith(prefixes)
+    }
+    return rest | {name: x for name, x in source.items() if name.startswith(prefixes)}
+
+
+def test_both_spellings_of_the_predictor():
+    weights = release_weights('kmax_coco_r50')
+    correct = {name: name.replace('_predcitor', '_predictor') for name in weights}
+    assert sum(name != other for name, other in correct.items()) == 224
+    ours = rename_release(weights)
+    assert [*rename_release(correct.values()).values()] == [*ours.values()]
+
+
+def check_panoptic(weights: dict, config: str, count: int) -> None:
+    homes = homes_of(config)
+    converted, our_name = convert_release(weights, homes)
+    assert len(our_name) == len(converted) == len(weights) == count
+    assert {name: x.shape for name, x in converted.items()} == {
+        name: x.shape for name, x in homes.items()
+    }
+    assert not is_release_state_dict(our_name.values())
+
+
+def test_offline_model_leaves_only_the_semantic_head_out():
+    weights = release_weights('video_kmax_r50')
+    homes = homes_of(recognise(weights).config)
+    _, our_name = convert_release(weights, homes)
+    left_out = weights.keys() - our_name.keys()
+    assert len(left_out) == 86
+    assert all(name.startswith(SEMANTIC) for name in left_out)
+    with pytest.raises(ConversionError, match='cross_clip_tracking_module'):
+        convert_release(weights, homes_of('axialvs/axialvs-wc-kmax_r50_16xb2-40k_vipseg.py'))
+
+
+def test_panoptic_model_of_other_classes_has_no_config():
+    weights = release_weights('video_kmax_r50')
+    bias = 'sem_seg_head.predictor._predictor._transformer_class_head.conv.bias'
+    weights[bias] = torch.zeros(12)
+    assert recognise(weights).configs == ()

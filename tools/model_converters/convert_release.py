@@ -2,7 +2,8 @@
 
 Every tensor of SRC is renamed, and has to match a tensor of the model that CONFIG builds and the
 other way round; otherwise nothing is written and the names are listed. The config is recognized by
-method, backbone, classes, queries and blocks of the cross-clip tracking module.
+method, backbone, classes, queries and blocks of the cross-clip tracking module. Both halves of the
+release are known, Tube-Link and Video-kMaX, with its stages on COCO.
 """
 
 import argparse
@@ -52,7 +53,13 @@ def main() -> None:
     if not args.quiet:
         for name, ours in our_name.items():
             print(f'{name} -> {ours}' if name in renamed else f'{name} (kept)')
-    print(f'{len(our_name)} tensors mapped, {len(renamed)} of them renamed; none is left over')
+    left_out = [name for name in weights if name not in our_name]
+    if left_out:
+        print(
+            f'{len(left_out)} tensors of the auxiliary semantic head, which this model does not '
+            f'train with, are left out: {left_out[0]} ...'
+        )
+    print(f'{len(our_name)} tensors mapped, {len(renamed)} of them renamed; no other is left over')
     write(args.target, converted, args.source.name, class_names_of(checkpoint))
     print(f'written to {args.target}')
 

@@ -12,32 +12,36 @@ from axialvs.checkpoints.loading import CheckpointError
 from axialvs.checkpoints.release_names import is_kmax, rename_release
 from axialvs.utils.config_files import shipped_configs
 
-# Blocks in the third stage of a ResNet, channels of a Swin Transformer's first: enough to tell
-# the backbones of the release.
+# What tells the backbones of the release: blocks in the third stage of a ResNet, channels of the
+# first stage of a Swin Transformer and of a ConvNeXt.
 _RESNET_BLOCKS = {6: 'r50', 23: 'r101'}
 _SWIN_CHANNELS = {128: 'swin-b', 192: 'swin-l'}
+_CONVNEXT_CHANNELS = {192: 'l'}
 
-# Data sets by their number of classes; the paper's test set of each comes first.
-_DATASETS = {40: ('youtubevis2021', 'youtubevis2022'), 25: ('ovis',)}
-_YOUTUBE_VIS = 40
-# Names of the configs with the release's settings.
+# Data sets by half and number of classes; the paper's test set of each comes first.
+_DATASETS = {
+    ('tube-link', 40): ('youtubevis2021', 'youtubevis2022'),
+    ('tube-link', 25): ('ovis',),
+    ('video-kmax', 124): ('vipseg',),
+    ('video-kmax', 133): ('coco',),
+}
+_YOUTUBE_VIS = ('tube-link', 40)
+# Names of the configs with the release's settings, by half and stage.
 _CONFIGS = {
-    'tube-link': 'tube_link/tube-link_{backbone}_8xb1-??k_{dataset}.py',
-    'near-online': 'axialvs/axialvs-wc_{backbone}_8xb1-??k_{dataset}_release.py',
-    'offline': 'axialvs/axialvs-cc_{backbone}_8xb1-??k_{dataset}_release.py',
+    ('tube-link', 'plain'): 'tube_link/tube-link_{backbone}_8xb1-??k_{dataset}.py',
+    ('tube-link', 'near-online'): 'axialvs/axialvs-wc_{backbone}_8xb1-??k_{dataset}_release.py',
+    ('tube-link', 'offline'): 'axialvs/axialvs-cc_{backbone}_8xb1-??k_{dataset}_release.py',
+    ('video-kmax', 'plain'): 'video_kmax/*kmax_{backbone}_*k_{dataset}.py',
+    ('video-kmax', 'deformable'): 'video_kmax/*kmax_{backbone}_*k-deformable_{dataset}.py',
+    ('video-kmax', 'near-online'): 'axialvs/axialvs-wc-kmax_{backbone}_*_{dataset}_release.py',
+    ('video-kmax', 'offline'): 'axialvs/axialvs-cc-kmax_{backbone}_*_{dataset}.py',
 }
 
 # Class layer and cluster centers (C, Q) of Video-kMaX.
 _KMAX_BIAS = 'panoptic_head.predictor.cls_embed.bias'
 _KMAX_QUERIES = 'panoptic_head.cluster_centers'
-_METHODS = {
-    ('tube-link', 'plain'): 'tube-link',
-    ('tube-link', 'near-online'): 'near-online',
-    ('tube-link', 'offline'): 'offline',
-    ('video-kmax', 'plain'): 'video-kmax',
-    ('video-kmax', 'near-online'): 'video-kmax near-online',
-    ('video-kmax', 'offline'): 'video-kmax offline',
-}
+# Only training uses it, and offline models train without it.
+_SEMANTIC_HEAD = 'panoptic_head.semantic_head.'
 
 _BLOCK = re.compile(r'panoptic_head\.cross_clip\.layers\.(\d+)\.')
 
@@ -51,27 +55,36 @@ class ReleaseModel:
     """Model that a checkpoint of the release holds.
 
     Args:
-        method: a value of `_METHODS`; 'near-online' and 'offline' alone are Tube-Link's.
+        family: 'tube-link' or 'video-kmax'.
+        stage: 'plain', 'deformable' (attention within frames), 'near-online' or 'offline'.
         backbone: 'r50', 'swin-l' and the like, or 'unknown'.
         num_classes: N.
         num_queries: Q.
         num_blocks: N_c of the cross-clip tracking module; 0 without it.
     """
 
-    method: str
+    family: str
+    stage: str
     backbone: str
     num_classes: int
     num_queries: int
     num_blocks: int
 
     @property
+    def method(self) -> str:
+        """Family and stage as printed."""
+        return self.family if self.stage == 'plain' else f'{self.family}, {self.stage}'
+
+    @property
     def configs(self) -> tuple[str, ...]:
         """Shipped configs with the same network, relative to `configs/`, preferred one first.
 
-        A model with a different number of classes gets those of YouTube-VIS, see `changes_to`.
+        A Tube-Link model with a different number of classes gets those of YouTube-VIS, see
+        `changes_to`; the classes of a panoptic model are not known to be things or stuff.
         """
-        datasets = _DATASETS.get(self.num_classes, _DATASETS[_YOUTUBE_VIS])
-        pattern = _CONFIGS.get(self.method)
+        default = _DATASETS[_YOUTUBE_VIS] if self.family == 'tube-link' else ()
+        datasets = _DATASETS.get((self.family, self.num_classes), default)
+        pattern = _CONFIGS.get((self.family, self.stage))
         if pattern is None:
             return ()
         found = [
@@ -88,7 +101,7 @@ class ReleaseModel:
     def changes_to(self, head: Mapping[str, Any]) -> dict[str, Any]:
         """Return settings of a config's `panoptic_head` to replace, by dotted path."""
         changes = {}
-        if head['num_things_classes'] != self.num_classes:
+        if self.family == 'tube-link' and head['num_things_classes'] != self.num_classes:
             no_object = head['loss_cls']['class_weight'][-1]
             changes['num_things_classes'] = self.num_classes
             changes['loss_cls.class_weight'] = [1.0] * self.num_classes + [no_object]
@@ -115,11 +128,17 @@ def recognise(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
                 f'there is no tensor {name}: this is not a checkpoint of the release'
             )
     blocks = {match[1] for name in names if (match := _BLOCK.match(name))}
-    tracks = any('.temporal_layer.' in name or '.within_clip.' in name for name in names)
-    method = 'offline' if blocks else 'near-online' if tracks else 'plain'
-    family = 'video-kmax' if kmax else 'tube-link'
+    if blocks:
+        stage = 'offline'
+    elif any('.temporal_layer.' in name or '.temporal_layers.' in name for name in names):
+        stage = 'near-online'
+    elif any('.within_clip.' in name for name in names):
+        stage = 'deformable'
+    else:
+        stage = 'plain'
     return ReleaseModel(
-        _METHODS[family, method],
+        'video-kmax' if kmax else 'tube-link',
+        stage,
         _backbone(names),
         num_classes=len(names[bias]) - 1,
         num_queries=names[queries].shape[1 if kmax else 0],
@@ -131,6 +150,8 @@ def convert_release(
     state_dict: Mapping[str, Tensor], homes: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Rename every tensor of the release as in the model.
+
+    Left out is only the auxiliary semantic head, if the model has none (an offline one).
 
     Args:
         state_dict: the release's tensors by name.
@@ -144,7 +165,13 @@ def convert_release(
             or a shape differs; the message lists the names.
     """
     our_name = rename_release(state_dict)
-    converted = {our_name[name]: tensor for name, tensor in state_dict.items()}
+    if not any(name.startswith(_SEMANTIC_HEAD) for name in homes):
+        our_name = {
+            name: ours for name, ours in our_name.items() if not ours.startswith(_SEMANTIC_HEAD)
+        }
+    converted = {
+        ours: _without_kernel(state_dict[name], homes.get(ours)) for name, ours in our_name.items()
+    }
     problems = {
         'have no home in the model': [
             f'{name} (as {ours})' if ours != name else name
@@ -175,9 +202,22 @@ def convert_release(
     return converted, our_name
 
 
+def _without_kernel(tensor: Tensor, home: Tensor | None) -> Tensor:
+    """View the weight of a convolution with one tap as that of a linear layer."""
+    if home is not None and tensor.shape == (*home.shape, 1):
+        return tensor.squeeze(-1)
+    return tensor
+
+
 def _backbone(names: Mapping[str, Tensor]) -> str:
     blocks = {name.split('.')[2] for name in names if name.startswith('backbone.layer3.')}
+    patches = names.get('backbone.patch_embed.projection.weight')
+    stem = names.get('backbone.downsample_layers.0.0.weight')
     if blocks:
         return _RESNET_BLOCKS.get(len(blocks), 'unknown')
-    patches = names.get('backbone.patch_embed.projection.weight')
-    return 'unknown' if patches is None else _SWIN_CHANNELS.get(len(patches), 'unknown')
+    if patches is not None:
+        return _SWIN_CHANNELS.get(len(patches), 'unknown')
+    if stem is not None and len(stem) in _CONVNEXT_CHANNELS:
+        version = 'v2' if 'backbone.stages.0.0.grn.gamma' in names else ''
+        return f'convnext{version}-{_CONVNEXT_CHANNELS[len(stem)]}'
+    return 'unknown'
