@@ -43,7 +43,7 @@ def run(modules, monkeypatch, tmp_path):
 
 
 def test_gpu_command_in_its_small_form(run, capfd):
-    code, tables = run('gpu', '--small')
+    code, tables = run('gpu', '--small', '--seconds', 3000)
     assert code == 0, tables
     printed = capfd.readouterr().out
     assert all(f'## {title}\n' in printed for title in tables)

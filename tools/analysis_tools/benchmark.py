@@ -304,7 +304,7 @@ def gpu_parts(
     def ask(key: tuple, *question: object) -> Any:
         if left() <= 0:
             raise AxialVSError('no time left')
-        return workers[key].ask(*question, timeout=min(60, left()))
+        return workers[key].ask(*question, timeout=left() if plan.small else min(60, left()))
 
     def row(key: tuple, *question: object, **more: object) -> list[dict]:
         config, _, dtype, compiled = key
