@@ -26,6 +26,7 @@ LAYERS = (
     'register',
     'apis',
     'doctor',
+    '__main__',
 )
 
 

@@ -1,4 +1,4 @@
-"""Paths of the configs and weights that come with the package."""
+"""Paths of the configs, weights and tools that come with the package."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,10 +48,23 @@ def find_shipped_weights(file_name: str) -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
+    return _find('weights', file_name)
+
+
+def find_tool(script: str) -> Path:
+    """Find a script below the folder `tools/`.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return _find('tools', script)
+
+
+def _find(kind: str, name: str) -> Path:
     for folder in _FOLDERS:
-        if (folder / 'weights' / file_name).is_file():
-            return folder / 'weights' / file_name
-    raise FileNotFoundError(f'{file_name} is not among the weights in {_where("weights")}')
+        if (folder / kind / name).is_file():
+            return folder / kind / name
+    raise FileNotFoundError(f'{name} is not in {_where(kind)}')
 
 
 def _where(kind: str) -> str:
