@@ -7,11 +7,10 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine import Config
-from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from axialvs.checkpoints.key_mapping import adapt_state_dict
 from axialvs.datasets.class_names import resolve_class_list
+from axialvs.engine.runner import SafeRunner, load_address
 from axialvs.utils.config_files import find_config
 from config_files import ALL, load
 from generated_videos import write_videos
@@ -29,8 +28,8 @@ def test_without_it_the_training_that_comes_first_is_named(name, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     config = load(name)
     with pytest.raises(FileNotFoundError, match=r'load_from=FILE') as error:
-        CheckpointLoader.load_checkpoint(config.load_from, 'cpu')
-    (first,) = re.findall(r'python tools/train\.py (\S+)\. ', str(error.value))
+        load_address(config.load_from)
+    (first,) = re.findall(r'python tools/train\.py ([\w.-]+\w)', str(error.value))
     near_online = Config.fromfile(find_config(first))
     assert f'work_dirs/{first}/iter_{near_online.train_cfg.max_iters}.pth' == config.load_from
 
@@ -58,7 +57,7 @@ def test_all_but_the_new_module_comes_from_it(name, trained, tmp_path, monkeypat
     shrink(config)
     config.update(load_from=load_from, work_dir='run', experiment_name=Path(name).stem)
     read_videos(config, write_videos(tmp_path / 'videos', [6]), tmp_path)
-    runner = Runner.from_cfg(config)
+    runner = SafeRunner.from_cfg(config)
     report = adapt_state_dict(near_online, runner.model.state_dict())[1]
     assert report.missing
     assert all(parameter.startswith(NEW) for parameter in report.missing)
