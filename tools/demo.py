@@ -48,7 +48,7 @@ def run(title: str, script: str, *arguments: str | Path) -> None:
     # More threads make these small models slower, and stall on a busy machine.
     environment = {'OMP_NUM_THREADS': '1', **os.environ}
     if subprocess.run(command, check=False, env=environment).returncode:
-        raise DemoError(f'tools/{script} failed; its message stands above')
+        raise DemoError(f'tools/{script} failed; see its message above')
 
 
 def data_options(data: Path) -> list[str]:
@@ -75,7 +75,7 @@ def score(title: str, config: Path, checkpoint: Path, metrics: Path, options: li
 
 
 def segment(video: Path, mode: str, config: Path, checkpoint: Path) -> None:
-    """Segment the video in one of the modes; the files beside it are named after the mode."""
+    """Segment the video in one of the modes; the other files are named after the mode."""
     run(
         f'Segment a video, {mode}',
         'segment_video.py',

@@ -23,7 +23,7 @@ custom_hooks = [dict(type='CheckpointRemapHook')]
 log_processor = dict(type='CompactLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 randomness = dict(seed=0)
-# Where figures and pictures go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.
+# Where scalars and images go: JSON and PNG, TensorBoard, and others of mmengine's, see docs/monitoring.md.
 vis_backends = [dict(type='LocalVisBackend'), dict(type='OptionalTensorboardVisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 

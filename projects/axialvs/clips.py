@@ -16,9 +16,9 @@ class Clip(NamedTuple):
     """Consecutive frames that are segmented together.
 
     Attributes:
-        start: Index of the first frame in the video.
-        length: Frames that the model gets, padded ones included.
-        num_padded: How many of them, at the end, repeat the video's last frame.
+        start: index of the first frame in the video.
+        length: frames that the model gets, padded ones included.
+        num_padded: how many of them, at the end, repeat the video's last frame.
     """
 
     start: int
@@ -40,18 +40,18 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
     """Split `num_frames` frames into consecutive clips without overlap.
 
     Args:
-        num_frames: Frames of the video, L >= 1.
-        clip_length: Frames of a clip, T >= 1.
+        num_frames: frames of the video, L >= 1.
+        clip_length: frames of a clip, T >= 1.
         mode: 'repeat_last' completes the last clip by repeating the video's last frame (the
             paper, and the release's offline half). 'shorten' takes the missing frames one each
-            from the last clips, or, where there are too few clips for that, all from the very
+            from the last clips or, if there are too few clips for that, all from the very
             last (the release's near-online half).
 
     Returns:
         The clips in order: ceil(L / T) of them, each frame in exactly one.
 
     Raises:
-        ValueError: A number is below 1 or the mode is unknown.
+        AxialVSError: if a number is below 1 or the mode is unknown.
     """
     if num_frames < 1 or clip_length < 1:
         raise AxialVSError(
@@ -81,8 +81,8 @@ def start_frames(
 
     Args:
         visible: (L,) bool, whether a frame shows an object that is a training target.
-        clip_length: Frames of a clip, T.
-        frame_range: As in `sample_frames`.
+        clip_length: frames of a clip, T.
+        frame_range: as in `sample_frames`.
 
     Returns:
         The frames in order. With `frame_range` 0 those from which T frames on, which all lie in
@@ -106,9 +106,9 @@ def sample_frames(
     Draws from the global generator of `random`, which `random_state` seeds.
 
     Args:
-        num_frames: Frames of the video, L.
-        key_frame: The frame that the clip is made around.
-        clip_length: Frames of the clip, T.
+        num_frames: frames of the video, L.
+        key_frame: the frame that the clip is made around.
+        clip_length: frames of the clip, T.
         frame_range: 0 for T consecutive frames from the key frame on. r > 0 for the key frame
             and T - 1 others from within r frames of it; near a border, where there are too few,
             the nearest frames beyond r are taken in.

@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         type=_object_id,
         default=(),
         metavar='ID',
-        help='ids that are no objects, as 255 where it stands for "do not care", or #RRGGBB',
+        help='ids that are no objects, such as 255 for "do not care", or #RRGGBB',
     )
     parser.add_argument(
         '--unlabelled',

@@ -1,7 +1,7 @@
 """Hold out a part of a training set to validate on: split_dataset.py FILE.json --share 0.1
 
 The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files
-beside FILE.json, FILE_main.json to train on and FILE_holdout.json to validate on, each with whole
+next to FILE.json, FILE_main.json to train on and FILE_holdout.json to validate on, each with whole
 videos of it. Every class with two or more videos is in both parts, if that is possible. Images
 stay where they are. The same file, share and seed give the same parts.
 """
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
     parser.add_argument('--share', type=float, default=0.1, help='of videos held out (0.1)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='for the files (beside FILE)')
+    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='for the files (default: that of FILE)')
     return parser.parse_args()
 
 

@@ -51,7 +51,7 @@ def only(config: Config, key: str) -> Config:
     """A config of one setting, under the last part of its name.
 
     Raises:
-        ValueError: There is no such setting.
+        AxialVSError: if there is no such setting.
     """
     value, seen = config, []
     for part in key.split('.'):

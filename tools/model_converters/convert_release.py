@@ -84,7 +84,7 @@ def choose_config(release: 'ReleaseModel', chosen: Path | None) -> 'Config':
     options, which the commands that use the weights need too.
 
     Raises:
-        ConversionError: No config is known for the network.
+        ConversionError: if no config is known for the network.
     """
     from axialvs.checkpoints.release import ConversionError
     from axialvs.engine.launch import load_config

@@ -37,16 +37,16 @@ class KnownCheckpoint:
     """One published checkpoint.
 
     Args:
-        name: What users and configs call it.
-        description: What it was trained on and which scores its authors report.
-        config: Config of this project that it fits, relative to `configs/`; None where it only
-            initialises training.
-        path: Where it lies on `_HOSTS`; None where it has to be downloaded by hand.
-        page: The page that offers it, for a download by hand.
-        shipped: Its file in the folder `weights/` that comes with the package.
-        size: Bytes, where known.
-        licence: Licence of the weights as their authors state it.
-        needs_conversion: Whether it goes through tools/model_converters/convert_release.py.
+        name: what users and configs call it.
+        description: what it was trained on and which scores its authors report.
+        config: config of this project that it fits, relative to `configs/`; None if it only
+            initializes training.
+        path: on `_HOSTS`; None if it has to be downloaded by hand.
+        page: for a download by hand.
+        shipped: its file in the folder `weights/` that comes with the package.
+        size: in bytes, if known.
+        licence: licence of the weights as their authors state it.
+        needs_conversion: whether it goes through tools/model_converters/convert_release.py.
     """
 
     name: str
@@ -169,15 +169,14 @@ CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
 
 
 def fetch_checkpoint(name: str) -> Path:
-    """The local file of a known checkpoint, which may have to be downloaded on the first call.
+    """Return the local file of a known checkpoint, downloaded on the first call.
 
     Args:
-        name: A name in `CHECKPOINTS`.
+        name: a name in `CHECKPOINTS`.
 
     Raises:
-        ValueError: The name is not in the table.
-        CheckpointUnavailableError: It cannot be downloaded, or only by hand; the message says
-            what was tried and what to do instead.
+        AxialVSError: if the name is not in the table.
+        CheckpointUnavailableError: if it cannot be downloaded, or only by hand.
     """
     known = CHECKPOINTS.get(name)
     if known is None:
@@ -194,24 +193,24 @@ def fetch_checkpoint(name: str) -> Path:
             failures.append(str(error))
     folder = cache_folder() / 'checkpoints'
     raise CheckpointUnavailableError(
-        f'checkpoint {name} cannot be had: {"; ".join(failures)}. Download it elsewhere from one '
+        f'checkpoint {name} cannot be downloaded: {"; ".join(failures)}. Download it elsewhere from one '
         f'of these addresses and give its path instead of the name, or put it into {folder}'
     )
 
 
 def find_known(name: str | Path) -> KnownCheckpoint | None:
-    """What the table has under a name, with or without the prefix `axialvs://`; None if nothing."""
+    """Look up a name, with or without the prefix `axialvs://`; None if it is unknown."""
     return CHECKPOINTS.get(str(name).removeprefix(ZOO_PREFIX))
 
 
 def resolve_checkpoint(name_or_path: str | Path) -> Path:
-    """The local file that a user means by a path or by a name in the table.
+    """Return the local file of a path, or of a name in the table.
 
     The name may have the prefix `axialvs://`, as in configs and metafiles.
 
     Raises:
-        FileNotFoundError: There is neither such a file nor such a name.
-        CheckpointUnavailableError: The name is known but cannot be had here.
+        FileNotFoundError: if there is neither such a file nor such a name.
+        CheckpointUnavailableError: if the name is known but its file cannot be downloaded.
     """
     path = Path(name_or_path).expanduser()
     if path.is_file():
@@ -242,7 +241,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
-# Overrides the cache folder, like XDG_CACHE_HOME for all programs.
+# Environment variable that overrides the cache folder.
 CACHE_VARIABLE = 'AXIALVS_CACHE'
 
 _TIMEOUT = 30  # seconds without a byte
@@ -253,11 +252,11 @@ _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.\w+$')
 
 
 class DownloadError(AxialVSError):
-    """A file could not be had from the network, or is not the one that was asked for."""
+    """A file cannot be downloaded, or is not the expected one."""
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $AXIALVS_CACHE, else axialvs in the user's cache folder."""
+    """Return the folder of downloads: $AXIALVS_CACHE, else axialvs in the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -265,7 +264,7 @@ def cache_folder() -> Path:
 
 
 def hash_in_name(name: str) -> str | None:
-    """The start of the SHA-256 that a published file's name promises, if it has one."""
+    """Return the start of the SHA-256 in a published file's name, if there is one."""
     found = _HASH_IN_NAME.search(name)
     return found.group(1) if found else None
 
@@ -320,7 +319,7 @@ def download(url: str, folder: Path | None = None, sha256: str | None = None) ->
 
 
 def _check_kind(url: str, partial: Path) -> None:
-    """Delete what is no file of `torch.save`: a page about an error or a login, or nothing."""
+    """Delete a file that `torch.save` did not write, such as an error or login page."""
     with open(partial, 'rb') as file:
         start = file.read(60)
     if start.startswith(_CHECKPOINT_STARTS):

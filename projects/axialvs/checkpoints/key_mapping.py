@@ -22,8 +22,8 @@ def keep_first_queries(
     weights are left out for their shape, and all queries start anew.
 
     Args:
-        state_dict: The checkpoint's tensors, query weights (Q', C).
-        target: The model's, query weights (Q, C).
+        state_dict: the checkpoint's tensors, query weights (Q', C).
+        target: the model's, query weights (Q, C).
 
     Returns:
         The tensors, and (Q', Q) where rows were left out, else None. A checkpoint with fewer
@@ -86,13 +86,13 @@ class AdaptationReport:
     """What became of a checkpoint's weights in a model.
 
     Args:
-        used: Names that the model takes over as they are.
-        selected: Names whose rows are taken over by class name.
-        missing: Names of the model that the checkpoint lacks.
-        unexpected: Names of the checkpoint that the model lacks.
-        mismatched: Names whose shapes differ, with the checkpoint's shape and the model's.
-        mistyped: Names that are floats in the model only, with both types.
-        matched_classes: Classes that were found for the rows of `selected`.
+        used: names that the model takes over as they are.
+        selected: names whose rows are taken over by class name.
+        missing: names of the model that the checkpoint lacks.
+        unexpected: names of the checkpoint that the model lacks.
+        mismatched: names whose shapes differ, with the checkpoint's shape and the model's.
+        mistyped: names that are floats in the model only, with both types.
+        matched_classes: classes that were found for the rows of `selected`.
     """
 
     used: list[str] = field(default_factory=list)
@@ -161,8 +161,8 @@ def select_class_rows(
     The last row, "no object", is taken over always.
 
     Args:
-        source_classes: The N classes of the checkpoint, in the order of its rows.
-        target_classes: The M classes of the model.
+        source_classes: the N classes of the checkpoint, in the order of its rows.
+        target_classes: the M classes of the model.
         source: (N + 1, ...), weight or bias of the checkpoint.
         target: (M + 1, ...), the model's.
 
@@ -170,7 +170,7 @@ def select_class_rows(
         (M + 1, ...), and the target classes that were found.
 
     Raises:
-        ValueError: Rows and names do not go together.
+        ValueError: if the number of rows and of names differs.
     """
     for side, classes, rows in (
         ('checkpoint', source_classes, source),
@@ -202,10 +202,10 @@ def adapt_state_dict(
     """Fit a checkpoint's weights to a model, and report what fits.
 
     Args:
-        state_dict: The checkpoint's tensors by name.
-        target: The model's `state_dict()`.
-        source_classes: Class names of the checkpoint, where they are known.
-        target_classes: Class names that the model is to have, where they are known.
+        state_dict: the checkpoint's tensors by name.
+        target: the model's `state_dict()`.
+        source_classes: class names of the checkpoint, if known.
+        target_classes: class names of the model, if known.
 
     Returns:
         The tensors to load, all of which have the model's names and shapes, and the report.

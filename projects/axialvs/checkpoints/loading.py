@@ -199,7 +199,7 @@ def dataset_meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the class names of a checkpoint's model in the order of its labels, if known.
 
-    They come from what mmengine or mmcv 1.x wrote beside the weights; a COCO model's are known by
+    They come from what mmengine or mmcv 1.x wrote next to the weights; a COCO model's are known by
     their number.
 
     Raises:

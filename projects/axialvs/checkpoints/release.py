@@ -161,8 +161,8 @@ def convert_release(
         The tensors by our names, and our name of each of the release's.
 
     Raises:
-        ConversionError: if a tensor is not in the model, two are the same one, the model has more
-            or a shape differs; the message lists the names.
+        ConversionError: if a tensor is not in the model, two have the same new name, the model has
+            more tensors or a shape differs; the message lists the names.
     """
     our_name = rename_release(state_dict)
     if not any(name.startswith(_SEMANTIC_HEAD) for name in homes):
@@ -173,7 +173,7 @@ def convert_release(
         ours: _without_kernel(state_dict[name], homes.get(ours)) for name, ours in our_name.items()
     }
     problems = {
-        'have no home in the model': [
+        'are not in the model': [
             f'{name} (as {ours})' if ours != name else name
             for name, ours in our_name.items()
             if ours not in homes
@@ -181,7 +181,7 @@ def convert_release(
         'of the model are missing in the checkpoint': [
             name for name in homes if name not in converted
         ],
-        'have another shape': [
+        'have a different shape': [
             f'{name} {tuple(converted[name].shape)}, in the model {tuple(home.shape)}'
             for name, home in homes.items()
             if name in converted and converted[name].shape != home.shape
@@ -189,7 +189,7 @@ def convert_release(
     }
     if len(converted) != len(our_name):
         ours = list(our_name.values())
-        problems['share a home with another'] = [
+        problems['share their new name with another tensor'] = [
             name for name, home in our_name.items() if ours.count(home) > 1
         ]
     found = [

@@ -127,7 +127,7 @@ def _choose(shown: NDArray[np.bool_], wanted: int, share: float, eager: bool) ->
 
 
 def part_paths(path: Path, folder: Path | None = None) -> dict[str, Path]:
-    """Return the files of the parts, beside the file that is split or in another folder."""
+    """Return the files of the parts, next to the file that is split or in a different folder."""
     folder = folder or path.parent
     return {part: folder / f'{path.stem}_{part}{path.suffix}' for part in SPLIT_PARTS}
 

@@ -10,7 +10,7 @@ from scipy.ndimage import find_objects
 
 
 class SegmentMasks(BitmapMasks):
-    """Masks of which no two overlap, stored as one map.
+    """Masks that do not overlap, stored as one map.
 
     mmdet's transforms take it as its base class, but resize, flip, crop and pad one map instead of
     n masks: 30 segments of a frame of 720x1280 are 2 MB instead of 28.

@@ -1,6 +1,6 @@
 """Triton kernels of trajectory attention, backward: the attention over frames (Eq. 3-4).
 
-They run in the order in which they stand here, after `points_forward`: the forward pass keeps
+They run in the order of this file, after `points_forward`: the forward pass keeps
 nothing. No kernel adds to results of another program, so gradients are deterministic. Layouts as in
 the forward kernels.
 """

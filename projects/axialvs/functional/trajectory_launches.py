@@ -21,7 +21,7 @@ from axialvs.functional.trajectory_kernels_pool_backward import (
 )
 
 # Gradients of weights are summed over splits of the tokens, each in float32: enough of them for two
-# programs on each multiprocessor of a large GPU, of at least so many trajectory points.
+# programs on each multiprocessor of a large GPU, of at least this many trajectory points.
 PROGRAMS, POINTS_PER_SPLIT = 264, 1024
 # Three tensor core products keep float32's precision, at several times the speed of its own units.
 FLOAT32_PRODUCTS = 'tf32x3'

@@ -21,7 +21,7 @@ INSTALL_COMMAND = (
 )
 
 INSTALL_HINT = (
-    f'With a CUDA toolkit and a C++ compiler at hand, `{INSTALL_COMMAND}` compiles them '
+    f'With a CUDA toolkit and a C++ compiler installed, `{INSTALL_COMMAND}` compiles them '
     '(about a quarter of an hour on two cores).'
 )
 
@@ -36,7 +36,7 @@ class _OperatorStandIn(ModuleType):
     """Answer for `mmcv._ext`; every operator exists and raises when it is called.
 
     Args:
-        reason: Why the real extension cannot be had, a whole sentence without its full stop.
+        reason: why the extension is missing, a sentence without its full stop.
     """
 
     def __init__(self, reason: str) -> None:

@@ -111,7 +111,7 @@ def _check_classes(annotations: VideoAnnotations, target: Target, findings: Find
 def _check_use(
     annotations: VideoAnnotations, learnt: set[int], needs_annotations: bool, findings: Findings
 ) -> None:
-    """Report categories and videos of which nothing is learnt, and tracks of single frames."""
+    """Report categories and videos without training targets, and tracks of single frames."""
     if annotations.instances is None:
         if needs_annotations:
             findings.severities['no-annotations'] = 'error'

@@ -129,7 +129,7 @@ def _masks(folder: Path, binary: bool) -> list[Path]:
     lossy = [path for path in found if path.suffix.lower() in _LOSSY_SUFFIXES]
     if lossy and not binary:
         raise ConversionError(
-            f'{lossy[0]}: {lossy[0].suffix} images lose the exact values that stand for objects; '
+            f'{lossy[0]}: {lossy[0].suffix} images lose the exact values that identify objects; '
             'export masks as PNG, or give --binary if they are black and white'
         )
     return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]

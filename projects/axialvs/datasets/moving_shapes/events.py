@@ -58,5 +58,5 @@ def fully_occluded(visible: np.ndarray, in_image: np.ndarray) -> bool:
 
 
 def re_enters(visible: np.ndarray, in_image: np.ndarray) -> bool:
-    """Whether an object is seen, leaves the image, and is seen again. Arguments as above."""
+    """Whether an object is seen, leaves the image, and is seen again."""
     return any((~in_image[gap]).any() for gap in _gaps(visible))

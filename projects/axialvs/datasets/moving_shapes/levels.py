@@ -28,7 +28,7 @@ class Level:
     radius: tuple[float, float] = (0.12, 0.2)
     """Range of an object's mean radius, fraction."""
     occluder_radius: tuple[float, float] = (0.23, 0.25)
-    """Range of the radius of an object that hides another one, fraction."""
+    """Range of the radius of an object that hides a different one, fraction."""
     occluded_radius: tuple[float, float] = (0.105, 0.12)
     """Range of the radius of the object that it hides, fraction."""
     speed: tuple[float, float] = (0.012, 0.03)
@@ -44,19 +44,19 @@ class Level:
     leave_probability: float = 0.2
     """How often an object without another part to play leaves the image and comes back."""
     look_alike_probability: float = 0.2
-    """How often such an object copies class, colours and texture of another one."""
+    """How often such an object copies class, colours and texture of a different one."""
     crossing: bool = True
     """Each video has two objects that meet and swap places."""
     look_alikes_cross: bool = False
     """The two objects that cross are look-alikes."""
     full_occlusion: bool = False
-    """In each video an object vanishes behind another one and appears again."""
+    """In each video an object vanishes behind a different one and reappears."""
     re_entry: bool = False
     """In each video an object leaves the image and comes back."""
     stuff: tuple[str, ...] = ()
     """Stuff classes, names in `STUFF`; the background then consists of bands of them."""
     min_visible_pixels: int = 16
-    """An object of which fewer pixels can be seen counts as not visible in that frame."""
+    """An object with fewer visible pixels counts as not visible in that frame."""
 
 
 LEVELS = {

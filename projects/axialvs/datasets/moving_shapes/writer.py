@@ -108,7 +108,7 @@ def generate_dataset(
 ) -> Path:
     """Generate the data set and write it to `out_dir/train` and `out_dir/valid`.
 
-    Everything is first written to a folder beside `out_dir` and then renamed, so that a killed
+    Everything is first written to a temporary folder next to `out_dir` and then renamed, so that a killed
     run leaves nothing half-done under the final name.
 
     Args:

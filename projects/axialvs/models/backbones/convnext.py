@@ -87,7 +87,7 @@ class PaddedConvNeXt(BaseModule):
                     nn.init.zeros_(module.bias)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Args: `frames` (B, 3, H, W). Returns the maps of strides 4, 8, 16 and 32."""
+        """Compute the maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
         features, maps = frames, []
         for i, (downsample, stage) in enumerate(
             zip(self.downsample_layers, self.stages, strict=True)
@@ -124,7 +124,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Args: `features` (B, C, H, W). Returns alike."""
+        """Apply the block to features (B, C, H, W)."""
         pixels = self.norm(self.dwconv(features).permute(0, 2, 3, 1))
         pixels = self.pwconv2(self.grn(F.gelu(self.pwconv1(pixels))))
         if self.gamma is not None:
@@ -145,7 +145,7 @@ class GlobalResponseNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, channels))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Args: `pixels` (B, H, W, C). Returns alike."""
+        """Scale pixels (B, H, W, C) by the relative norms of their channels."""
         length = torch.linalg.vector_norm(pixels.float(), dim=(1, 2), keepdim=True)
         response = (length / (length.mean(-1, keepdim=True) + 1e-6)).to(pixels.dtype)
         return pixels + self.gamma * (pixels * response) + self.beta

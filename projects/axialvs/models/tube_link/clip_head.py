@@ -27,7 +27,7 @@ class ClipDecoding(NamedTuple):
     """Output of the transformer decoder for a batch of clips."""
 
     class_logits: list[Tensor]  # (B, Q, N + 1), before the first and after each layer
-    mask_logits: list[Tensor]  # (B, Q, T, H, W), likewise
+    mask_logits: list[Tensor]  # (B, Q, T, H, W), for the same layers
     queries: Tensor  # (B, Q, C) of the last layer, before its norm
     mask_features: Tensor  # (B, T, C, H, W)
 

@@ -18,7 +18,7 @@ MAX_SPAN = 255
 class LineAttention(nn.Module):
     """Attention among the positions of each column, or of each row, of a map.
 
-    Scores are unscaled: batch norms of the three kinds of products stand in front of the softmax.
+    Scores are unscaled: batch norms of the three products come before the softmax.
 
     Args:
         in_channels: C of the map.

@@ -26,7 +26,7 @@ from axialvs.postprocess.panoptic_finisher import PanopticFinisher
 from axialvs.structures import ClipPrediction
 from axialvs.tracking.offline import ClipFeatures
 
-# Of mask logits; ground truth is sampled alike.
+# Of mask logits, and of the ground truth that they are compared with.
 MASK_STRIDE = 4
 
 
