@@ -65,7 +65,7 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
     """Return what the command line asks to check.
 
     Raises:
-        AxialVSError: the config has several files, and one more is given.
+        AxialVSError: if the config has several files, and one more is given.
     """
     if not args.config:
         targets = [Target(args.ann_file)]

@@ -70,7 +70,7 @@ class Worker:
         """Wait for the constructor (None) or the last method.
 
         Raises:
-            AxialVSError: it failed, or did not finish in time; then the process is ended.
+            AxialVSError: if it failed, or did not finish in time; then the process is ended.
         """
         if timeout is not None and not self.is_ready(timeout):
             self.stop()

@@ -488,7 +488,7 @@ class ContenderCase:
 def write_segmentations(folder: Path, args: Namespace) -> None:
     """Write ground truth and predictions in the layouts of YouTube-VIS and VIPSeg.
 
-    Ellipses drift; predicted ones lag behind, and one in ten has another class.
+    Ellipses drift; predicted ones lag behind, and one in ten has a different class.
     """
     rng = np.random.default_rng(0)
     height, width = args.size

@@ -68,7 +68,7 @@ def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]
     """The keys to plot.
 
     Raises:
-        AxialVSError: no run has a requested key.
+        AxialVSError: if no run has a requested key.
     """
     if keys is None:
         keys = [key for key in _DEFAULT_KEYS if any(run.find(key) for run in runs)]

@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
     parser.add_argument('--share', type=float, default=0.1, help='of videos held out (0.1)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='for the files (default: that of FILE)')
+    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='of the files (that of FILE)')
     return parser.parse_args()
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     for path in paths.values():
         if path.exists():
             raise FileExistsError(
-                f'{path} exists already and is not replaced; remove it, or give another --out-dir'
+                f'{path} exists already and is not replaced; remove it, or give a different --out-dir'
             )
     annotations = read_annotations(args.ann_file)
     if annotations.instances is None:

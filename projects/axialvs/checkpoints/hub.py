@@ -193,8 +193,8 @@ def fetch_checkpoint(name: str) -> Path:
             failures.append(str(error))
     folder = cache_folder() / 'checkpoints'
     raise CheckpointUnavailableError(
-        f'checkpoint {name} cannot be downloaded: {"; ".join(failures)}. Download it elsewhere from one '
-        f'of these addresses and give its path instead of the name, or put it into {folder}'
+        f'checkpoint {name} cannot be downloaded: {"; ".join(failures)}. Download it elsewhere '
+        f'from one of these addresses and give its path instead of the name, or put it in {folder}'
     )
 
 
@@ -380,7 +380,7 @@ def _fetch(url: str, partial: Path) -> None:
 
 
 def _check_hash(url: str, partial: Path, promised: str | None) -> None:
-    """Sets a file of another hash aside, so that it is neither used nor continued."""
+    """Quarantine a file whose hash does not match."""
     if promised is None:
         return
     with open(partial, 'rb') as file:

@@ -27,8 +27,8 @@ def training_data(
         seed: of the run; None takes the config's.
 
     Raises:
-        FileNotFoundError: the config, or a file of its data, is missing.
-        ValueError: the config has no training data, or they are wrong.
+        FileNotFoundError: if the config, or a file of its data, is missing.
+        ValueError: if the config has no training data, or they are wrong.
     """
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))

@@ -56,7 +56,7 @@ def choose_holdout(
         Ascending ids of the chosen videos.
 
     Raises:
-        AxialVSError: the share is not between 0 and 1, or a part would have no video.
+        AxialVSError: if the share is not between 0 and 1, or a part would have no video.
     """
     if not 0 < share < 1:
         raise AxialVSError(f'share {share:g}: a number between 0 and 1 is needed, as 0.1.')
@@ -143,7 +143,7 @@ def write_parts(
         paths: the file of each part.
 
     Raises:
-        OSError: a file cannot be written; those that were written are removed.
+        OSError: if a file cannot be written; those that were written are removed.
     """
     written: list[Path] = []
     try:

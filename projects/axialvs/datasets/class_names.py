@@ -44,7 +44,7 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
         classes: a key of `CLASS_LISTS`, or the names themselves.
 
     Raises:
-        AxialVSError: the list is unknown or empty, or a name is empty or used twice.
+        AxialVSError: if the list is unknown or empty, or a name is empty or used twice.
     """
     if isinstance(classes, str):
         if classes not in CLASS_LISTS:

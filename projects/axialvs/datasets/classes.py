@@ -45,9 +45,9 @@ def match_classes(
             not in the list, are allowed.
 
     Raises:
-        AnnotationError: two categories have the same name, or classes and categories differ and
+        AnnotationError: if two categories have the same name, or classes and categories differ and
             `allow_unlisted` is False.
-        AxialVSError: the class list itself is wrong.
+        AxialVSError: if the class list itself is wrong.
     """
     for first, second in same_names(categories):
         raise AnnotationError(
@@ -141,7 +141,7 @@ def match_coco_classes(
             tables; an empty sequence drops the category.
 
     Raises:
-        AxialVSError: the class list is wrong, no category is mapped to any class, or `synonyms`
+        AxialVSError: if the class list is wrong, no category is mapped to any class, or `synonyms`
             names a category that the file lacks or only classes that the list lacks.
     """
     if classes is None:

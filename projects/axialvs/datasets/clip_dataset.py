@@ -62,9 +62,9 @@ class ClipDataset(BaseDataset):
         **kwargs: of mmengine's BaseDataset: data_root, pipeline, test_mode, indices, ...
 
     Raises:
-        AnnotationError: something is wrong in the file.
-        FileNotFoundError: the file, or an image, is missing.
-        AxialVSError: an argument is wrong, or there is nothing to train on.
+        AnnotationError: if something is wrong in the file.
+        FileNotFoundError: if the file, or an image, is missing.
+        AxialVSError: if an argument is wrong, or there is nothing to train on.
     """
 
     unit = 'videos'  # what records are called in messages
@@ -195,7 +195,7 @@ class ClipDataset(BaseDataset):
                 and the index.
 
         Raises:
-            AxialVSError: no draw of a training clip contained a target.
+            AxialVSError: if no draw of a training clip contained a target.
         """
         if not isinstance(idx, SampleIndex):
             index = range(len(self))[idx]

@@ -38,8 +38,8 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Only the header is read.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ImageFileError: it is not an image, or its header claims an absurd size.
+        FileNotFoundError: if there is no such file.
+        ImageFileError: if it is not an image, or its header claims an absurd size.
     """
     try:
         with Image.open(path) as image:
@@ -58,7 +58,7 @@ def common_size(images: Sequence[Path], video: str) -> tuple[int, int]:
     """Return the (width, height) that all frames of a video have.
 
     Raises:
-        ImageFileError: two frames differ, or one is not an image.
+        ImageFileError: if two frames differ, or one is not an image.
     """
     size = image_size(images[0])
     for image in images[1:]:

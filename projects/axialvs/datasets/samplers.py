@@ -33,7 +33,7 @@ class InfiniteClipSampler(Sampler):
             the ranks agree on.
 
     Raises:
-        AxialVSError: the data set is empty, or a wrapper of mmengine that takes plain indices.
+        AxialVSError: if the data set is empty, or a wrapper of mmengine that takes plain indices.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
@@ -113,7 +113,7 @@ class RatioClipSampler(InfiniteClipSampler):
         seed: as for `InfiniteClipSampler`.
 
     Raises:
-        AxialVSError: the data set is not a concatenation, or the ratios do not fit it.
+        AxialVSError: if the data set is not a concatenation, or the ratios do not fit it.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class VideoClipSampler(Sampler):
         seed: ignored; mmengine's Runner passes it to every sampler.
 
     Raises:
-        AxialVSError: the data set cannot list its clips by video.
+        AxialVSError: if the data set cannot list its clips by video.
     """
 
     def __init__(self, dataset: _VideoClips, seed: int | None = None) -> None:

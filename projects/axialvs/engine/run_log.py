@@ -55,8 +55,8 @@ def read_run(path: str | Path) -> RunLog:
         path: a work dir, one of its folders named by a time, or a file.
 
     Raises:
-        FileNotFoundError: there is no log.
-        AxialVSError: a line in the middle of a file is not a JSON object.
+        FileNotFoundError: if there is no log.
+        AxialVSError: if a line in the middle of a file is not a JSON object.
     """
     path = Path(path)
     parts = [_read_part(file) for file in _files(path)]

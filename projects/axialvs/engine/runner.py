@@ -152,7 +152,7 @@ def _locked(work_dir: Path) -> Iterator[None]:
             file.seek(0)
             raise WorkDirInUseError(
                 f'{work_dir} is in use by another training ({file.read().strip()}); wait for its '
-                'end, or choose another folder with --work-dir'
+                'end, or choose a different folder with --work-dir'
             ) from None
         except OSError:  # the file system has no locks
             yield

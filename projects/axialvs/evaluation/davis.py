@@ -38,8 +38,8 @@ def evaluate_davis(
         results: the detected tracks; classes are not compared.
 
     Raises:
-        AnnotationError: the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: a segmentation of a track is broken.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
+        ResultsError: if a segmentation of a track is broken.
     """
     if annotations.instances is None:
         raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")

@@ -1,4 +1,4 @@
-"""Identity switches of CLEAR MOT: how often an object is followed by another track than before."""
+"""Identity switches of CLEAR MOT: how often the track that follows an object changes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -48,8 +48,8 @@ def count_id_switches(
 
     In each frame ground truth and detected tracks are matched one to one. Pairs of the previous
     frame stay matched while their IoU suffices; the others are matched for the highest sum of
-    IoUs. A switch is a match with another detected track than the last match of the object, also
-    after a gap. Crowds are left out.
+    IoUs. A switch is a match with a detected track that differs from the last match of the object,
+    also after a gap. Crowds are left out.
 
     Args:
         annotations: the ground truth.
@@ -60,7 +60,7 @@ def count_id_switches(
         same_category: match tracks of the same category only.
 
     Raises:
-        AnnotationError: the ground truth has no annotations.
+        AnnotationError: if the ground truth has no annotations.
     """
     if annotations.instances is None:
         raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")

@@ -82,7 +82,7 @@ class VideoMetric(BaseMetric):
             size: samples of the data set; not used, as they are clips.
 
         Raises:
-            AxialVSError: a video is missing, or came more than once.
+            AxialVSError: if a video is missing, or came more than once.
         """
         gathered = all_gather_object([video.video_id for video in self.results])
         self._check_complete(list(chain.from_iterable(gathered)))
@@ -136,7 +136,7 @@ class VideoInstanceMetric(VideoMetric):
         **kwargs: of `VideoMetric`.
 
     Raises:
-        AxialVSError: arguments do not go together.
+        AxialVSError: if arguments do not go together.
     """
 
     default_prefix = 'youtube_vis'
@@ -165,8 +165,8 @@ class VideoInstanceMetric(VideoMetric):
         """The ground truth, read at first use.
 
         Raises:
-            AnnotationError: something in the file is wrong.
-            AxialVSError: it has no annotations, but metrics are asked for.
+            AnnotationError: if something in the file is wrong.
+            AxialVSError: if it has no annotations, but metrics are asked for.
         """
         annotations = read_annotations(self.ann_file)
         if annotations.instances is None and not self.format_only:
@@ -191,7 +191,7 @@ class VideoInstanceMetric(VideoMetric):
             data_samples: one per clip.
 
         Raises:
-            ResultsError: a track does not fit the annotation file.
+            ResultsError: if a track does not fit the annotation file.
         """
         for sample in data_samples:
             if 'pred_tracks' in sample:
@@ -296,7 +296,7 @@ class ShortLongMetric(VideoInstanceMetric):
             `AP_long/{name}`.
 
     Raises:
-        AxialVSError: arguments do not go together.
+        AxialVSError: if arguments do not go together.
     """
 
     def __init__(
@@ -314,8 +314,8 @@ class ShortLongMetric(VideoInstanceMetric):
         """The videos, with the ground truth of both kinds unless `format_only`.
 
         Raises:
-            FileNotFoundError: a file is missing.
-            AnnotationError: a file is wrong, or the two do not have the videos of `ann_file`.
+            FileNotFoundError: if a file is missing.
+            AnnotationError: if a file is wrong, or the two do not have the videos of `ann_file`.
         """
         whole = read_annotations(self.ann_file)
         if self.format_only:

@@ -34,8 +34,9 @@ def read_predictions(
         ground_truth: what they will be compared with; the categories are its own.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        AnnotationError: something in the file is wrong, or a video or frame is missing or unknown.
+        FileNotFoundError: if there is no such file or folder.
+        AnnotationError: if something in the file is wrong, or a video or frame is missing or
+            unknown.
     """
     path, folder, content = open_panoptic(path, folder)
     by_id = {video.id: video for video in read_panoptic_videos(content, ground_truth.categories)}
@@ -105,8 +106,8 @@ def read_overlaps(
         The (G + 1, P + 1) counts of each frame, see `PairCounts.table`.
 
     Raises:
-        FileNotFoundError: a PNG is missing.
-        AnnotationError: a PNG is broken, or does not match the JSON or the other PNG.
+        FileNotFoundError: if a PNG is missing.
+        AnnotationError: if a PNG is broken, or does not match the JSON or the other PNG.
     """
     sides = gt, predictions
     ids = [sorted(side.videos[index].categories) for side in sides]

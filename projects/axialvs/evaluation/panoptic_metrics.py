@@ -98,8 +98,8 @@ class VideoPanopticMetric(VideoMetric):
             data_samples: one per clip.
 
         Raises:
-            FileNotFoundError: a PNG is missing.
-            AxialVSError: a video or a mask does not fit the ground truth.
+            FileNotFoundError: if a PNG is missing.
+            AxialVSError: if a video or a mask does not fit the ground truth.
         """
         for sample in data_samples:
             if 'pred_tracks' in sample:
@@ -191,7 +191,7 @@ def id_map(
         source: what the masks belong to, for messages.
 
     Raises:
-        AxialVSError: a mask has another size.
+        AxialVSError: if a mask has a different size.
     """
     ids = np.zeros(shape, np.uint32)
     for index, mask in reversed(list(enumerate(masks, 1))):

@@ -86,9 +86,9 @@ def evaluate_panoptic(
         progress: wraps the iteration over the videos, as tqdm does.
 
     Raises:
-        FileNotFoundError: a PNG is missing.
-        AnnotationError: a PNG is wrong.
-        AxialVSError: a process died.
+        FileNotFoundError: if a PNG is missing.
+        AnnotationError: if a PNG is wrong.
+        AxialVSError: if a process died.
     """
 
     def evaluate(index: int) -> VideoPanopticScores:

@@ -59,8 +59,8 @@ def read_results(
         video_id: the video that `tracks` belong to; not needed if the ground truth has only one.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ResultsError: something in the file is wrong.
+        FileNotFoundError: if there is no such file.
+        ResultsError: if something in the file is wrong.
     """
     path = os.fspath(path)
     content = _load(path)
@@ -89,7 +89,7 @@ def check_results(
         source: file or other origin, for messages.
 
     Raises:
-        ResultsError: an entry is wrong.
+        ResultsError: if an entry is wrong.
     """
     videos = {video.id: video for video in annotations.videos}
     categories = {category.id for category in annotations.categories}
@@ -113,7 +113,7 @@ def read_result_tubes(video: Video, results: Sequence[TrackResult]) -> list[Tube
     """Parse the masks of detected tracks of a video.
 
     Raises:
-        ResultsError: an RLE does not encode a mask of the video.
+        ResultsError: if an RLE does not encode a mask of the video.
     """
     tubes = []
     for result in results:
@@ -129,7 +129,7 @@ def read_gt_tubes(video: Video, gts: Sequence[Instance]) -> list[Tube]:
     """Parse the masks of ground truth tracks of a video.
 
     Raises:
-        AnnotationError: an RLE does not encode a mask of the video.
+        AnnotationError: if an RLE does not encode a mask of the video.
     """
     tubes = []
     for gt in gts:

@@ -18,7 +18,7 @@ def join_parts(short: VideoAnnotations, long: VideoAnnotations) -> VideoAnnotati
     """Join the ground truths of short and long videos.
 
     Raises:
-        AnnotationError: one has no annotations, they share a video, or their categories differ.
+        AnnotationError: if one has no annotations, they share a video, or their categories differ.
     """
     for part in (short, long):
         if part.instances is None:
@@ -44,7 +44,7 @@ def check_same_categories(one: VideoAnnotations, other: VideoAnnotations) -> Non
     """Check that two files have the same ids and names of categories.
 
     Raises:
-        AnnotationError: they differ.
+        AnnotationError: if they differ.
     """
     mine, theirs = ({(c.id, c.name) for c in file.categories} for file in (one, other))
     if mine != theirs:

@@ -129,8 +129,8 @@ def evaluate_tracking(
         results: the detected tracks, see `results.read_results`.
 
     Raises:
-        AnnotationError: the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: a segmentation of a track is broken.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
+        ResultsError: if a segmentation of a track is broken.
     """
     if annotations.instances is None:
         raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")

@@ -145,9 +145,9 @@ def evaluate_tracks(
             fewer for small inputs.
 
     Raises:
-        AnnotationError: the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: a segmentation of a track is broken.
-        AxialVSError: a process died.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
+        ResultsError: if a segmentation of a track is broken.
+        AxialVSError: if a process died.
     """
     if annotations.instances is None:
         raise AnnotationError(
@@ -182,8 +182,8 @@ def evaluate_video(
         results: its detected tracks, checked, in the order of the file.
 
     Raises:
-        AnnotationError: a segmentation of the ground truth is broken.
-        ResultsError: a segmentation of a result is broken.
+        AnnotationError: if a segmentation of the ground truth is broken.
+        ResultsError: if a segmentation of a result is broken.
     """
     num_detections: dict[int, int] = {}
     best: list[TrackResult] = []  # by descending score; equal scores in the order of the file

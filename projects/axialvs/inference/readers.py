@@ -112,7 +112,7 @@ class CameraReader(VideoReader):
             self._capture.release()
             raise VideoReadError(
                 f'{self.source}: cannot be opened or gives no image; check that it is plugged in '
-                'and not in use, or try another number'
+                'and not in use, or try a different number'
             )
         self.height, self.width = first.shape[:2]
         self.frame_rate = self._capture.get(cv2.CAP_PROP_FPS) or None
@@ -142,7 +142,7 @@ class MemoryReader(VideoReader):
         color: channel order.
 
     Raises:
-        VideoReadError: if there is no frame, or a frame has another shape or type.
+        VideoReadError: if there is no frame, or a frame has a different shape or type.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class ImageFolderReader(VideoReader):
 
     Raises:
         VideoReadError: if the folder has no images, or images and masks side by side, or the first
-            image cannot be read; while iterating, if an image cannot be read or has another size.
+            image cannot be read; while iterating, if an image is unreadable or has a different size.
     """
 
     def __init__(self, path: str | Path, frame_rate: float | None = None) -> None:
@@ -301,7 +301,7 @@ class ImageFolderReader(VideoReader):
             names = ' and '.join(pair[:2])
             raise VideoReadError(
                 f'{self.source}: holds {names}, which look like an image and its mask; move the '
-                'masks to another folder'
+                'masks to a different folder'
             )
 
     def _note_skipped(self, skipped: list[Path]) -> None:

@@ -39,7 +39,7 @@ class VideoWriter:
         options: of the x264 encoder.
 
     Raises:
-        AxialVSError: for another suffix, a rate that is not positive, or a path that is also the
+        AxialVSError: for a different suffix, a rate that is not positive, or a path that is also the
             source of the sound.
         OSError: if the file cannot be written.
     """
@@ -86,7 +86,7 @@ class VideoWriter:
                 than the frame before is moved just behind it.
 
         Raises:
-            AxialVSError: for an image of another shape or type, or if neither a timestamp nor a
+            AxialVSError: for an image of a different shape or type, or if neither a timestamp nor a
                 rate is known.
             OSError: if the disk is full or the like; the file is deleted.
         """

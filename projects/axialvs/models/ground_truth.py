@@ -42,7 +42,7 @@ def collate_clip_instances(
             if labels.setdefault(object_id, label) != label:
                 raise AxialVSError(
                     f'{_name(frame)}: instance {object_id} has class {label}, but '
-                    f'{labels[object_id]} in another frame; one object has one class'
+                    f'{labels[object_id]} in a different frame; one object has one class'
                 )
     order = {object_id: row for row, object_id in enumerate(sorted(labels))}
     first = sample[0].gt_instances.masks

@@ -17,7 +17,7 @@ def find_config(name: str | Path) -> Path:
         name: a path, or a path below `configs/` with or without `.py`, or the name of one of them.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: if there is none.
     """
     path = Path(name)
     if path.is_file():
@@ -46,7 +46,7 @@ def find_shipped_weights(file_name: str) -> Path:
     """Find a file of the folder `weights/`.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: if there is none.
     """
     return _find('weights', file_name)
 

@@ -19,7 +19,7 @@ def find_device(name: 'str | torch.device | None' = None) -> 'torch.device':
         name: 'cpu', 'cuda', 'cuda:1' ...
 
     Raises:
-        AxialVSError: the device is not available.
+        AxialVSError: if the device is not available.
     """
     import torch
 

@@ -26,7 +26,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         data: its content.
 
     Raises:
-        OSError: the disk is full, the folder is not writable or the like. The message names the
+        OSError: if the disk is full, the folder is not writable or the like. The message names the
             file; the temporary file is removed.
     """
     path = Path(path)
@@ -57,11 +57,11 @@ def _is_stream(path: Path) -> bool:
 def _explained(error: OSError, path: Path, size: int) -> OSError:
     """The error with the file's name and a remedy, and its error number."""
     if error.errno in _OUT_OF_SPACE:
-        remedy = f'{size / 1e6:.3g} MB are needed: free some space, or write to another disk'
+        remedy = f'{size / 1e6:.3g} MB are needed: free some space, or write to a different disk'
     elif error.errno in _NO_ACCESS:
-        remedy = 'the folder is not writable: change its owner or mode, or choose another'
+        remedy = 'the folder is not writable: change its owner or mode, or choose a different one'
     elif error.errno in _WRONG_NAME:
-        remedy = 'this is a folder, or its folder is a file: choose another name'
+        remedy = 'this is a folder, or its folder is a file: choose a different name'
     else:
         remedy = 'check the disk'
     explained = type(error)(f'{path} could not be written ({error.strerror or error}); {remedy}')
@@ -84,14 +84,14 @@ def output_file(text: str) -> Path:
     """The argparse type of a file to write; its folders may be missing.
 
     Raises:
-        ArgumentTypeError: it is a folder, or one of its folders is a file.
+        ArgumentTypeError: if it is a folder, or one of its folders is a file.
     """
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"'{text}' is a folder; name a file")
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise ArgumentTypeError(f"'{text}': {above} is a file; choose another path")
+        raise ArgumentTypeError(f"'{text}': {above} is a file; choose a different path")
     return path
 
 
@@ -99,7 +99,7 @@ def check_writable(path: Path) -> None:
     """Check before a long run that a file can be written, and make its folder.
 
     Raises:
-        OSError: it cannot; the message names the file and the remedy.
+        OSError: if the write fails; the message names the file and the remedy.
     """
     if _is_stream(path):
         return

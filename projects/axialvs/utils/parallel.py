@@ -41,7 +41,7 @@ def fork_map(
         The values, in the order of the items.
 
     Raises:
-        AxialVSError: a process died.
+        AxialVSError: if a process died.
     """
     global _function
     workers = min(workers, len(items))

@@ -41,7 +41,7 @@ def check_frame_size(height: int, width: int) -> None:
     """Refuse frame sizes that no camera has, before memory is allocated for them.
 
     Raises:
-        RLEError: the frame has more than `MAX_PIXELS` pixels.
+        RLEError: if the frame has more than `MAX_PIXELS` pixels.
     """
     if height * width > MAX_PIXELS:
         raise RLEError(
@@ -59,7 +59,7 @@ def read_mask(segmentation: RLE | list[list[float]], height: int, width: int) ->
         width: of the frame, in pixels.
 
     Raises:
-        RLEError: it does not encode a mask of this size.
+        RLEError: if it does not encode a mask of this size.
     """
     check_frame_size(height, width)
     if isinstance(segmentation, list):
@@ -88,7 +88,7 @@ def read_tube(
     """Parse and check the segmentations of an object, one per frame or None.
 
     Raises:
-        RLEError: one of them does not encode a mask of this size; `position` is its frame.
+        RLEError: if one of them does not encode a mask of this size; `position` is its frame.
     """
     masks: list[RLEMask | None] = []
     for frame, segmentation in enumerate(segmentations):

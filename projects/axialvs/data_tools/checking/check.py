@@ -37,8 +37,8 @@ def check_dataset(
         show_progress: show progress bars on the error stream.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AxialVSError: the file is not readable as JSON, or the class list is wrong.
+        FileNotFoundError: if there is no such file.
+        AxialVSError: if the file is not readable as JSON, or the class list is wrong.
     """
     findings = Findings()
     content = load_json(target.ann_file)

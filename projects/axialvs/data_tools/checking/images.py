@@ -75,7 +75,7 @@ def _check_video(video: Video, folder: str, open_files: bool) -> Iterator[_Fault
 
 
 def _hint(path: str) -> str:
-    """Return what the folder has in place of a missing file: another case or suffix."""
+    """Return what the folder has in place of a missing file: a name of different case or suffix."""
     folder, name = osp.split(path)
     if not osp.isdir(folder):
         return ': there is no such folder'

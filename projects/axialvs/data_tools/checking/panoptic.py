@@ -58,7 +58,7 @@ def check_panoptic(
         every tube, in pixels.
 
     Raises:
-        AxialVSError: the folder of PNGs is neither given nor next to the file.
+        AxialVSError: if the folder of PNGs is neither given nor next to the file.
     """
     path = target.ann_file
     masks = target.masks or str(Path(path).with_name('panomasksRGB'))

@@ -45,7 +45,7 @@ RULES: dict[str, Rule] = {
         unknown_category=('instance of a category that is not listed', 'list the category'),
         list_length=('list without one entry per frame', 'null stands for "absent"'),
         size_differs=('size or length that differs from the video', 'make them equal'),
-        mask_size=('mask of another size than its video', 'write masks at video size'),
+        mask_size=('mask of a different size than its video', 'write masks at video size'),
         mask_broken=('mask that cannot be decoded', 'write it as COCO RLE; an absent one is null'),
         polygon_broken=('polygon that is none', 'correct or remove it and keep the others'),
         class_without_category=(
@@ -64,7 +64,7 @@ RULES: dict[str, Rule] = {
         image_missing=('missing image', 'check the image folder'),
         image_unreadable=('image that cannot be decoded', 'replace the file'),
         image_truncated=('truncated image', 'copy or extract it again'),
-        image_size=('image of another size than in the file', 'correct the file'),
+        image_size=('image of a different size than in the file', 'correct the file'),
         segment_missing=('pixels of a segment that the JSON lacks', 'list it in segments_info'),
         segment_unseen=('segment without a pixel', 'remove it from segments_info'),
     ),
@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     **_rules(
         'note',
         no_annotations=('file without annotations', 'it is for testing only'),
-        frame_same=('image equal to another of its video', 'the video stands still'),
+        frame_same=('image equal to a different one of its video', 'the video stands still'),
         crowd=('crowd', 'it is ignored in training and scoring'),
         class_without_stills=('class without a category in the still images', ''),
         category_dropped=('category of the still images that is mapped to no class', ''),

@@ -52,8 +52,8 @@ def targets_of_config(
         options: settings that replace those of the config.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        AxialVSError: the config has no such data.
+        FileNotFoundError: if there is no such config.
+        AxialVSError: if the config has no such data.
     """
     from mmengine.config import Config  # imports torch, which files alone do not need
 

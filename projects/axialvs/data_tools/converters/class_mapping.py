@@ -35,7 +35,7 @@ class ClassMapping:
         """Return the class of an object; entries of one object override those of many.
 
         Raises:
-            ConversionError: the object has no class.
+            ConversionError: if the object has no class.
         """
         own = _spellings(identifier)
         for key in [
@@ -66,8 +66,8 @@ def read_class_mapping(path: Path) -> ClassMapping:
     its id in the masks, or its colour, as `#ff8000`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ConversionError: it is not as described, or gives an object two classes.
+        FileNotFoundError: if there is no such file.
+        ConversionError: if it is not as described, or gives an object two classes.
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file of classes')

@@ -77,9 +77,9 @@ def read_coco_videos(path: Path, wanted: Sequence[str] | None, skipped: SkipRepo
         skipped: is added to.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: something in the file is wrong.
-        ConversionError: there is no video of a wanted name.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if something in the file is wrong.
+        ConversionError: if there is no video of a wanted name.
     """
     content = JsonRecord(load_json(path), str(path))
     if other := describe_other_tool(content.values):
@@ -128,9 +128,9 @@ def read_all(
         on_frame: is called once per frame.
 
     Raises:
-        FileNotFoundError: an image is missing.
-        AnnotationError: an annotation is wrong.
-        ConversionError: sizes differ, or an object occurs twice in a frame, changes its class or
+        FileNotFoundError: if an image is missing.
+        AnnotationError: if an annotation is wrong.
+        ConversionError: if sizes differ, or an object occurs twice in a frame, changes its class or
             has no mask.
     """
     for name, frames in source.frames.items():

@@ -50,8 +50,8 @@ def read_all(
         on_track: is called once per track.
 
     Raises:
-        FileNotFoundError: images are missing.
-        ConversionError: a track is wrong, or images have another size than the task.
+        FileNotFoundError: if images are missing.
+        ConversionError: if a track is wrong, or images have a different size than the task.
     """
     for task in source.tasks:
         frames = find_frames(task, images, source.is_only)

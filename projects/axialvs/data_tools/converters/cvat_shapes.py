@@ -55,7 +55,7 @@ def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
         where: the shape in words, for messages.
 
     Raises:
-        ConversionError: an attribute is missing or wrong.
+        ConversionError: if an attribute is missing or wrong.
     """
     if shape.tag == 'mask':
         return _run_length_mask(shape, width, height, where)
@@ -82,7 +82,7 @@ def interpolate(first: Element, last: Element, fraction: float, where: str) -> E
     boxes, or two polygons with the same number of points, corners move on straight lines.
 
     Raises:
-        ConversionError: the shapes are of other kinds, or have different numbers of points.
+        ConversionError: if the shapes are of other kinds, or have different numbers of points.
     """
     shape = Element(first.tag)
     if first.tag == last.tag == BOX and not (_rotation(first, where) or _rotation(last, where)):

@@ -64,8 +64,9 @@ def read_cvat_videos(paths: Sequence[Path], wanted: Sequence[str] | None) -> Cva
         wanted: names of the tasks to take, or None for all.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ConversionError: a file is wrong, two tasks have the same name, or a wanted one is missing.
+        FileNotFoundError: if a file is missing.
+        ConversionError: if a file is wrong, two tasks have the same name, or a wanted one is
+            missing.
     """
     tasks: dict[str, CvatTask] = {}
     labels: dict[str, str] = {}
@@ -177,7 +178,7 @@ def find_frames(task: CvatTask, images: Path, is_only: bool) -> list[Path]:
         is_only: whether there is no other task.
 
     Raises:
-        FileNotFoundError: the folder is missing, or images are.
+        FileNotFoundError: if the folder is missing, or images are.
     """
     folder = next((images / name for name in task.folders if (images / name).is_dir()), None)
     if folder is None:

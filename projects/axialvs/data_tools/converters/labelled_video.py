@@ -80,7 +80,7 @@ def slice_frames(video: LabelledVideo, frames: slice) -> LabelledVideo:
     """Return the video with some of its frames, chosen as from a Python list.
 
     Raises:
-        ConversionError: no frame is left.
+        ConversionError: if no frame is left.
     """
     file_names = video.file_names[frames]
     if not file_names:
@@ -100,7 +100,7 @@ def choose_names(names: Sequence[str], wanted: Sequence[str] | None, source: str
         source: what holds the videos, for messages.
 
     Raises:
-        ConversionError: a wanted name is unknown, or there are no videos.
+        ConversionError: if a wanted name is unknown, or there are no videos.
     """
     unknown = sorted(set(wanted or ()) - set(names))
     if unknown:

@@ -54,8 +54,8 @@ def find_videos(
         skipped: is added to.
 
     Raises:
-        FileNotFoundError: a folder is missing.
-        ConversionError: a mask has no frame, or a frame no mask.
+        FileNotFoundError: if a folder is missing.
+        ConversionError: if a mask has no frame, or a frame no mask.
     """
     for folder in (images, masks):
         if not folder.is_dir():
@@ -166,7 +166,7 @@ def read_all(
         on_frame: is called once per frame.
 
     Raises:
-        ConversionError: an image cannot be read or has another size, or an object has no class.
+        ConversionError: if an image is unreadable or of a different size, or an object has no class.
     """
     for video in videos:
         yield _read_video(video, classes, ignored, binary, skipped, on_frame)

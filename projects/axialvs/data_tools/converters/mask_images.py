@@ -51,8 +51,8 @@ class MaskReader:
         """Return the (H, W) object ids of an image.
 
         Raises:
-            ConversionError: it cannot be read, is a photograph, or its pixels are of another kind
-                than those of an earlier image.
+            ConversionError: if it cannot be read, is a photograph, or its pixels are of another
+                kind than those of an earlier image.
         """
         try:
             with Image.open(path) as image:
@@ -135,7 +135,7 @@ class MaskReader:
         """Check after the last image that no object consists of smoothed edges.
 
         Raises:
-            ConversionError: there are values that occur only between two others.
+            ConversionError: if there are values that occur only between two others.
         """
         edges = [v for v, n in self._edges.items() if v and n == self._pixels[v]]
         # A thin object between two others is conceivable; its id is then next to theirs.

@@ -54,7 +54,7 @@ def check_source(root: Path, videos: Sequence[str], categories_file: Path) -> No
         categories_file: panoVIPSeg_categories.json.
 
     Raises:
-        FileNotFoundError: something is missing; the message lists the first ones.
+        FileNotFoundError: if something is missing; the message lists the first ones.
     """
     missing = [str(path) for path in (root / 'imgs', root / 'panomasks') if not path.is_dir()]
     if not categories_file.is_file():
@@ -99,9 +99,9 @@ def convert_split(
         progress: wraps the videos, for a progress bar.
 
     Raises:
-        FileNotFoundError: a video, an image or a mask is missing.
-        ConversionError: a mask has another size than its image, or a value of no category.
-        OSError: a file cannot be written.
+        FileNotFoundError: if a video, an image or a mask is missing.
+        ConversionError: if a mask has a different size than its image, or a value of no category.
+        OSError: if a file cannot be written.
     """
     categories = load_json(categories_file)
     record = JsonRecord({'categories': categories}, str(categories_file))

@@ -90,13 +90,13 @@ def check_target(path: Path, overwrite: bool) -> None:
     """Check before the work begins that the file can be written.
 
     Raises:
-        ConversionError: it is a folder.
-        FileExistsError: it exists and is not to be replaced.
+        ConversionError: if it is a folder.
+        FileExistsError: if it exists and is not to be replaced.
     """
     if path.is_dir():
         raise ConversionError(f'--out {path}: is a folder; give the name of a .json file in it')
     if path.exists() and not overwrite:
-        raise FileExistsError(f'{path}: exists already; give --overwrite or another --out')
+        raise FileExistsError(f'{path}: exists already; give --overwrite or a different --out')
 
 
 def convert(
@@ -118,7 +118,7 @@ def convert(
         identity_hint: what to do if most objects are in a single frame.
 
     Raises:
-        ConversionError: an object's class is not among `--classes`, or no frame is chosen.
+        ConversionError: if an object's class is not among `--classes`, or no frame is chosen.
     """
     unique = {normalise_name(name): name for name in reversed(source_classes)}
     classes, names = _classes(args, list(unique.values())[::-1])
@@ -197,8 +197,8 @@ def write_youtube_vis(
         source: what the videos were converted from, for the file's `info`.
 
     Raises:
-        ConversionError: there is nothing to write, or two videos have the same name.
-        OSError: the file cannot be written.
+        ConversionError: if there is nothing to write, or two videos have the same name.
+        OSError: if the file cannot be written.
     """
     category_ids = {name: number for number, name in enumerate(classes, start=1)}
     entries: list[dict[str, Any]] = []

@@ -28,8 +28,8 @@ def read_coco_annotations(
         on_error: receives every error in place of raising the first; what can be read is returned.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: something in the file is wrong.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if something in the file is wrong.
     """
     path = os.fspath(path)
     content = JsonRecord(load_json(path), path, on_error=on_error)

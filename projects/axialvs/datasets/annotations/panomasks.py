@@ -24,8 +24,8 @@ def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """Read a PNG of `panomasks` as (H, W) values as they are.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: it is not readable, or not an image of one channel.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if it is not readable, or not an image of one channel.
     """
     try:
         with Image.open(path) as image:

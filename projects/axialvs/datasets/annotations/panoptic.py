@@ -78,8 +78,8 @@ def read_ground_truth(
         folder: the folder of its PNGs.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        AnnotationError: something in the file is wrong.
+        FileNotFoundError: if there is no such file or folder.
+        AnnotationError: if something in the file is wrong.
     """
     path, folder, content = open_panoptic(path, folder)
     categories = read_panoptic_categories(content)
@@ -208,8 +208,8 @@ def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
         path: the PNG.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: it is not an RGB picture.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if it is not an RGB picture.
     """
     try:
         # Pillow uses no threads, which a forked process would not have.

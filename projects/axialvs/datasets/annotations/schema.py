@@ -53,8 +53,8 @@ def load_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: it is not valid JSON.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if it is not valid JSON.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -111,7 +111,7 @@ class JsonRecord:
         on_error: receives errors instead of raising them; records below this one inherit it.
 
     Raises:
-        AnnotationError: `values` is not a JSON object, whatever `on_error` is.
+        AnnotationError: if `values` is not a JSON object, whatever `on_error` is.
     """
 
     def __init__(

@@ -46,8 +46,8 @@ def check_segmentations(
         field: name of an entry in messages, with a place for the frame.
 
     Raises:
-        AnnotationError: an entry is of another kind, has another size than the video, or does not
-            decode.
+        AnnotationError: if an entry is of a different kind, has a different size than the video, or
+            does not decode.
     """
     visible = np.zeros(len(entries), dtype=bool)
     broken: list[int] = []

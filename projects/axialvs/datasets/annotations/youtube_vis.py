@@ -107,8 +107,8 @@ def read_annotations(
         on_error: receives every error in place of raising the first; what can be read is returned.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: the file is not JSON, of another layout, or something in it is wrong.
+        FileNotFoundError: if there is no such file.
+        AnnotationError: if the file is not JSON, is in a different layout, or has wrong values.
     """
     path = os.fspath(path)
     content = JsonRecord(load_json(path), path, on_error=on_error)

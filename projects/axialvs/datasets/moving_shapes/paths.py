@@ -18,7 +18,7 @@ def interpolate(keys: Keys, num_frames: int) -> np.ndarray:
     """Join key positions by cubic Hermite curves with finite-difference slopes.
 
     Returns:
-        Positions (L, 2) in pixels. Before the first and after the last key the position is constant.
+        Positions (L, 2) in pixels, constant before the first and after the last key.
     """
     times = np.array([time for time, _ in keys])
     points = np.stack([point for _, point in keys])

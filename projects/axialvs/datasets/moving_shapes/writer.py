@@ -86,12 +86,12 @@ def _check_target(out_dir: Path, overwrite: bool) -> None:
     there = {entry.name for entry in out_dir.iterdir()} if out_dir.is_dir() else set()
     if there and not overwrite:
         raise FileExistsError(
-            f'{out_dir}: the folder is not empty; use --overwrite or another folder'
+            f'{out_dir}: the folder is not empty; use --overwrite or a different folder'
         )
     if not there <= set(SPLITS):
         raise FileExistsError(
             f"{out_dir}: holds '{min(there - set(SPLITS))}', which is no part of a generated data "
-            f'set, and is not overwritten; choose another folder'
+            f'set, and is not overwritten; choose a different folder'
         )
 
 
@@ -108,8 +108,8 @@ def generate_dataset(
 ) -> Path:
     """Generate the data set and write it to `out_dir/train` and `out_dir/valid`.
 
-    Everything is first written to a temporary folder next to `out_dir` and then renamed, so that a killed
-    run leaves nothing half-done under the final name.
+    Everything is written to a temporary folder next to `out_dir` and then renamed, so that a
+    killed run leaves nothing incomplete under the final name.
 
     Args:
         out_dir: the folder to make.

@@ -77,7 +77,7 @@ class ImageToClip(BaseTransform):
             data preprocessor.
 
     Raises:
-        AxialVSError: an argument is out of range.
+        AxialVSError: if an argument is out of range.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ class LoadFrame(LoadImageFromFile):
         """Load the frame.
 
         Raises:
-            FileNotFoundError: the image is missing.
-            AxialVSError: it cannot be decoded, is truncated, or has another size than in the
+            FileNotFoundError: if the image is missing.
+            AxialVSError: if it cannot be decoded, is truncated, or has a different size than in the
                 annotation file.
         """
         path, video = results['img_path'], results['video_id']

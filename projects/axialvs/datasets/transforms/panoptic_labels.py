@@ -28,8 +28,8 @@ class LoadPanopticLabels(BaseTransform):
         """Load the labels.
 
         Raises:
-            FileNotFoundError: the PNG is missing.
-            AnnotationError: it is not readable, of another size, or has unlisted segments.
+            FileNotFoundError: if the PNG is missing.
+            AnnotationError: if it is not readable, of a different size, or has unlisted segments.
         """
         path = results['panoptic_path']
         place = f'{path}: video {results["video_id"]}, frame {results["frame_id"]}'

@@ -19,7 +19,7 @@ class ShrinkToFit(BaseTransform):
         scale: (width, height) that frames must fit.
 
     Raises:
-        AxialVSError: a length is below 1.
+        AxialVSError: if a length is below 1.
     """
 
     def __init__(self, scale: tuple[int, int]) -> None:

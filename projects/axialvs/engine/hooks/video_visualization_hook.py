@@ -66,7 +66,7 @@ def choose_sources(dataset: Any, wanted: int) -> dict[int, OverlaySource]:
         wanted: How many.
 
     Raises:
-        ValueError: The data set is of another kind.
+        ValueError: if the data set is of a different kind.
     """
     if not hasattr(dataset, 'clips_by_video'):
         raise AxialVSError(
@@ -129,7 +129,7 @@ class VideoVisualizationHook(Hook):
         height: Of a frame in the picture, pixels.
 
     Raises:
-        ValueError: An argument is wrong, or the data set is no YouTubeVISDataset.
+        ValueError: if an argument is wrong, or the data set is no YouTubeVISDataset.
     """
 
     priority = 'LOW'

@@ -21,7 +21,7 @@ class VideoPredictor(QueryPredictor):
         self.mask_proj = ConvNormAct(channels, channels, dims=1)
 
     def class_features(self, queries: Tensor) -> Tensor:
-        """Map refined queries (B, K, Q, C) to features of the same shape, to be pooled over clips."""
+        """Features of refined queries (B, K, Q, C), in the same shape, to be pooled over clips."""
         features = self.class_proj(queries.flatten(0, 1).transpose(1, 2))
         return features.transpose(1, 2).unflatten(0, queries.shape[:2])
 
