@@ -206,7 +206,7 @@ def test_many_faults_are_all_found_at_once(content, write_json):
     assert 'box-without-mask' not in kinds
     assert 'track-unseen' not in kinds
     text = report.as_text(examples=2)
-    assert '3 x mask of another size' in text
+    assert '3 x mask of a different size' in text
     assert '... and 1 more' in text
     errors = sum(len(v) for k, v in kinds.items() if RULES[k].severity == 'error')
     assert report.as_json()['errors'] == errors

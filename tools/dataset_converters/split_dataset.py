@@ -44,7 +44,7 @@ def main() -> None:
     for path in paths.values():
         if path.exists():
             raise FileExistsError(
-                f'{path} exists already and is not replaced; remove it, or give a different --out-dir'
+                f'{path} exists already and is not replaced; remove it or choose another --out-dir'
             )
     annotations = read_annotations(args.ann_file)
     if annotations.instances is None:

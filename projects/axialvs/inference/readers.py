@@ -264,7 +264,7 @@ class ImageFolderReader(VideoReader):
 
     Raises:
         VideoReadError: if the folder has no images, or images and masks side by side, or the first
-            image cannot be read; while iterating, if an image is unreadable or has a different size.
+            image cannot be read; while iterating, if an image is unreadable or sizes differ.
     """
 
     def __init__(self, path: str | Path, frame_rate: float | None = None) -> None:

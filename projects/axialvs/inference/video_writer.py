@@ -39,7 +39,7 @@ class VideoWriter:
         options: of the x264 encoder.
 
     Raises:
-        AxialVSError: for a different suffix, a rate that is not positive, or a path that is also the
+        AxialVSError: for an unknown suffix, a rate that is not positive, or a path that is also the
             source of the sound.
         OSError: if the file cannot be written.
     """

@@ -166,7 +166,7 @@ def read_all(
         on_frame: is called once per frame.
 
     Raises:
-        ConversionError: if an image is unreadable or of a different size, or an object has no class.
+        ConversionError: if an image is unreadable, sizes differ, or an object has no class.
     """
     for video in videos:
         yield _read_video(video, classes, ignored, binary, skipped, on_frame)
