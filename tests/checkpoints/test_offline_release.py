@@ -58,7 +58,7 @@ def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
     count, data = OFFLINE[network]
     weights = offline_release(*network)
     release = recognise(weights)
-    assert release.method == 'offline'
+    assert release.method == 'tube-link, offline'
     assert (release.backbone, release.num_classes, release.num_blocks) == network
     assert release.num_queries == 100
     stems = [Path(config).stem for config in release.configs]
