@@ -2,7 +2,7 @@
 
 They name torch's `meta` device, which nothing else uses here, so that code which asks for a device
 takes the way of a GPU. As there, tensors of two devices cannot meet, nothing is NumPy's, and what
-is made anew is on the device that was asked for. Not emulated are kernels, streams and autocast.
+is created is on the device that was asked for. Not emulated are kernels, streams and autocast.
 """
 
 import threading
@@ -106,7 +106,7 @@ def _on_accelerator(x):
 
 
 class _Operators(TorchDispatchMode):
-    """For what is made without a tensor of the accelerator at hand."""
+    """For tensors that are created without a tensor of the accelerator."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         return _run(function, args, kwargs or {})

@@ -86,7 +86,7 @@ def test_inference_follows_the_config(name, clip_length, split_mode, max_masks):
     assert model.num_classes == 40
 
 
-def test_weights_of_another_model(save):
+def test_weights_of_a_different_model(save):
     path = save(init_segmenter(tiny_config(PLAIN)))
     with pytest.raises(CheckpointError, match='does not fit') as error:
         init_segmenter(tiny_config(WITHIN_CLIP), path)

@@ -77,7 +77,7 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
     randomise(runner.model)  # at their initialisation some parts have no effect
     before = {key: value.clone() for key, value in runner.model.named_parameters()}
     runner.train()
-    # The first step of a warm-up is too small for some weights; the optimiser's mean is not.
+    # The first step of a warm-up is too small for some weights; the optimizer's mean is not.
     moments = runner.optim_wrapper.optimizer.state
     learnt = {
         key: parameter in moments and moments[parameter]['exp_avg'].any().item()

@@ -125,7 +125,7 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
 
 
 def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Config:
-    """A run whose optimiser has a state, and all of whose checkpoints stay."""
+    """A run whose optimizer has a state and that keeps all checkpoints."""
     config = repeatable_config(folder, name, split, batch_size, ITERATIONS)
     config.optim_wrapper.optimizer.momentum = 0.9
     config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
@@ -133,7 +133,7 @@ def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Co
     return config
 
 
-def test_sharded_processes_go_on_as_one_would(folder, split):
+def test_sharded_processes_resume_as_one_would(folder, split):
     """From a checkpoint of one process, and what they save is as whole as that."""
     Runner.from_cfg(momentum_config(folder, 'whole', split, 2)).train()
     momentum_config(folder, 'sharded', split, 1)

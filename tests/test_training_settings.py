@@ -114,7 +114,7 @@ def test_schedule(name):
 
 @pytest.fixture(scope='module')
 def groups_of():
-    """Parameter -> learning rate, weight decay, None for a frozen one; alike models once."""
+    """Parameter -> learning rate, weight decay, None for a frozen one; equal models once."""
     known = {}
 
     def look(name: str) -> dict[str, tuple[float, float] | None]:

@@ -48,7 +48,7 @@ def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
 
 
 def make_content(lengths: tuple[int, ...] = (5, 6)) -> dict:
-    """The JSON of a valid data set: in every video the three objects; ids go on by tens."""
+    """The JSON of a valid data set: in every video the three objects; ids continue by tens."""
     content = {'videos': [], 'categories': [dict(c) for c in CATEGORIES], 'annotations': []}
     for index, length in enumerate(lengths):
         video_id = index + 1

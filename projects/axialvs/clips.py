@@ -85,8 +85,8 @@ def start_frames(
         frame_range: as in `sample_frames`.
 
     Returns:
-        The frames in order. With `frame_range` 0 those from which T frames on, which all lie in
-        the video where it is long enough, hold a visible object. Otherwise those that show one
+        The frames in order. With `frame_range` 0, those whose T frames from there on hold a visible
+        object and lie in the video if it is long enough. Otherwise those that show one
         themselves, as their neighbours are drawn.
     """
     if frame_range:

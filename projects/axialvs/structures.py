@@ -34,6 +34,18 @@ class ClipPrediction(NamedTuple):
         )
 
 
+class ClipFeatures(NamedTuple):
+    """What the offline refinement needs of a clip, or of a batch of clips (B, ...)."""
+
+    identity: Tensor  # (Q, C) what clips are matched by
+    queries: Tensor  # (Q, C) of the last decoder layer, before its norm
+    mask_features: Tensor  # (T, C, H, W)
+
+    def reorder(self, order: Tensor) -> 'ClipFeatures':
+        """Permute the queries by indices (Q,)."""
+        return self._replace(identity=self.identity[order], queries=self.queries[order])
+
+
 class LinkedClip(NamedTuple):
     """Final prediction for one clip of a stream, with queries aligned to the previous clips."""
 

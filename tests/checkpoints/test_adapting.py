@@ -85,7 +85,7 @@ def test_same_number_of_other_classes_is_put_in_order():
     torch.testing.assert_close(fitting[CLASS_BIAS], source[CLASS_BIAS][[1, 0, 2]])
 
 
-def test_another_spelling_keeps_the_row():
+def test_a_different_spelling_keeps_the_row():
     source, target = weights_of(2), TinySegmenter(2).state_dict()
     fitting, report = adapt_state_dict(source, target, ('sedan', 'dog'), ('car', 'Dog'))
     torch.testing.assert_close(fitting[CLASS_BIAS], source[CLASS_BIAS])
@@ -121,7 +121,7 @@ def test_weights_load_under_the_video_head_names(tmp_path):
     torch.testing.assert_close(model.state_dict(), source, rtol=0, atol=0)
 
 
-def test_weights_of_another_model_are_refused_whole(tmp_path):
+def test_weights_of_a_different_model_are_refused_whole(tmp_path):
     torch.save({'state_dict': weights_of(2)}, tmp_path / 'x.pth')
     model = TinySegmenter(4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -84,7 +84,7 @@ def test_file_is_fetched_once(server, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['ranges', 'whole'])
-def test_broken_download_is_continued_or_started_anew(server, kind):
+def test_broken_download_is_continued_or_restarted(server, kind):
     url = f'{server.address}/{kind}/net.pth'
     partial = cached_path(url).with_name('net.pth.partial')
     partial.parent.mkdir(parents=True)

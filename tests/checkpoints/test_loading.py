@@ -183,7 +183,7 @@ def test_weights_without_meaning_are_refused(value):
 
 
 @pytest.mark.parametrize('dtype', [torch.int32, torch.bool])
-def test_weights_of_another_kind_do_not_fit(dtype):
+def test_weights_of_a_different_kind_do_not_fit(dtype):
     model = torch.nn.Linear(2, 2, bias=False)
     weights = {'weight': torch.ones(2, 2, dtype=dtype)}
     with pytest.raises(CheckpointMismatchError, match=f'weight is {dtype}'):

@@ -79,7 +79,7 @@ def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
     )
 
 
-def test_another_size_is_read_from_the_tensors():
+def test_size_is_read_from_the_tensors():
     weights = offline_release(num_classes=7, num_blocks=5, num_queries=50)
     release = recognise(weights)
     config = load(release.config)

@@ -1,4 +1,4 @@
-"""Queries of a larger checkpoint: the first rows, of features and positions alike."""
+"""Queries of a larger checkpoint: the first rows of both features and positions."""
 
 import pytest
 import torch

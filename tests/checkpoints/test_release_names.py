@@ -130,7 +130,7 @@ def test_plain_tube_link_loads_into_the_baseline():
     assert len(converted) == 610
 
 
-def test_what_has_no_home_is_listed():
+def test_unmapped_tensors_are_listed():
     homes = {'a': torch.zeros(2), 'b': torch.zeros(1), 'c': torch.zeros(1)}
     weights = {'a': torch.zeros(3), 'stray': torch.zeros(1), 'b': torch.zeros(1)}
     with pytest.raises(ConversionError) as error:
@@ -140,7 +140,7 @@ def test_what_has_no_home_is_listed():
     assert 'a (3,), in the model (2,)' in str(error.value)
 
 
-def test_two_tensors_for_one_home_are_an_error():
+def test_two_tensors_of_one_new_name_are_an_error():
     old, new = f'{ENCODER}.attentions.0.gamma', f'{ENCODER}.self_attn.gamma'
     with pytest.raises(ConversionError, match='2 tensors share their new name'):
         convert_release({old: torch.ones(1), new: torch.ones(1)}, {new: torch.ones(1)})
@@ -186,7 +186,7 @@ def test_video_kmax_on_vipseg(stage, backbone):
 @pytest.mark.parametrize('backbone', NETWORKS)
 def test_kmax_on_coco(stage, lacking, count, backbone):
     weights = panoptic_weights('kmax_coco_r50', lacking)
-    if backbone != 'r50':  # of which there is no keys file
+    if backbone != 'r50':  # there is no file of its keys
         weights = with_backbone(weights, release_weights(f'video_kmax_{backbone}'))
     model = recognise(weights)
     assert (model.family, model.stage, model.num_classes) == ('video-kmax', stage, 133)

@@ -117,7 +117,7 @@ def only_crowds(content):
 
 SMALL = {'size': [10, 10], 'counts': [100]}
 BAD = {'size': [HEIGHT, WIDTH], 'counts': 'abc'}
-# Kind -> the change that makes it, and what is said of it (a part).
+# Kind -> the change that makes it, and a part of its message.
 CASES = {
     'layout': (set_('videos', 0, 'width', to='64'), "video 1: width: '64' is not an integer"),
     'duplicate-id': (
@@ -487,7 +487,7 @@ def test_still_images_are_not_trained_on_as_videos(write_json):
         read_annotations(path)
 
 
-def test_a_stray_point_beside_a_polygon_is_not_answered_with_null(content, write_json):
+def test_a_stray_point_next_to_a_polygon_is_not_answered_with_null(content, write_json):
     polygon = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0]
     content['annotations'][0]['segmentations'][0] = [[3.0, 3.0], polygon]
     report = check(write_json(content))

@@ -177,7 +177,7 @@ PLACES = list(places(make_content((2, 3))))
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PLACES), st.sampled_from(['replace', 'delete', 'double']), JUNK)
-def test_any_change_is_read_as_it_stands_or_is_an_error_that_names_it(place, action, junk):
+def test_any_change_is_read_or_named_in_an_error(place, action, junk):
     content = make_content((2, 3))
     original = copy.deepcopy(content)
     parent = content

@@ -67,7 +67,7 @@ def test_classes_by_name_and_synonym(classes, pairs, dropped):
         name, target = pair.split(':')
         assert CLASS_LISTS[classes][labels.label_of(ids[name])] == target
     assert dropped in labels.dropped
-    assert 'mouse' in labels.dropped  # beside a keyboard, not an animal
+    assert 'mouse' in labels.dropped  # a computer mouse, not an animal
     assert {category.id for category in COCO} == labels.labels.keys() | {
         ids[name.replace(' ', '_')] for name in labels.dropped
     }
@@ -86,7 +86,7 @@ def test_own_synonyms_come_first():
         match_coco_classes(COCO, ['lamp'], 'coco.json')
 
 
-def test_images_without_a_class_are_left_out_and_said(build_stills, log):
+def test_images_without_a_class_are_left_out_and_reported(build_stills, log):
     dataset = build_stills(stills_content((PERSON, BUS, CAR, MOUSE)))
     kept = [dataset.get_data_info(i)['video_id'] for i in range(len(dataset))]
     assert kept == [10, 12]

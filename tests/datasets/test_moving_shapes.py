@@ -113,7 +113,7 @@ def test_hard_videos_keep_their_promises(index):
     assert any(re_enters(*state) for state in states)
 
 
-def test_the_crossing_look_alikes_look_alike():
+def test_the_crossing_look_alikes_have_one_appearance():
     video = generate_video(replace(LEVELS['hard'], look_alike_probability=0.0), seed=1, index=0)
     means = np.stack(
         [np.concatenate([f[m] for f, m in zip(video.frames, obj, strict=True)]).mean(axis=0)

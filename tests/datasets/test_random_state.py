@@ -27,7 +27,7 @@ def test_draws_depend_on_seed_and_position_alone():
         assert len({draws[generator] for draws in [first, *others]}) == 5
 
 
-def test_outer_state_goes_on_as_if_nothing_had_been_drawn():
+def test_outer_state_is_unaffected_by_the_draws():
     random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
     expected = [draw(), draw()]
     random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002

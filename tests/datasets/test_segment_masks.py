@@ -13,7 +13,7 @@ NUMBERS = np.array([1, 2, 5, 300])
 
 @pytest.fixture
 def masks():
-    """Blobs of six segments, two of which are not listed; 300 has no pixel."""
+    """Blobs of six segments; two are not listed and 300 has no pixel."""
     coarse = np.random.default_rng(0).integers(0, 6, (4, 5))
     return SegmentMasks(coarse.repeat(7, 0).repeat(6, 1).astype(np.uint16), NUMBERS)
 

@@ -89,7 +89,7 @@ def run(transforms, results, position=0):
 
 
 def pixels_of(image: np.ndarray, identifier: int) -> np.ndarray:
-    """(H, W) bool: where the instance's channel stands out."""
+    """(H, W) bool: where the instance's channel is brighter."""
     channel = COLOURS[identifier].index(255)
     others = np.delete(image.astype(int), channel, axis=2).max(axis=2)
     return image[..., channel] > others + 90
@@ -172,7 +172,7 @@ def test_ids_of_an_object_are_the_same_in_all_frames_that_show_it(clip):
     assert [ids.tolist() for ids in results['gt_instances_ids']] == [[0, 9], [0, 7, 9], [0, 7]]
 
 
-def test_clip_without_targets_is_drawn_anew(clip):
+def test_clip_without_targets_is_redrawn(clip):
     corner = [{'type': 'RandomCrop', 'crop_size': (4, 4), 'allow_negative_crop': True}]
     results = [run(corner, clip(), position) for position in range(40)]
     left = [result for result in results if result is not None]
@@ -224,7 +224,7 @@ def test_cut_off_jpeg_is_refused_and_what_follows_its_end_is_not(clip, tmp_path,
         run([], results)
 
 
-def test_image_of_another_size_is_refused(clip):
+def test_image_of_a_different_size_is_refused(clip):
     results = clip()
     results['height'] = [HEIGHT + 1] * 3
     with pytest.raises(ValueError, match=r'\(48, 64\), but its video 1 has \(49, 64\)'):

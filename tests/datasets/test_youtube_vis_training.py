@@ -121,7 +121,7 @@ class TestTraining:
             sample = dataset[SampleIndex(position, 0, 0)]
             assert sum(len(f.gt_instances) for f in sample['data_samples'])
 
-    def test_clip_whose_polygons_have_no_pixel_gives_way_to_another(self, content, build):
+    def test_clip_without_a_visible_pixel_is_redrawn(self, content, build):
         content['annotations'] = [content['annotations'][0], *content['annotations'][3:]]
         content['annotations'][0]['segmentations'] = [[[5, 5, 5, 5, 5, 5]]] * 5
         sample = build(content)[SampleIndex(0, 0, 0)]
@@ -158,7 +158,7 @@ class TestRepetition:
             dataset[7]
 
     @pytest.mark.parametrize('num_workers', [0, 2])
-    def test_resumed_run_goes_on_with_the_same_batches(self, content, build, num_workers):
+    def test_resumed_run_continues_with_the_same_batches(self, content, build, num_workers):
         dataset = build(content)
         whole = batches(dataset, 0, 6)
         assert all(map(same, whole[4:], batches(dataset, num_workers, 2, skip=4)))

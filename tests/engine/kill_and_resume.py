@@ -5,8 +5,8 @@ python tests/engine/kill_and_resume.py --kills 10
 A small segmenter trains on generated videos by tools/train.py, with flips, colours, loader workers,
 validation and the best weights kept. SIGKILL comes at random moments: in an iteration, in a
 validation, while a checkpoint is being written, and between its renaming and `last_checkpoint`.
-Each time the same command with --resume goes on. No seed is given: the run draws one. In the end
-an undisturbed run with that seed must have the same weights, optimiser, schedule, losses, best
+Each time the same command with --resume continues. No seed is given: the run draws one. In the end
+an undisturbed run with that seed must have the same weights, optimizer, schedule, losses, best
 weights and files, bit by bit, and no process may be left over.
 """
 
@@ -122,13 +122,13 @@ class Training:
         return int(found[-1]) if found else 0
 
     def validated_clips(self) -> int:
-        """How many clips the validation at hand has behind it; 0 outside of one."""
+        """Number of clips that the current validation has finished; 0 outside of one."""
         lines = [line for line in self.said().splitlines() if 'Iter(' in line]
         found = _CLIP_OF_VALIDATION.search(lines[-1]) if lines else None
         return int(found.group(1)) if found else 0
 
     def iteration_after_start(self) -> int:
-        """The iteration that the process goes on from, once it says so; 0 from the beginning."""
+        """The iteration that the process resumes from, once it is logged; 0 for a new run."""
         self.wait_for(lambda: 'Checkpoints will be saved to' in self.said())
         found = _RESUMED.search(self.said())
         return int(found.group(1)) if found else 0
@@ -207,7 +207,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
             if not run.wait_for(lambda: run.iteration() > 0 and bool(look(run))):
                 return None
             with run.held():
-                time.sleep(0.01)  # until it stands
+                time.sleep(0.01)  # until it is stopped
                 found = look(run)
                 if found and not leave:
                     run.kill()
@@ -225,7 +225,7 @@ def kill_in_validation(run: Training, rng: random.Random, last: int) -> str | No
     if not run.wait_for(lambda: run.validated_clips() >= clip):
         return None
     with run.held():
-        time.sleep(0.01)  # until it stands
+        time.sleep(0.01)  # until it is stopped
         seen = run.validated_clips()
         if seen:
             run.kill()
@@ -350,7 +350,7 @@ def main() -> int:
                 os.kill(process, signal.SIGKILL)
     tensors = len(killed['state_dict']), len(killed['optimizer']['state'])
     print(
-        f'compared {tensors[0]} weights and buffers, {tensors[1]} optimiser states, '
+        f'compared {tensors[0]} weights and buffers, {tensors[1]} optimizer states, '
         f'{len(killed["curves"])} curves, files {", ".join(killed["files"])}'
     )
     print(f'different: {", ".join(different) or "nothing"}; processes left: {left or "none"}')

@@ -1,4 +1,4 @@
-"""Tests that an iteration of several batches is one step of the optimiser and nothing else."""
+"""Tests that an iteration of several batches is one step of the optimizer and nothing else."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_validation_comes_after_the_configs_iterations(tmp_path, monkeypatch):
     assert seen == [3, 6]
 
 
-def test_a_run_killed_within_a_step_goes_on_from_the_step_before(whole, tmp_path, monkeypatch):
+def test_a_run_killed_within_a_step_resumes_from_the_previous_one(whole, tmp_path, monkeypatch):
     backward = OptimWrapper.backward
     done = []
 

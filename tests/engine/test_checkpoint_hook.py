@@ -1,4 +1,4 @@
-"""Tests that a run always has a whole checkpoint, whenever it dies, and goes on from it."""
+"""Tests that a run always has a whole checkpoint, whenever it dies, and resumes from it."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def test_as_many_files_stay_as_were_asked_for(tmp_path):
     assert hub['keep_ckpt_ids'] == [4, 5, 6]  # 4 was still there
 
 
-def test_old_files_go_only_when_the_new_one_is_there(tmp_path, monkeypatch):
+def test_old_files_are_deleted_only_after_the_new_one_is_written(tmp_path, monkeypatch):
     """Every deletion finds the checkpoint that `last_checkpoint` names whole and newer."""
     deleted = []
     remove = AtomicLocalBackend.remove
@@ -127,7 +127,7 @@ for case in sys.argv[2:]:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, case
 """
-# File and moment of the death, and the iteration from which the run goes on.
+# File and moment of the death, and the iteration from which the run resumes.
 DEATHS = {
     'iter_3.pth:writing': 2,
     'iter_3.pth:before': 2,
@@ -149,7 +149,7 @@ def killed_runs(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize('case', DEATHS)
-def test_killed_run_goes_on(killed_runs, case):
+def test_killed_run_resumes(killed_runs, case):
     """A run whose process was killed while it saved can be resumed and ended."""
     folder = killed_runs / case
     last = find_resume_checkpoint(folder / 'run')
@@ -235,7 +235,7 @@ def test_crafted_checkpoint_does_not_run_in_the_runner(tmp_path, resume):
     assert not trace.exists()
 
 
-def test_run_is_not_resumed_from_another_models_checkpoint(tmp_path):
+def test_run_is_not_resumed_from_a_different_models_checkpoint(tmp_path):
     train(tmp_path, train_cfg__max_iters=1)
     path = tmp_path / 'run' / 'iter_1.pth'
     checkpoint = load_checkpoint_safely(path)

@@ -88,7 +88,7 @@ def test_precision_goes_by_the_device_and_not_by_the_machine(monkeypatch):
         amp_module.precision_of_device('float16', torch.device('cpu'))
 
 
-def test_another_batch_than_the_configs_is_pointed_out(tmp_path):
+def test_a_batch_that_differs_from_the_config_is_logged(tmp_path):
     warned = []
     for batch_size in (2, 4):
         config = tiny_config(tmp_path, train_dataloader__batch_size=batch_size)

@@ -58,7 +58,7 @@ def test_losses_of_inner_layers_are_in_the_scalars_and_not_on_the_line(tmp_path,
     assert '"train/d11.loss_cls"' in (folder / 'vis_data' / 'scalars.json').read_text()
 
 
-def test_tensorboard_has_the_same_figures(tmp_path):
+def test_tensorboard_has_the_same_scalars(tmp_path):
     pytest.importorskip('tensorboard')
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -72,7 +72,7 @@ def test_tensorboard_has_the_same_figures(tmp_path):
     assert 'config/text_summary' in events.Tags()['tensors']
 
 
-def test_without_tensorboard_a_run_goes_on_and_says_so_once(tmp_path, monkeypatch):
+def test_without_tensorboard_a_run_continues_and_warns_once(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)  # as if it were not there
     folder = train(tmp_path)
     log = next(folder.glob('*.log')).read_text()

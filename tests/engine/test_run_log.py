@@ -1,4 +1,4 @@
-"""Reading a training's figures back: killed, resumed, cut off, of older logs."""
+"""Reading a run's scalars back: killed, resumed, cut off, of older logs."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_run_that_begins_with_the_missed_validation_keeps_the_training_before_
     assert points(run, 'val/youtube_vis/AP') == {20: 0.5, 30: 0.6}
 
 
-def test_a_run_begun_anew_is_all_that_counts(tmp_path):
+def test_only_the_last_run_counts(tmp_path):
     write(tmp_path, '1', [trained(10, 1.0), validated(10, 0.1), trained(20, 2.0)])
     write(tmp_path, '2', [trained(10, 5.0)])
     run = read_run(tmp_path)

@@ -1,4 +1,4 @@
-"""Figures and pictures in real stores of Weights & Biases and MLflow, where these are installed."""
+"""Scalars and images in real stores of Weights & Biases and MLflow, where these are installed."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_wandb_counts_iterations_and_takes_no_code(trained, tmp_path, monkeypatc
     assert not list((tmp_path / 'staging').rglob('tmp*'))
 
 
-def test_mlflow_keeps_figures_and_pictures_by_iteration(trained, tmp_path, monkeypatch):
+def test_mlflow_keeps_scalars_and_images_by_iteration(trained, tmp_path, monkeypatch):
     mlflow = pytest.importorskip('mlflow')
     monkeypatch.setenv('MLFLOW_TRACKING_URI', f'sqlite:///{tmp_path / "mlflow.db"}')
     trained('ClipMLflowVisBackend').close()

@@ -66,7 +66,7 @@ def test_each_object_gets_one_track():
     assert sorted(scores.tolist()) == [[0, 0], [1, 1]]
 
 
-def test_objects_of_all_videos_count_alike(folder):
+def test_objects_of_all_videos_count_equally(folder):
     mask = box(10, 10, 50, 50)
     truth = truth_of([1, 2], [(1, 2, [mask]), (2, 2, [mask, mask]), (2, 2, [mask, mask], True)])
     annotations = read(folder, truth)

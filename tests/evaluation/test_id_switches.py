@@ -22,7 +22,7 @@ def test_followed_to_the_end(folder):
     assert (found.total, found.visible, found.followed) == (0, 4, 4)
 
 
-def test_another_track_takes_over(folder):
+def test_a_different_track_takes_over(folder):
     first, second = [LEFT, LEFT, None, None], [None, None, LEFT, LEFT]
     found = count(
         folder, [(1, 2, [LEFT] * 4)], [result(1, 2, 0.9, first), result(1, 2, 0.8, second)]
@@ -42,7 +42,7 @@ def test_two_tracks_change_places(folder):
     assert found.followed == 8
 
 
-def test_a_gap_is_no_switch_but_another_track_after_it_is(folder):
+def test_a_gap_is_no_switch_but_a_different_track_after_it_is(folder):
     back = [result(1, 2, 0.9, [LEFT, None, LEFT, LEFT])]
     assert count(folder, [(1, 2, [LEFT] * 4)], back).total == 0
     hidden = [(1, 2, [LEFT, None, None, LEFT])]

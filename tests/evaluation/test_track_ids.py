@@ -9,7 +9,7 @@ SIZE = (4, 8)
 
 
 def tube(*columns: slice | None) -> list[RLEMask | None]:
-    """A track of which each frame is some columns of the picture, or nothing."""
+    """A track whose mask in each frame is some columns of the image, or None."""
     frames = []
     for chosen in columns:
         if chosen is None:

@@ -66,7 +66,7 @@ def path(case, tmp_path):
     return tmp_path / 'truth.json'
 
 
-def test_figures_of_the_fixture(case, path):
+def test_metrics_of_the_fixture(case, path):
     truth, results, expected = case
     metrics = run(path, truth, results)
     expected = {f'youtube_vis/{name}': value for name, value in expected.items()}

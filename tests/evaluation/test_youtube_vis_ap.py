@@ -228,7 +228,7 @@ def test_broken_runs_name_entry_and_frame(folder):
         summary(folder, truth, results)
 
 
-def test_annotations_are_read_as_they_stand(folder):
+def test_annotations_are_read_unchanged(folder):
     """Polygons, run lists and the same as text give the same metrics."""
     corner = [[10.0, 10.0, 60.0, 10.0, 60.0, 40.0, 10.0, 40.0]]
     rle = box(10, 10, 50, 30)

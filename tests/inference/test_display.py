@@ -289,7 +289,7 @@ def test_frames_in_memory():
         ([np.zeros((4, 6, 3), np.float32)], 'float32'),
     ],
 )
-def test_frames_of_another_kind(frames, message):
+def test_frames_of_a_different_kind(frames, message):
     with pytest.raises(VideoReadError, match=message):
         MemoryReader(frames)
 

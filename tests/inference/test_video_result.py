@@ -195,7 +195,7 @@ def test_clips_come_as_soon_as_they_are_segmented(model, folder):
     assert counted == [3]
 
 
-def test_the_network_goes_on_while_a_clip_is_used(model, folder, monkeypatch):
+def test_the_network_runs_while_a_clip_is_used(model, folder, monkeypatch):
     segmented = threading.Semaphore(0)
     predict_clips = model._predict_clips
 

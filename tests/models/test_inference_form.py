@@ -64,7 +64,7 @@ def test_folded_once_and_again_after_a_change(net):
     assert_equal_outputs(form.of(net), net)
 
 
-def test_left_alone_where_it_does_not_apply(net):
+def test_unchanged_where_it_does_not_apply(net):
     form = InferenceForm()
     assert form.of(net) is net  # gradients
     with torch.no_grad():

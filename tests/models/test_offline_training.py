@@ -70,11 +70,11 @@ def test_two_videos_are_twice_one(name, num_clips):
 
 
 def step(model, num_frames=6):
-    """One step of an optimiser that would also shrink what has no gradient."""
+    """One step of an optimizer that would also shrink what has no gradient."""
     model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
     total(model.loss(images(1, num_frames), boxes(2, num_frames=num_frames))).backward()
-    optimiser.step()
+    optimizer.step()
     return model.eval()
 
 

@@ -16,7 +16,7 @@ from release_weights import release_weight
 
 from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.models.cross_clip_refiner import CrossClipRefiner
-from axialvs.tracking.offline import ClipFeatures
+from axialvs.structures import ClipFeatures
 from tiny_segmenter import CONFIGS
 
 WITHIN_CLIP = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py'

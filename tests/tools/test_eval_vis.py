@@ -31,7 +31,7 @@ def eval_vis(run_tool):
     return functools.partial(run_tool, 'eval_vis.py')
 
 
-def test_figures(eval_vis, files, case, tmp_path, capsys):
+def test_metrics(eval_vis, files, case, tmp_path, capsys):
     out = tmp_path / 'new' / 'metrics.json'
     assert eval_vis(*files, '--out', out) == 0
     assert json.loads(out.read_text()) == pytest.approx(case['expected'], abs=1e-9, rel=0)

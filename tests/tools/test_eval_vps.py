@@ -46,7 +46,7 @@ def eval_vps(run_tool):
     return functools.partial(run_tool, 'eval_vps.py')
 
 
-def test_figures(eval_vps, files, tmp_path, capsys):
+def test_metrics(eval_vps, files, tmp_path, capsys):
     out = tmp_path / 'new' / 'metrics.json'
     assert eval_vps(*files, '--out', out) == 0
     metrics = json.loads(out.read_text())

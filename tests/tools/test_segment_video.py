@@ -137,7 +137,7 @@ def test_the_video_is_not_overwritten(run_tool, tmp_path, capsys):
     assert video.read_bytes() == b'frames'
 
 
-def test_a_wrong_ending_is_said_before_anything_is_segmented(run_tool, folder, tmp_path, capsys):
+def test_a_wrong_suffix_is_refused_before_segmenting(run_tool, folder, tmp_path, capsys):
     model = [f'--{name}={path}' for name, path in MODEL.items()]
     options = ['--out', tmp_path / 'x.avi', '--json', tmp_path / 'x.json']
     assert run_tool('segment_video.py', folder, *model, *options) == 2

@@ -219,7 +219,7 @@ def test_user_errors_are_one_line(trained, tmp_path):
         assert expected in error
 
 
-def test_checkpoint_of_another_model_is_not_scored(trained, tmp_path):
+def test_checkpoint_of_a_different_model_is_not_scored(trained, tmp_path):
     torch.save({'state_dict': {'other': torch.ones(1)}}, tmp_path / 'x.pth')
     error = error_of(call('test.py', tmp_path, trained / 'tiny.py', tmp_path / 'x.pth'))
     assert 'x.pth does not fit the model' in error

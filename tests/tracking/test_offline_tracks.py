@@ -5,9 +5,9 @@ import torch
 
 from axialvs.postprocess.finisher import FrameShapeError
 from axialvs.postprocess.instances import InstanceFinisher
-from axialvs.structures import ImageShapes
+from axialvs.structures import ClipFeatures, ImageShapes
 from axialvs.tracking.matching import align_clips, gather_queries
-from axialvs.tracking.offline import ClipFeatures, OfflineVideo, RefinedVideo
+from axialvs.tracking.offline import OfflineVideo, RefinedVideo
 
 QUERIES, CHANNELS, CLIPS, CLIP_LENGTH = 5, 6, 3, 2
 SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(45, 80))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from axialvs.structures import ClipFeatures
 from axialvs.tracking.matching import align_clips, gather_queries
-from axialvs.tracking.offline import ClipFeatures, OfflineWindow, RefinedVideo, WindowSettings
+from axialvs.tracking.offline import OfflineWindow, RefinedVideo, WindowSettings
 from axialvs.utils.errors import AxialVSError
 
 QUERIES, CHANNELS = 5, 6

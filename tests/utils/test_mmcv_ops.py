@@ -27,7 +27,7 @@ def run_python(code: str, cwd, *prelude: str) -> str:
 
 
 @WITHOUT_OPERATORS
-def test_missing_operator_names_itself_and_the_mending_command():
+def test_missing_operator_names_itself_and_the_fix():
     from mmcv.ops import nms
 
     boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]])

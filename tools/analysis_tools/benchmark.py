@@ -63,7 +63,7 @@ class Worker:
         end.close()
 
     def is_ready(self, timeout: float) -> bool:
-        """Whether a result, first that of the constructor, arrives in so many seconds."""
+        """Whether a result, first that of the constructor, arrives within this many seconds."""
         return self._connection.poll(max(0.0, timeout))
 
     def result(self, timeout: float | None = None) -> Any:

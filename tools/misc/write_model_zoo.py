@@ -43,7 +43,7 @@ _PUBLIC = """\
 
 What `--checkpoint`, `init_segmenter` and `load_from='axialvs://NAME'` know by name. mmdet's are
 downloaded on first use. Those of the public release are downloaded by hand and converted by
-`tools/model_converters/convert_release.py`; their figures are the paper's.
+`tools/model_converters/convert_release.py`; their metrics are the paper's.
 
 """
 
@@ -118,7 +118,7 @@ def page(metafiles: Sequence[dict[str, Any]]) -> str:
 
 
 def table(models: Sequence[dict[str, Any]]) -> str:
-    """Models on one data set: how they are trained, and figures with where those are from."""
+    """Models on one data set: how they are trained, and metrics with their sources."""
     results = {model['Name']: result for model in models for result in model.get('Results', ())[:1]}
     metrics = list(dict.fromkeys(key for result in results.values() for key in result['Metrics']))
     columns = ['config', 'backbone', 'clips', 'batch', 'iterations', 'hardware', 'hours']
@@ -126,7 +126,7 @@ def table(models: Sequence[dict[str, Any]]) -> str:
     rows.append(['---'] * len(rows[0]))
     for model in models:
         facts = model['Metadata']
-        figures = results.get(model['Name'], {}).get('Metrics', {})
+        metrics_of = results.get(model['Name'], {}).get('Metrics', {})
         cells = [
             f'[{model["Name"]}](../{model["Config"]})',
             facts['Backbone'],
@@ -136,7 +136,7 @@ def table(models: Sequence[dict[str, Any]]) -> str:
             facts['Training Resources'],
             facts.get('Training Time (hours)', _UNKNOWN),
             facts.get('Paper', _UNKNOWN),
-            *(figures.get(metric, _UNKNOWN) for metric in metrics),
+            *(metrics_of.get(metric, _UNKNOWN) for metric in metrics),
             ', '.join(f'`{name}`' for name in weights_of(model)) or _UNKNOWN,
         ]
         rows.append([str(cell) for cell in cells])

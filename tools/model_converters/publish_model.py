@@ -84,7 +84,7 @@ def plain_weight(name: str, weight: 'Tensor', half: bool) -> 'Tensor':
 
     weight = weight.detach().as_subclass(torch.Tensor)
     if weight.untyped_storage().nbytes() > weight.numel() * weight.itemsize:
-        weight = weight.clone()  # a part of a larger tensor, all of which would be written
+        weight = weight.clone()  # part of a larger tensor, which would be written whole
     if not half or not weight.is_floating_point():
         return weight
     halved = weight.half()

@@ -343,7 +343,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Appends to the partial file what it lacks; starts anew where the server cannot continue."""
+    """Continue the partial file, or start again if the server cannot continue."""
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={'User-Agent': 'axialvs'})
     if have:

@@ -19,7 +19,7 @@ def keep_first_queries(
     Queries are matched to objects without regard to their order, so no row is better than another
     before training; what matters is that features and positions of a query stay together. mmdet's
     Swin-L Mask2Former has 200 queries and the paper's models 100. In the release's training both
-    weights are left out for their shape, and all queries start anew.
+    weights are left out for their shape, and all queries keep their initial values.
 
     Args:
         state_dict: the checkpoint's tensors, query weights (Q', C).
@@ -76,7 +76,7 @@ def fill_video_predictors(
 _TRACK_HEAD = 'track_head.'
 _PANOPTIC_HEAD = 'panoptic_head.'
 
-# The class logits' layer; its last row stands for "no object".
+# The class layer; its last row is no-object.
 CLASS_WEIGHT = 'panoptic_head.cls_embed.weight'
 CLASS_BIAS = 'panoptic_head.cls_embed.bias'
 
@@ -208,7 +208,7 @@ def adapt_state_dict(
         target_classes: class names of the model, if known.
 
     Returns:
-        The tensors to load, all of which have the model's names and shapes, and the report.
+        The tensors to load, with the model's names and shapes, and the report.
     """
     if not any(name.startswith(_TRACK_HEAD) for name in target):
         state_dict = rename_mask2former_vis(state_dict)

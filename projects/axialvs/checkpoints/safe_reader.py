@@ -2,7 +2,7 @@
 
 torch's own weights-only reader believes the sizes that a file declares and lets an allow-list call
 functions of other libraries with arguments of the file's choice. This reader has its own list: each
-name in it stands for a function or marker of this module that checks its arguments. Sizes are
+name in it is mapped to a function or marker of this module that checks its arguments. Sizes are
 bounded by the file, members of a zip archive must be stored as they are, and their checksums are
 compared.
 """

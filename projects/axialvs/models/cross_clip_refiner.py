@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from axialvs.models.heads import VideoHead
+from axialvs.structures import ClipFeatures
 from axialvs.tracking.matching import align_clips, gather_queries
-from axialvs.tracking.offline import ClipFeatures, RefinedVideo
+from axialvs.tracking.offline import RefinedVideo
 
 
 class CrossClipRefiner:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.postprocess.finisher import Finisher
-from axialvs.structures import ClipPrediction, Size
-from axialvs.tracking.offline import ClipFeatures
+from axialvs.structures import ClipFeatures, ClipPrediction, Size
 
 
 class ClipHead(Protocol):

@@ -13,7 +13,8 @@ from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.models.cross_clip_refiner import CrossClipRefiner
 from axialvs.models.freezing import freeze, is_frozen, set_frozen_eval
 from axialvs.models.heads import VideoHead
-from axialvs.tracking.offline import ClipFeatures, OfflineTracker, WindowSettings
+from axialvs.structures import ClipFeatures
+from axialvs.tracking.offline import OfflineTracker, WindowSettings
 from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
 

@@ -6,31 +6,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from axialvs.functional.dot_product_masks import dot_product_masks
 from axialvs.postprocess.finisher import Finisher, check_same_shapes
-from axialvs.structures import ImageShapes, LinkedClip, Track, VideoPrediction
+from axialvs.structures import ClipFeatures, ImageShapes, LinkedClip, Track, VideoPrediction
 from axialvs.tracking.matching import match_queries
 from axialvs.tracking.tensor_store import Precision, TensorStore
 from axialvs.utils.errors import AxialVSError
 
 # About 68 frames of 384x640 with 256 channels; longer videos go to a temporary file.
 DEFAULT_FEATURE_MEMORY = 2**30
-
-
-class ClipFeatures(NamedTuple):
-    """What the offline refinement needs of a clip, or of a batch of clips (B, ...)."""
-
-    identity: Tensor  # (Q, C) what clips are matched by
-    queries: Tensor  # (Q, C) of the last decoder layer, before its norm
-    mask_features: Tensor  # (T, C, H, W)
-
-    def reorder(self, order: Tensor) -> 'ClipFeatures':
-        """Permute the queries by indices (Q,)."""
-        return self._replace(identity=self.identity[order], queries=self.queries[order])
-
-
-def dot_product_masks(embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C) and features (B, T, C, H, W)."""
-    return torch.einsum('bqc,btchw->bqthw', embeddings, mask_features)
 
 
 class RefinedVideo(NamedTuple):

@@ -1,4 +1,4 @@
-"""COCO files of videos become files that our reader reads; what is wrong with them is said."""
+"""COCO files of videos become files that our reader reads; faults are errors."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Export of CVAT become files that our reader reads; what is wrong with them is said."""
+"""Exports of CVAT become files that our reader reads; faults are errors."""
 
 import re
 

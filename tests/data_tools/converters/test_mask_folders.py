@@ -1,4 +1,4 @@
-"""Folders of masks become files that our reader reads; what is wrong with them is said."""
+"""Folders of masks become files that our reader reads; faults are errors."""
 
 import json
 
@@ -277,7 +277,7 @@ def test_wrong_class_files(refuse, davis, text, words):
 
 
 @pytest.mark.parametrize('name', ['c.csv', 'c.json'])
-def test_class_file_of_another_encoding(refuse, davis, name):
+def test_class_file_of_a_different_encoding(refuse, davis, name):
     (davis / name).write_bytes('class\nGröße\n'.encode('latin-1'))
     said = refuse('masks', *folders(davis), '--class-file', davis / name)
     assert f'{name}: ' in said

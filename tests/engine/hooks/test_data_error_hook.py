@@ -52,7 +52,7 @@ def weights_of(folder: Path) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_goes_on_where_the_frame_was_missing(tmp_path, workers):
+def test_resumes_at_the_missing_frame(tmp_path, workers):
     options = dict(train_dataloader__num_workers=workers)
     SafeRunner.from_cfg(config_of(tmp_path / 'whole', **options)).train()
     broken = tmp_path / 'broken'

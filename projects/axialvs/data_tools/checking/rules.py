@@ -43,7 +43,7 @@ RULES: dict[str, Rule] = {
         unknown_video=('instance of a video that is not listed', 'list it or drop it'),
         unknown_image=('annotation of an image that is not listed', 'list it or drop it'),
         unknown_category=('instance of a category that is not listed', 'list the category'),
-        list_length=('list without one entry per frame', 'null stands for "absent"'),
+        list_length=('list without one entry per frame', 'null means "absent"'),
         size_differs=('size or length that differs from the video', 'make them equal'),
         mask_size=('mask of a different size than its video', 'write masks at video size'),
         mask_broken=('mask that cannot be decoded', 'write it as COCO RLE; an absent one is null'),
@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     **_rules(
         'note',
         no_annotations=('file without annotations', 'it is for testing only'),
-        frame_same=('image equal to a different one of its video', 'the video stands still'),
+        frame_same=('image equal to a different one of its video', 'frames are repeated'),
         crowd=('crowd', 'it is ignored in training and scoring'),
         class_without_stills=('class without a category in the still images', ''),
         category_dropped=('category of the still images that is mapped to no class', ''),

@@ -1,4 +1,4 @@
-"""Mask images: palette indices, grey values or colours that stand for objects."""
+"""Mask images: palette indices, grey values or colours that identify objects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class MaskReader:
             raise ConversionError(
                 f'{path}: has {number} different values, so its edges are smoothed or it was saved '
                 'with loss; save masks as PNG without smoothing, or give --binary where black and '
-                'white stand for background and one object'
+                'white mean background and one object'
             )
         if not ids.any():
             return
@@ -99,7 +99,7 @@ class MaskReader:
         if kind != known:
             raise ConversionError(
                 f'{path}: has {kind} pixels, but {first} of the same video has {known} pixels, so '
-                'values do not stand for the same objects; save all masks of a video in one format'
+                'values do not identify the same objects; save all masks of a video in one format'
             )
 
     def _check_palette(self, path: Path, ids: NDArray[np.int64], palette: list[int] | None) -> None:
@@ -109,7 +109,7 @@ class MaskReader:
             if colour != known:
                 raise ConversionError(
                     f'{path}: index {index} of its palette has the colour {colour}, in {first} of '
-                    f'the same video {known}, so indices do not stand for the same objects; save '
+                    f'the same video {known}, so indices do not identify the same objects; save '
                     'all masks of a video with one palette'
                 )
 
@@ -146,7 +146,7 @@ class MaskReader:
             raise ConversionError(
                 f'{self._first_edge[min(edges)]}: the values {shown} occur only between two '
                 'others, as smoothed edges do; draw and resize masks without smoothing (nearest '
-                'neighbour), or give --binary if black and white stand for background and one '
+                'neighbour), or give --binary if black and white mean background and one '
                 'object'
             )
 

@@ -78,7 +78,7 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> Look:
-    """A random look whose two colours stand out against the background's colours (n, 3).
+    """A random look whose two colours contrast with the background's colours (n, 3).
 
     The hue (0..1) is kept where it can be: near the background's colour another is taken.
     """

@@ -50,7 +50,7 @@ class DataErrorHook(Hook):
             )
         if error is None:
             raise AxialVSError(
-                f'process {get_rank()} ends because another one could not load its clips; '
+                f'process {get_rank()} ends because a different process could not load its clips; '
                 "the error is in that one's log"
             )
         raise error

@@ -13,14 +13,14 @@ from mmdet.structures import TrackDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from axialvs.functional.dot_product_masks import dot_product_masks
 from axialvs.layers.attention import FusedMultiheadAttention
 from axialvs.layers.cross_clip import CrossClipTracking
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.postprocess.instances import InstanceFinisher
-from axialvs.structures import ClipPrediction
-from axialvs.tracking.offline import ClipFeatures, dot_product_masks
+from axialvs.structures import ClipFeatures, ClipPrediction
 
 
 class ClipDecoding(NamedTuple):

@@ -23,8 +23,7 @@ from axialvs.models.video_kmax.semantic_head import SemanticHead
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from axialvs.postprocess.panoptic import PanopticThresholds
 from axialvs.postprocess.panoptic_finisher import PanopticFinisher
-from axialvs.structures import ClipPrediction
-from axialvs.tracking.offline import ClipFeatures
+from axialvs.structures import ClipFeatures, ClipPrediction
 
 # Of mask logits, and of the ground truth that they are compared with.
 MASK_STRIDE = 4

@@ -1,4 +1,4 @@
-"""A run that is interrupted goes on as if nothing had been: draws, validation, signals, files."""
+"""A resumed run continues as if uninterrupted: random draws, validation, signals, files."""
 
 import os
 import resource
@@ -123,7 +123,7 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
     assert_same_end(tmp_path / 'a', tmp_path / 'b')
 
 
-def test_a_schedule_whose_state_holds_a_function_goes_on(tmp_path):
+def test_a_schedule_whose_state_holds_a_function_resumes(tmp_path):
     """Files hold none, or they could not be read again without running what they hold."""
     options = dict(
         param_scheduler=[dict(type='OneCycleLR', eta_max=0.1, total_steps=6, by_epoch=False)]
@@ -220,21 +220,21 @@ def told(monkeypatch) -> list[str]:
     """What is logged."""
     lines = []
     monkeypatch.setattr(
-        'axialvs.engine.checkpointing.print_log', lambda text, **kwargs: lines.append(text)
+        'axialvs.engine.resuming.print_log', lambda text, **kwargs: lines.append(text)
     )
     return lines
 
 
 @pytest.mark.parametrize('share', [0, 0.2, 0.7, 0.99])
-def test_cut_off_checkpoint_is_passed_over_and_that_is_told(saved, told, share):
+def test_truncated_checkpoint_is_skipped_with_a_warning(saved, told, share):
     cut(saved / 'iter_10.pth', share)
     assert find_resume_checkpoint(saved) == saved / 'iter_9.pth'
     assert f'{saved}/iter_10.pth' in told[0]
     assert 'is cut off, damaged or no checkpoint' in told[0]
-    assert f'going on from {saved}/iter_9.pth' in told[0]
+    assert f'resuming from {saved}/iter_9.pth' in told[0]
 
 
-def test_later_checkpoints_of_another_attempt_are_not_taken(saved, told):
+def test_later_checkpoints_of_a_different_attempt_are_not_used(saved, told):
     """A run that was resumed from an older one leaves newer files of the earlier attempt."""
     (saved / 'last_checkpoint').write_text(str(saved / 'iter_9.pth'))
     cut(saved / 'iter_9.pth', 0.5)
