@@ -3,26 +3,25 @@
 import argparse
 import signal
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known
 from axialvs.utils.cli import run_command
-from axialvs.utils.files import output_file
+from axialvs.utils.files import output_file, output_folder
 
 # The libraries of the network are imported after the arguments are parsed.
 if TYPE_CHECKING:
     from axialvs.apis import VideoResult
+    from axialvs.inference.outputs import Output, SegmentedVideo
     from axialvs.inference.readers import VideoReader
-    from axialvs.inference.video_writer import VideoWriter
     from axialvs.models.clip_segmenter import ClipSegmenter
-    from axialvs.structures import ClipResult
 
 MIB = 2**20
+OUTPUTS = ('out', 'json', 'html', 'masks', 'boxes', 'crops')
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
 
@@ -36,6 +35,9 @@ class Options:
     out: Path | None
     json: Path | None
     html: Path | None
+    masks: Path | None
+    boxes: Path | None
+    crops: Path | None
     mode: str
     protocol: Literal['live', 'scored'] | None
     window: int | None
@@ -54,8 +56,8 @@ class Options:
         live_offline = self.mode == 'offline' and self.protocol == 'live'
         scored_offline = self.mode == 'offline' and self.protocol != 'live'
         known = None if self.checkpoint is None else find_known(self.checkpoint)
-        if self.out is None and self.json is None and self.html is None:
-            return 'nothing to write: give --out, --json or --html'
+        if not self.outputs():
+            return f'nothing to write: give one of --{", --".join(OUTPUTS)}'
         if self.checkpoint is not None and self.config is None:
             if known is None:
                 return '--checkpoint needs the --config that it was trained with'
@@ -77,14 +79,18 @@ class Options:
 
     def _overwritten(self) -> str | None:
         taken = {Path(self.video).resolve(): 'the video'}
-        for name, path in (('--out', self.out), ('--json', self.json), ('--html', self.html)):
-            if path is None:
-                continue
+        for name, path in self.outputs().items():
+            name = f'--{name}'
             if path.resolve() in taken and name != '--out':
                 other = taken[path.resolve()]
                 return f'{name} {path}: is {other}, which is not overwritten; rename it'
             taken[path.resolve()] = name
         return None
+
+    def outputs(self) -> dict[str, Path]:
+        """What to write, by the name of the option."""
+        paths = {name: getattr(self, name) for name in OUTPUTS}
+        return {name: path for name, path in paths.items() if path is not None}
 
     def test_cfg(self) -> dict[str, Any]:
         """Settings of the model that the options override."""
@@ -112,6 +118,19 @@ def build_parser() -> argparse.ArgumentParser:
     add('--out', type=output_file, help='overlay to write, .mp4')
     add('--json', type=output_file, help='tracks to write, .json')
     add('--html', type=output_file, help='page to write: video, masks and timeline, for a browser')
+    add(
+        '--masks',
+        type=output_folder,
+        metavar='DIR',
+        help='folder of PNGs to write, one per frame: pixel values are track ids',
+    )
+    add('--boxes', type=output_file, metavar='FILE.csv', help='boxes to write, .csv')
+    add(
+        '--crops',
+        type=output_folder,
+        metavar='DIR',
+        help='folder of cut-outs with alpha to write, one per track',
+    )
     add(
         '--mode',
         choices=('near-online', 'offline'),
@@ -186,18 +205,14 @@ def main() -> None:
 
     from axialvs.apis import init_segmenter, segment_video
     from axialvs.engine.amp import precision_of_device
+    from axialvs.inference.outputs import make_output
     from axialvs.inference.pipeline import open_video
     from axialvs.utils.env import find_device
-    from axialvs.utils.files import check_writable
 
     # Wrong paths, suffixes and devices are reported before a model is built.
     device = find_device(options.device)
     reader = open_video(options.video)
-    writer = None if options.out is None else overlay_writer(options.out, reader)
-    for path in (options.json, options.html):
-        if path is not None:
-            check_writable(path)
-    page = None if options.html is None else Page(options.html, reader)
+    outputs = [make_output(name, path, reader) for name, path in options.outputs().items()]
     precision = precision_of_device(options.amp, device) if options.amp else None
     model = init_segmenter(
         options.config,
@@ -209,7 +224,6 @@ def main() -> None:
     )
     for note in reader.notes:
         print(f'{options.video}: {note}')
-    failure = None
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(
             model,
@@ -222,21 +236,21 @@ def main() -> None:
             bar.update,
         )
         bar.total = _expected_frames(reader, options.max_frames)
+        failures: dict[Output, OSError] = {}
         try:
-            clips = result if page is None else page.record(result)
-            if writer is not None:
-                failure = write_overlay(clips, writer, model.class_names)
-            deque(clips, maxlen=0)
+            for clip in result:
+                write_each(outputs, failures, methodcaller('add', clip, model.class_names))
         finally:
             # However the run ended, the tracks found so far are kept.
             result.close()
-            if options.json is not None and result.num_frames:
-                write_json(result, options, model)
-            if page is not None:
-                page.finish(result, model.class_names)
-    report(result, writer, options, failure)
-    if failure is not None:
-        raise failure
+            if result.num_frames:
+                video = describe(result, options, model)
+                write_each(outputs, failures, methodcaller('finish', video))
+            for output in outputs:
+                output.close()
+    report(result, outputs, options, failures)
+    for error in failures.values():
+        raise error
 
 
 def _stop(*_: object) -> None:
@@ -249,123 +263,69 @@ def _expected_frames(reader: 'VideoReader', max_frames: int | None) -> int | Non
     return min(known, default=None)
 
 
-def overlay_writer(path: Path, reader: 'VideoReader') -> 'VideoWriter':
-    """Create a writer with the rate and the sound of a source."""
-    from axialvs.inference.video_writer import VideoWriter
-
-    source = Path(reader.source)
-    return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
-
-
-class Page:
-    """The HTML page of a video: its frames without masks go to a temporary file.
-
-    Args:
-        path: of the page.
-        reader: of the video, for rate and sound.
-    """
-
-    def __init__(self, path: Path, reader: 'VideoReader') -> None:
-        from axialvs.visualization.html_page import Thumbnails
-
-        self.path = path
-        self._folder = TemporaryDirectory()
-        self._writer = overlay_writer(Path(self._folder.name, 'frames.mp4'), reader)
-        self._thumbnails = Thumbnails()
-        self._times: dict[int, float] = {}  # of the recorded frames, by position
-
-    def record(self, clips: Iterable['ClipResult']) -> Iterator['ClipResult']:
-        """Record each clip on its way."""
-        with self._writer:
-            for clip in clips:
-                for t, image in enumerate(clip.images):
-                    self._writer.write(image, clip.timestamps[t])
-                    self._thumbnails.add(image, clip.ids, clip.masks[:, t])
-                self._times.update(zip(clip.frame_indices, clip.timestamps, strict=True))
-                yield clip
-
-    def finish(self, result: 'VideoResult', class_names: tuple[str, ...]) -> None:
-        """Write the page of the recorded frames."""
-        from axialvs.visualization.html_page import write_html_page
-
-        with self._folder:
-            self._writer.close()
-            if not self._times:
-                return
-            tracks = [
-                replace(track, segmentations=[track.segmentations[i] for i in self._times])
-                for track in result.tracks()
-            ]
-            write_html_page(
-                self.path,
-                self._writer.path,
-                tracks,
-                class_names,
-                list(self._times.values()),
-                list(self._times),
-                self._thumbnails.crops,
-                title=Path(result.reader.source).name,
-            )
+def write_each(
+    outputs: list['Output'], failures: dict['Output', OSError], step: Callable[['Output'], None]
+) -> None:
+    """Write to all outputs; one that fails, as on a full disk, does not cost the others."""
+    for output in outputs:
+        if output not in failures:
+            try:
+                step(output)
+            except OSError as error:
+                failures[output] = error
 
 
-def write_overlay(
-    clips: Iterable['ClipResult'], writer: 'VideoWriter', class_names: tuple[str, ...]
-) -> OSError | None:
-    """Draw the tracks of each clip as it comes; returns the error if the disk is full or the like,
-    for the tracks are of use without the overlay."""
-    from axialvs.visualization.overlay import draw_tracks
-
-    try:
-        with writer:
-            for clip in clips:
-                for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
-                    drawn = draw_tracks(
-                        image, clip.masks[:, t], clip.ids, clip.labels, clip.scores, class_names
-                    )
-                    writer.write(drawn, time)
-    except OSError as error:
-        if error.filename != str(writer.path):
-            raise
-        return error
-    return None
-
-
-def write_json(result: 'VideoResult', options: Options, model: 'ClipSegmenter') -> None:
-    """Write all tracks of the frames that were read."""
-    from axialvs.inference.track_file import write_tracks
+def describe(result: 'VideoResult', options: Options, model: 'ClipSegmenter') -> 'SegmentedVideo':
+    """Collect what the outputs are made of."""
+    import axialvs
+    from axialvs.inference.outputs import SegmentedVideo
 
     tracks = result.tracks()
-    timestamps = result.timestamps
-    video = dict(
-        source=options.video,
-        width=result.reader.width,
-        height=result.reader.height,
-        length=len(timestamps),
-        frame_rate=result.reader.frame_rate,
-        timestamps=[None if time is None else round(time, 6) for time in timestamps],
-        mode=options.mode,
-        protocol=result.protocol,
+    threshold = model.test_cfg['score_threshold'] if options.score_thr is None else 0
+    is_scored = result.protocol == 'scored'
+    times = result.timestamps
+    checkpoint = options.checkpoint or DEFAULT_CHECKPOINT.name
+    known = find_known(checkpoint)
+    return SegmentedVideo(
+        name=Path(result.reader.source).name,
+        video=dict(
+            source=options.video,
+            width=result.reader.width,
+            height=result.reader.height,
+            length=len(times),
+            frame_rate=result.reader.frame_rate,
+            timestamps=[None if time is None else round(time, 6) for time in times],
+            mode=options.mode,
+            protocol=result.protocol,
+        ),
+        model=dict(
+            axialvs=axialvs.__version__,
+            config=options.config or (known and known.config),
+            checkpoint=checkpoint,
+        ),
+        tracks=tracks,
+        shown=[track for track in tracks if track.score >= threshold or not is_scored],
+        times={i: time for i, time in enumerate(times) if time is not None},
+        class_names=model.class_names,
+        category_ids=model.category_ids,
     )
-    assert options.json is not None
-    write_tracks(options.json, tracks, video, model.class_names, model.category_ids)
 
 
 def report(
     result: 'VideoResult',
-    writer: 'VideoWriter | None',
+    outputs: list['Output'],
     options: Options,
-    failure: OSError | None,
+    failures: dict['Output', OSError],
 ) -> None:
     """Print what was done and where the results are."""
     if result.truncated:
         print(f'{options.video}: {result.truncated}; the {result.num_frames} frames read are kept')
-    if writer is not None and writer.sound_problem:
-        print(writer.sound_problem)
     print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
-    outputs = ((options.out, failure is None), (options.json, True), (options.html, True))
-    for path, written in outputs:
-        if path is not None and written:
-            print(f'wrote {path}')
+    for output in outputs:
+        for note in output.notes:
+            print(note)
+        if output not in failures:
+            print(f'wrote {output.path}')
 
 
 if __name__ == '__main__':

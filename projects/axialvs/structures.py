@@ -1,10 +1,13 @@
 """Predictions of a clip and of a video, tracks, and the shapes of a frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
+
+from axialvs.utils.errors import AxialVSError
 
 Size = tuple[int, int]
 """Height and width."""
@@ -91,3 +94,38 @@ class ClipResult:
     scores: np.ndarray  # (n,) float, so far
     masks: np.ndarray  # (n, T, H, W) bool
     images: list[np.ndarray]  # T frames (H, W, 3), RGB uint8
+
+    def to_supervision(self, class_names: Sequence[str] | None = None) -> list[Any]:
+        """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.
+
+        Args:
+            class_names: of the model, for the field `class_name`.
+
+        Raises:
+            AxialVSError: the package supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise AxialVSError(
+                'supervision is not installed; run: pip install supervision'
+            ) from error
+        frames = []
+        for masks in self.masks.swapaxes(0, 1):
+            visible = masks.any((1, 2))
+            labels = self.labels[visible]
+            data = {}
+            if class_names is not None:
+                data['class_name'] = np.array([class_names[x] for x in labels], dtype=str)
+            frames.append(
+                supervision.Detections(
+                    # (x, y) of opposite pixels, as supervision computes them.
+                    xyxy=supervision.mask_to_xyxy(masks[visible]).astype(np.float32),
+                    mask=masks[visible],
+                    confidence=self.scores[visible],
+                    class_id=labels,
+                    tracker_id=self.ids[visible],
+                    data=data,
+                )
+            )
+        return frames

@@ -1,5 +1,6 @@
 """The command segment_video.py, offline: its options reach the model."""
 
+import csv
 import errno
 import json
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.inference.video_writer import VideoWriter
@@ -242,6 +245,57 @@ def test_the_page_holds_the_tracks(run_tool, folder, tmp_path, capsys):
     assert 'data:video' in text or '"video": "' in text
     assert f'wrote {page}' in capsys.readouterr().out
     assert {x.name for x in tmp_path.iterdir()} == {'tracks.json', 'page.html'}
+
+
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_masks_boxes_and_crops_are_those_of_the_tracks(run_tool, folder, tmp_path, protocol):
+    """Read by Pillow, csv and pycocotools."""
+    masks, boxes, crops = tmp_path / 'masks', tmp_path / 'boxes.csv', tmp_path / 'crops'
+    options = ('--masks', masks, '--boxes', boxes, '--crops', crops, '--protocol', protocol)
+    options += ('--score-thr', 0.5)
+    code, found = near_online(run_tool, folder, tmp_path, *options)
+    assert code == 0
+    assert found['tracks']
+    assert found['model']['checkpoint'] == 'axialvs-wc_tiny_movingshapes'
+    names = {x['id']: x['name'] for x in found['categories']}
+    assert len(list(masks.iterdir())) == NUM_FRAMES
+    with boxes.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    number = 0
+    by_score = sorted(found['tracks'], key=lambda x: -x['score'])
+    for frame in range(NUM_FRAMES):
+        image = Image.open(masks / f'{frame:05d}.png')
+        assert image.mode == 'P'
+        assert image.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+        ids = np.array(image)
+        above = np.zeros(ids.shape, dtype=bool)
+        for track in by_score:
+            if rle := track['segmentations'][frame]:
+                mask = coco_mask.decode(rle).astype(bool)
+                assert np.array_equal(ids == track['id'], mask & ~above)
+                above |= mask
+        assert np.array_equal(ids > 0, above)
+        for track in found['tracks']:
+            if rle := track['segmentations'][frame]:
+                box = coco_mask.toBbox(rle).tolist()
+                assert track['bboxes'][frame] == box
+                row, number = rows[number], number + 1
+                assert (int(row['frame']), int(row['id'])) == (frame, track['id'])
+                assert row['class'] == track['category'] == names[track['category_id']]
+                assert [float(row[x]) for x in 'xywh'] == box
+                assert float(row['time']) == found['video']['timestamps'][frame]
+    assert number == len(rows)
+    for track in found['tracks']:
+        alpha = np.array(Image.open(crops / f'{track["id"]:05d}.png'))[..., 3]
+        largest = max(coco_mask.area(x) for x in track['segmentations'] if x)
+        assert np.count_nonzero(alpha) == largest
+
+
+@pytest.mark.parametrize('option', ['--masks', '--crops'])
+def test_a_folder_with_files_is_not_written_to(run_tool, folder, tmp_path, capsys, option):
+    (tmp_path / 'kept.png').write_bytes(b'')
+    assert run_tool('segment_video.py', folder, option, tmp_path) == 2
+    assert f"{tmp_path}' is not empty" in capsys.readouterr().err
 
 
 def test_help_imports_no_network_library():

@@ -95,6 +95,22 @@ def output_file(text: str) -> Path:
     return path
 
 
+def output_folder(text: str) -> Path:
+    """Convert a command-line argument to a folder to write; it may be missing, else is empty.
+
+    Raises:
+        ArgumentTypeError: it is a file or holds files, or one of its folders is a file.
+    """
+    path = Path(text)
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise ArgumentTypeError(f"'{text}' is not empty; name a new folder")
+        return path
+    if path.exists():
+        raise ArgumentTypeError(f"'{text}' is a file; name a folder")
+    return output_file(text)
+
+
 def check_writable(path: Path) -> None:
     """Check before a long run that a file can be written, and make its folder.
 

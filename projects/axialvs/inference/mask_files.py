@@ -1,0 +1,119 @@
+"""Tracks as images: one id mask per frame, one cut-out per track."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from axialvs.structures import ClipResult, Size, Track
+from axialvs.utils.rle import decode_mask
+
+_MAX_PALETTE_ID = 255
+
+
+def davis_palette() -> np.ndarray:
+    """The 256 colours (256, 3) uint8 of DAVIS and PASCAL VOC; 0, the background, is black.
+
+    Bits 0, 1 and 2 of an index are the highest bits of red, green and blue, bits 3 to 5 the next.
+    """
+    index = np.arange(256)
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        palette[:, bit % 3] |= ((index >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    return palette
+
+
+def write_id_masks(
+    folder: str | Path, tracks: Sequence[Track], frame_indices: Iterable[int], size: Size
+) -> int:
+    """Write `00000.png` ... whose pixel values are track ids, 0 for the background.
+
+    8 bits with the palette of DAVIS, or 16 bits of grey if an id exceeds 255. Where masks overlap,
+    the track with the higher score is on top.
+
+    Args:
+        folder: made if it is missing.
+        tracks: with ids from 1 to 65535.
+        frame_indices: positions of the frames to write, which name the files.
+        size: (height, width) of a frame.
+
+    Returns:
+        The number of pixels in which masks overlap, of all frames.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    largest = max((track.id for track in tracks), default=0)
+    dtype = np.uint8 if largest <= _MAX_PALETTE_ID else np.uint16
+    palette = davis_palette().tobytes()
+    bottom_up = sorted(tracks, key=lambda track: track.score)
+    num_overlapping = 0
+    for index in frame_indices:
+        ids = np.zeros(size, dtype=dtype)
+        for track in bottom_up:
+            if rle := track.segmentations[index]:
+                mask = decode_mask(rle)
+                num_overlapping += np.count_nonzero(ids[mask])
+                ids[mask] = track.id
+        image = Image.fromarray(ids)
+        if dtype is np.uint8:
+            image.putpalette(palette)  # makes it a palette image
+        _save(image, folder / f'{index:05d}.png')
+    return num_overlapping
+
+
+class CropWriter:
+    """Writes each track's cut-out, from the frame in which its mask is largest.
+
+    The files are `00001.png` ..., named by track id, with the mask as alpha. They are written while
+    the video runs, so that none waits in memory.
+
+    Args:
+        folder: made if it is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._areas: dict[int, int] = {}
+
+    def add(self, clip: ClipResult) -> None:
+        """Write the tracks of a clip whose mask is larger than before.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        for track_id, masks in zip(clip.ids.tolist(), clip.masks, strict=True):
+            areas = np.count_nonzero(masks, axis=(1, 2))
+            best = int(areas.argmax())
+            if areas[best] > self._areas.get(track_id, 0):
+                self._areas[track_id] = int(areas[best])
+                crop = cut_out(clip.images[best], masks[best])
+                _save(Image.fromarray(crop), self._folder / f'{track_id:05d}.png')
+
+
+def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Cut an object out of an image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, not empty.
+
+    Returns:
+        RGBA uint8 of the mask's box; alpha is 255 in the mask and 0 elsewhere.
+    """
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    box = np.s_[y : y + height, x : x + width]
+    alpha = mask[box].astype(np.uint8) * 255
+    return np.dstack([image[box], alpha])
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    try:
+        image.save(path, compress_level=1)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

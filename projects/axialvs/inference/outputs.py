@@ -1,0 +1,214 @@
+"""What a segmented video is written as: overlay, tracks, page, masks, boxes, crops."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+
+from axialvs.inference.box_file import write_boxes
+from axialvs.inference.mask_files import CropWriter, write_id_masks
+from axialvs.inference.readers import VideoReader
+from axialvs.inference.track_file import write_tracks
+from axialvs.inference.video_writer import VideoWriter
+from axialvs.structures import ClipResult, Track
+from axialvs.utils.files import check_writable
+from axialvs.visualization.html_page import Thumbnails, write_html_page
+from axialvs.visualization.overlay import draw_tracks
+
+PAGE_WIDTH = 1280
+"""Pixels; wider frames are scaled down for the HTML page."""
+
+
+@dataclass(frozen=True)
+class SegmentedVideo:
+    """A finished run, as outputs need it."""
+
+    name: str
+    video: dict[str, Any]  # description in the JSON
+    model: dict[str, Any]  # likewise
+    tracks: list[Track]  # all
+    shown: list[Track]  # those whose score reaches the threshold
+    times: dict[int, float]  # seconds of the frames that were segmented, by position
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+
+class Output:
+    """Takes the clips of a video as they come, and the tracks at its end.
+
+    Args:
+        path: file or folder to write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []  # for the user, about what was written
+
+    def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
+        """Take a clip.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+    def finish(self, video: SegmentedVideo) -> None:
+        """Write what is left; also called if the run was stopped.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+    def close(self) -> None:
+        """Release files, whether or not anything was written."""
+
+
+class OverlayOutput(Output):
+    """The video with its tracks drawn."""
+
+    def __init__(self, path: Path, reader: VideoReader) -> None:
+        super().__init__(path)
+        self._writer = _writer(path, reader)
+
+    def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
+        for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
+            masks = clip.masks[:, t]
+            drawn = draw_tracks(image, masks, clip.ids, clip.labels, clip.scores, class_names)
+            self._writer.write(drawn, time)
+
+    def finish(self, video: SegmentedVideo) -> None:
+        self._writer.close()
+        if self._writer.sound_problem:
+            self.notes.append(self._writer.sound_problem)
+
+
+class TracksOutput(Output):
+    """All tracks as JSON."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_writable(path)
+
+    def finish(self, video: SegmentedVideo) -> None:
+        write_tracks(
+            self.path, video.tracks, video.video, video.class_names, video.category_ids, video.model
+        )
+
+
+class MasksOutput(Output):
+    """A folder with one id mask per frame."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_writable(path / '00000.png')
+
+    def finish(self, video: SegmentedVideo) -> None:
+        size = video.video['height'], video.video['width']
+        overlapping = write_id_masks(self.path, video.shown, video.times, size)
+        if overlapping:
+            self.notes.append(
+                f'{self.path}: masks overlap in {overlapping} pixels; the higher score is on top'
+            )
+
+
+class BoxesOutput(Output):
+    """The boxes as CSV."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_writable(path)
+
+    def finish(self, video: SegmentedVideo) -> None:
+        write_boxes(self.path, video.shown, video.times, video.class_names)
+
+
+class CropsOutput(Output):
+    """A folder with one cut-out per track."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_writable(path / '00001.png')
+        self._writer = CropWriter(path)
+
+    def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
+        self._writer.add(clip)
+
+
+class PageOutput(Output):
+    """The HTML page; its frames without masks are encoded beside it until they are embedded."""
+
+    def __init__(self, path: Path, reader: VideoReader) -> None:
+        super().__init__(path)
+        check_writable(path)
+        self._folder = TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent)
+        self._writer = _writer(Path(self._folder.name, 'frames.mp4'), reader)
+        self._thumbnails = Thumbnails()
+        self._times: dict[int, float] = {}  # of the recorded frames, by position
+
+    def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
+        for t, image in enumerate(clip.images):
+            self._writer.write(_narrowed(image), clip.timestamps[t])
+            self._thumbnails.add(image, clip.ids, clip.masks[:, t])
+        self._times.update(zip(clip.frame_indices, clip.timestamps, strict=True))
+
+    def finish(self, video: SegmentedVideo) -> None:
+        self._writer.close()
+        if self._times:
+            tracks = [
+                replace(track, segmentations=[track.segmentations[i] for i in self._times])
+                for track in video.shown
+            ]
+            model = video.model
+            footer = [model['config'], model['checkpoint']]
+            footer += [video.video['mode'], video.video['protocol']]
+            write_html_page(
+                self.path,
+                self._writer.path,
+                tracks,
+                video.class_names,
+                list(self._times.values()),
+                list(self._times),
+                self._thumbnails.crops,
+                title=video.name,
+                footer=', '.join([f'axialvs {model["axialvs"]}', *map(str, footer)]),
+            )
+
+    def close(self) -> None:
+        self._writer.close()
+        self._folder.cleanup()
+
+
+def _writer(path: Path, reader: VideoReader) -> VideoWriter:
+    """A writer with the rate and the sound of a source."""
+    source = Path(reader.source)
+    return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
+
+
+def _narrowed(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    if width <= PAGE_WIDTH:
+        return image
+    size = PAGE_WIDTH, max(1, round(height * PAGE_WIDTH / width))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def make_output(name: str, path: Path, reader: VideoReader) -> Output:
+    """Create an output and check that it can be written.
+
+    Args:
+        name: 'json', 'out', 'html', 'masks', 'boxes' or 'crops'.
+        path: file or folder to write.
+        reader: of the video.
+
+    Raises:
+        AxialVSError: the suffix is wrong.
+        OSError: the path is not writable.
+    """
+    if name == 'out':
+        return OverlayOutput(path, reader)
+    if name == 'html':
+        return PageOutput(path, reader)
+    kinds = {'json': TracksOutput, 'masks': MasksOutput, 'boxes': BoxesOutput, 'crops': CropsOutput}
+    return kinds[name](path)
