@@ -9,7 +9,10 @@ _base_ = [
 model = dict(
     clip_length=1,
     data_preprocessor=dict(pad_size=(1281, 1281)),
-    backbone=dict(drop_path_rate=0.6),
+    backbone=dict(
+        drop_path_rate=0.6,
+        init_cfg=dict(type='Pretrained', checkpoint='axialvs://imagenet_convnextv2-l'),
+    ),
     panoptic_head=dict(
         num_things_classes=80,
         num_stuff_classes=53,

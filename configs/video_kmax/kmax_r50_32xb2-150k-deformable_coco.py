@@ -1,4 +1,6 @@
 # kMaX-DeepLab, ResNet-50, COCO panoptic, with deformable attention: pre-training of the models with within-clip tracking.
+# The ImageNet weights expect ImageNet's mean and standard deviation, the model feeds [-1, 1] as the release does:
+# training on COCO adapts to that, so do not start on VIPSeg from them.
 _base_ = [
     '../_base_/models/video-kmax_r50.py',
     '../_base_/datasets/coco_panoptic.py',
@@ -9,6 +11,7 @@ _base_ = [
 model = dict(
     clip_length=1,
     data_preprocessor=dict(pad_size=(1281, 1281)),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='axialvs://imagenet_r50')),
     panoptic_head=dict(
         num_things_classes=80,
         num_stuff_classes=53,

@@ -136,3 +136,21 @@ def test_release_checkpoint_is_sent_to_the_converter(tmp_path):
     }
     with pytest.raises(CheckpointMismatchError, match=r'convert_release\.py'):
         load_weights(TinySegmenter(2), 'release.pth', {'state_dict': weights})
+
+
+def test_every_class_layer_of_video_kmax_goes_by_name():
+    layers = [
+        'panoptic_head.predictor.cls_embed',
+        'panoptic_head.decoder_layers.5.predictor.cls_embed',
+        'panoptic_head.semantic_head.classifier',
+    ]
+    source, target = (
+        {f'{layer}.bias': torch.arange(rows) + start for layer in layers}
+        for rows, start in ((3, 10), (4, 20))
+    )
+    fitting, report = adapt_state_dict(source, target, ('person', 'sky'), ('sky', 'cat', 'person'))
+    assert report.selected == [f'{layer}.bias' for layer in layers]
+    assert report.matched_classes == ['sky', 'person']
+    assert all(x.tolist() == [11, 21, 10, 12] for x in fitting.values())
+    coco = class_names_of({'state_dict': {f'{layers[0]}.bias': torch.zeros(134)}})
+    assert (coco[0], len(coco)) == ('person', 133)

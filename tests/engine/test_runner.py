@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader, Runner
 from tiny_run import tiny_config
 from torch import nn
 
+import axialvs.models  # noqa: F401 - registers
 from axialvs.checkpoints.loading import CheckpointError, UnsafeCheckpointError
 from axialvs.engine import runner as module
 from axialvs.engine.runner import (
@@ -129,3 +132,23 @@ def test_screen_shows_what_users_need_and_the_log_all(tmp_path, capfd):
     config.experiment_name = 'verbose'
     SafeRunner.from_cfg(config)
     assert 'Config:' in capfd.readouterr().out
+
+
+def test_convnext_loads_its_authors_file(tmp_path, monkeypatch):
+    """The classifier and last norm, which the backbone lacks, are named and no error."""
+    messages = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'handle', lambda record: messages.append(record.getMessage()))
+    settings = dict(type='PaddedConvNeXt', version=2, arch_override=((1, 1, 1, 1), (4, 8, 8, 8)))
+    source = MODELS.build(settings)
+    official = source.state_dict() | {
+        f'{part}.{kind}': torch.ones(8) for part in ('head', 'norm') for kind in ('weight', 'bias')
+    }
+    torch.save({'model': official}, tmp_path / 'official.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'official.pth'))
+    backbone = MODELS.build(settings | dict(init_cfg=init))
+    with module._weights_only():
+        backbone.init_weights()
+    for name, tensor in backbone.state_dict().items():
+        torch.testing.assert_close(tensor, source.state_dict()[name])
+    assert any('head.weight' in message and 'norm.bias' in message for message in messages)

@@ -1,22 +1,33 @@
-"""Whole Video-kMaX networks agree with the release's for at least 97 % of queries.
+"""Whole Video-kMaX networks, converted from the release's files, agree with the release's.
 
-A rounding can move a pixel to another cluster, which moves that cluster's query.
+At least 97 % of queries do: a rounding can move a pixel to another cluster, which moves that
+cluster's query.
 """
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from kmax_release import R50, build_head, fill
-from mmdet.registry import MODELS
-from torch import Tensor, nn
+from kmax_release import release_shapes
+from release_weights import release_weight
+from torch import Tensor
 
-from axialvs.models.cross_clip_refiner import CrossClipRefiner
+from axialvs.apis import init_segmenter
+from axialvs.models.clip_segmenter import ClipSegmenter
+from axialvs.postprocess.panoptic import merge_panoptic
 from axialvs.tracking.matching import align_clips
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'model_converters' / 'convert_release.py'
+WITHIN_CLIP, CROSS_CLIP = 'sem_seg_head.wc_module.', 'cross_clip_tracking_module.'
+SEMANTIC = 'sem_seg_head.predictor._auxiliary_semantic_predictor.'
 
 TOLERANCE = 1e-3
 MIN_CLOSE = 0.97
 HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
-
-TRAJECTORY = dict(temporal_layer=dict(num_layers=2))
 
 
 def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
@@ -29,75 +40,92 @@ def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
     assert close.float().mean() >= MIN_CLOSE
 
 
-def build_backbone(keys: str) -> nn.Module:
-    backbone = fill(MODELS.build(R50), 'backbone.', keys)
-    backbone.eval()
-    return backbone
+@pytest.fixture
+def converted(tmp_path, monkeypatch) -> Callable[..., ClipSegmenter]:
+    """Build a model from a file in detectron2's layout, by way of the converter's command.
+
+    The arguments are a keys file, prefixes of names to leave out, and the config.
+    """
+
+    def build(keys: str, lacking: tuple[str, ...], config: str) -> ClipSegmenter:
+        weights = {
+            name: release_weight(name, tuple(shape)) if shape else torch.tensor(0)
+            for name, shape in release_shapes(keys).items()
+            if not name.startswith(lacking)
+        }
+        torch.save({'model': weights, 'iteration': 7}, tmp_path / 'release.pth')
+        files = [str(tmp_path / name) for name in ('release.pth', 'converted.pth')]
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), '--quiet', *files])
+        runpy.run_path(str(TOOL))['main']()
+        return init_segmenter(config, files[1], 'cpu')
+
+    return build
 
 
-@pytest.fixture(scope='module')
-def backbone():
-    return build_backbone('video_kmax_r50')
-
-
-@pytest.fixture(scope='module')
-def head():
-    return fill(build_head(within_clip=TRAJECTORY, cross_clip={}), 'panoptic_head.')
-
-
-@torch.no_grad()
-def test_clip(fixture_data, backbone, head):
-    data = fixture_data('kmax_r50_clip')
-    check_clip(head(backbone(data['frames'].float()), 2, all_layers=False), data)
-
-
-@torch.no_grad()
-def test_baseline_clip(fixture_data, backbone):
+@pytest.mark.parametrize(
+    ('fixture', 'lacking', 'config'),
+    [
+        (
+            'kmax_r50_clip',
+            (CROSS_CLIP,),
+            'axialvs-wc-kmax_r50_16xb2-40k_vipseg',
+        ),
+        (
+            'kmax_r50_clip_baseline',
+            (CROSS_CLIP, WITHIN_CLIP),
+            'video-kmax_r50_16xb2-40k_vipseg',
+        ),
+    ],
+)
+def test_clip(fixture_data, converted, fixture, lacking, config):
     frames = fixture_data('kmax_r50_clip')['frames'].float()
-    head = fill(build_head(), 'panoptic_head.')
-    check_clip(head(backbone(frames), 2), fixture_data('kmax_r50_clip_baseline'))
-
-
-def check_clip(decoding, data: dict) -> None:
-    assert_agrees(decoding.class_logits[-1][0], data['class_logits'][0])
-    assert_agrees(decoding.mask_logits[-1][0], data['mask_logits'][0])
-    assert_agrees(decoding.mask_embeddings[0], data['mask_embeddings'][0])
-    assert_agrees(decoding.queries[0], data['queries'][0])
+    data = fixture_data(fixture)
+    prediction = converted('video_kmax_r50', lacking, config).predict_clip(frames)
+    for name in ('class_logits', 'mask_logits', 'mask_embeddings', 'queries'):
+        assert_agrees(getattr(prediction, name), data[name][0])
 
 
 @pytest.mark.parametrize('stage', ['plain', 'deformable'])
-@torch.no_grad()
-def test_coco_image(fixture_data, stage):
+def test_coco_image(fixture_data, converted, stage):
     data = fixture_data('kmax_coco_r50_image')
-    frame = torch.zeros(1, 3, *data['padded_size'].tolist())
+    padded, original = (tuple(data[x].tolist()) for x in ('padded_size', 'raw_size'))
+    lacking, suffix = ((WITHIN_CLIP,), '') if stage == 'plain' else ((), '-deformable')
+    model = converted('kmax_coco_r50', lacking, f'kmax_r50_32xb2-150k{suffix}_coco')
+    frame = torch.zeros(1, 3, *padded)
     height, width = data['image'].shape[1:]
     frame[0, :, :height, :width] = data['image'] / 127.5 - 1
-    feats = build_backbone('kmax_coco_r50')(frame)
-    means = torch.stack([x.mean() for x in feats]).double()
+    with torch.no_grad():
+        means = torch.stack([x.mean() for x in model.backbone(frame)]).double()
     torch.testing.assert_close(means, data['feature_mean'], rtol=1e-5, atol=1e-5)
-    within_clip = dict(temporal_layer=None) if stage == 'deformable' else None
-    head = fill(build_head(80, 53, within_clip=within_clip), 'panoptic_head.', 'kmax_coco_r50')
-    decoding = head(feats, num_frames=1)
-    assert_agrees(decoding.class_logits[-1][0], data[f'class_logits_{stage}'][0])
-    assert_agrees(decoding.mask_logits[-1][0, :, 0], data[f'mask_logits_{stage}'][0])
-    assert_agrees(decoding.pixel_features[-1][0, :, 0], data[f'pixel_feature_{stage}'][0])
+    prediction = model.predict_clip(frame)
+    assert_agrees(prediction.class_logits, data[f'class_logits_{stage}'][0])
+    assert_agrees(prediction.mask_logits[:, 0], data[f'mask_logits_{stage}'][0])
+
+    merged = merge_panoptic(
+        prediction.class_logits,
+        lambda _: iter([prediction.mask_logits]),
+        model.image_shapes(padded, (height, width), original),
+        model.finisher.thing_labels,
+        model.finisher.thresholds,
+    )
+    found = [[x.id, x.label, int(x.is_thing)] for x in merged.segments]
+    assert found == data[f'segments_{stage}'].tolist()
+    (ids,) = merged.frames()
+    assert (ids != data[f'panoptic_{stage}'].numpy()).mean() <= 1e-3
 
 
-@torch.no_grad()
-def test_offline_video(fixture_data, backbone, head):
+def test_offline_video(fixture_data, converted):
     data = fixture_data('kmax_cc_r50_video')
+    model = converted('video_kmax_r50', (SEMANTIC,), 'axialvs-cc-kmax_r50_8xb2-15k_vipseg')
     frames = data['frames'].float()
-    num_frames = len(frames)
-    clips = torch.cat((frames, frames[-1:]))
-    feats = backbone(clips)
-    for k, prediction in enumerate(head.predict(feats, 2)):
-        assert_agrees(prediction.class_logits, data['clip_class_logits'][k])
-        assert_agrees(prediction.identity, data['mask_embeddings'][k])
-    features = head.encode_clips(feats, 2)
-    order = align_clips(features.identity[None])[0]
+    clips = torch.cat((frames, frames[-1:])).unflatten(0, (3, 2))
+    features = model.tracker().encode(clips)
+    identity = torch.stack([clip.identity for clip in features])
+    for ours, theirs in zip(identity, data['mask_embeddings'], strict=True):
+        assert_agrees(ours, theirs)
+    order = align_clips(identity[None])[0]
     assert (order == data['order']).float().mean() >= MIN_CLOSE
 
-    video = CrossClipRefiner(head).refine(features.identity, features.queries)
+    video = model.predict_video(frames)
     assert_agrees(video.class_logits, data['class_logits'])
-    masks = [video.mask_logits(k, x) for k, x in enumerate(features.mask_features)]
-    assert_agrees(torch.cat(masks, dim=1)[:, :num_frames], data['mask_logits'])
+    assert_agrees(video.mask_logits, data['mask_logits'])

@@ -171,6 +171,8 @@ def _checkpoint_table() -> str:
 def _origin(known: KnownCheckpoint) -> str:
     if known.shipped:
         return f'[weights/{known.shipped}](../weights/{known.shipped})'
+    if known.url:
+        return f'[its authors]({known.url})'
     if known.addresses:
         return f'[mmdet]({known.addresses[0]})'
     return f'[public release]({known.page})'

@@ -75,6 +75,7 @@ val_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/panoptic_val2017.json',
         data_prefix=dict(img_path='val2017/', mask_path='annotations/panoptic_val2017/'),
+        clip_length=1,
         test_mode=True,
         pipeline=test_pipeline,
     ),

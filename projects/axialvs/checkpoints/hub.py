@@ -42,6 +42,7 @@ class KnownCheckpoint:
         config: config of this project that it fits, relative to `configs/`; None if it only
             initializes training.
         path: on `_HOSTS`; None if it has to be downloaded by hand.
+        url: its only address, if it is not on `_HOSTS`.
         page: for a download by hand.
         shipped: its file in the folder `weights/` that comes with the package.
         size: in bytes, if known.
@@ -53,6 +54,7 @@ class KnownCheckpoint:
     description: str
     config: str | None
     path: str | None = None
+    url: str | None = None
     page: str | None = None
     shipped: str | None = None
     size: int | None = None
@@ -62,12 +64,14 @@ class KnownCheckpoint:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Addresses to try, in order."""
+        if self.url:
+            return (self.url,)
         return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
 
     @property
     def sha256(self) -> str | None:
-        """First digits of its SHA-256, from its published name."""
-        return hash_in_name(self.path) if self.path else None
+        """First digits of its SHA-256, if its published name has them."""
+        return hash_in_name(self.path or self.url or '')
 
 
 def _mmdet(method: str, stem: str, stamp: str) -> str:
@@ -80,6 +84,17 @@ def _small(method: str, schedule: str, description: str) -> KnownCheckpoint:
         description=f'{description}, on generated videos; comes with the package',
         config=f'axialvs/{method}_tiny_{schedule}_movingshapes.py',
         shipped=f'{method}_tiny_movingshapes.pth',
+    )
+
+
+def _imagenet(backbone: str, description: str, url: str, licence: str) -> KnownCheckpoint:
+    return KnownCheckpoint(
+        name=f'imagenet_{backbone}',
+        description=f'{description}, the backbone alone, to start training on COCO panoptic from; '
+        f'licence {licence}',
+        config=None,
+        url=url,
+        licence=licence,
     )
 
 
@@ -148,6 +163,24 @@ _CHECKPOINTS = (
             'mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic',
             '20220407_104949-82f8d28d',
         ),
+    ),
+    _imagenet(
+        'r50',
+        'ResNet-50 on ImageNet-1k',
+        'https://download.pytorch.org/models/resnet50-0676ba61.pth',
+        'BSD-3-Clause',
+    ),
+    _imagenet(
+        'convnext-l',
+        'ConvNeXt-L on ImageNet-22k, then 1k',
+        'https://dl.fbaipublicfiles.com/convnext/convnext_large_22k_1k_384.pth',
+        'MIT',
+    ),
+    _imagenet(
+        'convnextv2-l',
+        'ConvNeXtV2-L on ImageNet-22k',
+        'https://dl.fbaipublicfiles.com/convnext/convnextv2/im22k/convnextv2_large_22k_384_ema.pt',
+        'CC-BY-NC 4.0',
     ),
     _release('near-online', 'r50', 'youtubevis2021', '15k', 'AP 48.4'),
     _release('offline', 'r50', 'youtubevis2021', '10k', 'AP 48.5'),

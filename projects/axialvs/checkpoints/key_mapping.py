@@ -1,5 +1,6 @@
 """Adapt the tensors of a checkpoint to a model: names, class rows, queries, predictors."""
 
+import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -79,6 +80,12 @@ _PANOPTIC_HEAD = 'panoptic_head.'
 # The class layer; its last row is no-object.
 CLASS_WEIGHT = 'panoptic_head.cls_embed.weight'
 CLASS_BIAS = 'panoptic_head.cls_embed.bias'
+KMAX_CLASS_BIAS = 'panoptic_head.predictor.cls_embed.bias'
+# Every layer with one row per class and "no object": Video-kMaX has one behind each decoder layer
+# and one in its semantic head.
+_CLASS_LAYER = re.compile(
+    r'panoptic_head\.(.+\.)?((video_)?cls_embed|semantic_head\.classifier)\.(weight|bias)'
+)
 
 
 @dataclass
@@ -118,7 +125,7 @@ class AdaptationReport:
         parts = [f'{len(self.used)} of {total} tensors come from the checkpoint']
         if self.selected:
             parts.append(
-                f'{", ".join(self.selected)} by class name ({len(self.matched_classes)} classes '
+                f'{_some(self.selected)} by class name ({len(self.matched_classes)} classes '
                 f'found: {_some(self.matched_classes)})'
             )
         if self.missing:
@@ -215,8 +222,8 @@ def adapt_state_dict(
     adapted = dict(state_dict)
     report = AdaptationReport()
     if source_classes and target_classes and _rows_move(source_classes, target_classes):
-        for name in (CLASS_WEIGHT, CLASS_BIAS):
-            if name in adapted and name in target:
+        for name in target:
+            if name in adapted and _CLASS_LAYER.fullmatch(name):
                 adapted[name], report.matched_classes = select_class_rows(
                     source_classes, target_classes, adapted[name], target[name]
                 )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
+    KMAX_CLASS_BIAS,
     AdaptationReport,
     adapt_state_dict,
     rename_mask2former_vis,
@@ -217,9 +218,8 @@ def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
             f"the checkpoint's meta has {key} = {reprlib.repr(names)}, not a list of names"
         )
     weights = rename_mask2former_vis(checkpoint.get('state_dict', checkpoint))
-    if CLASS_BIAS not in weights:
-        return None
-    return _coco_classes(len(weights[CLASS_BIAS]) - 1)
+    bias = weights.get(CLASS_BIAS, weights.get(KMAX_CLASS_BIAS))
+    return None if bias is None else _coco_classes(len(bias) - 1)
 
 
 def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -288,7 +288,8 @@ def _advice(weights: Mapping[str, Any], report: AdaptationReport) -> str:
             'It is a checkpoint of the public release: convert it first with '
             'python tools/model_converters/convert_release.py'
         )
-    if CLASS_BIAS in report.mismatched:
-        theirs, ours = (shape[0] - 1 for shape in report.mismatched[CLASS_BIAS])
-        return f'It has {theirs} classes and the config {ours}: choose the config it fits'
+    for bias in (CLASS_BIAS, KMAX_CLASS_BIAS):
+        if bias in report.mismatched:
+            theirs, ours = (shape[0] - 1 for shape in report.mismatched[bias])
+            return f'It has {theirs} classes and the config {ours}: choose the config it fits'
     return 'Choose the config that it was trained with'

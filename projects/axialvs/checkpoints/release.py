@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from axialvs.checkpoints.key_mapping import CLASS_BIAS, QUERY_WEIGHTS
+from axialvs.checkpoints.key_mapping import CLASS_BIAS, KMAX_CLASS_BIAS, QUERY_WEIGHTS
 from axialvs.checkpoints.loading import CheckpointError
 from axialvs.checkpoints.release_names import is_kmax, rename_release
 from axialvs.utils.config_files import shipped_configs
@@ -37,9 +37,7 @@ _CONFIGS = {
     ('video-kmax', 'offline'): 'axialvs/axialvs-cc-kmax_{backbone}_*_{dataset}.py',
 }
 
-# Class layer and cluster centers (C, Q) of Video-kMaX.
-_KMAX_BIAS = 'panoptic_head.predictor.cls_embed.bias'
-_KMAX_QUERIES = 'panoptic_head.cluster_centers'
+_KMAX_QUERIES = 'panoptic_head.cluster_centers'  # (C, Q)
 # Only training uses it, and offline models train without it.
 _SEMANTIC_HEAD = 'panoptic_head.semantic_head.'
 
@@ -121,7 +119,7 @@ def recognise(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
     ours = rename_release(state_dict)
     names = {ours[name]: tensor for name, tensor in state_dict.items()}
     kmax = is_kmax(state_dict)
-    bias, queries = (_KMAX_BIAS, _KMAX_QUERIES) if kmax else (CLASS_BIAS, QUERY_WEIGHTS[0])
+    bias, queries = (KMAX_CLASS_BIAS, _KMAX_QUERIES) if kmax else (CLASS_BIAS, QUERY_WEIGHTS[0])
     for name in (bias, queries):
         if name not in names:
             raise ConversionError(

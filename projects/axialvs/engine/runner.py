@@ -91,6 +91,8 @@ class SafeRunner(Runner):
 def load_address(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
     """Read a checkpoint by path, http address, `axialvs://` or `torchvision://` name.
 
+    Files with weights under 'model', such as ConvNeXt's, are read as mmengine's 'state_dict'.
+
     Args:
         filename: path or address.
         map_location: unused, as is `logger`: tensors stay on the CPU, and a model copies them.
@@ -112,7 +114,10 @@ def load_address(filename: str, map_location: Any = None, logger: Any = None) ->
         raise CheckpointError(
             f'checkpoint {filename}: {prefix} is not supported; download the file and use its path'
         )
-    return load_checkpoint_safely(path)
+    checkpoint = load_checkpoint_safely(path)
+    if 'state_dict' not in checkpoint and isinstance(checkpoint.get('model'), dict):
+        checkpoint['state_dict'] = checkpoint.pop('model')
+    return checkpoint
 
 
 def _torchvision_address(name: str) -> str:
