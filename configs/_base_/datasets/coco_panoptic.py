@@ -51,7 +51,7 @@ test_pipeline = [
     dict(type='PackClip'),
 ]
 train_dataloader = dict(
-    batch_size=1,
+    batch_size=2,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='InfiniteClipSampler'),
