@@ -64,7 +64,7 @@ $(STAMP): $(wildcard requirements/*.txt) setup.cfg setup.py pyproject.toml
 	$(PIP_INSTALL) $(CONSTRAINTS) -r requirements/runtime.txt -r requirements/tests.txt
 	$(PIP_INSTALL) --no-deps --force-reinstall -r requirements/opencv.txt
 	$(PIP_INSTALL) --no-deps --editable .
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib projects tools || true
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib projects tools || true
 	@touch $@
 
 clean:
