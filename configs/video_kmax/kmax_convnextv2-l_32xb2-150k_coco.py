@@ -8,7 +8,7 @@ _base_ = [
 
 model = dict(
     clip_length=1,
-    data_preprocessor=dict(pad_size=(1281, 1281)),
+    data_preprocessor=dict(pad_size=_base_.image_size),
     backbone=dict(
         drop_path_rate=0.6,
         init_cfg=dict(type='Pretrained', checkpoint='axialvs://imagenet_convnextv2-l'),
@@ -16,13 +16,7 @@ model = dict(
     panoptic_head=dict(
         num_things_classes=80,
         num_stuff_classes=53,
-        loss=dict(
-            class_weight=3.0,
-            mask_weight=0.3,
-            dice_weight=3.0,
-            contrast_area_exponent=1.5,
-            semantic_area_exponent=2.0,
-        ),
+        loss=_base_.coco_loss,
     ),
-    test_cfg=dict(panoptic=dict(pixel=0.4, thing=0.7, stuff=0.5)),
+    test_cfg=dict(panoptic=_base_.coco_thresholds),
 )

@@ -1,28 +1,6 @@
 # kMaX-DeepLab, ResNet-50, COCO panoptic, with deformable attention: pre-training of the models with within-clip tracking.
 # The ImageNet weights expect ImageNet's mean and standard deviation, the model feeds [-1, 1] as the release does:
 # training on COCO adapts to that, so do not start on VIPSeg from them.
-_base_ = [
-    '../_base_/models/video-kmax_r50.py',
-    '../_base_/datasets/coco_panoptic.py',
-    '../_base_/schedules/coco_150k_kmax.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './kmax_r50_32xb2-150k_coco.py'
 
-model = dict(
-    clip_length=1,
-    data_preprocessor=dict(pad_size=(1281, 1281)),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='axialvs://imagenet_r50')),
-    panoptic_head=dict(
-        num_things_classes=80,
-        num_stuff_classes=53,
-        within_clip=dict(),
-        loss=dict(
-            class_weight=3.0,
-            mask_weight=0.3,
-            dice_weight=3.0,
-            contrast_area_exponent=1.5,
-            semantic_area_exponent=2.0,
-        ),
-    ),
-    test_cfg=dict(panoptic=dict(pixel=0.4, thing=0.7, stuff=0.5)),
-)
+model = dict(panoptic_head=dict(within_clip=dict()))

@@ -4,37 +4,26 @@ data_root = 'data/coco/'
 image_size = (1281, 1281)  # (width, height)
 thing_labels = list(range(80))  # the classes of the file are in this order: things, then stuff
 
-frame_augmentation = [  # after the scale, which is smaller for the image that is pasted
-    dict(type='RandomCrop', crop_size=image_size, allow_negative_crop=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ClipPhotoMetricDistortion', swap_channels=False),
-]
-load_pipeline = [
-    dict(
-        type='TransformBroadcaster',
-        share_random_params=True,
-        transforms=[
-            dict(type='LoadFrame'),
-            dict(type='LoadPanopticLabels'),
-            dict(type='RandomResize', scale=image_size, ratio_range=(0.2, 2.0), keep_ratio=True),
-            *frame_augmentation,
-        ],
-    ),
-    dict(type='FilterEmptyInstances'),
-]
-paste_pipeline = [
-    dict(
-        type='TransformBroadcaster',
-        share_random_params=True,
-        transforms=[
-            dict(type='LoadFrame'),
-            dict(type='LoadPanopticLabels'),
-            dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 1.0), keep_ratio=True),
-            *frame_augmentation,
-        ],
-    ),
-    dict(type='FilterEmptyInstances'),
-]
+# The second image, which is pasted, has half the scale.
+load_pipeline, paste_pipeline = (
+    [
+        dict(
+            type='TransformBroadcaster',
+            share_random_params=True,  # one draw for all frames of a clip
+            transforms=[
+                dict(type='LoadFrame'),
+                dict(type='LoadPanopticLabels'),
+                dict(type='RandomResize', scale=image_size, ratio_range=ratios, keep_ratio=True),
+                # frames smaller than the crop are padded in the batch only
+                dict(type='RandomCrop', crop_size=image_size, allow_negative_crop=True),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='ClipPhotoMetricDistortion', swap_channels=False),
+            ],
+        ),
+        dict(type='FilterEmptyInstances'),
+    ]
+    for ratios in ((0.2, 2.0), (0.1, 1.0))
+)
 train_pipeline = [
     dict(type='ClipCopyPaste'),
     dict(type='FilterEmptyInstances'),

@@ -3,98 +3,34 @@
 data_root = 'data/VIPSeg/VIPSeg_720P/'
 clip_length = 2
 # Labels of the classes whose objects are told apart; all others are stuff.
+# fmt: off
 thing_labels = [
-    *(
-        2,
-        4,
-        8,
-        10,
-        41,
-        43,
-        44,
-        46,
-        47,
-        48,
-        49,
-        50,
-        51,
-        52,
-        54,
-        55,
-        56,
-        60,
-        61,
-        62,
-        63,
-        64,
-        65,
-        72,
-        74,
-        76,
-        77,
-        78,
-        79,
-    ),
-    *(
-        82,
-        83,
-        84,
-        85,
-        86,
-        87,
-        88,
-        89,
-        90,
-        91,
-        92,
-        95,
-        96,
-        97,
-        99,
-        100,
-        101,
-        102,
-        106,
-        107,
-        108,
-        109,
-    ),
-    *(114, 115, 116, 117, 118, 122, 123),
+    2, 4, 8, 10, 41, 43, 44, *range(46, 53), *range(54, 57), *range(60, 66), 72, 74, *range(76, 80), *range(82, 93),
+    *range(95, 98), *range(99, 103), *range(106, 110), *range(114, 119), 122, 123,
 ]
+# fmt: on
 image_size = (1345, 769)  # (width, height)
 
-frame_augmentation = [  # after the scale, which is smaller for the clip that is pasted
-    # (width, height) in mmdet; frames that come out smaller are padded in the batch only
-    dict(type='RandomCrop', crop_size=image_size, allow_negative_crop=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ClipPhotoMetricDistortion', swap_channels=False),
-]
-load_pipeline = [
-    dict(
-        type='TransformBroadcaster',
-        share_random_params=True,  # one draw for all frames of a clip
-        transforms=[
-            dict(type='LoadFrame'),
-            dict(type='LoadPanopticLabels'),
-            dict(type='RandomResize', scale=image_size, ratio_range=(0.3, 1.7), keep_ratio=True),
-            *frame_augmentation,
-        ],
-    ),
-    dict(type='FilterEmptyInstances'),
-]
-paste_pipeline = [
-    dict(
-        type='TransformBroadcaster',
-        share_random_params=True,
-        transforms=[
-            dict(type='LoadFrame'),
-            dict(type='LoadPanopticLabels'),
-            dict(type='RandomResize', scale=image_size, ratio_range=(0.15, 0.85), keep_ratio=True),
-            *frame_augmentation,
-        ],
-    ),
-    dict(type='FilterEmptyInstances'),
-]
+# The second clip, which is pasted, has half the scale.
+load_pipeline, paste_pipeline = (
+    [
+        dict(
+            type='TransformBroadcaster',
+            share_random_params=True,  # one draw for all frames of a clip
+            transforms=[
+                dict(type='LoadFrame'),
+                dict(type='LoadPanopticLabels'),
+                dict(type='RandomResize', scale=image_size, ratio_range=ratios, keep_ratio=True),
+                # frames smaller than the crop are padded in the batch only
+                dict(type='RandomCrop', crop_size=image_size, allow_negative_crop=True),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='ClipPhotoMetricDistortion', swap_channels=False),
+            ],
+        ),
+        dict(type='FilterEmptyInstances'),
+    ]
+    for ratios in ((0.3, 1.7), (0.15, 0.85))
+)
 train_pipeline = [
     dict(type='ClipCopyPaste'),
     dict(type='FilterEmptyInstances'),
