@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import torch
 from mmdet.registry import HOOKS
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
-from torch import distributed
 
+from axialvs.engine.agreement import Agreement
 from axialvs.engine.checkpointing import accumulation_counts, save_now
 from axialvs.utils.errors import AxialVSError
 
@@ -23,13 +22,12 @@ class DataErrorHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._group = None
+        self._agreement = Agreement()
         self._start = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Create a CPU group for the processes to agree, so that no GPU has to wait."""
-        if get_world_size() > 1 and distributed.get_backend() != 'gloo':
-            self._group = distributed.new_group(backend='gloo')
+        """Connect the processes."""
+        self._agreement.start()
 
     def before_train(self, runner: Runner) -> None:
         """Wrap the iterator that the loop takes its batches from."""
@@ -57,11 +55,7 @@ class DataErrorHook(Hook):
 
     def any_failed(self, error: Exception | None) -> bool:
         """Return whether any process has an error."""
-        if get_world_size() == 1:
-            return error is not None
-        failed = torch.tensor(int(error is not None))
-        distributed.all_reduce(failed, distributed.ReduceOp.MAX, group=self._group)
-        return bool(failed)
+        return bool(self._agreement.maximum(int(error is not None)))
 
 
 class _Watched:

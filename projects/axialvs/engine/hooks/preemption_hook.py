@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
-import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import distributed
 
+from axialvs.engine.agreement import Agreement
 from axialvs.engine.checkpointing import ends_accumulation, save_now
 from axialvs.engine.hooks.worker_watchdog_hook import call_in_workers, loaders_of_training
 
@@ -40,12 +39,11 @@ class PreemptionHook(Hook):
         self.signals = [signal.Signals[name] for name in signals if hasattr(signal, name)]
         self._received = 0
         self._outer: dict[int, object] = {}
-        self._group = None
+        self._agreement = Agreement()
 
     def before_run(self, runner: Runner) -> None:
-        """Create a CPU group for the processes to agree, so that no GPU has to wait."""
-        if get_world_size() > 1 and distributed.get_backend() != 'gloo':
-            self._group = distributed.new_group(backend='gloo')
+        """Connect the processes."""
+        self._agreement.start()
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers."""
@@ -67,7 +65,7 @@ class PreemptionHook(Hook):
         """Stop between optimizer steps, as accumulated gradients are in no checkpoint."""
         if not ends_accumulation(runner):
             return
-        number = self._agreed()
+        number = self._agreement.maximum(self._received)  # of any process, 0 for none
         if number:
             self._stop(runner, number, runner.iter + 1)
 
@@ -90,14 +88,6 @@ class PreemptionHook(Hook):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
-
-    def _agreed(self) -> int:
-        """Return the signal that any process got, 0 for none."""
-        if get_world_size() == 1:
-            return self._received
-        received = torch.tensor(self._received)
-        distributed.all_reduce(received, distributed.ReduceOp.MAX, group=self._group)
-        return int(received)
 
     def _stop(self, runner: Runner, number: int, done: int) -> None:
         save_now(runner, done)
