@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rlemasklib import RLEMask
 from scipy.optimize import linear_sum_assignment
 
-from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
 from axialvs.evaluation.tube_iou import Tube, frame_ious
@@ -41,8 +40,7 @@ def evaluate_davis(
         AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
         ResultsError: if a segmentation of a track is broken.
     """
-    if annotations.instances is None:
-        raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")
+    annotations.require_instances()
     instances = annotations.instances_by_video()
     tracks: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
     for result in sorted(results, key=lambda result: -result.score):

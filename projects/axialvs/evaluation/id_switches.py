@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
 from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
 from axialvs.evaluation.tube_iou import frame_ious
@@ -62,8 +61,7 @@ def count_id_switches(
     Raises:
         AnnotationError: if the ground truth has no annotations.
     """
-    if annotations.instances is None:
-        raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")
+    annotations.require_instances()
     tracks = defaultdict(list)
     for result in results:
         if result.score >= min_score:

@@ -21,11 +21,7 @@ def join_parts(short: VideoAnnotations, long: VideoAnnotations) -> VideoAnnotati
         AnnotationError: if one has no annotations, they share a video, or their categories differ.
     """
     for part in (short, long):
-        if part.instances is None:
-            raise AnnotationError(
-                f"{part.path}: field 'annotations': is missing or null, so there is nothing to "
-                'compare with.'
-            )
+        part.require_instances()
     shared = {video.id for video in short.videos} & {video.id for video in long.videos}
     if shared:
         raise AnnotationError(

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
 from axialvs.evaluation.tube_iou import Tube, frame_ious
@@ -132,8 +131,7 @@ def evaluate_tracking(
         AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
         ResultsError: if a segmentation of a track is broken.
     """
-    if annotations.instances is None:
-        raise AnnotationError(f"{annotations.path}: field 'annotations': is missing or null.")
+    annotations.require_instances()
     gts = annotations.instances_by_video()
     tracks: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
     for result in results:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import (
     Category,
     Instance,
@@ -149,12 +148,7 @@ def evaluate_tracks(
         ResultsError: if a segmentation of a track is broken.
         AxialVSError: if a process died.
     """
-    if annotations.instances is None:
-        raise AnnotationError(
-            f"{annotations.path}: field 'annotations': is missing or null, so there is nothing to "
-            'compare with. The labels of official validation and test sets are not public: '
-            'submit the results to the evaluation server instead.'
-        )
+    annotations.require_instances()
     gts = annotations.instances_by_video()
     by_video: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
     for result in results:

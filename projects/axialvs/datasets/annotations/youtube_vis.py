@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotations.schema import JsonRecord, OnError, is_text, load_json, shown
+from axialvs.datasets.annotations.schema import (
+    AnnotationError,
+    JsonRecord,
+    OnError,
+    is_text,
+    load_json,
+    shown,
+)
 from axialvs.datasets.annotations.segmentations import Segmentation, check_segmentations
 from axialvs.datasets.class_names import repair_name
 
@@ -88,6 +95,19 @@ class VideoAnnotations:
     videos: tuple[Video, ...]
     instances: tuple[Instance, ...] | None
     are_images: bool = False
+
+    def require_instances(self) -> None:
+        """Check that there is something to compare results with.
+
+        Raises:
+            AnnotationError: if the file has no annotations.
+        """
+        if self.instances is None:
+            raise AnnotationError(
+                f"{self.path}: field 'annotations': is missing or null, so there is nothing to "
+                'compare with. The labels of official validation and test sets are not public: '
+                'submit the results to the evaluation server instead.'
+            )
 
     def instances_by_video(self) -> dict[int, list[Instance]]:
         """Group the instances by the id of their video; videos without objects have none."""
