@@ -6,17 +6,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from axialvs.checkpoints import hub as download_module
-from axialvs.checkpoints import hub as model_zoo
-from axialvs.checkpoints.hub import (
-    CHECKPOINTS,
-    CheckpointUnavailableError,
+from axialvs.checkpoints import download as download_module
+from axialvs.checkpoints import hub
+from axialvs.checkpoints.download import (
     DownloadError,
     cache_folder,
     cached_path,
     download,
-    fetch_checkpoint,
     hash_in_name,
+)
+from axialvs.checkpoints.hub import (
+    CHECKPOINTS,
+    CheckpointUnavailableError,
+    fetch_checkpoint,
     resolve_checkpoint,
 )
 
@@ -197,7 +199,7 @@ def test_hash_is_read_from_published_names():
 
 def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
     name = 'mask2former-vis_r50_youtubevis2021'
-    monkeypatch.setattr(model_zoo, '_HOSTS', (f'{server.address}/none', f'{server.address}/mirror'))
+    monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none', f'{server.address}/mirror'))
     with pytest.raises(CheckpointUnavailableError, match='not 5d215283'):
         fetch_checkpoint(name)
     monkeypatch.setattr(download_module, '_check_hash', lambda *args: None)
@@ -206,7 +208,7 @@ def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
 
 
 def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
-    monkeypatch.setattr(model_zoo, '_HOSTS', (f'{server.address}/none',))
+    monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none',))
     with pytest.raises(CheckpointUnavailableError) as error:
         fetch_checkpoint('mask2former_r50_coco')
     message = str(error.value)

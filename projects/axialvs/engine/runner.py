@@ -15,7 +15,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
 
-from axialvs.checkpoints.hub import ZOO_PREFIX, download, fetch_checkpoint
+from axialvs.checkpoints.download import download
+from axialvs.checkpoints.hub import ZOO_PREFIX, fetch_checkpoint
 from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
 from axialvs.engine.screen import set_up_screen
 from axialvs.utils.errors import AxialVSError
