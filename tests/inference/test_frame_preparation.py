@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.readers import VideoReadError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import tiny_config, tiny_segmenter

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from axialvs.apis import segment_video
-from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.frame_preparation import FramePreparation
 from tiny_offline import contained_near_online, tiny_offline
 
 LENGTH = 7  # two clips of 3 and a frame

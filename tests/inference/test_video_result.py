@@ -10,7 +10,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.readers import VideoReadError
 from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos

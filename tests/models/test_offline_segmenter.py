@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.frame_preparation import FramePreparation
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_offline import (
     BLOCKS,

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
 from axialvs.clips import split_video
-from axialvs.inference.pipeline import FramePreparation
+from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import QUERIES, tiny_config, tiny_segmenter

@@ -6,16 +6,12 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from typing import Protocol as TypingProtocol
 
-import cv2
 import numpy as np
-import torch
-from mmcv.transforms import Compose
-from mmdet.registry import TRANSFORMS
-from torch import Tensor, nn
+from torch import Tensor
 
 from axialvs.clips import SplitMode, split_video
+from axialvs.inference.frame_preparation import FramePreparation, Segmenter
 from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.readers import (
     CameraReader,
@@ -24,32 +20,16 @@ from axialvs.inference.readers import (
     ImageFolderReader,
     MemoryReader,
     VideoReader,
-    VideoReadError,
     is_url,
 )
 from axialvs.postprocess.finisher import StreamedClip, StreamFinisher
-from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Size, Track
+from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
 from axialvs.tracking.tracker import Tracker
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES
 from axialvs.utils.rle import decode_mask
 
 Protocol = Literal['live', 'scored']
-
-
-class Segmenter(TypingProtocol):
-    """What the pipeline needs of a model."""
-
-    clip_length: int | None
-    split_mode: SplitMode
-    test_cfg: Any
-    test_pipeline: Sequence[dict]
-    data_preprocessor: nn.Module
-
-    def image_shapes(
-        self, batch_input_shape: Size, img_shape: Size, ori_shape: Size
-    ) -> ImageShapes:
-        """Shapes of a frame, with the head's way of resizing."""
 
 
 def open_video(
@@ -106,64 +86,6 @@ def stream_clips(
                 yield chunk
     while chunk := list(islice(frames, clip_length)):
         yield chunk
-
-
-# Steps of a test pipeline that read or pack a sample instead of changing the image.
-_SAMPLE_STEPS = ('Load', 'Pack')
-
-
-class FramePreparation:
-    """Apply the image transforms of a test pipeline and the model's data preprocessor.
-
-    Args:
-        segmenter: has both.
-    """
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
-        steps = [
-            step
-            for wrapper in segmenter.test_pipeline
-            for step in wrapper.get('transforms', [wrapper])
-        ]
-        kept = [step for step in steps if not step['type'].startswith(_SAMPLE_STEPS)]
-        self._transforms = Compose([TRANSFORMS.build(step) for step in kept])
-
-    def __call__(self, images: Sequence[np.ndarray]) -> tuple[Tensor, ImageShapes]:
-        """Prepare the frames of a clip.
-
-        Args:
-            images: T frames (H, W, 3), RGB uint8, of one size.
-
-        Returns:
-            (T, 3, H, W), normalised and padded, on the model's device, and the shapes.
-
-        Raises:
-            VideoReadError: if the frames are too narrow to be resized.
-        """
-        resized = [self._resize(image) for image in images]
-        stacked = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
-        preprocess = self._segmenter.data_preprocessor
-        batch = preprocess({'inputs': [stacked], 'data_samples': None})['inputs']
-        height, width = batch.shape[-2:]
-        return batch[0], self._segmenter.image_shapes(
-            (height, width), resized[0].shape[:2], images[0].shape[:2]
-        )
-
-    def _resize(self, image: np.ndarray) -> np.ndarray:
-        sample = {
-            'img': np.ascontiguousarray(image[..., ::-1]),
-            'img_shape': image.shape[:2],
-            'ori_shape': image.shape[:2],
-        }
-        try:
-            return np.ascontiguousarray(self._transforms(sample)['img'])
-        except cv2.error as error:
-            height, width = image.shape[:2]
-            raise VideoReadError(
-                f'frames of {width}x{height} pixels are too narrow: resized for the network, one '
-                'side is shorter than a pixel; crop the video'
-            ) from error
 
 
 class PreparedClip(NamedTuple):
