@@ -12,8 +12,8 @@ NEAR_LEFT = box(10, 0, 100, 100)  # IoU 0.82 with LEFT
 FAR_LEFT = box(30, 0, 100, 100)  # 0.54
 
 
-def count(folder, truths, results, length=4, **options):
-    annotations = read(folder, truth_of([length], truths))
+def count(folder, gts, results, length=4, **options):
+    annotations = read(folder, truth_of([length], gts))
     return count_id_switches(annotations, check_results(results, annotations, 'r'), **options)
 
 
@@ -31,12 +31,12 @@ def test_a_different_track_takes_over(folder):
 
 
 def test_two_tracks_change_places(folder):
-    truths = [(1, 2, [LEFT] * 4), (1, 2, [RIGHT] * 4)]
+    gts = [(1, 2, [LEFT] * 4), (1, 2, [RIGHT] * 4)]
     results = [
         result(1, 2, 0.9, [LEFT, LEFT, RIGHT, LEFT]),
         result(1, 2, 0.8, [RIGHT, RIGHT, LEFT, RIGHT]),
     ]
-    found = count(folder, truths, results)
+    found = count(folder, gts, results)
     assert found.switches == {1: {1: 2, 2: 2}}
     assert found.total == 4
     assert found.followed == 8
@@ -65,24 +65,24 @@ def test_unmatched_below_the_iou(folder):
 
 def test_matched_for_the_highest_sum(folder):
     """The first truth's best goes to the second, which has no other."""
-    truths = [(1, 2, [NEAR_LEFT]), (1, 2, [LEFT])]
+    gts = [(1, 2, [NEAR_LEFT]), (1, 2, [LEFT])]
     tracks = [result(1, 2, 0.9, [LEFT]), result(1, 2, 0.9, [FAR_LEFT])]
-    assert count(folder, truths, tracks, length=1, min_iou=0.6).followed == 2
+    assert count(folder, gts, tracks, length=1, min_iou=0.6).followed == 2
 
 
 def test_scores_categories_and_crowds(folder):
-    truths = [(1, 2, [LEFT] * 4), (1, 5, [RIGHT] * 4, True)]
+    gts = [(1, 2, [LEFT] * 4), (1, 5, [RIGHT] * 4, True)]
     tracks = [
         result(1, 2, 0.9, [LEFT, None, LEFT, LEFT]),
         result(1, 2, 0.1, [None, LEFT, None, None]),
         result(1, 5, 0.9, [RIGHT] * 4),
     ]
-    assert count(folder, truths, tracks).total == 2
-    assert count(folder, truths, tracks, min_score=0.5).total == 0
+    assert count(folder, gts, tracks).total == 2
+    assert count(folder, gts, tracks, min_score=0.5).total == 0
     as_other = [{**track, 'category_id': 5} for track in tracks]
-    found = count(folder, truths, as_other)
+    found = count(folder, gts, as_other)
     assert (found.followed, found.visible) == (0, 4)
-    assert count(folder, truths, as_other, same_category=False).total == 2
+    assert count(folder, gts, as_other, same_category=False).total == 2
 
 
 def test_needs_annotations(folder):

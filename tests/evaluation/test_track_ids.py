@@ -23,13 +23,13 @@ def tube(*columns: slice | None) -> list[RLEMask | None]:
 
 def test_each_object_goes_to_one_track_so_that_the_overlaps_are_greatest():
     left, right = slice(0, 4), slice(4, 8)
-    truths = [tube(left, left), tube(right, right)]
+    gts = [tube(left, left), tube(right, right)]
     predictions = [
         tube(left, right),  # changes its object; the other object is left to it
         tube(left, left),
         tube(None, slice(0, 1)),  # overlaps an object that another track shows better
     ]
-    assert ids_like_gt(predictions, truths, [5, 9]) == [9, 5, 10]
+    assert ids_like_gt(predictions, gts, [5, 9]) == [9, 5, 10]
 
 
 def test_without_objects_tracks_are_numbered_from_one():

@@ -28,7 +28,7 @@ class SegmentedVideo:
 
     name: str
     video: dict[str, Any]  # description in the JSON
-    model: dict[str, Any]  # likewise
+    model: dict[str, Any]  # description in the JSON
     tracks: list[Track]  # all
     shown: list[Track]  # those whose score reaches the threshold
     times: dict[int, float]  # seconds of the frames that were segmented, by position
@@ -137,7 +137,7 @@ class CropsOutput(Output):
 
 
 class PageOutput(Output):
-    """The HTML page; its frames without masks are encoded beside it until they are embedded."""
+    """The HTML page; its plain video is a temporary file in the same folder."""
 
     def __init__(self, path: Path, reader: VideoReader) -> None:
         super().__init__(path)

@@ -1,6 +1,7 @@
 """One self-contained HTML page per video: masks over the running video, a timeline, thumbnails."""
 
 import base64
+import html
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -90,7 +91,7 @@ def write_html_page(
     page = Template(files('axialvs.visualization').joinpath('page.html').read_text('utf-8'))
     # `</` would end the script element that holds the data.
     embedded = json.dumps(data, ensure_ascii=False).replace('</', '<\\/')
-    text = page.substitute(title=_escaped(title), data=embedded)
+    text = page.substitute(title=html.escape(title), data=embedded)
     write_atomically(path, text.encode())
 
 
@@ -128,7 +129,3 @@ def _jpeg(image: np.ndarray | None) -> str:
         return ''
     _, encoded = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     return base64.b64encode(encoded.tobytes()).decode()
-
-
-def _escaped(text: str) -> str:
-    return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
