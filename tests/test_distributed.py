@@ -48,6 +48,12 @@ def output_of(process: subprocess.Popen) -> str:
     return output
 
 
+def log_of(folder: Path, name: str) -> str:
+    """The log file of a run; the screen shows less."""
+    (file,) = (folder / name).glob('*/*.log')
+    return file.read_text()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -108,9 +114,10 @@ def test_two_processes_learn_what_one_learns(machines, folder, split):
     assert_learnt_as('one', folder, 'machines')
 
 
-def test_the_first_machine_writes_the_log(machines):
+def test_the_first_machine_writes_the_log(machines, folder):
     assert f'Finished {ITERATIONS} iterations' in machines[0]
     assert 'Iter(train)' not in machines[1]
+    assert log_of(folder, 'machines').count(f'Iter(train) [{ITERATIONS}/') == 1
 
 
 def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
@@ -123,6 +130,9 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
         f'Finished {ITERATIONS} iterations',
     ):
         assert log.count(line) == 1
+    saved = log_of(folder, 'processes')
+    assert 'Distributed training: True' in saved
+    assert saved.count(f'Iter(train) [{ITERATIONS}/') == 1
     assert 'NUM_THREADS environment variable' not in log
 
 
@@ -143,7 +153,7 @@ def test_sharded_processes_resume_as_one_would(folder, split):
     log = output_of(start('dist_train.sh', folder / 'sharded.py', 2, '--fsdp', '--resume', first))
     kept, number = re.search(r'2 processes keeps about ([\d.]+) of ([\d.]+) million', log).groups()
     assert float(kept) < 0.6 * float(number)
-    assert 'resumed epoch: 0, iter: 1' in log
+    assert 'resumed epoch: 0, iter: 1' in log_of(folder, 'sharded')
     assert_learnt_as('whole', folder, 'sharded')
     ours, theirs = (
         load_checkpoint_safely(folder / run / f'iter_{ITERATIONS}.pth')

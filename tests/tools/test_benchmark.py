@@ -102,7 +102,8 @@ def test_video_in_its_own_process(run):
     code, tables = run('video', TINY, *options, '--cfg-options', 'model.test_cfg.max_tracks=3')
     assert code == 0
     (row,) = tables['near-online, scored']
-    assert (row['frames'], row['tracks']) == (6, 3)
+    assert row['frames'] == 6
+    assert 1 <= row['tracks'] <= 3  # a random query without any mask is no track
     assert row['peak, MiB'] > 100  # the libraries alone
 
 

@@ -103,7 +103,8 @@ def test_metafiles_say_what_configs_do(models):
         processes, batch = map(int, re.search(r'_(\d+)xb(\d+)-', name).groups())
         data = config.train_dataloader.dataset
         frames = {
-            part.get('num_frames', part.clip_length) for part in data.get('datasets') or [data]
+            part.get('num_frames') or part.get('clip_length', 1)  # images are clips of one frame
+            for part in data.get('datasets') or [data]
         }
         assert facts['Iterations'] == config.train_cfg.max_iters, name
         assert facts['Batch Size'] == processes * batch, name

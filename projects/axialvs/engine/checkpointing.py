@@ -9,7 +9,7 @@ from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from axialvs.utils.files import PARTIAL_SUFFIX, write_atomically
 
@@ -159,6 +159,12 @@ class _PostponedRemovals:
     def remove(self, path: str) -> None:
         """Record a file."""
         self.paths.append(path)
+
+
+def training_loop(runner: Runner) -> BaseLoop | None:
+    """Return the loop of a training, None in a test: `runner.train_loop` would build it there."""
+    loop = runner._train_loop
+    return loop if isinstance(loop, BaseLoop) else None
 
 
 def accumulation_counts(runner: Runner) -> int:

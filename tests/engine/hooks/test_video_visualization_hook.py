@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import TrackDataSample
+from mmengine.runner import IterBasedTrainLoop
 from mmengine.structures import InstanceData
 
 from axialvs.datasets.youtube_vis import YouTubeVISDataset
@@ -42,7 +43,10 @@ def validate(split, hook: VideoVisualizationHook, tracks_of=lambda content, vide
     )
     content = json.loads((split / 'instances.json').read_text())
     runner = SimpleNamespace(
-        visualizer=Pictures(), iter=30, val_dataloader=SimpleNamespace(dataset=dataset)
+        visualizer=Pictures(),
+        iter=30,
+        val_dataloader=SimpleNamespace(dataset=dataset),
+        _train_loop=IterBasedTrainLoop.__new__(IterBasedTrainLoop),
     )
     hook.before_val_epoch(runner)
     for video in content['videos']:

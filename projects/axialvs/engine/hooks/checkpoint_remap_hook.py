@@ -7,11 +7,12 @@ from fnmatch import fnmatchcase
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from torch import Tensor
 
 from axialvs.checkpoints.key_mapping import adapt_state_dict, keep_first_queries
 from axialvs.checkpoints.loading import CheckpointError, class_names_of, state_dict_of
+from axialvs.engine.checkpointing import training_loop
 from axialvs.engine.resuming import check_resumed_state
 
 
@@ -45,7 +46,7 @@ class CheckpointRemapHook(Hook):
         if not runner._resume:
             for pattern in self.leave_out:
                 weights = _without(weights, pattern)
-            if isinstance(runner._train_loop, BaseLoop):  # a test takes a checkpoint as it is
+            if training_loop(runner) is not None:  # a test takes a checkpoint as it is
                 weights = _with_our_queries(weights, model.state_dict(), runner)
         fitting, report = adapt_state_dict(
             weights,
@@ -83,8 +84,8 @@ def _with_our_queries(
 
 def _classes_of_run(runner: Runner) -> tuple[str, ...] | None:
     """Return the class names of the training data, None without training."""
-    loop = runner._train_loop  # `runner.train_loop` would build it
-    if not isinstance(loop, BaseLoop):
+    loop = training_loop(runner)
+    if loop is None:
         return None
     metainfo = getattr(loop.dataloader.dataset, 'metainfo', None) or {}
     return metainfo.get('classes')

@@ -10,11 +10,12 @@ import numpy as np
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations.youtube_vis import Instance, read_annotations
+from axialvs.engine.checkpointing import training_loop
 from axialvs.evaluation.track_ids import ids_like_gt
 from axialvs.evaluation.tube_iou import Tube
 from axialvs.utils.errors import AxialVSError
@@ -194,7 +195,7 @@ class VideoVisualizationHook(Hook):
 
 def _iteration(runner: Runner) -> int:
     """Return the iteration of a training; `runner.iter` would load a test's training data."""
-    return runner.iter if isinstance(runner._train_loop, BaseLoop) else 0
+    return 0 if training_loop(runner) is None else runner.iter
 
 
 def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: float) -> TrackSet:
