@@ -192,7 +192,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
     """Kill while a file is being written aside, or between its renaming and `last_checkpoint`."""
 
     def partials(run: Training) -> list[str]:
-        return [path.name for path in run.work_dir.glob('*.pth.partial')]
+        return [path.name for path in run.work_dir.glob('*.pth.*.partial')]
 
     def unnamed(run: Training) -> list[str]:
         pointer = run.work_dir / 'last_checkpoint'
@@ -211,7 +211,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
                 found = look(run)
                 if found and not leave:
                     run.kill()
-                    return f'{moment} {found[0].removesuffix(".partial")}'
+                    return f'{moment} {found[0].partition(".pth")[0]}.pth'
             leave = max(0, leave - bool(found))
             if not run.wait_for(lambda: not look(run)):
                 return None

@@ -99,7 +99,7 @@ replace, fsync = os.replace, os.fsync
 
 def train_and_die(folder, name, moment):
     def is_being_written():
-        return (folder / 'run' / f'{name}.partial').exists()
+        return atomic_files.partial_path(folder / 'run' / name).exists()
 
     def killing_fsync(descriptor):
         if moment == 'writing' and is_being_written():

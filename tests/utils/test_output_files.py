@@ -1,13 +1,16 @@
 """Tests of how commands take names of files to write, and of writing to what is no plain file."""
 
 import os
+import socket
+import subprocess
+import sys
 import threading
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
-from axialvs.utils.files import output_file, write_atomically
+from axialvs.utils.files import output_file, partial_path, write_atomically
 
 
 def test_names_of_files_in_folders_that_may_be_missing(tmp_path, monkeypatch):
@@ -51,3 +54,40 @@ def test_link_in_dev_that_leads_to_a_plain_file_is_not_replaced(monkeypatch):
     monkeypatch.setattr(os, 'replace', lambda *paths: pytest.fail(f'{paths}: a device is replaced'))
     write_atomically('/dev/stdout', b'figures')
     assert written == {Path('/dev/stdout'): b'figures'}
+
+
+def test_processes_that_write_one_file_do_not_mix_their_data(tmp_path, monkeypatch):
+    """The one that ends last wins, with its data alone."""
+    target = tmp_path / 'scores.json'
+    replace = os.replace
+
+    def write_in_between(source, destination):
+        monkeypatch.setattr(os, 'replace', replace)
+        monkeypatch.setattr(os, 'getpid', os.getppid)
+        write_atomically(target, b'of the other process')
+        replace(source, destination)
+
+    monkeypatch.setattr(os, 'replace', write_in_between)
+    write_atomically(target, b'of this one')
+    assert target.read_bytes() == b'of this one'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_partial_files_of_dead_processes_are_deleted(tmp_path):
+    target = tmp_path / 'tracks [1].json'
+    with subprocess.Popen([sys.executable, '-c', '']) as dead:
+        pass
+    left, other_host, running = (
+        partial_path(target).with_name(f'{target.name}.{host}-{process}.partial')
+        for host, process in (
+            (socket.gethostname(), dead.pid),
+            ('elsewhere', dead.pid),
+            (socket.gethostname(), os.getppid()),
+        )
+    )
+    for file in (left, other_host, running):
+        file.touch()
+    write_atomically(target, b'x')
+    assert not left.exists()
+    assert other_host.exists()
+    assert running.exists()

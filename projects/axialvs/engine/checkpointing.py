@@ -60,7 +60,7 @@ class AtomicCheckpointHook(CheckpointHook):
             name = self.filename_tmpl.format(runner.iter)
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         if is_main_process():
-            for partial in Path(self.out_dir).glob(f'*.pth{PARTIAL_SUFFIX}'):
+            for partial in Path(self.out_dir).glob(f'*.pth.*{PARTIAL_SUFFIX}'):
                 partial.unlink()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -1,6 +1,5 @@
 """Write frames to an H.264 video with the timestamps and the sound of its source."""
 
-import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from axialvs.inference.sound import SoundTrack
 from axialvs.utils.errors import AxialVSError
-from axialvs.utils.files import PARTIAL_SUFFIX, check_writable
+from axialvs.utils.files import check_writable, partial_path
 
 SUFFIXES = ('.mp4', '.m4v', '.mov')
 TICKS = 90_000
@@ -26,7 +25,7 @@ _X264_OPTIONS = MappingProxyType({'crf': '20', 'preset': 'veryfast'})
 class VideoWriter:
     """Write frames as H.264 in yuv420p, with the header in front (faststart).
 
-    The file grows as `<name>.<process id>.partial` and gets its name when it is closed. In a `with`
+    The file grows under the name of `partial_path` and gets its own when it is closed. In a `with`
     block it is also finished if the block ends with an error, so that the frames written so far
     can be watched; if writing itself failed, it is deleted. Without a frame there is no file.
 
@@ -67,7 +66,7 @@ class VideoWriter:
         self._fps = None if fps is None else Fraction(fps).limit_denominator(TICKS)
         self._odd = odd
         self._options = dict(options)
-        self._partial = self.path.with_name(f'{self.path.name}.{os.getpid()}{PARTIAL_SUFFIX}')
+        self._partial = partial_path(self.path)
         self._container: av.container.OutputContainer | None = None
         self._sound: SoundTrack | None = None
         self._last_tick = -1

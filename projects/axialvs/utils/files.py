@@ -2,17 +2,45 @@
 
 import contextlib
 import errno
+import glob
 import os
 import re
+import socket
 from argparse import ArgumentTypeError
 from pathlib import Path
 
-# Suffix of a file that is being written; files of killed processes keep it.
 PARTIAL_SUFFIX = '.partial'
+"""Suffix of a file that is being written; files of killed processes keep it."""
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name under which this process writes a file before it is renamed.
+
+    It contains host and process, so that processes that write one file do not mix their data. Files
+    that dead processes of this host left under such names are deleted.
+    """
+    prefix = f'{path.name}.{socket.gethostname()}-'
+    for left in path.parent.glob(f'{glob.escape(prefix)}*{PARTIAL_SUFFIX}'):
+        process = left.name.removeprefix(prefix).removesuffix(PARTIAL_SUFFIX)
+        if process.isdecimal() and not _is_running(int(process)):
+            left.unlink(missing_ok=True)
+    return path.with_name(f'{prefix}{os.getpid()}{PARTIAL_SUFFIX}')
+
+
+def _is_running(process: int) -> bool:
+    if os.name != 'posix':
+        return True  # signal 0 is no question there
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -33,7 +61,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     if _is_stream(path):
         path.write_bytes(data)
         return
-    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, 'wb') as file:
@@ -119,7 +147,7 @@ def check_writable(path: Path) -> None:
     """
     if _is_stream(path):
         return
-    probe = path.with_name(f'{path.name}.{os.getpid()}{PARTIAL_SUFFIX}')
+    probe = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()

@@ -21,7 +21,7 @@ def convert(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, 'argv', [*command, '--out', str(out), '--overwrite'])
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(command[0], run_name='__main__')
-        assert not (tmp_path / 'out.json.partial').exists()
+        assert not list(tmp_path.glob('out.json.*'))
         return read_annotations(out) if caught.value.code == 0 else None
 
     return run

@@ -23,7 +23,7 @@ from axialvs.datasets.annotations.panomasks import (
 from axialvs.datasets.annotations.panoptic import VOID, read_ids, read_panoptic_categories
 from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json
 from axialvs.datasets.image_files import list_images
-from axialvs.utils.files import PARTIAL_SUFFIX, write_atomically
+from axialvs.utils.files import partial_path, write_atomically
 
 _JPEG_QUALITY = 75  # of the official conversion, whose images published results are of
 _MAX_NAMED = 5
@@ -189,7 +189,7 @@ def _save(image: Image.Image, path: Path) -> None:
         image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
     else:
         image.save(buffer, 'PNG')
-    partial_file = path.with_name(path.name + PARTIAL_SUFFIX)
+    partial_file = partial_path(path)
     try:
         partial_file.write_bytes(buffer.getvalue())
         os.replace(partial_file, path)
