@@ -3,7 +3,7 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
@@ -222,8 +222,7 @@ def main() -> None:
         options.compile,
         options.test_cfg(),
     )
-    for note in reader.notes:
-        print(f'{options.video}: {note}')
+    known_notes = print_notes(reader)
     with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
         result = segment_video(
             model,
@@ -248,9 +247,18 @@ def main() -> None:
                 write_each(outputs, failures, methodcaller('finish', video))
             for output in outputs:
                 output.close()
+    print_notes(reader, known_notes)
     report(result, outputs, options, failures)
     for error in failures.values():
         raise error
+
+
+def print_notes(reader: 'VideoReader', known: Collection[str] = ()) -> list[str]:
+    """Print what a reader converts or skips, without the known notes; return all notes."""
+    for note in reader.notes:
+        if note not in known:
+            print(f'{reader.source}: {note}')
+    return list(reader.notes)
 
 
 def _stop(*_: object) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from PIL import Image
 
 from axialvs.inference.pipeline import open_video
 from axialvs.inference.readers import MemoryReader, VideoReadError
@@ -251,12 +252,63 @@ def test_images_and_masks_in_one_folder(tmp_path, mask):
         open_video(tmp_path)
 
 
-def test_pages_of_a_tiff_are_counted(tmp_path):
-    path = tmp_path / 'stack.tif'
-    cv2.imwritemulti(str(path), [np.full((8, 8), 40 * i, np.uint8) for i in range(6)])
+def write_stack(path, values):
+    """A file of several grey images with the given values and, in TIFF, a preview."""
+    images = [Image.fromarray(np.full((8, 6, 3), value, np.uint8)) for value in values]
+    if path.suffix == '.tif':
+        images.append(images[0].resize((3, 4)))
+    format = 'MPO' if path.suffix == '.jpg' else None
+    times = dict(duration=[100, 300, 100, 100]) if path.suffix in ('.png', '.webp') else {}
+    images[0].save(path, format, save_all=True, append_images=images[1:], **times)
+    return path
+
+
+@pytest.mark.parametrize('suffix', ['.tif', '.png', '.webp'])
+def test_images_of_one_file_are_frames(tmp_path, suffix):
+    values = [0, 80, 160, 240]
+    reader = open_video(write_stack(tmp_path / f'stack{suffix}', values))
+    times = [0, 0.04, 0.08, 0.12] if suffix == '.tif' else [0, 0.1, 0.4, 0.5]
+    for _ in range(2):
+        frames = list(reader)
+        assert [frame.index for frame in frames] == [0, 1, 2, 3]
+        assert [frame.timestamp for frame in frames] == pytest.approx(times)
+        assert [frame.image.mean() for frame in frames] == pytest.approx(values, abs=2)
+        assert all(frame.image.shape == (8, 6, 3) for frame in frames)
+    assert len(reader.notes) == (suffix == '.tif')
+
+
+def test_second_picture_of_a_phone_is_no_frame(tmp_path):
+    reader = open_video(write_stack(tmp_path / 'stereo.jpg', [80, 200]))
+    (frame,) = reader
+    assert frame.image.mean() == pytest.approx(80, abs=2)
+    assert '1 are left out' in reader.notes[0]
+
+
+def test_folders_count_the_images_that_are_left_out(tmp_path):
+    write_stack(tmp_path / '1.tif', [0])
+    write_stack(tmp_path / '2.tif', [0, 1, 2])
+    reader = open_video(tmp_path)
+    assert len(list(reader)) == 2
+    (note,) = reader.notes
+    assert '2 files' in note
+    assert '4 are left out' in note
+
+
+def test_animation_that_breaks_off(tmp_path):
+    whole = write_stack(tmp_path / 'whole.png', [0, 80, 160, 240]).read_bytes()
+    path = tmp_path / 'cut.png'
+    path.write_bytes(whole[: whole.rindex(b'fdAT') + 8])
     reader = open_video(path)
-    assert len(list(reader)) == 1
-    assert any('6 pages' in note for note in reader.notes)
+    assert len(list(reader)) == 3
+    assert '4' in reader.truncated
+
+
+@pytest.mark.parametrize('depth', [np.float32, np.int32])
+def test_tiff_of_no_colours(tmp_path, depth):
+    path = tmp_path / 'depth.tif'
+    cv2.imwritemulti(str(path), [np.full((8, 8), 40, depth)] * 2)
+    with pytest.raises(VideoReadError, match='depth.tif'):
+        open_video(path)
 
 
 def test_12_bit_values_in_16_bit_files(tmp_path):

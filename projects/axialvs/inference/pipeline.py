@@ -12,6 +12,7 @@ from torch import Tensor
 
 from axialvs.clips import SplitMode, split_video
 from axialvs.inference.frame_preparation import FramePreparation, Segmenter
+from axialvs.inference.image_stack import open_stack
 from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.readers import (
     CameraReader,
@@ -55,8 +56,10 @@ def open_video(
     if not isinstance(source, str | Path):
         return MemoryReader(source, frame_rate, color)
     path = Path(source)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+    if path.is_dir():
         return ImageFolderReader(path, frame_rate)
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        return open_stack(path, frame_rate) or ImageFolderReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal():
         return CameraReader(int(str(source)))
     from axialvs.inference.video_file import VideoFileReader  # the only source that needs PyAV

@@ -4,7 +4,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
@@ -192,6 +193,8 @@ class MemoryReader(VideoReader):
 _ALPHA_SUFFIXES = ('.png', '.webp', '.tif', '.tiff')
 _UINT8_BITS, _UINT16_BITS = 8, 16
 _SENSOR_BITS = (10, 12, 14)
+COLOR_AND_DEPTH = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+"""OpenCV's flags for (H, W, 3) BGR with the bit depth of the file."""
 
 
 def read_image(path: Path, bits: int | None = None) -> np.ndarray:
@@ -210,17 +213,30 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise VideoReadError(f'{path}: cannot be read ({error.strerror})') from error
-    depth = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    image = _decode(data, depth) if data.size else None
+    return to_rgb(lambda flags: _decode(data, flags), bits, str(path))
+
+
+def to_rgb(decode: Callable[[int], np.ndarray | None], bits: int | None, name: str) -> np.ndarray:
+    """Decode an image by OpenCV and convert it to (H, W, 3) uint8 RGB over black.
+
+    Args:
+        decode: called with OpenCV's flags; None if the image is unreadable.
+        bits: depth of 16-bit values.
+        name: of the image, for messages.
+
+    Raises:
+        VideoReadError: if it is unreadable or not of 8 or 16 bits.
+    """
+    image = decode(COLOR_AND_DEPTH)
     if image is None:
-        raise VideoReadError(f'{path}: is not a readable image; replace the file or remove it')
+        raise VideoReadError(f'{name}: is not a readable image; replace the file or remove it')
     if image.dtype == np.uint16:
         shift = (bits or _UINT16_BITS) - _UINT8_BITS
         image = (image >> shift).clip(max=255).astype(np.uint8)
     elif image.dtype != np.uint8:
-        raise VideoReadError(f'{path}: has {image.dtype} values; convert it to 8 or 16 bits')
-    if path.suffix.lower() in _ALPHA_SUFFIXES:
-        alpha = _decode(data, cv2.IMREAD_UNCHANGED)
+        raise VideoReadError(f'{name}: has {image.dtype} values; convert it to 8 or 16 bits')
+    if Path(name).suffix.lower() in _ALPHA_SUFFIXES:
+        alpha = decode(cv2.IMREAD_UNCHANGED)
         if alpha is not None and alpha.ndim == 3 and alpha.shape[2] == 4:
             image = over_black(image, alpha[..., 3])
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -228,7 +244,7 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
 
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
     try:
-        return cv2.imdecode(data, flags)
+        return cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # for instance more pixels than OpenCV decodes
         return None
 
@@ -241,15 +257,32 @@ def over_black(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.rint(image * opacity[..., None]).astype(np.uint8)
 
 
-def stored_bits(path: Path) -> int:
+def stored_bits(image: np.ndarray | None) -> int:
     """Bit depth of an image's values; sensors store 10, 12 or 14 bits in 16-bit files."""
-    image = _decode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None or image.dtype != np.uint16:
         return _UINT8_BITS
     largest = int(image.max())
     if largest < 2**_UINT8_BITS:
         return _UINT16_BITS  # too dark to tell
     return next((bits for bits in _SENSOR_BITS if largest < 2**bits), _UINT16_BITS)
+
+
+TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
+
+def count_images(path: Path) -> int:
+    """Number of images in an image file: pages, frames of an animation, pictures of a phone.
+
+    1 also for files that cannot be read.
+    """
+    try:
+        with open(path, 'rb') as file:
+            if file.read(4) in TIFF_STARTS:
+                return cv2.imcount(str(path))
+        with Image.open(path) as image:
+            return getattr(image, 'n_frames', 1)
+    except (OSError, ValueError, SyntaxError, EOFError, cv2.error, Image.DecompressionBombError):
+        return 1
 
 
 _MASK_ENDING = re.compile(r'[-_. ](mask|masks|seg|label|labels|gt|annotation)$', re.IGNORECASE)
@@ -285,12 +318,10 @@ class ImageFolderReader(VideoReader):
         self.frame_rate = frame_rate
         self.num_frames = len(self._files)
         first = self._files[0]
-        self._bits = stored_bits(first)
+        self._bits = stored_bits(_decode(np.fromfile(first, np.uint8), COLOR_AND_DEPTH))
         if self._bits in _SENSOR_BITS:
             self.note(f'16-bit images hold {self._bits}-bit values and are scaled as such')
         self.height, self.width = read_image(first, self._bits).shape[:2]
-        if first.suffix.lower() in ('.tif', '.tiff') and (pages := cv2.imcount(str(first))) > 1:
-            self.note(f'{first.name} has {pages} pages; only the first page of a file is read')
 
     def _refuse_pairs(self) -> None:
         """Refuse folders with two images of one name, as frames and their masks have."""
@@ -316,6 +347,7 @@ class ImageFolderReader(VideoReader):
 
     def __iter__(self) -> Iterator[Frame]:
         rate = self.frame_rate or DEFAULT_FRAME_RATE
+        left_out = {}
         for index, file in enumerate(self._files):
             image = read_image(file, self._bits)
             height, width = image.shape[:2]
@@ -324,4 +356,11 @@ class ImageFolderReader(VideoReader):
                     f'{file}: has {width}x{height} pixels, but {self._files[0].name} has '
                     f'{self.width}x{self.height}; resize the images to one size'
                 )
+            if (images := count_images(file)) > 1:
+                left_out[file.name] = images - 1
             yield Frame(index, index / rate, image)
+        if left_out:
+            self.note(
+                f'{len(left_out)} files hold several images, the first is {next(iter(left_out))}; '
+                f'only the first image of each is read, {sum(left_out.values())} are left out'
+            )

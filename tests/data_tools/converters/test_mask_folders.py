@@ -222,6 +222,11 @@ def _two_masks(root):
     cv2.imwrite(str(mask_path(root, 2).with_suffix('.tif')), object_ids(2))
 
 
+def _several_pages(root):
+    mask_path(root, 2).unlink()
+    cv2.imwritemulti(str(mask_path(root, 2).with_suffix('.tif')), [object_ids(2)] * 3)
+
+
 def _smooth(root):
     pixels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 251
     cv2.imwrite(str(mask_path(root, 2)), pixels.astype(np.uint8))
@@ -245,6 +250,7 @@ def _no_video(root):
         (_no_image, ['Annotations/cart/00002.png', 'not a readable image']),
         (_cut_off, ['Annotations/cart/00002.png', 'not a readable image']),
         (_two_masks, ['Annotations/cart/00002.tif', 'the other is 00002.png']),
+        (_several_pages, ['Annotations/cart/00002.tif', '3 images']),
         (_smooth, ['Annotations/cart/00002.png', '251 different values', '--binary']),
         (_unknown_object, ['classes.json', 'object 3 of video cart', '--ignore-ids 3']),
         (_no_video, ['JPEGImages/boat', 'Annotations/boat']),

@@ -56,6 +56,10 @@ class MaskReader:
         """
         try:
             with Image.open(path) as image:
+                if (images := getattr(image, 'n_frames', 1)) > 1:
+                    raise ConversionError(
+                        f'{path}: holds {images} images; save one mask per file and frame'
+                    )
                 image.load()
                 kind = next((k for k, modes in _KINDS.items() if image.mode in modes), None)
                 if kind is None:
