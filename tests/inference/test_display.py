@@ -307,7 +307,7 @@ def test_animation_that_breaks_off(tmp_path):
 def test_tiff_of_no_colours(tmp_path, depth):
     path = tmp_path / 'depth.tif'
     cv2.imwritemulti(str(path), [np.full((8, 8), 40, depth)] * 2)
-    with pytest.raises(VideoReadError, match='depth.tif'):
+    with pytest.raises(VideoReadError, match=r'depth\.tif'):
         open_video(path)
 
 
