@@ -1,6 +1,8 @@
-# Settings of the public release: prediction heads at a tenth of the learning rate, pasted frames at the top left. Norms of the backbone decay.
+# Settings of the public release: prediction heads at a tenth of the learning rate, norms of the backbone decay, pasted
+# frames at the top left, and the repeated last frame of a video takes part in the scores of its tubes.
 _base_ = './axialvs-wc-kmax_convnextv2-l_16xb2-30k_vipseg.py'
 
+model = dict(test_cfg=dict(score_padded=True))
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={**_base_.head_lr, 'backbone': dict(norm_decay_mult=1.0)})
 )

@@ -20,21 +20,19 @@ class ClipPrediction(NamedTuple):
     mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
     queries: Tensor  # (Q, C) of the last decoder layer, before its norm
     mask_embeddings: Tensor | None = None  # (Q, C), Video-kMaX only
+    track_embeddings: Tensor | None = None  # (Q, C), learnt for linking, Tube-Link only
 
     @property
     def identity(self) -> Tensor:
-        """What clips are linked by (Q, C): Video-kMaX's mask embeddings, Tube-Link's queries."""
-        return self.queries if self.mask_embeddings is None else self.mask_embeddings
+        """What clips are linked by (Q, C): the queries if there are no embeddings."""
+        for embeddings in (self.track_embeddings, self.mask_embeddings):
+            if embeddings is not None:
+                return embeddings
+        return self.queries
 
     def reorder(self, order: Tensor) -> 'ClipPrediction':
         """Permute the queries by indices (Q,)."""
-        embeddings = self.mask_embeddings
-        return ClipPrediction(
-            self.class_logits[order],
-            self.mask_logits[order],
-            self.queries[order],
-            None if embeddings is None else embeddings[order],
-        )
+        return ClipPrediction._make(None if field is None else field[order] for field in self)
 
 
 class ClipFeatures(NamedTuple):
@@ -50,10 +48,14 @@ class ClipFeatures(NamedTuple):
 
 
 class LinkedClip(NamedTuple):
-    """Final prediction for one clip of a stream, with queries aligned to the previous clips."""
+    """Final prediction for one clip of a stream, with queries aligned to the previous clips.
+
+    If they are not aligned, because finished objects are linked instead, it has the `identity`.
+    """
 
     mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
-    class_logits: Tensor  # (Q, N + 1), averaged over the stream so far
+    class_logits: Tensor  # (Q, N + 1), averaged over the stream so far if aligned
+    identity: Tensor | None = None  # (Q, C) what objects are linked by
 
 
 class VideoPrediction(NamedTuple):

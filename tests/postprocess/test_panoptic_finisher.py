@@ -6,6 +6,7 @@ import torch
 
 from axialvs.postprocess.panoptic import PanopticThresholds
 from axialvs.postprocess.panoptic_finisher import PanopticFinisher
+from axialvs.postprocess.panoptic_fusion import FusionThresholds, fuse_panoptic
 from axialvs.structures import ImageShapes
 from axialvs.utils.rle import decode_mask
 
@@ -13,7 +14,15 @@ from axialvs.utils.rle import decode_mask
 THINGS = (0, 1)
 SIZE = (8, 12)  # of the logits
 SHAPES = ImageShapes((32, 48), (32, 48), (32, 48))
-FINISHER = PanopticFinisher(THINGS, PanopticThresholds(pixel=0.6, thing=0.5, stuff=0.5))
+FINISHERS = {
+    'merge': PanopticFinisher(THINGS, PanopticThresholds(pixel=0.6, thing=0.5, stuff=0.5)),
+    'fusion': PanopticFinisher(THINGS, FusionThresholds(0.5, 0.5), fuse_panoptic),
+}
+
+
+@pytest.fixture(params=FINISHERS)
+def finisher(request):
+    return FINISHERS[request.param]
 
 
 def class_logits(*labels: int | None) -> torch.Tensor:
@@ -36,15 +45,15 @@ def mask_logits(*boxes: tuple[int, int, int, int]) -> torch.Tensor:
 LEFT, RIGHT, GROUND = (0, 4, 0, 5), (0, 4, 7, 12), (4, 8, 0, 12)
 
 
-def finish(classes, clips):
-    return FINISHER.finish(classes, lambda queries: (clip[queries] for clip in clips), SHAPES)
+def finish(finisher, classes, clips):
+    return finisher.finish(classes, lambda queries: (clip[queries] for clip in clips), SHAPES)
 
 
-def test_tracks_of_a_video_are_its_merged_segments():
+def test_tracks_of_a_video_are_its_merged_segments(finisher):
     classes = class_logits(2, 0, 1, None)
     clips = [mask_logits(GROUND, LEFT, RIGHT, (0, 0, 0, 0)) for _ in range(2)]
     clips[1] = mask_logits(GROUND, LEFT, (0, 0, 0, 0), (0, 0, 0, 0))
-    tracks = finish(classes, clips)
+    tracks = finish(finisher, classes, clips)
     assert {(x.label, x.is_thing) for x in tracks} == {(2, False), (0, True), (1, True)}
     assert sorted(x.id for x in tracks) == [1, 2, 3]
     by_label = {x.label: x for x in tracks}
@@ -55,8 +64,8 @@ def test_tracks_of_a_video_are_its_merged_segments():
     assert not masks[1][:, 24:].any()
 
 
-def test_two_queries_of_a_stuff_class_are_one_track():
-    tracks = finish(class_logits(2, 2), [mask_logits(GROUND, LEFT)])
+def test_two_queries_of_a_stuff_class_are_one_track(finisher):
+    tracks = finish(finisher, class_logits(2, 2), [mask_logits(GROUND, LEFT)])
     (stuff,) = tracks
     assert not stuff.is_thing
     mask = decode_mask(stuff.segmentations[0])
@@ -65,18 +74,18 @@ def test_two_queries_of_a_stuff_class_are_one_track():
     assert not mask[:12, 26:].any()
 
 
-def test_a_stream_of_one_clip_has_the_segments_of_its_video():
+def test_a_stream_of_one_clip_has_the_segments_of_its_video(finisher):
     classes, clip = class_logits(2, 0, 1), mask_logits(GROUND, LEFT, RIGHT)
-    stream = FINISHER.stream(0.0)
+    stream = finisher.stream(0.0)
     streamed = stream.add(clip, classes, SHAPES)
-    for track in finish(classes, [clip]):
+    for track in finish(finisher, classes, [clip]):
         (row,) = np.flatnonzero(streamed.labels == track.label)
         assert np.array_equal(streamed.masks[row, 0], decode_mask(track.segmentations[0]))
         assert streamed.scores[row] == pytest.approx(track.score)
 
 
-def test_ids_of_a_stream_persist():
-    stream = FINISHER.stream(0.0)
+def test_ids_of_a_stream_persist(finisher):
+    stream = finisher.stream(0.0)
     nothing = (0, 0, 0, 0)
     first = stream.add(mask_logits(GROUND, LEFT, RIGHT), class_logits(2, 0, 0), SHAPES)
     # The ground comes from another query, one thing is hidden, the other one moves.
@@ -94,10 +103,17 @@ def test_ids_of_a_stream_persist():
     assert [track.is_thing for track in tracks.values()].count(False) == 1
 
 
-def test_score_threshold_of_a_stream():
+@pytest.mark.parametrize(
+    'low',
+    [
+        PanopticFinisher(THINGS, PanopticThresholds(pixel=0.4, stuff=0.3)),
+        PanopticFinisher(THINGS, FusionThresholds(score=0.3), fuse_panoptic),
+    ],
+    ids=['merge', 'fusion'],
+)
+def test_score_threshold_of_a_stream(low):
     classes = torch.tensor([[0.0, 0.0, 1.0, 0.0]])  # probability 0.48
     clip = mask_logits(GROUND)
-    low = PanopticFinisher(THINGS, PanopticThresholds(pixel=0.4, stuff=0.3))
     assert len(low.stream(0.0).add(clip, classes, SHAPES).ids) == 1
     empty = low.stream(0.6).add(clip, classes, SHAPES)
     assert empty.masks.shape == (0, 1, 32, 48)

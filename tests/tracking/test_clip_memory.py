@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from axialvs.postprocess.panoptic import PanopticThresholds, merge_panoptic
-from axialvs.structures import ImageShapes
-from axialvs.tracking.clip_memory import ClipMemory
+from axialvs.postprocess.panoptic import PanopticThresholds
+from axialvs.postprocess.panoptic_finisher import PanopticFinisher
+from axialvs.structures import ClipPrediction, ImageShapes
+from axialvs.tracking.clip_memory import ClipMemory, memory_of
+from axialvs.tracking.clip_wise import ClipWiseVideo
+from axialvs.tracking.near_online import NearOnlineVideo
+from axialvs.utils.errors import AxialVSError
+from axialvs.utils.rle import decode_mask
 
 FOLDER = Path(__file__).parents[1] / 'data' / 'parity'
 
@@ -44,32 +49,76 @@ def test_ids_of_the_release():
         assert names(ids, labels.tolist()) == expected[expected >= 0].tolist()
 
 
-def test_panoptic_clips_of_the_release():
+@pytest.fixture(scope='module')
+def release():
     with np.load(FOLDER / 'kmax_postprocess.npz') as arrays:
-        release = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    case = 'near_online_clips_r50_small'
-    things = set(release['thing_classes'].tolist())
-    memory, names, frames = ClipMemory(), ReleaseIds(), []
-    for class_logits, mask_logits, embeddings in zip(
-        release['class_logits'], release['mask_logits'], release['mask_embeddings'], strict=True
-    ):
-        video = merge_panoptic(
-            class_logits,
-            lambda _, logits=mask_logits: iter([logits]),
-            ImageShapes((65, 97), (50, 80), (50, 80), align_corners=True),
-            things,
-            PanopticThresholds(*release[f'thresholds_{case}'].tolist()),
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize(
+    ('video_type', 'new_memory', 'case'),
+    [
+        (ClipWiseVideo, ClipMemory, 'near_online_clips_r50_small'),
+        (NearOnlineVideo, None, 'near_online_video_r50_small'),
+    ],
+)
+def test_videos_of_the_release(release, video_type, new_memory, case):
+    """The last clip repeats a frame, which takes part in the scores and is cut then."""
+    thresholds = PanopticThresholds(*release[f'thresholds_{case}'].tolist())
+    things = release['thing_classes'].tolist()
+    finisher = PanopticFinisher(things, thresholds, new_memory=new_memory)
+    video = video_type(finisher, score_padded=True)
+    num_frames = int(release['frames'])
+    shapes = ImageShapes((65, 97), (50, 80), (50, 80), align_corners=True)
+    for k in range(3):
+        clip = ClipPrediction(
+            release['class_logits'][k],
+            release['mask_logits'][k],
+            torch.zeros(14, 1),
+            release['mask_embeddings'][k],
         )
-        shown = [segment for segment in video.segments if segment.is_thing]
-        labels = [segment.label for segment in shown]
-        ids = memory.link(torch.tensor(labels), embeddings[[segment.query for segment in shown]])
-        codes = {0: -1} | {s.id: s.label for s in video.segments}
-        codes |= dict(zip((s.id for s in shown), names(ids, labels), strict=True))
-        table = np.array([codes[i] for i in range(len(codes))])
-        frames += [table[frame] for frame in video.frames()]
-    found, expected = np.stack(frames[: release['frames']]), release[f'map_{case}'].numpy()
+        video.add(clip, shapes, min(2, num_frames - 2 * k))
+    tracks = video.finish()
+    video.close()
+    names = ReleaseIds()(
+        [track.id for track in tracks if track.is_thing],
+        [track.label for track in tracks if track.is_thing],
+    )
+    things_named = iter(names)
+    found = np.full((num_frames, *shapes.ori_shape), -1)
+    for track in tracks:
+        name = next(things_named) if track.is_thing else track.label
+        for frame, rle in enumerate(track.segmentations):
+            if rle is not None:
+                found[frame][decode_mask(rle).astype(bool)] = name
+    expected = release[f'map_{case}'].numpy()
     assert set(np.unique(found)) == set(np.unique(expected))
     assert (found != expected).mean() <= 1e-3
+
+
+def test_the_repeated_frame_changes_the_scores(release):
+    things = release['thing_classes'].tolist()
+    finisher = PanopticFinisher(things, PanopticThresholds(0.3, 0.2, 0.3))
+    shapes = ImageShapes((65, 97), (50, 80), (50, 80), align_corners=True)
+    scores = []
+    for score_padded in (True, False):
+        video = NearOnlineVideo(finisher, score_padded=score_padded)
+        clip = ClipPrediction(
+            release['class_logits'][0], release['mask_logits'][0], torch.zeros(14, 1)
+        )
+        video.add(clip, shapes, 1)
+        tracks = video.finish()
+        video.close()
+        assert {len(track.segmentations) for track in tracks} == {1}
+        scores.append([track.score for track in tracks])
+    assert scores[0] != scores[1]
+
+
+def test_unknown_linking_is_refused():
+    assert memory_of({}) is None
+    assert memory_of({'linking': 'memory'}) is ClipMemory
+    with pytest.raises(AxialVSError, match='memmory'):
+        memory_of({'linking': 'memmory'})
 
 
 def link(memory, *things):

@@ -49,6 +49,11 @@ model = dict(
             semantic_area_exponent=2.4,
         ),
     ),
-    test_cfg=dict(panoptic=dict(pixel=0.3, thing=0.2, stuff=0.3, overlap=0.8), score_threshold=0.0),
+    test_cfg=dict(
+        panoptic=dict(pixel=0.3, thing=0.2, stuff=0.3, overlap=0.8),
+        # 'memory' merges every clip by itself and links finished things, the release's clip-wise inference.
+        linking='queries',
+        score_threshold=0.0,
+    ),
 )
 sync_bn = 'torch'  # batch norm is trained, with two clips per GPU

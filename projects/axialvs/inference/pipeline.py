@@ -271,7 +271,7 @@ class VideoResult:
         self, linked: LinkedClip, clip: EncodedClip, finisher: StreamFinisher
     ) -> ClipResult:
         mask_logits = linked.mask_logits[:, : len(clip.frames)]
-        decided = finisher.add(mask_logits, linked.class_logits, clip.shapes)
+        decided = finisher.add(mask_logits, linked.class_logits, clip.shapes, linked.identity)
         wanted = np.array([self._is_wanted(x) for x in decided.labels.tolist()], dtype=bool)
         return _clip_result(clip.frames, decided.select(wanted))
 

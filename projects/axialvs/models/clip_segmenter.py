@@ -17,6 +17,8 @@ from axialvs.models.heads import ClipHead
 from axialvs.models.inference_form import InferenceForm
 from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ClipPrediction, ImageShapes, Size, Track, VideoPrediction
+from axialvs.tracking.clip_memory import memory_of
+from axialvs.tracking.clip_wise import ClipWiseTracker
 from axialvs.tracking.near_online import NearOnlineTracker
 from axialvs.tracking.tracker import Tracker, VideoTracks
 from axialvs.utils.errors import AxialVSError
@@ -34,7 +36,9 @@ class ClipSegmenter(BaseMOTModel):
     Args:
         backbone: runs frame by frame.
         panoptic_head: a `ClipHead`.
-        test_cfg: settings of the head's finisher; `score_threshold` of streams.
+        test_cfg: settings of the head's finisher; `score_threshold` of streams; `score_padded` of
+            `NearOnlineVideo`; `linking`, for panoptic models 'queries' (default) or 'memory', see
+            `ClipWiseTracker`.
         train_cfg: training settings of the head.
         data_preprocessor: normalises and pads.
         init_cfg: initialisation.
@@ -94,7 +98,11 @@ class ClipSegmenter(BaseMOTModel):
 
     def trackers(self) -> dict[str, Callable[[], Tracker]]:
         """Constructors of trackers by mode; the first mode is the default."""
-        return {'near-online': lambda: NearOnlineTracker(self._predict_clips, self.finisher)}
+        return {'near-online': self._near_online_tracker}
+
+    def _near_online_tracker(self) -> NearOnlineTracker:
+        tracker = ClipWiseTracker if memory_of(self.test_cfg) else NearOnlineTracker
+        return tracker(self._predict_clips, self.finisher, self.test_cfg.get('score_padded', False))
 
     def tracker(self, mode: str | None = None) -> Tracker:
         """Build the tracker of a mode, by default the model's own.

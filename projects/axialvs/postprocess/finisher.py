@@ -33,13 +33,20 @@ class StreamedClip(NamedTuple):
 class StreamFinisher(Protocol):
     """Decide clip by clip; decisions are never revised."""
 
-    def add(self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes) -> StreamedClip:
+    def add(
+        self,
+        mask_logits: Tensor,
+        class_logits: Tensor,
+        shapes: ImageShapes,
+        identity: Tensor | None = None,
+    ) -> StreamedClip:
         """Decide on the next clip.
 
         Args:
             mask_logits: (Q, T, H, W), aligned, without padded frames.
             class_logits: mean over the clips so far, (Q, N + 1).
             shapes: of the frames.
+            identity: (Q, C) if clips are not aligned, see `LinkedClip`.
         """
 
     def tracks(self) -> list[Track]:

@@ -115,7 +115,13 @@ class StreamingTracks:
         self._segmentations: dict[int, dict[int, dict]] = {}
         self._class_logits: Tensor | None = None
 
-    def add(self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes) -> StreamedClip:
+    def add(
+        self,
+        mask_logits: Tensor,
+        class_logits: Tensor,
+        shapes: ImageShapes,
+        identity: Tensor | None = None,
+    ) -> StreamedClip:
         """Decide on the next clip, see `StreamFinisher.add`."""
         self._class_logits = class_logits.float().cpu()
         scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)

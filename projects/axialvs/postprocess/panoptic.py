@@ -32,6 +32,10 @@ class PanopticThresholds(NamedTuple):
     stuff: float = 0.3
     overlap: float = 0.8  # share of a tube's confident pixels that must still be free
 
+    def at_least(self, score: float) -> 'PanopticThresholds':
+        """The same thresholds, but no class of a lower probability is kept."""
+        return self._replace(thing=max(self.thing, score), stuff=max(self.stuff, score))
+
 
 class PanopticSegment(NamedTuple):
     """A thing, or all pixels of one stuff class."""
@@ -39,7 +43,7 @@ class PanopticSegment(NamedTuple):
     id: int  # from 1, in order of score
     label: int
     is_thing: bool
-    score: float  # class probability times mean probability of the confident pixels
+    score: float  # class probability times mean probability inside the mask
     query: int  # for stuff that several queries make up, the best one
 
 
@@ -77,38 +81,66 @@ def merge_panoptic(
         thresholds: of the merge.
     """
     scores, labels = class_logits.float().cpu().softmax(-1)[:, :-1].max(-1)
-    is_thing = torch.tensor([label in thing_labels for label in labels.tolist()], dtype=torch.bool)
+    is_thing = things_among(labels, thing_labels)
     minimum = torch.where(is_thing, thresholds.thing, thresholds.stuff)
     candidates = (scores >= minimum).nonzero().flatten()
     counts = _ConfidentPixels(len(candidates))
     queries = torch.arange(len(class_logits))
-    for frame in _frames(read_logits(queries)):
-        for _, probabilities in resized_probabilities(frame, shapes):
-            counts.add(probabilities.index_select(1, candidates), thresholds.pixel)
+    for frame in frames_of(read_logits(queries)):
+        for _, logits in resized_logits(frame, shapes):
+            counts.add(logits.softmax(-1).index_select(1, candidates), thresholds.pixel)
 
     scores = scores[candidates].double() * counts.mean_probability()
     order = scores.argsort(descending=True, stable=True)
     kept = order[counts.select(order, thresholds.overlap)]
+    segments, ids = number_segments(candidates[kept], labels, is_thing, scores[kept])
+
+    def owners(logits: Tensor) -> Tensor:
+        confident = logits.softmax(-1).index_select(1, candidates[kept]) > thresholds.pixel
+        best = confident.to(torch.uint8).argmax(1)  # the first that is confident
+        return torch.where(confident.any(1), ids[best], VOID)
+
+    def frames() -> Iterator[NDArray[np.int32]]:
+        return paint(read_logits(queries), shapes, owners if segments else None)
+
+    return MergedVideo(segments, frames)
+
+
+def number_segments(
+    queries: Tensor, labels: Tensor, is_thing: Tensor, scores: Tensor
+) -> tuple[list[PanopticSegment], Tensor]:
+    """Number queries from 1 and unite those of one stuff class.
+
+    Args:
+        queries: (n,) best first.
+        labels: (Q,) of all queries.
+        is_thing: (Q,) bool, of all queries.
+        scores: (n,).
+
+    Returns:
+        The segments, and the id (n,) int32 of each query's segment.
+    """
     segments: list[PanopticSegment] = []
-    ids: list[int] = []  # of each kept query
+    ids: list[int] = []
     stuff_ids: dict[int, int] = {}
-    for candidate in kept.tolist():
-        query = int(candidates[candidate])
+    for query, score in zip(queries.tolist(), scores.tolist(), strict=True):
         label, thing = int(labels[query]), bool(is_thing[query])
         if label in stuff_ids:
             ids.append(stuff_ids[label])
             continue
         ids.append(len(segments) + 1)
-        score = float(scores[candidate])
         segments.append(PanopticSegment(ids[-1], label, thing, score, query))
         if not thing:
             stuff_ids[label] = ids[-1]
-
-    painters = _Painters(candidates[kept], torch.tensor(ids, dtype=torch.int32), thresholds.pixel)
-    return MergedVideo(segments, lambda: _paint(read_logits(queries), shapes, painters))
+    return segments, torch.tensor(ids, dtype=torch.int32)
 
 
-def _frames(clips: Iterator[Tensor]) -> Iterator[Tensor]:
+def things_among(labels: Tensor, thing_labels: Collection[int]) -> Tensor:
+    """Which labels (n,) are those of things, (n,) bool."""
+    return torch.tensor([label in thing_labels for label in labels.tolist()], dtype=torch.bool)
+
+
+def frames_of(clips: Iterator[Tensor]) -> Iterator[Tensor]:
     """Frames (Q, H, W) of clips (Q, T, H, W)."""
     return (frame for clip in clips for frame in clip.unbind(1))
 
@@ -155,40 +187,36 @@ class _ConfidentPixels:
         return torch.tensor(kept, dtype=torch.bool)
 
 
-class _Painters(NamedTuple):
-    """Queries that own pixels, best first."""
-
-    queries: Tensor  # (n,)
-    ids: Tensor  # (n,) int32
-    threshold: float
-
-
-def _paint(
-    clips: Iterator[Tensor], shapes: ImageShapes, painters: _Painters
+def paint(
+    clips: Iterator[Tensor], shapes: ImageShapes, owners: Callable[[Tensor], Tensor] | None
 ) -> Iterator[NDArray[np.int32]]:
+    """Ids of the pixels of each frame, (H, W) at the original size.
+
+    Args:
+        clips: mask logits (Q, T, H, W).
+        shapes: sizes of the frames.
+        owners: ids (P,) int32 of pixels, given their logits (P, Q); None if all are void.
+    """
     height, width = shapes.ori_shape
-    for frame in _frames(clips):
+    for frame in frames_of(clips):
         painted = np.full((height, width), VOID, dtype=np.int32)
-        if len(painters.ids):
-            for rows, probabilities in resized_probabilities(frame, shapes):
-                confident = probabilities.index_select(1, painters.queries) > painters.threshold
-                best = confident.to(torch.uint8).argmax(1)  # the first that is confident
-                ids = torch.where(confident.any(1), painters.ids[best], VOID)
-                painted[rows] = ids.view(width, -1).T.numpy()
+        if owners is not None:
+            for rows, logits in resized_logits(frame, shapes):
+                painted[rows] = owners(logits).view(width, -1).T.numpy()
         yield painted
 
 
-def resized_probabilities(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
-    """Probabilities over queries of a frame at its original size, a stripe of rows at a time.
+def resized_logits(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
+    """Resize the logits of a frame to its original size, a stripe of rows at a time.
 
-    The same as a softmax over the result of `resize_mask_logits`, which would fill gigabytes.
+    The same as `resize_mask_logits`, whose result would fill gigabytes.
 
     Args:
         logits: (Q, H, W) at a quarter of the padded input.
         shapes: sizes of the frame.
 
     Yields:
-        The rows, and their probabilities (P, Q), pixels in column-major order.
+        The rows, and their logits (P, Q), pixels in column-major order.
     """
     num_queries, height, width = logits.shape
     y, x = axis_resamplings((height, width), shapes)
@@ -203,4 +231,4 @@ def resized_probabilities(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple
         # (rows, width, Q) -> (width, rows * Q): the same along the other axis
         stripe = stripe.view(-1, width, num_queries).transpose(0, 1).reshape(width, -1)
         stripe = F.embedding_bag(x.taps, stripe, mode='sum', per_sample_weights=x.tap_weights)
-        yield rows, stripe.view(-1, num_queries).softmax(-1)
+        yield rows, stripe.view(-1, num_queries)

@@ -1,19 +1,33 @@
 """Video panoptic segments as tracks: things by query, stuff by class, one owner per pixel."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from axialvs.postprocess.finisher import LogitReader, StreamedClip
 from axialvs.postprocess.panoptic import (
+    MergedVideo,
     PanopticSegment,
     PanopticThresholds,
     merge_panoptic,
 )
+from axialvs.postprocess.panoptic_fusion import FusionThresholds
 from axialvs.structures import ImageShapes, Track
 from axialvs.utils.rle import encode_masks
+
+# `merge_panoptic` or `fuse_panoptic`; the last argument is its kind of thresholds.
+Merge = Callable[[Tensor, LogitReader, ImageShapes, Collection[int], Any], MergedVideo]
+
+
+class ThingMemory(Protocol):
+    """Links the things of clips that were merged one by one; `ClipMemory` is one."""
+
+    def link(self, labels: Tensor, embeddings: Tensor) -> list[int]:
+        """Ids in the video of the things of the next clip: labels (n,), embeddings (n, C)."""
 
 
 class PanopticFinisher:
@@ -21,14 +35,22 @@ class PanopticFinisher:
 
     Args:
         thing_labels: labels of thing classes; all others are stuff.
-        thresholds: of the merge, see `merge_panoptic`.
+        thresholds: of the merge.
+        merge: `merge_panoptic` (Video-kMaX) or `fuse_panoptic` (Mask2Former).
+        new_memory: what links the things of a stream by their embeddings; None links them by query.
     """
 
     def __init__(
-        self, thing_labels: Collection[int], thresholds: PanopticThresholds | None = None
+        self,
+        thing_labels: Collection[int],
+        thresholds: PanopticThresholds | FusionThresholds | None = None,
+        merge: Merge = merge_panoptic,
+        new_memory: Callable[[], ThingMemory] | None = None,
     ) -> None:
         self.thing_labels = frozenset(thing_labels)
         self.thresholds = PanopticThresholds() if thresholds is None else thresholds
+        self.merge = merge
+        self.new_memory = new_memory
 
     def finish(
         self, class_logits: Tensor, read_logits: LogitReader, shapes: ImageShapes
@@ -41,11 +63,9 @@ class PanopticFinisher:
             shapes: of the frames.
 
         Returns:
-            Segments that own a pixel, best first, with the ids of `merge_panoptic`.
+            Segments that own a pixel, best first, with the ids of the merge.
         """
-        merged = merge_panoptic(
-            class_logits, read_logits, shapes, self.thing_labels, self.thresholds
-        )
+        merged = self.merge(class_logits, read_logits, shapes, self.thing_labels, self.thresholds)
         rles: list[list[dict | None]] = [[] for _ in merged.segments]
         for ids in merged.frames():
             for of_segment, segment in zip(rles, merged.segments, strict=True):
@@ -58,42 +78,58 @@ class PanopticFinisher:
 
     def stream(self, score_threshold: float) -> 'PanopticStream':
         """Start a stream that shows classes of at least this probability."""
-        thresholds = self.thresholds._replace(
-            thing=max(self.thresholds.thing, score_threshold),
-            stuff=max(self.thresholds.stuff, score_threshold),
-        )
-        return PanopticStream(self.thing_labels, thresholds)
+        memory = None if self.new_memory is None else self.new_memory()
+        thresholds = self.thresholds.at_least(score_threshold)
+        return PanopticStream(self.thing_labels, thresholds, self.merge, memory)
 
 
 class PanopticStream:
-    """Merge clip by clip: a query keeps its id while it is a thing, a stuff class keeps its own.
+    """Merge clip by clip: a thing keeps its id while it is linked, a stuff class keeps its own.
 
     Args:
         thing_labels: labels of thing classes.
         thresholds: of the merge.
+        merge: see `PanopticFinisher`.
+        memory: links the things; None if the queries of clips are aligned.
     """
 
-    def __init__(self, thing_labels: Collection[int], thresholds: PanopticThresholds) -> None:
+    def __init__(
+        self,
+        thing_labels: Collection[int],
+        thresholds: PanopticThresholds | FusionThresholds,
+        merge: Merge,
+        memory: ThingMemory | None,
+    ) -> None:
         self._thing_labels = thing_labels
         self._thresholds = thresholds
+        self._merge = merge
+        self._memory = memory
         self._num_frames = 0
-        # By (is_thing, query of a thing or label of stuff), in order of appearance.
+        # By (is_thing, number of a thing or label of stuff), in order of appearance.
         self._tracks: dict[tuple[bool, int], Track] = {}
         self._rles: dict[int, dict[int, dict]] = {}
 
-    def add(self, mask_logits: Tensor, class_logits: Tensor, shapes: ImageShapes) -> StreamedClip:
+    def add(
+        self,
+        mask_logits: Tensor,
+        class_logits: Tensor,
+        shapes: ImageShapes,
+        identity: Tensor | None = None,
+    ) -> StreamedClip:
         """Merge the next clip, see `StreamFinisher.add`."""
 
         def read(queries: Tensor) -> Iterator[Tensor]:
             yield mask_logits[queries.to(mask_logits.device)]
 
-        merged = merge_panoptic(class_logits, read, shapes, self._thing_labels, self._thresholds)
+        merged = self._merge(class_logits, read, shapes, self._thing_labels, self._thresholds)
         id_maps = np.stack(list(merged.frames()))
         shown, masks = [], []
-        for segment in merged.segments:
+        for segment, number in zip(
+            merged.segments, self._numbers(merged.segments, identity), strict=True
+        ):
             mask = id_maps == segment.id
             if mask.any():
-                shown.append(self._update(segment, mask))
+                shown.append(self._update(segment, number, mask))
                 masks.append(mask)
         self._num_frames += mask_logits.shape[1]
         return StreamedClip(
@@ -103,11 +139,21 @@ class PanopticStream:
             np.stack(masks) if masks else np.zeros((0, *id_maps.shape), dtype=bool),
         )
 
-    def _update(self, segment: PanopticSegment, mask: NDArray[np.bool_]) -> Track:
+    def _numbers(self, segments: list[PanopticSegment], identity: Tensor | None) -> list[int]:
+        """What stays the same of a segment from clip to clip."""
+        queries = [segment.query for segment in segments if segment.is_thing]
+        things = iter(queries)
+        if self._memory is not None:
+            assert identity is not None
+            labels = [segment.label for segment in segments if segment.is_thing]
+            things = iter(self._memory.link(torch.tensor(labels), identity[queries]))
+        return [next(things) if segment.is_thing else segment.label for segment in segments]
+
+    def _update(self, segment: PanopticSegment, number: int, mask: NDArray[np.bool_]) -> Track:
         """Give a segment of the clip (T, H, W) its track, with its current class and score."""
-        key = (segment.is_thing, segment.query if segment.is_thing else segment.label)
         track = self._tracks.setdefault(
-            key, Track(len(self._tracks) + 1, segment.label, segment.score, [], segment.is_thing)
+            (segment.is_thing, number),
+            Track(len(self._tracks) + 1, segment.label, segment.score, [], segment.is_thing),
         )
         track.label, track.score = segment.label, segment.score
         rles = self._rles.setdefault(track.id, {})

@@ -24,6 +24,7 @@ from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from axialvs.postprocess.panoptic import PanopticThresholds
 from axialvs.postprocess.panoptic_finisher import PanopticFinisher
 from axialvs.structures import ClipFeatures, ClipPrediction
+from axialvs.tracking.clip_memory import memory_of
 
 # Of mask logits, and of the ground truth that they are compared with.
 MASK_STRIDE = 4
@@ -214,8 +215,11 @@ class VideoKMaXHead(BaseModule):
 
         `thing_labels` are the first `num_things_classes` by default.
         """
-        things = test_cfg.get('thing_labels') or range(self.num_things_classes)
-        return PanopticFinisher(things, PanopticThresholds(**test_cfg.get('panoptic', {})))
+        return PanopticFinisher(
+            test_cfg.get('thing_labels') or range(self.num_things_classes),
+            PanopticThresholds(**test_cfg.get('panoptic', {})),
+            new_memory=memory_of(test_cfg),
+        )
 
     def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
         """How mask logits of inputs of this size (H, W) are resized; see `resize`."""
