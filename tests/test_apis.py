@@ -8,6 +8,7 @@ import torch
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.checkpoints.loading import CheckpointError
 from axialvs.datasets.class_names import CLASS_LISTS
+from axialvs.utils.env import own_threads
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, write_videos
 from tiny_segmenter import CONFIGS, PLAIN, WITHIN_CLIP, tiny_config
@@ -142,6 +143,29 @@ def test_what_segment_video_does_not_know(model, tmp_path):
         segment_video(model, folder, mode='offline')
     with pytest.raises(AxialVSError, match='max_frames=-1'):
         segment_video(model, folder, max_frames=-1)
+
+
+@pytest.mark.parametrize('variable', [None, '2'])
+def test_tiny_models_run_on_one_thread(monkeypatch, variable):
+    """Unless the user sets OMP_NUM_THREADS; the next model gets the process's own number."""
+    before = torch.get_num_threads()
+    if variable is None:
+        monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    else:
+        monkeypatch.setenv('OMP_NUM_THREADS', variable)
+    torch.set_num_threads(2)
+    own_threads.cache_clear()
+    config = tiny_config()
+    try:
+        config.num_threads = 1
+        init_segmenter(config, device='cpu')
+        assert torch.get_num_threads() == (1 if variable is None else 2)
+        config.pop('num_threads')
+        init_segmenter(config, device='cpu')
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+        own_threads.cache_clear()
 
 
 def test_names_of_configs_and_weights():

@@ -50,6 +50,11 @@ def test_names_say_method_backbone_schedule_and_data(name):
         assert config.train_cfg.max_iters == iterations
 
 
+@pytest.mark.parametrize('name', [name for name in EVERY if '_tiny_' in name])
+def test_tiny_models_run_on_one_thread(name):
+    assert load(name).num_threads == 1
+
+
 @pytest.mark.parametrize('name', EVERY)
 def test_at_most_four_files_deep(name):
     assert depth_of(CONFIGS / name) <= 4

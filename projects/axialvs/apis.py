@@ -24,7 +24,7 @@ from axialvs.inference.readers import ColorOrder, VideoReader
 from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
 from axialvs.utils.config_files import find_config
-from axialvs.utils.env import find_device
+from axialvs.utils.env import find_device, limit_threads
 from axialvs.utils.errors import AxialVSError
 
 __all__ = [
@@ -47,6 +47,9 @@ def init_segmenter(
     test_cfg: Mapping[str, Any] | None = None,
 ) -> ClipSegmenter:
     """Build a segmenter in eval mode.
+
+    A config's `num_threads`, 1 for the tiny models, becomes torch's number of CPU threads in this
+    process until the next call, unless OMP_NUM_THREADS is set.
 
     Args:
         config: a config, its file, or its name; None for the config of a known checkpoint.
@@ -79,6 +82,7 @@ def init_segmenter(
             checkpoint = resolve_checkpoint(str(checkpoint))
         loaded = load_checkpoint_safely(checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    limit_threads(cfg.get('num_threads'))
     dataset = cfg.test_dataloader.dataset
     settings = {
         **cfg.model,

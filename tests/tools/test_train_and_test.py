@@ -25,6 +25,8 @@ sys.path.insert(0, str(TINY_RUN))
 
 from tiny_run import write_config  # noqa: E402
 
+from generated_videos import write_videos  # noqa: E402
+
 
 @dataclass
 class Result:
@@ -287,18 +289,25 @@ def test_launchers_say_what_they_want(tmp_path, script):
     assert result.errors.startswith('usage: ')
 
 
-def test_overlays_of_a_test_need_no_training_data():
-    """The hook must not ask the runner for its iteration, which builds the training data."""
-    from axialvs.engine.hooks.video_visualization_hook import _iteration
-
-    class Testing:
-        _train_loop = dict(type='IterBasedTrainLoop')
-
-        @property
-        def iter(self) -> int:
-            raise FileNotFoundError('training data')
-
-    assert _iteration(Testing()) == 0
+def test_overlays_of_a_test_need_no_training_data(tmp_path):
+    split = write_videos(tmp_path / 'valid', [4, 3])
+    annotations = split / 'instances.json'
+    settings = {
+        'default_hooks.overlays.videos': 1,
+        'train_dataloader.dataset.data_root': tmp_path / 'nowhere',
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+        'test_dataloader.dataset.data_root': '',
+        'test_dataloader.dataset.ann_file': annotations,
+        'test_dataloader.dataset.data_prefix.img_path': split / 'JPEGImages',
+        'test_evaluator.ann_file': annotations,
+    }
+    options = ['--cfg-options', *(f'{key}={value}' for key, value in settings.items())]
+    name = 'axialvs-wc_tiny_movingshapes'
+    config = 'axialvs-wc_tiny_1xb4-10k_movingshapes'
+    result = call('test.py', tmp_path, config, name, '--work-dir', tmp_path / 'run', *options)
+    assert result.code == 0, result.errors
+    assert len(list((tmp_path / 'run').glob('*/vis_data/vis_image/overlay_video_*_0.png'))) == 1
 
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py'])

@@ -1,6 +1,7 @@
 # Video-kMaX small enough to train on generated panoptic videos on a CPU.
 _base_ = './video-kmax_r50.py'
 
+num_threads = 1  # more make a model of this size slower, above all on a busy machine
 num_things, num_stuff = 5, 4
 channels = 64
 temporal_layer = dict(num_layers=1, num_heads=4, feedforward_channels=4 * channels)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils.config_files import find_config
+from axialvs.utils.env import limit_threads
 from axialvs.utils.errors import AxialVSError
 
 # Set by torchrun for every process that it starts.
@@ -114,16 +115,7 @@ def finish_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
-def limit_threads(config: Config) -> None:
-    """Use the config's `num_threads` on the CPU, unless OMP_NUM_THREADS is set.
-
-    Small models gain nothing from more threads, which wait for one another on a busy machine.
-    """
-    if config.get('num_threads') and 'OMP_NUM_THREADS' not in os.environ:
-        torch.set_num_threads(config.num_threads)
-
-
 def build_runner(config: Config) -> Runner:
-    """Build the config's `runner_type`, `SafeRunner` by default."""
-    limit_threads(config)
+    """Build the config's `runner_type`, `SafeRunner` by default, for its `num_threads`."""
+    limit_threads(config.get('num_threads'))
     return RUNNERS.build(config) if 'runner_type' in config else SafeRunner.from_cfg(config)
