@@ -102,3 +102,13 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
         assert {f'youtube_vis/AP{kind}', f'youtube_vis/AR10{kind}'} <= metrics.keys()
     assert all(-1 <= value <= 1 and math.isfinite(value) for value in metrics.values())
     assert (tmp_path / 'test_results.zip').is_file()
+
+
+def test_submission_files_are_documented():
+    page = (CONFIGS.parent / 'docs' / 'submit.md').read_text()
+    rows = re.findall(r'^\| [^|]+ \| `(\S+)` \| `(\S+)\.zip`', page, re.MULTILINE)
+    assert len(rows) == 4
+    for name, written in rows:
+        evaluator = load(f'axialvs/{name}.py').test_evaluator
+        assert evaluator.format_only
+        assert evaluator.outfile_prefix == f'work_dirs/{written}'
