@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from axialvs.models.clip_segmenter import ClipSegmenter
 
 MIB = 2**20
-OUTPUTS = ('out', 'json', 'html', 'masks', 'boxes', 'crops')
+OUTPUTS = ('out', 'json', 'html', 'masks', 'panoptic', 'boxes', 'crops')
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
 
@@ -36,6 +36,7 @@ class Options:
     json: Path | None
     html: Path | None
     masks: Path | None
+    panoptic: Path | None
     boxes: Path | None
     crops: Path | None
     mode: str
@@ -124,12 +125,18 @@ def build_parser() -> argparse.ArgumentParser:
         metavar='DIR',
         help='folder of PNGs to write, one per frame: pixel values are track ids',
     )
-    add('--boxes', type=output_file, metavar='FILE.csv', help='boxes to write, .csv')
+    add(
+        '--panoptic',
+        type=submission_folder,
+        metavar='DIR',
+        help="folder in VIPSeg's submission layout: pred.json and pan_pred/VIDEO/FRAME.png",
+    )
+    add('--boxes', type=output_file, metavar='FILE.csv', help='boxes of things to write, .csv')
     add(
         '--crops',
         type=output_folder,
         metavar='DIR',
-        help='folder of cut-outs with alpha to write, one per track',
+        help='folder of cut-outs with alpha to write, one per thing',
     )
     add(
         '--mode',
@@ -186,6 +193,15 @@ def build_parser() -> argparse.ArgumentParser:
         help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
     )
     return parser
+
+
+def submission_folder(text: str) -> Path:
+    """Convert an argument to a folder that is new or empty, or has a submission to add to.
+
+    Raises:
+        ArgumentTypeError: it is a different file or folder.
+    """
+    return Path(text) if Path(text, 'pred.json').is_file() else output_folder(text)
 
 
 def parse_args() -> Options:
@@ -314,8 +330,12 @@ def describe(result: 'VideoResult', options: Options, model: 'ClipSegmenter') ->
         tracks=tracks,
         shown=[track for track in tracks if track.score >= threshold or not is_scored],
         times={i: time for i, time in enumerate(times) if time is not None},
+        frame_names={
+            i: result.reader.frame_name(i) for i, time in enumerate(times) if time is not None
+        },
         class_names=model.class_names,
         category_ids=model.category_ids,
+        thing_labels=model.finisher.thing_labels,
     )
 
 

@@ -96,6 +96,7 @@ class ClipResult:
     scores: np.ndarray  # (n,) float, so far
     masks: np.ndarray  # (n, T, H, W) bool
     images: list[np.ndarray]  # T frames (H, W, 3), RGB uint8
+    is_thing: np.ndarray  # (n,) bool; stuff has one track per class
 
     def to_supervision(self, class_names: Sequence[str] | None = None) -> list[Any]:
         """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.

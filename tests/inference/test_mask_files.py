@@ -37,7 +37,7 @@ def clip() -> ClipResult:
     masks = np.array([[columns(1, 2), columns(1, 3)], [columns(5, 8), columns(0, 0)]])
     images = [np.full((4, 8, 3), value, np.uint8) for value in (10, 20)]
     ids, labels, scores = np.array([3, 5]), np.array([1, 0]), np.array([0.9, 0.8])
-    return ClipResult([0, 1], [0.0, 0.1], ids, labels, scores, masks, images)
+    return ClipResult([0, 1], [0.0, 0.1], ids, labels, scores, masks, images, ids > 0)
 
 
 def test_a_cut_out_is_of_the_largest_mask(clip, tmp_path):

@@ -42,7 +42,7 @@ def test_ids_stay_with_their_query_and_masks_with_their_frames():
     assert named == [{1: 1, 2: 0}, {1: 1, 3: 0}, {3: 0, 2: 1}]
     assert first[2].tolist() == pytest.approx([0.9, 0.6])
     query_of = {1: 1, 2: 2, 3: 0}
-    for ids, _, scores, shown in (first, second, third):
+    for ids, _, scores, shown, _ in (first, second, third):
         assert sorted(scores, reverse=True) == scores.tolist()
         for object_id, mask in zip(ids, shown, strict=True):
             expected = np.zeros((8, 8), bool)
@@ -67,7 +67,7 @@ def test_score_at_the_threshold_is_enough():
 
 def test_no_more_objects_at_once_than_allowed():
     live = StreamingTracks(score_threshold=0.1, max_tracks=2)
-    ids, labels, scores, shown = live.add(
+    ids, labels, scores, shown, _ = live.add(
         masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), SHAPES
     )
     assert labels.tolist() == [1, 1]
@@ -79,7 +79,7 @@ def test_no_more_objects_at_once_than_allowed():
 def test_a_clip_without_objects():
     live = StreamingTracks(score_threshold=0.5, max_tracks=10)
     assert live.tracks() == []
-    ids, labels, scores, shown = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), SHAPES)
+    ids, labels, scores, shown, _ = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), SHAPES)
     assert (ids.shape, labels.shape, scores.shape, shown.shape) == ((0,), (0,), (0,), (0, 3, 8, 8))
     assert live.tracks() == []
     live.add(masks(2, 1), class_logits((0.9, 0), (0.2, 1)), SHAPES)

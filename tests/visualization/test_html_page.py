@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.structures import Track
 from axialvs.visualization.html_page import Thumbnails, write_html_page
-from axialvs.visualization.overlay import track_colour
+from axialvs.visualization.overlay import stuff_colour, track_colour
 
 SIZE = HEIGHT, WIDTH = 48, 64
 RATE, LENGTH = 10, 12
@@ -30,9 +30,9 @@ def rle(mask: np.ndarray) -> dict | None:
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) if mask.any() else None
 
 
-@pytest.fixture(scope='module')
-def page(tmp_path_factory):
-    """Page of a video with two tracks, whose title would break the page if it were not escaped."""
+@pytest.fixture(scope='module', params=[(True, True)])
+def page(tmp_path_factory, request):
+    """Page of a video with two tracks, things by default; unescaped, its title would break it."""
     folder = tmp_path_factory.mktemp('page')
     thumbnails = Thumbnails()
     with VideoWriter(folder / 'video.mp4', RATE) as writer:
@@ -43,7 +43,8 @@ def page(tmp_path_factory):
             writer.write(image, frame / RATE)
             thumbnails.add(image, [1, 2], masks)
     tracks = [
-        Track(i, i - 1, 1 / i, [rle(square(i, frame)) for frame in range(LENGTH)]) for i in (1, 2)
+        Track(i, i - 1, 1 / i, [rle(square(i, frame)) for frame in range(LENGTH)], is_thing)
+        for i, is_thing in enumerate(request.param, start=1)
     ]
     write_html_page(
         folder / 'page.html',
@@ -111,6 +112,12 @@ def drawn_masks(tab) -> np.ndarray:
     return np.array(alpha).reshape(SIZE)
 
 
+def click_on(tab, x: float, y: float) -> None:
+    """Click on a pixel of the frame."""
+    box = tab.locator('#frame').bounding_box()
+    tab.mouse.click(box['x'] + x / WIDTH * box['width'], box['y'] + y / HEIGHT * box['height'])
+
+
 def test_masks_follow_the_video_and_can_be_hidden(browser_page):
     tab = browser_page
     assert np.array_equal(drawn_masks(tab) > 0, square(1, 0) | square(2, 0))
@@ -127,12 +134,29 @@ def test_masks_follow_the_video_and_can_be_hidden(browser_page):
 
 def test_a_click_on_an_object_hides_its_mask(browser_page):
     tab = browser_page
-    box = tab.locator('#frame').bounding_box()
-    x = box['x'] + 5.5 / WIDTH * box['width']
-    y = box['y'] + 8.5 / HEIGHT * box['height']
-    tab.mouse.click(x, y)
+    click_on(tab, 5.5, 8.5)
     assert np.array_equal(drawn_masks(tab) > 0, square(2, 0))
     assert tab.locator('li[data-id="1"]').get_attribute('aria-checked') == 'false'
+
+
+@pytest.mark.parametrize('page', [(True, False)], indirect=True)
+def test_stuff_is_switched_as_a_group_and_a_click_does_not_hide_it(browser_page):
+    tab = browser_page
+    click_on(tab, 5.5, 32.5)  # the stuff
+    tab.wait_for_function('!video.paused')
+    tab.click('#play')
+    frame = tab.evaluate('frame')
+    assert np.array_equal(drawn_masks(tab) > 0, square(1, frame) | square(2, frame))
+    tab.click('#stuff')
+    assert np.array_equal(drawn_masks(tab) > 0, square(1, frame))
+    tab.click('#things')
+    assert not drawn_masks(tab).any()
+    tab.click('#stuff')
+    assert np.array_equal(drawn_masks(tab) > 0, square(2, frame))
+    assert drawn_masks(tab).max() < 0.45 * 255  # fainter than things, without a contour
+    assert tab.locator('li[data-id="2"] .name').text_content() == 'dog & </script> co'
+    colour = tab.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
+    assert colour == 'rgb({}, {}, {})'.format(*stuff_colour(1))
 
 
 def test_the_video_plays_to_its_last_frames(browser_page):

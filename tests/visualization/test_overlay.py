@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from axialvs.visualization.labels import LabelStyle, place_label
-from axialvs.visualization.overlay import MASK_OPACITY, draw_tracks, plain_text, track_colour
+from axialvs.visualization.labels import LabelStyle, place_inside, place_label
+from axialvs.visualization.overlay import (
+    MASK_OPACITY,
+    STUFF_OPACITY,
+    draw_tracks,
+    plain_text,
+    stuff_colour,
+    track_colour,
+)
 
 NAMES = ('cat', 'dog')
 
@@ -50,6 +57,46 @@ def test_colours_depend_on_the_id_only_and_are_distinct():
     colours = np.array([track_colour(i) for i in range(12)])
     assert min(np.abs(a - b).max() for a, b in combinations(colours, 2)) >= 40
     assert colours.max(axis=1).min() > 150
+
+
+def test_stuff_has_the_colour_of_its_class_and_lies_below_things():
+    image = np.full((240, 320, 3), 100, np.uint8)
+    ground = np.zeros((240, 320), bool)
+    ground[120:] = True
+    thing = disc((160, 150), 90)  # larger than the stuff
+    masks = np.stack([thing, ground])
+
+    def draw(ids):
+        return draw_tracks(image, masks, ids, [0, 1], [0.9, 0.9], NAMES, [True, False])
+
+    drawn = draw([1, 2])
+    assert np.array_equal(drawn, draw([1, 9]))  # the id of stuff does not matter
+    expected = (1 - STUFF_OPACITY) * 100 + STUFF_OPACITY * np.array(stuff_colour(1))
+    np.testing.assert_allclose(drawn[235, 5], expected, atol=1)
+    expected = (1 - MASK_OPACITY) * expected + MASK_OPACITY * np.array(track_colour(1))
+    np.testing.assert_allclose(drawn[200, 160], expected, atol=1)
+    pairs = combinations([np.array(stuff_colour(i)) for i in range(12)], 2)
+    assert min(np.abs(a - b).max() for a, b in pairs) >= 30
+
+
+def test_a_label_inside_is_where_the_mask_is_widest_or_nowhere():
+    mask = np.zeros((200, 300), np.uint8)
+    mask[:20] = 1
+    mask[100:, 200:] = 1
+    x, y, width, height = place_inside(mask, (60, 30), [])
+    assert (width, height) == (60, 30)
+    assert mask[y : y + height, x : x + width].all()
+    other = place_inside(mask, (60, 30), [(x, y, width, height)])
+    assert other is None or not (other[1] < y + height and y < other[1] + height)
+    assert place_inside(mask, (60, 30), [(200, 100, 100, 100)]) is None
+
+
+def test_a_label_is_at_the_largest_part():
+    """A far fragment does not pull the label away from its object."""
+    image = np.full((240, 320, 3), 100, np.uint8)
+    mask = disc((250, 180), 40) | disc((5, 30), 3)
+    drawn = draw_tracks(image, mask[None], [1], [0], [0.9], NAMES)
+    assert (drawn[:60, :150] == 100).all(2).mean() > 0.98
 
 
 def test_nothing_to_draw_leaves_the_image():

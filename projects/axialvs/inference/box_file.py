@@ -1,4 +1,4 @@
-"""Boxes of tracks as CSV."""
+"""Boxes of things as CSV."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ def write_boxes(
     times: Mapping[int, float],
     class_names: Sequence[str],
 ) -> None:
-    """Write a row per track and frame in which it is visible, in order of frames, atomically.
+    """Write a row per thing and frame in which it is visible, in order of frames, atomically.
 
     Args:
         path: of the file.
@@ -29,8 +29,9 @@ def write_boxes(
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)
+    things = [track for track in tracks if track.is_thing]
     for frame, time in times.items():
-        for track in tracks:
+        for track in things:
             if rle := track.segmentations[frame]:
                 box = [int(x) for x in measure(rle)[1]]
                 name = class_names[track.label]

@@ -1,4 +1,4 @@
-"""Tracks as images: one id mask per frame, one cut-out per track."""
+"""Tracks as images: one id mask per frame, one cut-out per thing."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,25 +49,40 @@ def write_id_masks(
     folder.mkdir(parents=True, exist_ok=True)
     largest = max((track.id for track in tracks), default=0)
     dtype = np.uint8 if largest <= _MAX_PALETTE_ID else np.uint16
-    palette = davis_palette().tobytes()
-    bottom_up = sorted(tracks, key=lambda track: track.score)
-    num_overlapping = 0
+    palette = davis_palette().tobytes() if dtype is np.uint8 else None
+    painter = IdPainter(tracks, size)
     for index in frame_indices:
-        ids = np.zeros(size, dtype=dtype)
-        for track in bottom_up:
+        ids = painter.paint(index).astype(dtype)
+        save_image(ids, folder / f'{index:05d}.png', palette)
+    return painter.num_overlapping
+
+
+class IdPainter:
+    """Paints maps of track ids; where masks overlap, the higher score is on top.
+
+    Args:
+        tracks: with unique ids above 0.
+        size: (height, width) of a frame.
+    """
+
+    def __init__(self, tracks: Sequence[Track], size: Size) -> None:
+        self.num_overlapping = 0  # pixels of all frames so far
+        self._bottom_up = sorted(tracks, key=lambda track: track.score)
+        self._size = size
+
+    def paint(self, index: int) -> np.ndarray:
+        """Paint the frame at a position: (H, W) int32, 0 where there is no track."""
+        ids = np.zeros(self._size, dtype=np.int32)
+        for track in self._bottom_up:
             if rle := track.segmentations[index]:
                 mask = decode_mask(rle)
-                num_overlapping += np.count_nonzero(ids[mask])
+                self.num_overlapping += np.count_nonzero(ids[mask])
                 ids[mask] = track.id
-        image = Image.fromarray(ids)
-        if dtype is np.uint8:
-            image.putpalette(palette)  # makes it a palette image
-        _save(image, folder / f'{index:05d}.png')
-    return num_overlapping
+        return ids
 
 
 class CropWriter:
-    """Writes each track's cut-out, from the frame in which its mask is largest.
+    """Writes each thing's cut-out, from the frame in which its mask is largest.
 
     The files are `00001.png` ..., named by track id, with the mask as alpha. They are written while
     the video runs, so that none waits in memory.
@@ -82,18 +97,19 @@ class CropWriter:
         self._areas: dict[int, int] = {}
 
     def add(self, clip: ClipResult) -> None:
-        """Write the tracks of a clip whose mask is larger than before.
+        """Write the things of a clip whose mask is larger than before.
 
         Raises:
             OSError: a file cannot be written.
         """
-        for track_id, masks in zip(clip.ids.tolist(), clip.masks, strict=True):
+        things = clip.is_thing
+        for track_id, masks in zip(clip.ids[things].tolist(), clip.masks[things], strict=True):
             areas = np.count_nonzero(masks, axis=(1, 2))
             best = int(areas.argmax())
             if areas[best] > self._areas.get(track_id, 0):
                 self._areas[track_id] = int(areas[best])
                 crop = cut_out(clip.images[best], masks[best])
-                _save(Image.fromarray(crop), self._folder / f'{track_id:05d}.png')
+                save_image(crop, self._folder / f'{track_id:05d}.png')
 
 
 def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -112,7 +128,15 @@ def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.dstack([image[box], alpha])
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def save_image(pixels: np.ndarray, path: Path, palette: bytes | None = None) -> None:
+    """Write a PNG, with a palette if it is given.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    image = Image.fromarray(pixels)
+    if palette is not None:
+        image.putpalette(palette)  # makes it a palette image
     try:
         image.save(path, compress_level=1)
     except OSError as error:

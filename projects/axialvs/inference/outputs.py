@@ -1,4 +1,4 @@
-"""What a segmented video is written as: overlay, tracks, page, masks, boxes, crops."""
+"""What a segmented video is written as: overlay, tracks, page, masks, segments, boxes, crops."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 
 from axialvs.inference.box_file import write_boxes
 from axialvs.inference.mask_files import CropWriter, write_id_masks
+from axialvs.inference.panoptic_files import IMAGE_FOLDER, read_submission, write_panoptic
 from axialvs.inference.readers import VideoReader
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_writer import VideoWriter
@@ -20,6 +21,8 @@ from axialvs.visualization.overlay import draw_tracks
 
 PAGE_WIDTH = 1280
 """Pixels; wider frames are scaled down for the HTML page."""
+OVERLAY_SIDE = 360
+"""Pixels; frames with a shorter side are enlarged for the overlay, so that labels are readable."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class SegmentedVideo:
     tracks: list[Track]  # all
     shown: list[Track]  # those whose score reaches the threshold
     times: dict[int, float]  # seconds of the frames that were segmented, by position
+    frame_names: dict[int, str]  # of these frames, for files
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
+    thing_labels: frozenset[int] | None  # None if all classes are things
 
 
 class Output:
@@ -74,8 +79,10 @@ class OverlayOutput(Output):
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
         for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
-            masks = clip.masks[:, t]
-            drawn = draw_tracks(image, masks, clip.ids, clip.labels, clip.scores, class_names)
+            image, masks = _enlarged(image, clip.masks[:, t])
+            drawn = draw_tracks(
+                image, masks, clip.ids, clip.labels, clip.scores, class_names, clip.is_thing
+            )
             self._writer.write(drawn, time)
 
     def finish(self, video: SegmentedVideo) -> None:
@@ -107,10 +114,45 @@ class MasksOutput(Output):
     def finish(self, video: SegmentedVideo) -> None:
         size = video.video['height'], video.video['width']
         overlapping = write_id_masks(self.path, video.shown, video.times, size)
-        if overlapping:
-            self.notes.append(
-                f'{self.path}: masks overlap in {overlapping} pixels; the higher score is on top'
+        _note_overlap(self, overlapping)
+
+
+class PanopticOutput(Output):
+    """The video in a folder in VIPSeg's submission layout.
+
+    Args:
+        path: the folder; videos that it has already are kept.
+        video_id: name of the video in it.
+    """
+
+    def __init__(self, path: Path, video_id: str) -> None:
+        super().__init__(path)
+        self._video_id = video_id
+        read_submission(path)
+        check_writable(path / IMAGE_FOLDER / video_id / '00000.png')
+
+    def finish(self, video: SegmentedVideo) -> None:
+        categories = [
+            {
+                'id': category_id,
+                'name': name,
+                'isthing': int(video.thing_labels is None or label in video.thing_labels),
+            }
+            for label, (name, category_id) in enumerate(
+                zip(video.class_names, video.category_ids, strict=True)
             )
+        ]
+        size = video.video['height'], video.video['width']
+        overlapping = write_panoptic(
+            self.path,
+            self._video_id,
+            video.shown,
+            video.frame_names,
+            size,
+            video.category_ids,
+            categories,
+        )
+        _note_overlap(self, overlapping)
 
 
 class BoxesOutput(Output):
@@ -186,6 +228,22 @@ def _writer(path: Path, reader: VideoReader) -> VideoWriter:
     return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
 
 
+def _note_overlap(output: Output, num_pixels: int) -> None:
+    if num_pixels:
+        output.notes.append(
+            f'{output.path}: masks overlap in {num_pixels} pixels; the higher score is on top'
+        )
+
+
+def _enlarged(image: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Enlarge a small image and its masks (n, H, W) by a whole factor."""
+    factor = -(-OVERLAY_SIDE // min(image.shape[:2]))
+    if factor == 1:
+        return image, masks
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    return image, masks.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def _narrowed(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     if width <= PAGE_WIDTH:
@@ -198,7 +256,7 @@ def make_output(name: str, path: Path, reader: VideoReader) -> Output:
     """Create an output and check that it can be written.
 
     Args:
-        name: 'json', 'out', 'html', 'masks', 'boxes' or 'crops'.
+        name: 'json', 'out', 'html', 'masks', 'panoptic', 'boxes' or 'crops'.
         path: file or folder to write.
         reader: of the video.
 
@@ -210,5 +268,8 @@ def make_output(name: str, path: Path, reader: VideoReader) -> Output:
         return OverlayOutput(path, reader)
     if name == 'html':
         return PageOutput(path, reader)
+    if name == 'panoptic':
+        source = Path(reader.source)
+        return PanopticOutput(path, source.name if source.is_dir() else source.stem)
     kinds = {'json': TracksOutput, 'masks': MasksOutput, 'boxes': BoxesOutput, 'crops': CropsOutput}
     return kinds[name](path)

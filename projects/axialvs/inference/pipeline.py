@@ -322,6 +322,7 @@ def _decode_tracks(frames: list[Frame], tracks: Sequence[Track]) -> StreamedClip
         np.array([x.label for x in present], dtype=int),
         np.array([x.score for x in present]),
         masks,
+        np.array([x.is_thing for x in present], dtype=bool),
     )
 
 
@@ -329,6 +330,6 @@ def _clip_result(frames: list[Frame], decided: StreamedClip) -> ClipResult:
     return ClipResult(
         [frame.index for frame in frames],
         [frame.timestamp for frame in frames],
-        *decided,
-        [frame.image for frame in frames],
+        images=[frame.image for frame in frames],
+        **decided._asdict(),
     )

@@ -82,6 +82,10 @@ class VideoReader(ABC):
             VideoReadError: if a frame cannot be read, and none after it.
         """
 
+    def frame_name(self, index: int) -> str:
+        """Name of a frame for files that are made of it, without suffix."""
+        return f'{index:05d}'
+
     def close(self) -> None:  # noqa: B027, most sources hold nothing between iterations
         """Release the source."""
 
@@ -322,6 +326,9 @@ class ImageFolderReader(VideoReader):
         if self._bits in _SENSOR_BITS:
             self.note(f'16-bit images hold {self._bits}-bit values and are scaled as such')
         self.height, self.width = read_image(first, self._bits).shape[:2]
+
+    def frame_name(self, index: int) -> str:
+        return self._files[index].stem
 
     def _refuse_pairs(self) -> None:
         """Refuse folders with two images of one name, as frames and their masks have."""

@@ -43,7 +43,7 @@ def write_tracks(
                 'score': track.score,
                 'segmentations': track.segmentations,
                 'bboxes': [None if rle is None else measure(rle)[1] for rle in track.segmentations],
-                **({} if track.is_thing else {'is_thing': False}),
+                'is_thing': track.is_thing,
             }
             for track in tracks
         ],

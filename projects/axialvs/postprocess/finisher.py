@@ -24,6 +24,7 @@ class StreamedClip(NamedTuple):
     labels: np.ndarray  # (n,) int
     scores: np.ndarray  # (n,) float
     masks: np.ndarray  # (n, T, H, W) bool, at the original size
+    is_thing: np.ndarray  # (n,) bool; stuff has one track per class
 
     def select(self, keep: np.ndarray) -> 'StreamedClip':
         """The objects where `keep` (n,) is true."""
@@ -55,6 +56,9 @@ class StreamFinisher(Protocol):
 
 class Finisher(Protocol):
     """What a video is finished into."""
+
+    thing_labels: frozenset[int] | None
+    """Labels of thing classes, all others are stuff; None if all are things."""
 
     def finish(
         self, class_logits: Tensor, read_logits: LogitReader, shapes: ImageShapes

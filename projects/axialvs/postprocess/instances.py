@@ -42,6 +42,8 @@ class InstanceFinisher:
             does; None keeps all.
     """
 
+    thing_labels = None
+
     def __init__(self, max_tracks: int = 100, max_masks_per_frame: int | None = None) -> None:
         self.max_tracks = max_tracks
         self.max_masks_per_frame = max_masks_per_frame
@@ -139,7 +141,11 @@ class StreamingTracks:
                     rles[self._num_frames + t] = rle
         self._num_frames += mask_logits.shape[1]
         return StreamedClip(
-            np.array(ids, dtype=int), labels[chosen].numpy(), scores[chosen].numpy(), masks
+            np.array(ids, dtype=int),
+            labels[chosen].numpy(),
+            scores[chosen].numpy(),
+            masks,
+            np.ones(len(ids), dtype=bool),
         )
 
     def tracks(self) -> list[Track]:

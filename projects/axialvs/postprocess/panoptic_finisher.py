@@ -137,6 +137,7 @@ class PanopticStream:
             np.array([track.label for track in shown], dtype=int),
             np.array([track.score for track in shown], dtype=float),
             np.stack(masks) if masks else np.zeros((0, *id_maps.shape), dtype=bool),
+            np.array([track.is_thing for track in shown], dtype=bool),
         )
 
     def _numbers(self, segments: list[PanopticSegment], identity: Tensor | None) -> list[int]:

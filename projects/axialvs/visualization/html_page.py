@@ -13,7 +13,7 @@ import numpy as np
 
 from axialvs.structures import Track
 from axialvs.utils.files import write_atomically
-from axialvs.visualization.overlay import track_colour
+from axialvs.visualization.overlay import MASK_OPACITY, STUFF_OPACITY, stuff_colour, track_colour
 
 _THUMBNAIL_SIDE = 160  # pixels
 _MARGIN = 0.1  # around an object, as a fraction of its longer side
@@ -67,7 +67,7 @@ def write_html_page(
     Args:
         path: HTML file to write, atomically.
         video: H.264 video of the frames, embedded; its first frame is at 0 s.
-        tracks: tracks to show, with one RLE or None per frame.
+        tracks: tracks to show, with one RLE or None per frame; things come first in the page.
         class_names: name of each label.
         timestamps: time of each frame in the video, seconds.
         frame_indices: number of each frame in the source.
@@ -85,7 +85,11 @@ def write_html_page(
         'height': height,
         'times': [round(t - start, 6) for t in timestamps],
         'frames': list(frame_indices),
-        'tracks': [_row(track, class_names, thumbnails) for track in tracks],
+        'stuffOpacity': STUFF_OPACITY / MASK_OPACITY,
+        'tracks': [
+            _row(track, class_names, thumbnails)
+            for track in sorted(tracks, key=lambda track: not track.is_thing)
+        ],
         'video': base64.b64encode(Path(video).read_bytes()).decode(),
     }
     page = Template(files('axialvs.visualization').joinpath('page.html').read_text('utf-8'))
@@ -100,8 +104,9 @@ def _row(track: Track, class_names: Sequence[str], thumbnails: Mapping[int, np.n
     return {
         'id': track.id,
         'name': class_names[track.label],
+        'thing': track.is_thing,
         'what': f'score {track.score:.2f}, {visible} of {len(track.segmentations)} frames',
-        'colour': track_colour(track.id),
+        'colour': track_colour(track.id) if track.is_thing else stuff_colour(track.label),
         'rles': [None if x is None else _counts(x) for x in track.segmentations],
         'thumbnail': _jpeg(thumbnails.get(track.id)),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,17 @@ _HERSHEY_CAPITAL = 21.0  # height of a capital letter at scale 1, pixels
 _DARK, _LIGHT = (0, 0, 0), (255, 255, 255)
 _LUMA = (0.299, 0.587, 0.114)
 _LUMA_OF_DARK_TEXT = 125.0
+_CELLS = 6  # resolution of the search for room inside of a mask
+
+
+class Label(NamedTuple):
+    """The text of an object."""
+
+    box: Box  # of the object
+    colour: tuple[int, int, int]  # of the background, RGB
+    text: str
+    suffix: str = ''  # dropped if there is no room
+    mask: np.ndarray | None = None  # (H, W) uint8, to be inside of, where it is widest
 
 
 @dataclass(frozen=True)
@@ -87,33 +99,51 @@ def place_label(box: Box, size: tuple[int, int], taken: list[Box], frame: tuple[
     return best
 
 
-def draw_labels(
-    image: np.ndarray,
-    boxes: Sequence[Box],
-    texts: Sequence[tuple[str, str]],
-    colours: Sequence[tuple[int, int, int]],
-    style: LabelStyle,
-) -> None:
-    """Draw a label for each object into an image (H, W, 3), in place.
+def place_inside(mask: np.ndarray, size: tuple[int, int], taken: list[Box]) -> Box | None:
+    """Place a label where a mask is widest, or nowhere if it does not fit into it.
 
     Args:
-        image: uint8 RGB.
-        boxes: of the objects.
-        texts: text of each label, and a suffix that is dropped if there is no room.
-        colours: background of each label, RGB.
-        style: sizes of letters and margins.
+        mask: (H, W) uint8.
+        size: (width, height) of the label.
+        taken: boxes of the labels placed so far.
+    """
+    height, width = mask.shape
+    # In cells of which a label has _CELLS x _CELLS.
+    columns, rows = (-(-_CELLS * x // y) for x, y in zip((width, height), size, strict=True))
+    free = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    for x, y, box_width, box_height in taken:
+        left, right = x * columns // width, -(-(x + box_width) * columns // width)
+        free[y * rows // height : -(-(y + box_height) * rows // height), left:right] = 0
+    # Outside of the frame there is no room either.
+    distances = cv2.distanceTransform(cv2.copyMakeBorder(free, 1, 1, 1, 1, 0), cv2.DIST_C, 3)
+    _, distance, _, (column, row) = cv2.minMaxLoc(distances)
+    if distance < _CELLS / 2:
+        return None
+    x = round((column - 0.5) * width / columns - size[0] / 2)
+    y = round((row - 0.5) * height / rows - size[1] / 2)
+    return max(0, min(x, width - size[0])), max(0, min(y, height - size[1])), *size
+
+
+def draw_labels(image: np.ndarray, labels: Sequence[Label], style: LabelStyle) -> None:
+    """Draw a label for each object into an image (H, W, 3) uint8 RGB, in place.
+
+    Those inside of masks come last, where others have left room.
     """
     height, width = image.shape[:2]
     taken: list[Box] = []
-    for box, (text, addition), colour in zip(boxes, texts, colours, strict=True):
-        words = f'{text} {addition}'.rstrip()
+    for label in sorted(labels, key=lambda label: label.mask is not None):
+        words = f'{label.text} {label.suffix}'.rstrip()
         if _text_size(words, style)[0] > width // 3:
-            words = text
+            words = label.text
         text_width, text_height, below = _text_size(words, style)
         size = text_width + 2 * style.padding, text_height + below + 2 * style.padding
-        place = place_label(box, size, taken, (width, height))
-        taken.append(place)
-        _draw_label(image, place, words, colour, style, below)
+        if label.mask is None:
+            place = place_label(label.box, size, taken, (width, height))
+        else:
+            place = place_inside(label.mask, size, taken)
+        if place is not None:
+            taken.append(place)
+            _draw_label(image, place, words, label.colour, style, below)
 
 
 def _draw_label(

@@ -1,4 +1,4 @@
-"""Draw tracks onto a frame: masks, contours and labels."""
+"""Draw tracks onto a frame: things by id, stuff by class; masks, contours and labels."""
 
 import colorsys
 import unicodedata
@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 
 from axialvs.utils.errors import AxialVSError
-from axialvs.visualization.labels import LabelStyle, draw_labels
+from axialvs.visualization.labels import Box, Label, LabelStyle, draw_labels
 
 _GOLDEN_RATIO = 0.618034
 _FIRST_HUE = 0.58
 _TONES = ((0.85, 1.0), (0.55, 1.0), (0.95, 0.72))
+_STUFF_TONES = ((0.6, 0.75), (0.55, 0.5), (0.45, 0.95))  # dull, so that things stand out
 MASK_OPACITY = 0.45
+STUFF_OPACITY = 0.4
 
 
 def track_colour(track_id: int) -> tuple[int, int, int]:
@@ -22,9 +24,17 @@ def track_colour(track_id: int) -> tuple[int, int, int]:
     Hues of successive ids are a golden angle apart, which keeps neighbouring ids distinct;
     saturation and brightness change every turn.
     """
-    saturation, value = _TONES[track_id // 8 % len(_TONES)]
-    hue = (_FIRST_HUE + _GOLDEN_RATIO * track_id) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return _hue_turn(track_id, _TONES[track_id // 8 % len(_TONES)])
+
+
+def stuff_colour(label: int) -> tuple[int, int, int]:
+    """Colour of a stuff class, the same in all videos, RGB in 0..255."""
+    return _hue_turn(label, _STUFF_TONES[label % len(_STUFF_TONES)])
+
+
+def _hue_turn(number: int, tone: tuple[float, float]) -> tuple[int, int, int]:
+    hue = (_FIRST_HUE + _GOLDEN_RATIO * number) % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(hue, *tone)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
@@ -35,20 +45,25 @@ def plain_text(text: str) -> str:
     return ''.join(letter if ' ' <= letter <= '~' else '?' for letter in kept)
 
 
-def _tint(image: np.ndarray, mask: np.ndarray, colour: Sequence[int], thickness: int) -> tuple:
-    """Colour a mask (H, W) in an image, in place. Returns its box (x, y, width, height)."""
-    x, y, width, height = box = cv2.boundingRect(mask)
-    if not width:
-        return box
+def _tint(
+    image: np.ndarray, mask: np.ndarray, colour: Sequence[int], opacity: float, thickness: int
+) -> Box:
+    """Colour a mask (H, W), not empty, in an image, in place. Returns the box of its largest part.
+
+    Args:
+        thickness: of the contour, pixels; 0 for none.
+    """
+    x, y, width, height = cv2.boundingRect(mask)
     inside = mask[y : y + height, x : x + width]
     window = image[y : y + height, x : x + width]
     layer = np.empty_like(window)
     layer[:] = colour
-    blend = cv2.addWeighted(window, 1 - MASK_OPACITY, layer, MASK_OPACITY, 0)
-    cv2.copyTo(blend, inside, window)
+    cv2.copyTo(cv2.addWeighted(window, 1 - opacity, layer, opacity, 0), inside, window)
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(window, contours, -1, colour, thickness, cv2.LINE_AA)
-    return box
+    if thickness:
+        cv2.drawContours(window, contours, -1, colour, thickness, cv2.LINE_AA)
+    part_x, part_y, width, height = cv2.boundingRect(max(contours, key=cv2.contourArea))
+    return x + part_x, y + part_y, width, height
 
 
 def draw_tracks(
@@ -58,8 +73,12 @@ def draw_tracks(
     labels: Sequence[int] | np.ndarray,
     scores: Sequence[float] | np.ndarray | None,
     class_names: Sequence[str],
+    is_thing: Sequence[bool] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw the tracks of one frame.
+
+    Things have the colour and the number of their id, a contour and a score. Stuff has the colour
+    of its class, is fainter, lies below things, and has its label where it is widest.
 
     Args:
         image: (H, W, 3) uint8 RGB; not modified.
@@ -68,6 +87,7 @@ def draw_tracks(
         labels: (n,) indices into `class_names`.
         scores: (n,) in 0..1, or None for ground truth, which has none.
         class_names: of the classes.
+        is_thing: (n,) bool; by default all are things.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -89,19 +109,24 @@ def draw_tracks(
         )
     canvas = np.ascontiguousarray(image).copy()
     style = LabelStyle.for_image(*image.shape[:2])
-    texts, boxes, colours = [], [], []
-    # Large masks first, so that they do not cover small ones.
+    things = [True] * count if is_thing is None else list(map(bool, is_thing))
+    drawn = []
+    # Stuff, then things; large masks first, so that they do not cover small ones.
     sizes = [np.count_nonzero(mask) for mask in masks]
-    for index in sorted(range(count), key=lambda i: -sizes[i]):
+    for index in sorted(range(count), key=lambda i: (things[i], -sizes[i])):
         if not sizes[index]:
             continue
-        colour = track_colour(int(ids[index]))
         mask = np.ascontiguousarray(masks[index]).astype(bool, copy=False).view(np.uint8)
-        boxes.append(_tint(canvas, mask, colour, style.line))
         label = int(labels[index])  # a head may have more classes than the data
         name = plain_text(class_names[label]) if label < len(class_names) else f'class {label}'
-        score = '' if scores is None else f'{float(scores[index]):.2f}'
-        texts.append((f'{name} {int(ids[index])}', score))
-        colours.append(colour)
-    draw_labels(canvas, boxes, texts, colours, style)
+        if things[index]:
+            colour = track_colour(int(ids[index]))
+            box = _tint(canvas, mask, colour, MASK_OPACITY, style.line)
+            score = '' if scores is None else f'{float(scores[index]):.2f}'
+            drawn.append(Label(box, colour, f'{name} {int(ids[index])}', score))
+        else:
+            colour = stuff_colour(label)
+            box = _tint(canvas, mask, colour, STUFF_OPACITY, 0)
+            drawn.append(Label(box, colour, name, mask=mask))
+    draw_labels(canvas, drawn, style)
     return canvas
