@@ -62,24 +62,7 @@ def read_mask(segmentation: RLE | list[list[float]], height: int, width: int) ->
         RLEError: if it does not encode a mask of this size.
     """
     check_frame_size(height, width)
-    if isinstance(segmentation, list):
-        polygons = coco_mask.frPyObjects(segmentation, height, width)
-        return RLEMask.from_dict(coco_mask.merge(polygons))
-    counts = segmentation['counts']
-    if isinstance(counts, bytes):
-        counts = counts.decode('ascii', 'replace')
-    key = 'counts'
-    if isinstance(counts, str):
-        if not _is_well_formed(counts):
-            raise RLEError('the compressed counts are empty, cut off or contain foreign characters')
-    else:
-        key = 'ucounts'
-        if not all(type(run) is int and 0 <= run <= height * width for run in counts):
-            raise RLEError('the counts are not run lengths')
-    try:
-        return RLEMask.from_dict({'size': (height, width), key: counts})
-    except ValueError:
-        raise RLEError(f'the runs do not cover the {height * width} pixels of the frame') from None
+    return _parse(segmentation, (height, width))
 
 
 def read_tube(
@@ -90,19 +73,43 @@ def read_tube(
     Raises:
         RLEError: if one of them does not encode a mask of this size; `position` is its frame.
     """
+    check_frame_size(height, width)
+    size = height, width
     masks: list[RLEMask | None] = []
     for frame, segmentation in enumerate(segmentations):
         try:
-            masks.append(None if segmentation is None else read_mask(segmentation, height, width))
+            masks.append(None if segmentation is None else _parse(segmentation, size))
         except RLEError as error:
             raise RLEError(error.reason, frame) from None
     return masks
 
 
+def _parse(segmentation: RLE | list[list[float]], size: tuple[int, int]) -> RLEMask:
+    if isinstance(segmentation, list):
+        return RLEMask.from_dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, *size)))
+    counts = segmentation['counts']
+    if isinstance(counts, bytes):
+        counts = counts.decode('ascii', 'replace')
+    num_pixels = size[0] * size[1]
+    try:
+        if isinstance(counts, str):
+            if not _is_well_formed(counts):
+                raise RLEError(
+                    'the compressed counts are empty, cut off or contain foreign characters'
+                )
+            return RLEMask.from_dict({'size': size, 'counts': counts})
+        if not all(type(run) is int and 0 <= run <= num_pixels for run in counts):
+            raise RLEError('the counts are not run lengths')
+        return RLEMask.from_dict({'size': size, 'ucounts': counts})
+    except RLEError:
+        raise
+    except ValueError:
+        raise RLEError(f'the runs do not cover the {num_pixels} pixels of the frame') from None
+
+
 def mask_areas(masks: Sequence[RLEMask | None]) -> NDArray[np.int64]:
     """Pixels of each mask, 0 for None."""
-    areas = (0 if mask is None else mask.area() for mask in masks)
-    return np.fromiter(areas, dtype=np.int64, count=len(masks))
+    return np.array([0 if mask is None else mask.area() for mask in masks], dtype=np.int64)
 
 
 def compress(segmentation: RLE | list[list[float]], height: int, width: int) -> RLE:
