@@ -1,16 +1,11 @@
-"""What benchmark.py measures: trajectory attention, segmenters, videos, evaluation.
-
-Each case is a class, so that benchmark.py can keep an object of it in a process of its own.
-"""
+"""What benchmark.py measures: clips, trajectory attention, videos and evaluation."""
 
 import contextlib
 import importlib.util
 import io
 import json
 import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -34,7 +29,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import get_installed_path
 from pycocotools import mask as coco_mask
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -47,11 +42,10 @@ from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.evaluation.results import read_results
 from axialvs.evaluation.youtube_vis import evaluate_tracks
 from axialvs.functional import trajectory_attention as functional
-from axialvs.functional.ms_deform_attn import select_implementation
 from axialvs.functional.trajectory_attention import TrajectoryProjections, TrajectorySpec
 from axialvs.layers import trajectory_attention as layer
 from axialvs.utils.config_files import find_config
-from axialvs.utils.env import peak_resident_bytes
+from axialvs.utils.env import find_device, peak_resident_bytes
 from axialvs.utils.rle import encode_mask
 
 MIB = 2**20
@@ -59,6 +53,17 @@ CHANNELS, HEADS = 256, 8
 NUM_OBJECTS = 4  # of a training sample
 STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
 AP_NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
+
+
+def set_up(args: Namespace) -> list[dict]:
+    """Choose device and threads; return a row that describes the machine."""
+    args.device = find_device(args.device)
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    on_gpu = args.device.type == 'cuda'
+    device = torch.cuda.get_device_name(args.device) if on_gpu else 'CPU'
+    threads = f'{torch.get_num_threads()} of {os.cpu_count()} cores'
+    return [{'device': device, 'threads': threads, 'torch': torch.__version__}]
 
 
 # Measuring
@@ -74,28 +79,19 @@ def time_once(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def milliseconds_in_turns(
+def milliseconds(
     calls: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, float]:
-    """Median milliseconds of each call, after one untimed round; calls alternate.
-
-    On a GPU, kernels that take less time than their launches are timed by Triton's benchmark:
-    device time between events, with a cold L2 cache.
-    """
-    if device.type == 'cuda':
-        from triton.testing import do_bench
-
-        return {
-            name: do_bench(x, warmup=10, rep=40, return_mode='median') for name, x in calls.items()
-        }
+    """Median milliseconds of each call, after untimed ones, which compile; calls alternate."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
+    untimed = 3 if device.type == 'cuda' else 1
+    for _ in range(untimed + rounds):
         for name, call in calls.items():
-            seconds[name] += [time_once(call, device)] if turn else [call()][:0]
-    return {name: statistics.median(x) * 1e3 for name, x in seconds.items()}
+            seconds[name].append(time_once(call, device))
+    return {name: statistics.median(x[untimed:]) * 1e3 for name, x in seconds.items()}
 
 
-def peak_extra_mib(call: Callable[[], object], device: torch.device) -> float:
+def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     """Most MiB of tensors alive at once during a call beyond those alive before."""
     if device.type == 'cuda':
         torch.cuda.synchronize()
@@ -109,29 +105,6 @@ def peak_extra_mib(call: Callable[[], object], device: torch.device) -> float:
     events = [x for x in record.profiler.kineto_results.events() if x.name() == '[memory]']
     events.sort(key=lambda event: event.start_ns())
     return max(np.cumsum([0, *(event.nbytes() for event in events)])) / MIB
-
-
-def longest_operations(call: Callable[[], object], device: torch.device) -> list[dict]:
-    """Rows of the 20 operations, on a GPU kernels, that take most of a call.
-
-    If all operations together take less than the call, the GPU waited for Python.
-    """
-    on_gpu = device.type == 'cuda'
-    rows = [{'operation': 'call without profiler', 'ms': time_once(call, device) * 1e3}]
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    with profile(activities=activities) as record:
-        time_once(call, device)
-    field = 'self_device_time_total' if on_gpu else 'self_cpu_time_total'
-    kind = torch.autograd.DeviceType.CUDA if on_gpu else torch.autograd.DeviceType.CPU
-    events = [
-        {'operation': x.key[:120], 'calls': x.count, 'ms': getattr(x, field) / 1e3}
-        for x in record.key_averages()
-        if x.device_type == kind
-    ]
-    total = sum(x['ms'] for x in events)
-    rows.append({'operation': 'all', 'calls': sum(x['calls'] for x in events), 'ms': total})
-    events.sort(key=lambda event: -event['ms'])
-    return rows + [{**event, 'share': event['ms'] / total} for event in events[:20]]
 
 
 def count_gflops(call: Callable[[], object], as_defined: bool) -> float:
@@ -194,190 +167,104 @@ def fused(*inputs) -> Tensor:
     return trajectory_attention_triton(*tensors, *spec[:3])
 
 
-class AttentionCase:
-    """Forms of trajectory attention on random inputs.
+def attention_row(
+    shape: Sequence[int], backward: bool, dtype: str, device: torch.device, rounds: int
+) -> dict:
+    """Milliseconds and peak MiB of all forms of trajectory attention.
 
     Args:
-        shapes: (T, H, W) of a map, whose height and width attention a layer computes, or (K, Q) of
+        shape: (T, H, W) of a map, whose height and width attention a layer computes, or (K, Q) of
             a video's clip queries.
+        backward: whether gradients are computed too.
         dtype: of inputs and weights.
         device: where it runs.
-        warm_up: whether to compile all kernels now.
+        rounds: timed calls of each form.
     """
 
-    def __init__(
-        self, shapes: Sequence[Sequence[int]], dtype: str, device: str, warm_up: bool = False
-    ) -> None:
-        torch.manual_seed(0)
-        self.shapes, self.dtype, self.device = shapes, getattr(torch, dtype), torch.device(device)
-        chunked = functional.chunked_trajectory_attention
-        self.forms: dict[str, Callable] = dict(eager=eager, chunked=chunked, composed=composed)
-        # Triton's interpreter cannot multiply bfloat16.
-        interpreted = os.environ.get('TRITON_INTERPRET') == '1' and dtype != 'bfloat16'
-        if importlib.util.find_spec('triton') and (self.device.type == 'cuda' or interpreted):
-            self.forms['fused'] = fused
-        for call in [c for x in shapes if warm_up for c in self._calls(x, True).values()]:
-            call()
+    def draw(*size: int, factor: float = 1.0) -> Tensor:
+        x = torch.randn(*size, device=device) * factor
+        return x.to(getattr(torch, dtype)).requires_grad_()
 
-    def _inputs(self, shape: Sequence[int], max_lines: int) -> tuple:
-        """Projections, spec and (query, key, value) of each attention of a layer."""
+    c, (frames, *sides) = CHANNELS, shape
+    sizes = ((c, c), (c,), (2 * c, c), (2 * c,))
+    projections = TrajectoryProjections(*(draw(*size, factor=c**-0.5) for size in sizes))
+    spec = TrajectorySpec(frames, HEADS, (c // HEADS) ** -0.5)
+    lines = [(1, *sides)] if len(sides) == 1 else [sides[::-1], sides]
+    sequences = [[draw(batch, frames * n, c) for _ in range(3)] for batch, n in lines]
 
-        def draw(*size: int, factor: float = 1.0) -> Tensor:
-            x = torch.randn(*size, device=self.device) * factor
-            return x.to(self.dtype).requires_grad_()
+    def run(form: Callable) -> None:
+        for inputs in sequences:
+            with torch.set_grad_enabled(backward):
+                out = form(*inputs, projections, spec)
+            if backward:
+                torch.autograd.grad(out.sum(), [*inputs, *projections])
 
-        c, (frames, *sides) = CHANNELS, shape
-        sizes = ((c, c), (c,), (2 * c, c), (2 * c,))
-        projections = TrajectoryProjections(*(draw(*x, factor=c**-0.5) for x in sizes))
-        lines = [(1, *sides)] if len(sides) == 1 else [sides[::-1], sides]
-        sequences = [[draw(min(b, max_lines), frames * n, c) for _ in '123'] for b, n in lines]
-        return projections, TrajectorySpec(frames, HEADS, (c // HEADS) ** -0.5), sequences
-
-    def _calls(self, shape: Sequence[int], backward: bool) -> dict[str, Callable[[], None]]:
-        projections, spec, sequences = self._inputs(shape, max_lines=10**9)
-        directions = [torch.randn_like(query) for query, _, _ in sequences]
-
-        def run(form: Callable) -> None:
-            for inputs, direction in zip(sequences, directions, strict=True):
-                with torch.set_grad_enabled(backward):
-                    out = form(*inputs, projections, spec)
-                if backward:
-                    torch.autograd.grad(out, [*inputs, *projections], direction)
-
-        return {name: partial(run, form) for name, form in self.forms.items()}
-
-    def agreement(self) -> list[dict]:
-        """Rows of relative errors of outputs and gradients, compared with eager in float64."""
-        rows = []
-        for shape in self.shapes:
-            projections, spec, sequences = self._inputs(shape, max_lines=4)
-            for inputs in sequences:
-                tensors = [*inputs, *projections]
-                exact = _with_gradients(eager, [x.double() for x in tensors], spec)
-                for name, form in self.forms.items():
-                    errors = [
-                        # of no gradient at all, the absolute error
-                        float((a.double() - b).norm().detach() / b.detach().norm().clamp_min(0.1))
-                        for a, b in zip(_with_gradients(form, tensors, spec), exact, strict=True)
-                    ]
-                    length = inputs[0].shape[1] // spec.num_frames
-                    row = {'dtype': str(self.dtype)[6:], 'T x n': f'{spec.num_frames}x{length}'}
-                    row |= {'form': name, 'output': errors[0], 'worst gradient': max(errors[1:])}
-                    rows.append(row)
-        return rows
-
-    def times(self, rounds: int) -> list[dict]:
-        """Rows of milliseconds and peak extra MiB of all forms, by shape and pass."""
-        rows = []
-        for shape in self.shapes:
-            for backward in (False, True):
-                calls = self._calls(shape, backward)
-                if self.device.type != 'cuda':
-                    calls.pop('fused', None)  # interpreted
-                ms = milliseconds_in_turns(calls, rounds, self.device)
-                mib = {name: peak_extra_mib(call, self.device) for name, call in calls.items()}
-                row = {'shape': 'x'.join(map(str, shape)), 'dtype': str(self.dtype)[6:]}
-                row['pass'] = 'forward + backward' if backward else 'forward'
-                row |= {f'{name}, ms': x for name, x in ms.items()}
-                row |= {f'{name}, MiB': x for name, x in mib.items()}
-                best = 'fused' if 'fused' in ms else 'chunked'
-                row |= {f'{name} / {best}': ms[name] / ms[best] for name in ('eager', 'composed')}
-                rows.append({**row, f'MiB, {best} / eager': mib[best] / mib['eager']})
-        return rows
+    forms = {'eager': eager, 'chunked': functional.chunked_trajectory_attention}
+    forms['composed'] = composed
+    best = 'chunked'
+    if device.type == 'cuda' and importlib.util.find_spec('triton'):
+        forms['fused'], best = fused, 'fused'
+    calls = {name: partial(run, form) for name, form in forms.items()}
+    ms = milliseconds(calls, rounds, device)
+    mib = {name: peak_mib(call, device) for name, call in calls.items()}
+    row: dict[str, Any] = {'shape': 'x'.join(map(str, shape))}
+    row['pass'] = 'forward + backward' if backward else 'forward'
+    row |= {f'{name}, ms': x for name, x in ms.items()}
+    row |= {f'{name}, MiB': x for name, x in mib.items()}
+    row |= {f'{name} / {best}': ms[name] / ms[best] for name in ('eager', 'composed')}
+    return {**row, f'MiB, {best} / eager': mib[best] / mib['eager']}
 
 
-def _with_gradients(form: Callable, tensors: list[Tensor], spec: TrajectorySpec) -> list[Tensor]:
-    """Output of a form and the gradients of its inputs."""
-    tensors = [x.detach().requires_grad_() for x in tensors]
-    out = form(*tensors[:3], TrajectoryProjections(*tensors[3:]), spec)
-    direction = torch.linspace(-1, 1, out.numel(), device=out.device).view_as(out).to(out)
-    return [out, *torch.autograd.grad(out, tensors, direction)]
+# Clips
 
 
-# Segmenters
+def _build(args: Namespace, config: str | Config, checkpoint: str | None = None) -> Any:
+    half = None if args.dtype == 'float32' else getattr(torch, args.dtype)
+    return init_segmenter(config, checkpoint, args.device, half, args.compile)
 
 
-class SegmenterCase:
-    """A segmenter with random weights and a clip of noise.
+def work_row(config: str, shape: Sequence[int]) -> dict:
+    """GFLOPs and parameters of a config for a clip (T, H, W)."""
+    model = init_segmenter(config, device='meta').requires_grad_(False)
+    call = partial(model.predict_clip, torch.empty(shape[0], 3, *shape[1:], device='meta'))
+    return {
+        'config': Path(config).stem,
+        'GFLOPs, as defined': count_gflops(call, as_defined=True),
+        'GFLOPs, executed': count_gflops(call, as_defined=False),
+        'parameters, M': sum(x.numel() for x in model.parameters()) / 1e6,
+    }
 
-    Args:
-        config: name or file of its config.
-        shape: (T, H, W) of the clip, padded.
-        device: where it runs.
-        dtype: of the network's products.
-        compiled: as in `init_segmenter`.
-        warm_up: whether to segment the clip now, which compiles.
-    """
 
-    def __init__(
-        self,
-        config: str,
-        shape: Sequence[int],
-        device: str,
-        dtype: str = 'float32',
-        compiled: bool | dict = False,
-        warm_up: bool = False,
-    ) -> None:
-        torch.manual_seed(0)
-        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
-        self.half = None if dtype == 'float32' else self.dtype
-        self.model = init_segmenter(find_config(config), None, device, self.half, compiled)
-        self.frames = torch.randn(shape[0], 3, *shape[1:], device=device)
-        self.row = {'config': Path(config).stem, 'dtype': dtype, 'compiled': bool(compiled)}
-        for _ in range(3 * warm_up):
-            self.predict()
+def clip_rows(args: Namespace, shape: Sequence[int]) -> list[dict]:
+    """Time and memory of a clip (T, H, W) for each of `args.configs`, which take turns."""
+    models = {config: _build(args, config) for config in args.configs}
+    frames = torch.randn(shape[0], 3, *shape[1:], device=args.device)
+    calls = {config: partial(model.predict_clip, frames) for config, model in models.items()}
+    ms = milliseconds(calls, args.rounds, args.device)
+    rows = []
+    for config, model in models.items():
+        weights = sum(x.numel() * x.element_size() for x in model.state_dict().values()) / MIB
+        row = {'dtype': args.dtype, 'compiled': args.compile, 'ms': ms[config]}
+        row |= {'frames/s': shape[0] / ms[config] * 1e3, 'weights, MiB': weights}
+        row['forward, MiB'] = peak_mib(calls[config], args.device)
+        if not args.no_train:
+            step = partial(_training_step, model, frames, args.dtype)
+            row['training step, ms'] = milliseconds({'': step}, args.rounds, args.device)['']
+            model.zero_grad(set_to_none=True)
+            row['training step, MiB'] = peak_mib(step, args.device)
+            model.zero_grad(set_to_none=True)
+        row['time, times the first'] = row['ms'] / ms[args.configs[0]]
+        rows.append(row)
+    return rows
 
-    def predict(self) -> None:
-        """Segment the clip."""
-        self.model.predict_clip(self.frames)
 
-    def work(self) -> dict:
-        """GFLOPs of the clip and parameters; the case is of no other use afterwards."""
-        self.model.requires_grad_(False)
-        return {
-            'GFLOPs, as defined': count_gflops(self.predict, as_defined=True),
-            'GFLOPs, executed': count_gflops(self.predict, as_defined=False),
-            'parameters, M': sum(x.numel() for x in self.model.parameters()) / 1e6,
-        }
-
-    def seconds(self, calls: int) -> list[float]:
-        """Seconds of some calls."""
-        return [time_once(self.predict, self.device) for _ in range(calls)]
-
-    def memory(self) -> dict:
-        """MiB of the weights, and peak MiB of a call beyond what is held between calls."""
-        weights = sum(x.numel() * x.element_size() for x in self.model.state_dict().values())
-        extra = peak_extra_mib(self.predict, self.device)
-        return {'forward, MiB': extra, 'weights, MiB': weights / MIB}
-
-    def profile(self) -> list[dict]:
-        """Rows of the longest operations."""
-        return longest_operations(self.predict, self.device)
-
-    def training(self, rounds: int) -> dict:
-        """Milliseconds and peak MiB of a forward and backward pass under autocast."""
-        ms = milliseconds_in_turns({'': self._training_step}, rounds, self.device)['']
-        self.model.zero_grad(set_to_none=True)
-        mib = peak_extra_mib(self._training_step, self.device)
-        self.model.zero_grad(set_to_none=True)
-        return {'training step, ms': ms, 'training step, MiB': mib}
-
-    def _training_step(self) -> None:
-        self.model.train().zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
-            losses = self.model.loss(self.frames[None], [training_sample(*self.frames.shape)])
-        sum(losses.values()).backward()
-        self.model.eval()
-
-    def video(self, source: str) -> dict:
-        """Frames per second from a file to masks, live, with as many tracks as allowed."""
-        start = time.perf_counter()
-        result = segment_video(self.model, source, protocol='live', score_threshold=0.0)
-        for _ in result:
-            pass
-        seconds = time.perf_counter() - start
-        frames = result.num_frames
-        return {'frames': frames, 'tracks': len(result.tracks()), 'frames/s': frames / seconds}
+def _training_step(model: nn.Module, frames: Tensor, dtype: str) -> None:
+    """Forward and backward pass under autocast."""
+    model.train().zero_grad(set_to_none=True)
+    with torch.autocast(frames.device.type, getattr(torch, dtype), enabled=dtype != 'float32'):
+        losses = model.loss(frames[None], [training_sample(*frames.shape)])
+    sum(losses.values()).backward()
+    model.eval()
 
 
 def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDataSample:
@@ -395,36 +282,27 @@ def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDa
     return sample
 
 
-class VideoCase:
-    """Whole videos through the pipeline, in a process whose memory is theirs.
+# Videos
 
-    Args:
-        config: name or file of a config.
-        checkpoint: weights, or None.
-        options: settings that override those of the config.
-        device: where it runs.
-        dtype: of the network's products.
-    """
 
-    def __init__(
-        self, config: str, checkpoint: str | None, options: Mapping, device: str, dtype: str
-    ) -> None:
-        settings = Config.fromfile(find_config(config))
-        settings.merge_from_dict(dict(options))
-        half = None if dtype == 'float32' else getattr(torch, dtype)
-        self.model = init_segmenter(settings, checkpoint, device, half)
-
-    def run(self, source: str | None, size: Sequence[int], length: int, mode, protocol) -> dict:
-        """Row of a video, or of a generated stream, which is never held as a whole."""
-        start = time.perf_counter()
-        frames = source or MovingShapes(size, length)
-        result = segment_video(self.model, frames, mode, protocol, max_frames=length)
-        for _ in result:
-            pass
-        row = {'frames': result.num_frames, 'tracks': len(result.tracks())}
-        seconds = time.perf_counter() - start
-        peak = peak_resident_bytes() / MIB
-        return {**row, 'frames/s': result.num_frames / seconds, 'peak, MiB': peak}
+def video_row(args: Namespace) -> dict:
+    """Speed after the first clip and peak memory of a video, or of a generated stream."""
+    settings = Config.fromfile(find_config(args.config))
+    settings.merge_from_dict(args.cfg_options or {})
+    model = _build(args, settings, args.checkpoint)
+    ((length,), (protocol,)) = args.lengths, args.protocols
+    frames = args.video or MovingShapes(args.size, length)
+    thr = {} if args.score_thr is None else {'score_threshold': args.score_thr}
+    result = segment_video(model, frames, args.mode, protocol, max_frames=length, **thr)
+    clips = iter(result)
+    start_frames = len(next(clips).frame_indices)
+    start = time.perf_counter()
+    for _ in clips:
+        pass
+    tracks = len(result.tracks())
+    speed = (result.num_frames - start_frames) / (time.perf_counter() - start)
+    row = {'config': Path(args.config).stem, 'frames': result.num_frames, 'tracks': tracks}
+    return {**row, 'frames/s': speed, 'peak, MiB': peak_resident_bytes() / MIB}
 
 
 class MovingShapes:
@@ -439,47 +317,39 @@ class MovingShapes:
         return (self._turn[i % len(self._turn)] for i in range(self._length))
 
 
-class ContenderCase:
-    """A network from frames at 384x640 to masks at 720x1280: ours, or mmdet's Mask2Former-VIS R50.
+@torch.no_grad()
+def network_row(args: Namespace) -> dict:
+    """Time and memory of a network from frames at 384x640 to masks at 720x1280.
 
-    mmdet's takes the video as one clip and returns its 10 tracks as arrays; ours goes clip by clip
-    and returns the 100 best (query, class) pairs as RLE.
-
-    Args:
-        config: of ours; None for mmdet's.
-        num_frames: length of the video.
-        dtype: of the products of ours.
+    mmdet's Mask2Former-VIS R50 takes the video as one clip and returns its 10 tracks as arrays;
+    ours goes clip by clip and returns the 100 best (query, class) pairs as RLE.
     """
-
-    def __init__(self, config: str | None, num_frames: int, dtype: str) -> None:
-        torch.manual_seed(0)
-        if config is None:
-            stock = Config.fromfile(Path(get_installed_path('mmdet')) / STOCK_CONFIG)
-            stock.model.init_cfg = stock.model.backbone.init_cfg = None
-            init_default_scope('mmdet')
-            self.model = MODELS.build(stock.model).eval()
-            self.clip_length = num_frames
-        else:
-            half = None if dtype == 'float32' else getattr(torch, dtype)
-            self.model = init_segmenter(find_config(config), None, 'cpu', half)
-            self.clip_length = self.model.clip_length
-        self.frames = torch.randn(num_frames, 3, 384, 640)
-
-    @torch.no_grad()
-    def seconds(self) -> dict:
-        """Seconds, CPU seconds and peak resident memory of the video."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        length = len(self.frames)
-        for start in range(0, length, self.clip_length):
-            clip = self.frames[start : start + self.clip_length]
-            info = dict(batch_input_shape=(384, 640), img_shape=(360, 640), ori_shape=(720, 1280))
-            info |= dict(video_id=1, video_length=length, clip_start=start, num_padded_frames=0)
-            info['clip_is_last'] = start + len(clip) >= length
-            sample = TrackDataSample()
-            sample.video_data_samples = [DetDataSample(metainfo=info) for _ in clip]
-            self.model.predict(clip[None], [sample])
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        return {'s': wall, 'CPU s': cpu, 'peak, GiB': peak_resident_bytes() / 2**30}
+    if args.config == 'mmdet':
+        stock = Config.fromfile(Path(get_installed_path('mmdet')) / STOCK_CONFIG)
+        stock.model.init_cfg = stock.model.backbone.init_cfg = None
+        init_default_scope('mmdet')
+        model = MODELS.build(stock.model).eval()
+        name, clip_length = "mmdet's Mask2Former-VIS R50", args.frames
+    else:
+        model = _build(args, args.config)
+        name, clip_length = Path(args.config).stem, model.clip_length
+    frames = torch.randn(args.frames, 3, 384, 640)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for start in range(0, args.frames, clip_length):
+        clip = frames[start : start + clip_length]
+        info = dict(batch_input_shape=(384, 640), img_shape=(360, 640), ori_shape=(720, 1280))
+        info |= dict(video_id=1, video_length=args.frames, clip_start=start, num_padded_frames=0)
+        info['clip_is_last'] = start + len(clip) >= args.frames
+        sample = TrackDataSample()
+        sample.video_data_samples = [DetDataSample(metainfo=info) for _ in clip]
+        model.predict(clip[None], [sample])
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    row = {'network': name, 's': wall, 's a frame': wall / args.frames}
+    return {
+        **row,
+        'CPU s a frame': cpu / args.frames,
+        'peak, GiB': peak_resident_bytes() / 2**30,
+    }
 
 
 # Evaluation
@@ -575,23 +445,3 @@ def mmdet_ap(gt: dict, tracks: list[dict]) -> dict[str, float]:
         evaluator.accumulate()
         evaluator.summarize()
     return dict(zip(AP_NAMES, evaluator.stats.tolist(), strict=True))
-
-
-class Machine:
-    """The machine that everything runs on."""
-
-    def describe(self, device: str) -> list[dict]:
-        """Rows of names and versions."""
-        on_gpu = torch.device(device).type == 'cuda'
-        facts = {
-            'device': torch.cuda.get_device_name(device) if on_gpu else platform.machine(),
-            'CPU cores, threads': f'{os.cpu_count()}, {torch.get_num_threads()}',
-            'Python': '.'.join(map(str, sys.version_info[:3])),
-            'torch': f'{torch.__version__} (CUDA {torch.version.cuda})',
-        }
-        for dtype in ('float32', 'float16', 'bfloat16'):
-            backend, reason = select_implementation(
-                torch.device(device).type, getattr(torch, dtype)
-            )
-            facts[f'deformable sampling in {dtype}'] = f'{backend}: {reason}'
-        return [{'what': key, 'value': value} for key, value in facts.items()]
