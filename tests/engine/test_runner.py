@@ -110,11 +110,15 @@ def test_two_trainings_do_not_share_a_work_dir(tmp_path):
     SafeRunner.from_cfg(tiny_config(tmp_path)).train()  # the lock ended with its process
 
 
-def test_killed_loader_worker_is_one_line(tmp_path):
-    config = tiny_config(tmp_path, train_dataloader__num_workers=2)
-    config.train_dataloader.dataset.type = 'KillsWorkers'
-    with pytest.raises(LoaderWorkerError, match='memory'):
-        SafeRunner.from_cfg(config).train()
+@pytest.mark.parametrize('dataset', ['KillsWorkers', 'RunsOutOfSharedMemory'])
+def test_worker_that_finds_no_memory_is_one_line(tmp_path, dataset):
+    changes = {f'{name}_dataloader__num_workers': 2 for name in ('train', 'test')}
+    config = tiny_config(tmp_path, **changes)
+    config.train_dataloader.dataset.type = config.test_dataloader.dataset.type = dataset
+    for run in (SafeRunner.train, SafeRunner.test):
+        with pytest.raises(LoaderWorkerError, match='memory') as caught:
+            run(SafeRunner.from_cfg(config))
+        assert '\n' not in str(caught.value)
 
 
 def test_screen_shows_what_users_need_and_the_log_all(tmp_path, capfd):

@@ -64,6 +64,14 @@ class KillsWorkers(TinyData):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@DATASETS.register_module(force=True)
+class RunsOutOfSharedMemory(TinyData):
+    """Fail as torch does if a worker cannot hand its tensors over."""
+
+    def prepare_data(self, index: int) -> dict:
+        raise RuntimeError('unable to allocate shared memory(shm) for file </torch_7_3>: Success')
+
+
 @METRICS.register_module(force=True)
 class TinyMetric(BaseMetric):
     """The sum of the weights, and how many samples were seen."""

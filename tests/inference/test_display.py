@@ -27,15 +27,21 @@ def bars(values):
     return image
 
 
-def means(image, count):
+def means(image, count, axis=None):
     """Mean of the middle of each bar."""
     columns = np.array_split(np.arange(WIDTH), count)
-    return np.array([image[16:32, x[2:-2]].mean() for x in columns])
+    return np.array([image[16:32, x[2:-2]].mean(axis) for x in columns])
+
+
+BT709_TO_BT2020 = np.array(  # BT.2087
+    [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]
+)
 
 
 def hlg(light):
-    """BT.2100: display light, 1 = diffuse white of 203 cd/m2, to HLG code values."""
-    scene = (light * 0.203) ** (1 / 1.2)
+    """BT.2100: display light (N, 3), 1 = diffuse white of 203 cd/m2, to HLG code values."""
+    luma = light @ [0.2627, 0.6780, 0.0593]
+    scene = light * 0.203 * (luma[:, None] * 0.203) ** ((1 - 1.2) / 1.2)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(
         scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
@@ -50,28 +56,39 @@ def pq(light):
 
 @pytest.mark.parametrize(
     ('transfer', 'code'),
-    [(ColorTrc.ARIB_STD_B67, hlg), (ColorTrc.SMPTE2084, pq)],
-    ids=['HLG', 'PQ'],
+    [
+        (ColorTrc.ARIB_STD_B67, hlg),
+        (ColorTrc.SMPTE2084, pq),
+        (ColorTrc.BT2020_10, lambda light: light ** (1 / 2.4)),
+    ],
+    ids=['HLG', 'PQ', 'BT.2020'],
 )
-def test_hdr_is_tone_mapped(tmp_path, transfer, code):
-    """Greys below diffuse white look as in SDR; highlights are compressed, not clipped."""
-    grey = np.array([20, 60, 110, 160, 210])
-    light = np.append((grey / 255) ** 2.4, [1.5, 4.0])
+def test_hdr_and_wide_gamut_are_converted(tmp_path, transfer, code):
+    """Below diffuse white, BT.709 colours come back; highlights are compressed, not clipped."""
+    colours = np.array(
+        [[20] * 3, [60] * 3, [160] * 3, [210] * 3, [200, 60, 60], [60, 180, 80], [90, 60, 180]]
+    )
+    sdr = transfer == ColorTrc.BT2020_10
+    light = (colours / 255) ** 2.4 @ BT709_TO_BT2020.T
+    if not sdr:
+        light = np.concatenate([light, [[1.5] * 3, [4.0] * 3]])
     image = np.rint(bars(code(light)) * 65535).astype(np.uint16)
     path = encode(
         tmp_path / 'hdr.mp4',
         [image] * 2,
-        pixel_format='yuv420p10le',
+        pixel_format='yuv444p10le',
         colorspace=Colorspace.BT2020,
         color_primaries=ColorPrimaries.BT2020,
         color_trc=transfer,
         color_range=ColorRange.MPEG,
     )
     reader = VideoFileReader(path)
-    found = means(next(iter(reader)).image, len(light))
-    np.testing.assert_allclose(found[: len(grey)], grey, atol=4)
-    assert grey[-1] < found[-2] < found[-1] <= 255
-    assert any('HDR' in note for note in reader.notes)
+    found = means(next(iter(reader)).image, len(light), axis=(0, 1))
+    np.testing.assert_allclose(found[: len(colours)], colours, atol=4)
+    assert any(('BT.2020' if sdr else 'HDR') in note for note in reader.notes)
+    if not sdr:
+        dim, bright = found[-2:, 0]
+        assert colours[3, 0] < dim < bright <= 255
 
 
 def test_colors_of_sdr_stay(tmp_path):

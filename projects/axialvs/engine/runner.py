@@ -31,7 +31,11 @@ _TORCHVISION_TABLE = Path(mmengine.__path__[0]) / 'hub' / 'torchvision_0.12.json
 
 
 _LOCK_FILE = 'train.lock'
-_DEAD_WORKER = re.compile(r'DataLoader worker .*(?:killed by signal|exited unexpectedly)')
+# How torch tells that a loader worker was killed or that memory, shared or not, ended.
+_OUT_OF_MEMORY = re.compile(
+    r'DataLoader worker .*(?:killed by signal|exited unexpectedly)'
+    r'|unable to (?:allocate shared memory|write to file </torch)|can\'t allocate memory'
+)
 
 
 class WorkDirInUseError(AxialVSError):
@@ -39,7 +43,7 @@ class WorkDirInUseError(AxialVSError):
 
 
 class LoaderWorkerError(AxialVSError):
-    """The system ended a data loader worker."""
+    """A data loader worker was killed or found no memory."""
 
 
 @RUNNERS.register_module()
@@ -174,7 +178,7 @@ def _clear_worker_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not _DEAD_WORKER.search(str(error)):
+        if not _OUT_OF_MEMORY.search(str(error)):
             raise
         raise LoaderWorkerError(
             f'{str(error).splitlines()[0].rstrip(". ")}. Out of memory? Use fewer workers or '
