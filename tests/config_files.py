@@ -14,7 +14,7 @@ EVERY = sorted(
     for path in CONFIGS.glob('*/*.py')
     if path.parent.name != BASES.name
 )
-PANOPTIC = [name for name in EVERY if 'kmax' in name]
+PANOPTIC = [name for name in EVERY if any(word in name for word in ('kmax', 'vipseg', 'panoptic'))]
 ALL = [name for name in EVERY if name not in PANOPTIC]  # of video instance segmentation
 
 

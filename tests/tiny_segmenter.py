@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 CONFIGS = Path(__file__).parents[1] / 'configs'
 WITHIN_CLIP = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes.py'
+PANOPTIC = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes-panoptic.py'
 
 CHANNELS, HEADS, QUERIES, POINTS = 16, 2, 6, 64
 _ATTENTION = dict(embed_dims=CHANNELS, num_heads=HEADS)
@@ -49,7 +50,11 @@ def tiny_config(name: str = WITHIN_CLIP) -> Config:
     """A tiny config, shrunk to about 0.2 M parameters."""
     config = Config.fromfile(CONFIGS / name)
     config.merge_from_dict({'model': _SHRUNK})
-    temporal_layer = config.model.panoptic_head.pixel_decoder.get('temporal_layer')
+    head = config.model.panoptic_head
+    if stuff := head.num_stuff_classes:
+        head.num_queries += stuff
+        head.loss_cls.class_weight = [1.0] * (head.num_things_classes + stuff) + [0.1]
+    temporal_layer = head.pixel_decoder.get('temporal_layer')
     if temporal_layer:
         temporal_layer.update(num_heads=HEADS, feedforward_channels=32, dropout=0.0)
     return config

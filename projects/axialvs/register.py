@@ -31,6 +31,7 @@ _MODULES = (
     'models.matching',
     'models.offline_segmenter',
     'models.tube_link.clip_head',
+    'models.tube_link.panoptic_head',
     'models.tube_link.pixel_decoder',
     'models.video_kmax.data_preprocessor',
     'models.video_kmax.head',

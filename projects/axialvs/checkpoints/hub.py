@@ -136,6 +136,16 @@ _CHECKPOINTS = (
         path=_mmdet('mask2former', 'mask2former_r50_8xb2-lsj-50e_coco', '20220506_191028-41b088b6'),
     ),
     KnownCheckpoint(
+        name='mask2former_r50_coco-panoptic',
+        description='Mask2Former R50 on COCO panoptic, to start training from',
+        config=None,
+        path=_mmdet(
+            'mask2former',
+            'mask2former_r50_8xb2-lsj-50e_coco-panoptic',
+            '20230118_125535-54df384a',
+        ),
+    ),
+    KnownCheckpoint(
         name='mask2former_r101_coco',
         description='Mask2Former R101 on COCO instances, to start training from',
         config=None,

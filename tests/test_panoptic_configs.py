@@ -1,4 +1,4 @@
-"""The configs of Video-kMaX: classes, schedules, and a step of the tiny ones."""
+"""The configs of panoptic models: classes, schedules, and a step of the tiny ones."""
 
 import json
 import math
@@ -31,10 +31,7 @@ def test_classes_and_frozen_parameters(name):
     model = build_for_names(config.model)
     data = Path(name).stem.removesuffix('_release').split('_')[-1]
     assert model.num_classes == NUM_CLASSES[data]
-    things = config.model.test_cfg.get('thing_labels') or range(
-        model.panoptic_head.num_things_classes
-    )
-    assert set(things) == set(config.thing_labels)
+    assert model.finisher.thing_labels == set(config.thing_labels)
     trained = {x.split('.')[1] for x, p in model.named_parameters() if p.requires_grad}
     if 'axialvs-cc' in name:
         assert trained == {'cross_clip', 'video_predictor'}

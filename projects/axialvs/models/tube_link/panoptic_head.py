@@ -1,0 +1,142 @@
+"""Tube-Link's head for video panoptic segmentation: queries of things and of stuff."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmdet.structures import TrackDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
+from axialvs.postprocess.panoptic_finisher import PanopticFinisher
+from axialvs.postprocess.panoptic_fusion import FusionThresholds, fuse_panoptic
+from axialvs.tracking.clip_memory import memory_of
+from axialvs.utils.errors import AxialVSError
+
+
+@MODELS.register_module()
+class ClipPanopticHead(ClipMask2FormerHead):
+    """The clip head with one query per stuff class (Tube-Link on VIPSeg).
+
+    The last `num_stuff_classes` queries belong to the stuff classes in the order of their labels
+    and need no matching; the queries before are matched to things. Losses of things and of stuff
+    are normalised separately and added.
+
+    Args:
+        thing_labels: labels of the thing classes; by default the first `num_things_classes`.
+        args, kwargs: as in `ClipMask2FormerHead`.
+
+    Raises:
+        AxialVSError: if the labels or the number of queries do not fit the numbers of classes.
+    """
+
+    def __init__(self, *args, thing_labels: Sequence[int] | None = None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.thing_labels = sorted(thing_labels or range(self.num_things_classes))
+        self.stuff_labels = sorted(set(range(self.num_classes)) - set(self.thing_labels))
+        if (len(self.thing_labels), len(self.stuff_labels)) != (
+            self.num_things_classes,
+            self.num_stuff_classes,
+        ):
+            raise AxialVSError(
+                f'thing_labels={self.thing_labels} are not {self.num_things_classes} different '
+                f'labels below {self.num_classes}; fit num_things_classes and num_stuff_classes'
+            )
+        self.num_thing_queries = self.num_queries - self.num_stuff_classes
+        if self.num_thing_queries < 1:
+            raise AxialVSError(
+                f'num_queries={self.num_queries}: {self.num_stuff_classes} queries are those of '
+                'stuff classes, and things need some more'
+            )
+
+    def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
+        """Things and stuff of a clip or video: things by id, then one entry per stuff class."""
+        targets = super().collate_targets(sample, device)
+        is_thing = self._is_thing(targets.labels)
+        stuff = targets.labels[~is_thing].unique()
+        stuff_masks = [targets.masks[targets.labels == x].amax(0, keepdim=True) for x in stuff]
+        return InstanceData(
+            labels=torch.cat((targets.labels[is_thing], stuff)),
+            masks=torch.cat((targets.masks[is_thing], *stuff_masks)),
+        )
+
+    def _is_thing(self, labels: Tensor) -> Tensor:
+        return torch.isin(labels, torch.tensor(self.thing_labels, device=labels.device))
+
+    def video_loss(
+        self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
+    ) -> dict[str, Tensor]:
+        """Sum of the losses of things and of stuff; arguments and names as in the clip head."""
+        things = [self._is_thing(clip.labels) for clip in targets]
+        first_stuff = self.num_thing_queries
+        of_things = self.loss_of_queries(
+            [x[:, :first_stuff] for x in class_logits],
+            [x[:, :first_stuff] for x in mask_logits],
+            [clip[is_thing] for clip, is_thing in zip(targets, things, strict=True)],
+        )
+        of_stuff = self.loss_of_queries(
+            [x[:, first_stuff:] for x in class_logits],
+            [x[:, first_stuff:] for x in mask_logits],
+            [clip[~is_thing] for clip, is_thing in zip(targets, things, strict=True)],
+            {'is_stuff': True},
+        )
+        return {name: of_things[name] + of_stuff[name] for name in of_things}
+
+    def get_targets(
+        self,
+        cls_scores_list: list[Tensor],
+        mask_preds_list: list[Tensor],
+        batch_gt_instances: list[InstanceData],
+        batch_img_metas: list[dict],
+    ) -> tuple:
+        """As in the clip head for things; stuff belongs to the query of its class."""
+        if batch_img_metas[0].get('is_stuff'):
+            return self._stuff_targets(batch_gt_instances)
+        labels, label_weights, mask_targets, mask_weights, num_masks = super().get_targets(
+            cls_scores_list, mask_preds_list, batch_gt_instances, batch_img_metas
+        )
+        # mmdet lists all queries of the head, those of stuff without a target.
+        per_query = ([x[: self.num_thing_queries] for x in y] for y in (labels, label_weights))
+        mask_weights = [x[: self.num_thing_queries] for x in mask_weights]
+        return *per_query, mask_targets, mask_weights, num_masks
+
+    def _stuff_targets(self, targets: list[InstanceData]) -> tuple:
+        labels, label_weights, mask_weights = [], [], []
+        for clip in targets:
+            order = torch.tensor(self.stuff_labels, device=clip.labels.device)
+            is_present = torch.isin(order, clip.labels)
+            labels.append(torch.where(is_present, order, self.num_classes))
+            label_weights.append(torch.ones_like(order))
+            mask_weights.append(is_present.float())
+        masks = [clip.masks for clip in targets]
+        return labels, label_weights, masks, mask_weights, sum(map(len, masks))
+
+    def match_objects(
+        self, class_logits: Tensor, mask_logits: Tensor, targets: InstanceData
+    ) -> Tensor:
+        """As in the clip head, for things only."""
+        objects = super().match_objects(
+            class_logits[: self.num_thing_queries],
+            mask_logits[: self.num_thing_queries],
+            targets[self._is_thing(targets.labels)],
+        )
+        return F.pad(objects, (0, self.num_stuff_classes), value=-1)
+
+    def embed_tracks(self, queries: Tensor) -> Tensor:
+        """What clips are linked by, (B, Q, C'): a query of stuff is only similar to itself."""
+        learnt = super().embed_tracks(queries)
+        things = (queries if learnt is None else learnt)[:, : self.num_thing_queries]
+        stuff = torch.eye(self.num_stuff_classes, dtype=things.dtype, device=things.device)
+        stuff = F.pad(stuff, (things.shape[-1], 0)).expand(len(things), -1, -1)
+        return torch.cat((F.pad(things, (0, self.num_stuff_classes)), stuff), dim=1)
+
+    def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
+        """Mask2Former's panoptic fusion with `panoptic`, its thresholds, of `test_cfg`."""
+        return PanopticFinisher(
+            self.thing_labels,
+            FusionThresholds(**test_cfg.get('panoptic', {})),
+            fuse_panoptic,
+            memory_of(test_cfg),
+        )
