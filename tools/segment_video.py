@@ -1,17 +1,18 @@
-"""Segment a video: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
+"""Segment videos: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
 
-import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from axialvs.checkpoints.hub import CHECKPOINTS, find_known
-from axialvs.utils.cli import run_command
-from axialvs.utils.files import output_file, output_folder
+from axialvs.checkpoints.hub import find_known
+from axialvs.inference.batch import Job, OutputRecord, clear_images, describe_source
+from axialvs.inference.segment_options import DEFAULT_CHECKPOINT, Options, parse_args
+from axialvs.utils.cli import BAD_INPUT, error_message, run_command
+from axialvs.utils.errors import AxialVSError
 
 # The libraries of the network are imported after the arguments are parsed.
 if TYPE_CHECKING:
@@ -20,253 +21,182 @@ if TYPE_CHECKING:
     from axialvs.inference.readers import VideoReader
     from axialvs.models.clip_segmenter import ClipSegmenter
 
-MIB = 2**20
-OUTPUTS = ('out', 'json', 'html', 'masks', 'panoptic', 'boxes', 'crops')
-DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
-
-@dataclass(frozen=True)
-class Options:
-    """Arguments of the command."""
-
-    video: str
-    config: str | None
-    checkpoint: str | None
-    out: Path | None
-    json: Path | None
-    html: Path | None
-    masks: Path | None
-    panoptic: Path | None
-    boxes: Path | None
-    crops: Path | None
-    mode: str
-    protocol: Literal['live', 'scored'] | None
-    window: int | None
-    window_overlap: int | None
-    score_thr: float | None
-    classes: list[str] | None
-    max_frames: int | None
-    feature_memory: int | None
-    half_features: bool
-    device: str | None
-    amp: str | None
-    compile: bool
-
-    def problem(self) -> str | None:
-        """Why the options do not go together, or None."""
-        live_offline = self.mode == 'offline' and self.protocol == 'live'
-        scored_offline = self.mode == 'offline' and self.protocol != 'live'
-        known = None if self.checkpoint is None else find_known(self.checkpoint)
-        if not self.outputs():
-            return f'nothing to write: give one of --{", --".join(OUTPUTS)}'
-        if self.checkpoint is not None and self.config is None:
-            if known is None:
-                return '--checkpoint needs the --config that it was trained with'
-            if known.config is None:
-                return f'--checkpoint {self.checkpoint}: {known.description}, not for videos'
-        if self.config is not None and self.checkpoint is None:
-            return f'--config {self.config} needs --checkpoint, the weights of that model'
-        if (self.window, self.window_overlap) != (None, None) and not live_offline:
-            return '--window and --window-overlap need --mode offline --protocol live'
-        if (self.feature_memory is not None or self.half_features) and not scored_offline:
-            return '--feature-memory and --half-features need --mode offline --protocol scored'
-        if self.feature_memory is not None and self.feature_memory < 0:
-            return f'--feature-memory {self.feature_memory}: at least 0'
-        if self.score_thr is not None and not 0 <= self.score_thr <= 1:
-            return f'--score-thr {self.score_thr}: from 0 to 1'
-        if self.max_frames is not None and self.max_frames < 1:
-            return f'--max-frames {self.max_frames}: at least 1'
-        return self._overwritten()
-
-    def _overwritten(self) -> str | None:
-        taken = {Path(self.video).resolve(): 'the video'}
-        for name, path in self.outputs().items():
-            name = f'--{name}'
-            if path.resolve() in taken and name != '--out':
-                other = taken[path.resolve()]
-                return f'{name} {path}: is {other}, which is not overwritten; rename it'
-            taken[path.resolve()] = name
-        return None
-
-    def outputs(self) -> dict[str, Path]:
-        """What to write, by the name of the option."""
-        paths = {name: getattr(self, name) for name in OUTPUTS}
-        return {name: path for name, path in paths.items() if path is not None}
-
-    def test_cfg(self) -> dict[str, Any]:
-        """Settings of the model that the options override."""
-        settings: dict[str, Any] = {}
-        if self.feature_memory is not None:
-            settings['feature_memory'] = self.feature_memory * MIB
-        if self.half_features:
-            settings['feature_precision'] = 'float16'
-        window = dict(num_clips=self.window, overlap=self.window_overlap)
-        if chosen := {name: clips for name, clips in window.items() if clips is not None}:
-            settings['window'] = chosen
-        return settings
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Define the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add('video', help='video file, folder of images, number of a camera or address (rtsp://...)')
-    add('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
-    add(
-        '--checkpoint',
-        help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
-    )
-    add('--out', type=output_file, help='overlay to write, .mp4')
-    add('--json', type=output_file, help='tracks to write, .json')
-    add('--html', type=output_file, help='page to write: video, masks and timeline, for a browser')
-    add(
-        '--masks',
-        type=output_folder,
-        metavar='DIR',
-        help='folder of PNGs to write, one per frame: pixel values are track ids',
-    )
-    add(
-        '--panoptic',
-        type=submission_folder,
-        metavar='DIR',
-        help="folder in VIPSeg's submission layout: pred.json and pan_pred/VIDEO/FRAME.png",
-    )
-    add('--boxes', type=output_file, metavar='FILE.csv', help='boxes of things to write, .csv')
-    add(
-        '--crops',
-        type=output_folder,
-        metavar='DIR',
-        help='folder of cut-outs with alpha to write, one per thing',
-    )
-    add(
-        '--mode',
-        choices=('near-online', 'offline'),
-        default='near-online',
-        help='near-online: clip by clip; offline: all clips refined together, needs a config '
-        'axialvs-cc_... and its weights',
-    )
-    add(
-        '--protocol',
-        choices=('live', 'scored'),
-        help='live: tracks are decided while the video runs (default near-online), offline within '
-        'a window of clips; scored: by averages over the whole video, as published (default '
-        'offline)',
-    )
-    add(
-        '--window',
-        type=int,
-        metavar='CLIPS',
-        help="offline and live: clips that are refined together (the config's, else 16)",
-    )
-    add(
-        '--window-overlap',
-        type=int,
-        metavar='CLIPS',
-        help="clips that neighbouring windows share (the config's, else 4)",
-    )
-    add('--score-thr', type=float, help="least score of a track (the config's)")
-    add('--classes', nargs='+', metavar='NAME', help='classes of interest (all)')
-    add('--max-frames', type=int, metavar='N', help='stop after N frames')
-    add(
-        '--feature-memory',
-        type=int,
-        metavar='MIB',
-        help='offline: mask features kept in memory, beyond which all go to a temporary file '
-        "(the config's, else 1024); 0 for the file from the start",
-    )
-    add(
-        '--half-features',
-        action='store_true',
-        help='offline: keep mask features in half precision, at half the size',
-    )
-    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
-    add(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
-    )
-    add(
-        '--compile',
-        action='store_true',
-        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
-    )
-    return parser
-
-
-def submission_folder(text: str) -> Path:
-    """Convert an argument to a folder that is new or empty, or has a submission to add to.
-
-    Raises:
-        ArgumentTypeError: it is a different file or folder.
-    """
-    return Path(text) if Path(text, 'pred.json').is_file() else output_folder(text)
-
-
-def parse_args() -> Options:
-    """Read and check the command line."""
-    parser = build_parser()
-    options = Options(**vars(parser.parse_args()))
-    if problem := options.problem():
-        parser.error(problem)
-    return options
-
-
-def main() -> None:
-    """Segment the video and write what was asked for."""
-    options = parse_args()
+def main() -> int | None:
+    """Segment the videos and write what was asked for."""
+    options = parse_args(__doc__)
     signal.signal(signal.SIGTERM, _stop)
-    from tqdm import tqdm
-
-    from axialvs.apis import init_segmenter, segment_video
-    from axialvs.engine.amp import precision_of_device
-    from axialvs.inference.outputs import make_output
-    from axialvs.inference.pipeline import open_video
+    jobs = options.jobs()
     from axialvs.utils.env import find_device
 
     # Wrong paths, suffixes and devices are reported before a model is built.
+    find_device(options.device)
+    model = None
+    failures: list[str] = []
+    num_done = num_skipped = 0
+    for number, job in enumerate(jobs, start=1):
+        try:
+            task = Task(job, options)
+            if not task.targets:
+                print(f'{job.source}: finished before, skipped; --overwrite segments it again')
+                num_skipped += 1
+                continue
+            task.open()
+        except (AxialVSError, OSError) as error:
+            _fail(job, error, failures, len(jobs))
+            continue
+        if model is None:
+            model = load_model(options)
+        try:
+            task.run(model, 'segmenting' if len(jobs) == 1 else f'{number}/{len(jobs)} {job.name}')
+            num_done += 1
+        except Exception as error:
+            _fail(job, error, failures, len(jobs))
+    if len(jobs) == 1:
+        return None
+    print(f'{num_done} videos segmented, {num_skipped} skipped, {len(failures)} failed')
+    for failure in failures:
+        print(f'failed: {failure}', file=sys.stderr)
+    return BAD_INPUT if failures else None
+
+
+def _fail(job: Job, error: Exception, failures: list[str], num_jobs: int) -> None:
+    """Note a failure so that the other videos are segmented; raise it if there are none."""
+    if num_jobs == 1:
+        raise error
+    if not isinstance(error, AxialVSError | OSError):
+        traceback.print_exception(error)
+    message = error_message(error)
+    failures.append(message if job.source in message else f'{job.source}: {message}')
+    print(f'failed: {failures[-1]}', file=sys.stderr)
+
+
+def load_model(options: Options) -> 'ClipSegmenter':
+    """Build the model that the options name."""
+    from axialvs.apis import init_segmenter
+    from axialvs.engine.amp import precision_of_device
+    from axialvs.utils.env import find_device
+
     device = find_device(options.device)
-    reader = open_video(options.video)
-    outputs = [make_output(name, path, reader) for name, path in options.outputs().items()]
-    precision = precision_of_device(options.amp, device) if options.amp else None
-    model = init_segmenter(
+    return init_segmenter(
         options.config,
         options.checkpoint or DEFAULT_CHECKPOINT.name,
         device,
-        precision,
+        precision_of_device(options.amp, device) if options.amp else None,
         options.compile,
         options.test_cfg(),
     )
-    known_notes = print_notes(reader)
-    with tqdm(unit=' frames', desc='segmenting', file=sys.stderr) as bar:
-        result = segment_video(
-            model,
-            reader,
-            options.mode,
-            options.protocol,
-            options.score_thr,
-            options.classes,
-            options.max_frames,
-            bar.update,
-        )
-        bar.total = _expected_frames(reader, options.max_frames)
-        failures: dict[Output, OSError] = {}
-        try:
-            for clip in result:
-                write_each(outputs, failures, methodcaller('add', clip, model.class_names))
-        finally:
-            # However the run ended, the tracks found so far are kept.
-            result.close()
-            if result.num_frames:
-                video = describe(result, options, model)
-                write_each(outputs, failures, methodcaller('finish', video))
-            for output in outputs:
-                output.close()
-    print_notes(reader, known_notes)
-    report(result, outputs, options, failures)
-    for error in failures.values():
-        raise error
+
+
+class Task:
+    """A video to segment.
+
+    Args:
+        job: the video and its outputs.
+        options: of the command.
+
+    Raises:
+        AxialVSError: an output exists that this command has not written.
+    """
+
+    def __init__(self, job: Job, options: Options) -> None:
+        self.job = job
+        self.options = options
+        self.settings = {
+            **options.settings(),
+            'video': describe_source(job.source),
+            'weights': describe_source(options.checkpoint or DEFAULT_CHECKPOINT.name),
+        }
+        self.records = {
+            name: OutputRecord(Path(options.outputs()[name])) for name in sorted(job.recorded)
+        }
+        self.targets = {
+            name: path for name, path in job.targets.items() if not self._is_whole(name, path)
+        }
+
+    def _is_whole(self, name: str, path: Path) -> bool:
+        record = self.records.get(name)
+        if record is None or self.options.overwrite:
+            return False
+        if Path(self.job.source).exists() and record.is_whole(path, self.settings):
+            return True
+        record.check_replaceable(path)
+        return False
+
+    def open(self) -> None:
+        """Open the video and its outputs.
+
+        Raises:
+            AxialVSError: the video cannot be read, or an output has a wrong suffix.
+            OSError: an output cannot be written.
+        """
+        from axialvs.inference.outputs import make_output
+        from axialvs.inference.pipeline import open_video
+
+        self.reader = open_video(self.job.source)
+        self.outputs = {
+            name: make_output(name, path, self.reader) for name, path in self.targets.items()
+        }
+
+    def run(self, model: 'ClipSegmenter', title: str) -> None:
+        """Segment the video and write its outputs.
+
+        Args:
+            model: the segmenter.
+            title: of the progress bar.
+
+        Raises:
+            AxialVSError: the video cannot be segmented with these options.
+            OSError: an output could not be written.
+        """
+        from tqdm import tqdm
+
+        from axialvs.apis import segment_video
+
+        reader, options, outputs = self.reader, self.options, list(self.outputs.values())
+        known_notes = print_notes(reader)
+        with tqdm(unit=' frames', desc=title, file=sys.stderr) as bar:
+            result = segment_video(
+                model,
+                reader,
+                options.mode,
+                options.protocol,
+                options.score_thr,
+                options.classes,
+                options.max_frames,
+                bar.update,
+            )
+            self._record(self.outputs, is_whole=False)
+            for name in {'masks', 'crops', 'panoptic'} & self.targets.keys():
+                clear_images(self.targets[name])
+            bar.total = _expected_frames(reader, options.max_frames)
+            failures: dict[Output, OSError] = {}
+            try:
+                for clip in result:
+                    write_each(outputs, failures, methodcaller('add', clip, model.class_names))
+            except KeyboardInterrupt:
+                bar.close()
+                print(f'{self.job.source}: stopped; the frames so far are written')
+                raise
+            finally:
+                # However the run ended, the tracks found so far are kept.
+                result.close()
+                if result.num_frames:
+                    video = describe(result, self.job.source, options, model)
+                    write_each(outputs, failures, methodcaller('finish', video))
+                for output in outputs:
+                    output.close()
+        written = {name: x for name, x in self.outputs.items() if x not in failures}
+        self._record(written, is_whole=True)
+        print_notes(reader, known_notes)
+        report(result, self.job.source, outputs, failures)
+        for error in failures.values():
+            raise error
+
+    def _record(self, names: Collection[str], is_whole: bool) -> None:
+        for name, record in self.records.items():
+            if name in names:
+                record.set(self.targets[name], self.settings, is_whole)
 
 
 def print_notes(reader: 'VideoReader', known: Collection[str] = ()) -> list[str]:
@@ -299,7 +229,9 @@ def write_each(
                 failures[output] = error
 
 
-def describe(result: 'VideoResult', options: Options, model: 'ClipSegmenter') -> 'SegmentedVideo':
+def describe(
+    result: 'VideoResult', source: str, options: Options, model: 'ClipSegmenter'
+) -> 'SegmentedVideo':
     """Collect what the outputs are made of."""
     import axialvs
     from axialvs.inference.outputs import SegmentedVideo
@@ -313,7 +245,7 @@ def describe(result: 'VideoResult', options: Options, model: 'ClipSegmenter') ->
     return SegmentedVideo(
         name=Path(result.reader.source).name,
         video=dict(
-            source=options.video,
+            source=source,
             width=result.reader.width,
             height=result.reader.height,
             length=len(times),
@@ -341,13 +273,13 @@ def describe(result: 'VideoResult', options: Options, model: 'ClipSegmenter') ->
 
 def report(
     result: 'VideoResult',
+    source: str,
     outputs: list['Output'],
-    options: Options,
     failures: dict['Output', OSError],
 ) -> None:
     """Print what was done and where the results are."""
     if result.truncated:
-        print(f'{options.video}: {result.truncated}; the {result.num_frames} frames read are kept')
+        print(f'{source}: {result.truncated}; the {result.num_frames} frames read are kept')
     print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
     for output in outputs:
         for note in output.notes:

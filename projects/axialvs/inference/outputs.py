@@ -10,7 +10,7 @@ import numpy as np
 
 from axialvs.inference.box_file import write_boxes
 from axialvs.inference.mask_files import CropWriter, write_id_masks
-from axialvs.inference.panoptic_files import IMAGE_FOLDER, read_submission, write_panoptic
+from axialvs.inference.panoptic_files import read_submission, write_panoptic
 from axialvs.inference.readers import VideoReader
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_writer import VideoWriter
@@ -118,18 +118,17 @@ class MasksOutput(Output):
 
 
 class PanopticOutput(Output):
-    """The video in a folder in VIPSeg's submission layout.
+    """The video in a folder in VIPSeg's submission layout, whose other videos are kept.
 
     Args:
-        path: the folder; videos that it has already are kept.
-        video_id: name of the video in it.
+        path: folder of the video's PNGs, `SUBMISSION/pan_pred/VIDEO`.
     """
 
-    def __init__(self, path: Path, video_id: str) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._video_id = video_id
-        read_submission(path)
-        check_writable(path / IMAGE_FOLDER / video_id / '00000.png')
+        self._folder = path.parents[1]
+        read_submission(self._folder)
+        check_writable(path / '00000.png')
 
     def finish(self, video: SegmentedVideo) -> None:
         categories = [
@@ -144,8 +143,8 @@ class PanopticOutput(Output):
         ]
         size = video.video['height'], video.video['width']
         overlapping = write_panoptic(
-            self.path,
-            self._video_id,
+            self._folder,
+            self.path.name,
             video.shown,
             video.frame_names,
             size,
@@ -268,8 +267,11 @@ def make_output(name: str, path: Path, reader: VideoReader) -> Output:
         return OverlayOutput(path, reader)
     if name == 'html':
         return PageOutput(path, reader)
-    if name == 'panoptic':
-        source = Path(reader.source)
-        return PanopticOutput(path, source.name if source.is_dir() else source.stem)
-    kinds = {'json': TracksOutput, 'masks': MasksOutput, 'boxes': BoxesOutput, 'crops': CropsOutput}
+    kinds = {
+        'json': TracksOutput,
+        'masks': MasksOutput,
+        'panoptic': PanopticOutput,
+        'boxes': BoxesOutput,
+        'crops': CropsOutput,
+    }
     return kinds[name](path)

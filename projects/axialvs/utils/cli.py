@@ -37,11 +37,12 @@ def run_command(main: Callable[[], int | None]) -> int:
     except (AxialVSError, OSError) as error:
         if os.environ.get('AXIALVS_TRACEBACK'):
             raise
-        print(f'{Path(sys.argv[0]).name}: error: {_message(error)}', file=sys.stderr)
+        print(f'{Path(sys.argv[0]).name}: error: {error_message(error)}', file=sys.stderr)
         return BAD_INPUT
 
 
-def _message(error: Exception) -> str:
+def error_message(error: Exception) -> str:
+    """One line that says what is wrong."""
     text = str(error).strip()
     if _WORKER_TRACEBACK in text:
         # The last line is `package.ErrorClass: message`.

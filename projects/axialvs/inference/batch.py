@@ -1,0 +1,171 @@
+"""Several videos in one run: which they are, what their outputs are called, which are finished."""
+
+import glob
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import IMAGE_SUFFIXES, natural_key, write_atomically
+
+VIDEO_SUFFIXES = (
+    *('.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg'),
+    *('.mpg', '.mts', '.ogv', '.ts', '.webm', '.wmv', '.y4m'),
+)
+RECORD_NAME = 'segmented.json'
+
+
+class Job(NamedTuple):
+    """A video and what is made of it."""
+
+    source: str
+    name: str
+    targets: dict[str, Path]  # file or folder to write, by option
+    recorded: frozenset[str]  # options whose targets lie in a folder for several videos
+
+
+def find_sources(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Expand patterns and folders of videos.
+
+    A folder of videos holds no images; its videos, and its folders of images, are segmented.
+
+    Args:
+        arguments: files, folders, patterns such as `clips/*.mp4`, addresses, numbers of cameras.
+
+    Returns:
+        The sources without repetitions, and whether an argument may stand for several.
+
+    Raises:
+        AxialVSError: a pattern matches nothing.
+    """
+    found: dict[str, str] = {}
+    several = len(arguments) > 1
+    for argument in arguments:
+        path, sources = Path(argument), [argument]
+        if path.is_dir() and not _holds(path, IMAGE_SUFFIXES):
+            videos = _videos_below(path)
+            sources, several = videos or sources, several or bool(videos)
+        elif not path.exists() and '://' not in argument and glob.has_magic(argument):
+            sources = sorted(glob.glob(argument, recursive=True), key=natural_key)
+            several = True
+            if not sources:
+                raise AxialVSError(f"no file matches '{argument}'")
+        for source in sources:
+            found.setdefault(os.path.realpath(source), source)
+    return list(found.values()), several
+
+
+def _holds(folder: Path, suffixes: Sequence[str]) -> bool:
+    return any(x.suffix.lower() in suffixes and x.name[0] != '.' for x in folder.iterdir())
+
+
+def _videos_below(folder: Path) -> list[str]:
+    entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
+    return [
+        str(entry)
+        for entry in entries
+        if entry.name[0] != '.'
+        and (
+            _holds(entry, IMAGE_SUFFIXES)
+            if entry.is_dir()
+            else entry.suffix.lower() in VIDEO_SUFFIXES
+        )
+    ]
+
+
+def name_sources(sources: Sequence[str]) -> list[str]:
+    """Name each source for its outputs: its path below the common folder, without suffix.
+
+    Raises:
+        AxialVSError: two sources have the same name.
+    """
+    local = [os.path.abspath(source) for source in sources if Path(source).exists()]
+    root = os.path.commonpath([os.path.dirname(path) for path in local]) if local else ''
+    stems = [_name(source, root, with_suffix=False) for source in sources]
+    count = Counter(stems)
+    names = [
+        stem if count[stem] == 1 else _name(source, root, with_suffix=True)
+        for stem, source in zip(stems, sources, strict=True)
+    ]
+    for name, repetitions in Counter(names).items():
+        if repetitions > 1:
+            same = [source for source, x in zip(sources, names, strict=True) if x == name]
+            raise AxialVSError(f'{same[0]} and {same[1]} have the same name; rename one of them')
+    return names
+
+
+def _name(source: str, root: str, with_suffix: bool) -> str:
+    path = Path(os.path.abspath(source))
+    if not path.exists():  # an address, a camera, or a wrong path
+        return re.sub(r'[^\w.-]+', '_', source.partition('://')[2] or source).strip('_')
+    name = path if path.is_dir() or with_suffix else path.with_suffix('')
+    name = name.relative_to(root) if root else Path(name.name)
+    return str(name).replace('.', '_') if with_suffix else str(name)
+
+
+class OutputRecord:
+    """Which outputs in a folder are whole and how they were made: its file `segmented.json`.
+
+    Args:
+        folder: may be missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RECORD_NAME
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise AxialVSError(f'{self._path}: is damaged ({error}); delete it') from error
+        return content if isinstance(content, dict) else {}
+
+    def _key(self, target: Path) -> str:
+        return target.relative_to(self._path.parent).as_posix()
+
+    def is_whole(self, target: Path, settings: dict[str, Any]) -> bool:
+        """Whether a run with the same settings, of the same video, has finished the output."""
+        return target.exists() and self._read().get(self._key(target)) == [settings, 'whole']
+
+    def check_replaceable(self, target: Path) -> None:
+        """Check that there is nothing, or only what an earlier run has made.
+
+        Raises:
+            AxialVSError: the output exists and is not in the record.
+        """
+        if target.exists() and self._key(target) not in self._read():
+            raise AxialVSError(
+                f'{target}: exists and is not in {self._path}; --overwrite replaces it'
+            )
+
+    def set(self, target: Path, settings: dict[str, Any], is_whole: bool) -> None:
+        """Record that an output is started or finished.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        content = self._read()
+        content[self._key(target)] = [settings, 'whole' if is_whole else 'unfinished']
+        write_atomically(self._path, json.dumps(content, indent=1).encode())
+
+
+def describe_source(source: str) -> dict[str, Any]:
+    """What tells whether a video is still the same."""
+    path = Path(source)
+    if not path.exists():
+        return {'source': source}
+    state = path.stat()
+    return {'source': str(path.resolve()), 'size': state.st_size, 'changed': state.st_mtime}
+
+
+def clear_images(folder: Path) -> None:
+    """Remove what an earlier run has written to a folder of images, and nothing else."""
+    if folder.is_dir():
+        for path in folder.glob('*.png'):
+            path.unlink()

@@ -1,0 +1,248 @@
+"""Arguments of the command that segments videos."""
+
+import argparse
+import os
+from argparse import ArgumentTypeError
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from axialvs.checkpoints.hub import CHECKPOINTS, find_known
+from axialvs.inference.batch import Job, find_sources, name_sources
+from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import output_file, output_folder
+
+MIB = 2**20
+OUTPUTS = ('out', 'json', 'html', 'masks', 'panoptic', 'boxes', 'crops')
+_SUFFIXES = {'out': '.mp4', 'json': '.json', 'html': '.html', 'boxes': '.csv'}  # others: folders
+DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Arguments of the command."""
+
+    videos: list[str]
+    config: str | None
+    checkpoint: str | None
+    out: str | None
+    json: str | None
+    html: str | None
+    masks: str | None
+    panoptic: str | None
+    boxes: str | None
+    crops: str | None
+    overwrite: bool
+    mode: str
+    protocol: Literal['live', 'scored'] | None
+    window: int | None
+    window_overlap: int | None
+    score_thr: float | None
+    classes: list[str] | None
+    max_frames: int | None
+    feature_memory: int | None
+    half_features: bool
+    device: str | None
+    amp: str | None
+    compile: bool
+
+    def problem(self) -> str | None:
+        """Why the options do not go together, or None."""
+        live_offline = self.mode == 'offline' and self.protocol == 'live'
+        scored_offline = self.mode == 'offline' and self.protocol != 'live'
+        known = None if self.checkpoint is None else find_known(self.checkpoint)
+        if not self.outputs():
+            return f'nothing to write: give one of --{", --".join(OUTPUTS)}'
+        if self.checkpoint is not None and self.config is None:
+            if known is None:
+                return '--checkpoint needs the --config that it was trained with'
+            if known.config is None:
+                return f'--checkpoint {self.checkpoint}: {known.description}, not for videos'
+        if self.config is not None and self.checkpoint is None:
+            return f'--config {self.config} needs --checkpoint, the weights of that model'
+        if (self.window, self.window_overlap) != (None, None) and not live_offline:
+            return '--window and --window-overlap need --mode offline --protocol live'
+        if (self.feature_memory is not None or self.half_features) and not scored_offline:
+            return '--feature-memory and --half-features need --mode offline --protocol scored'
+        if self.feature_memory is not None and self.feature_memory < 0:
+            return f'--feature-memory {self.feature_memory}: at least 0'
+        if self.score_thr is not None and not 0 <= self.score_thr <= 1:
+            return f'--score-thr {self.score_thr}: from 0 to 1'
+        if self.max_frames is not None and self.max_frames < 1:
+            return f'--max-frames {self.max_frames}: at least 1'
+        return None
+
+    def jobs(self) -> list[Job]:
+        """Find the videos, and what is written of each.
+
+        Raises:
+            AxialVSError: a pattern matches nothing, or an output cannot be where it is asked for.
+        """
+        sources, several = find_sources(self.videos)
+        return [
+            self._job(source, name, several)
+            for source, name in zip(sources, name_sources(sources), strict=True)
+        ]
+
+    def _job(self, source: str, name: str, several: bool) -> Job:
+        targets: dict[str, Path] = {}
+        recorded = set()
+        taken = {Path(source).resolve(): 'the video'}
+        for option, text in self.outputs().items():
+            suffix = _SUFFIXES.get(option, '')
+            in_folder = suffix and (text.endswith(os.sep) or Path(text).is_dir())
+            if several and Path(text).suffix.lower() == suffix != '' and not in_folder:
+                raise AxialVSError(f'--{option} {text}: several videos need a folder, not a file')
+            try:
+                if several or in_folder:
+                    recorded.add(option)
+                    target = Path(text, name + suffix)
+                    output_file(str(Path(text, 'x')))
+                elif option == 'panoptic':
+                    target = Path(text)
+                    if not self.overwrite and not (target / 'pred.json').is_file():
+                        output_folder(text)
+                elif suffix or self.overwrite:
+                    target = Path(text) if not suffix else output_file(text)
+                else:
+                    target = output_folder(text)
+            except ArgumentTypeError as error:
+                raise AxialVSError(f'--{option}: {error}') from error
+            if option == 'panoptic':
+                target = Path(text, 'pan_pred', name.replace(os.sep, '_'))
+            if target.resolve() in taken and option != 'out':
+                other = taken[target.resolve()]
+                raise AxialVSError(
+                    f'--{option} {target}: is {other}, which is not overwritten; rename it'
+                )
+            taken[target.resolve()] = f'--{option}'
+            targets[option] = target
+        return Job(source, name, targets, frozenset(recorded))
+
+    def settings(self) -> dict[str, Any]:
+        """What results depend on."""
+        apart = {*OUTPUTS, 'videos', 'overwrite', 'device', 'compile', 'feature_memory'}
+        return {name: value for name, value in asdict(self).items() if name not in apart}
+
+    def outputs(self) -> dict[str, str]:
+        """What to write, by the name of the option."""
+        paths = {name: getattr(self, name) for name in OUTPUTS}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    def test_cfg(self) -> dict[str, Any]:
+        """Settings of the model that the options override."""
+        settings: dict[str, Any] = {}
+        if self.feature_memory is not None:
+            settings['feature_memory'] = self.feature_memory * MIB
+        if self.half_features:
+            settings['feature_precision'] = 'float16'
+        window = dict(num_clips=self.window, overlap=self.window_overlap)
+        if chosen := {name: clips for name, clips in window.items() if clips is not None}:
+            settings['window'] = chosen
+        return settings
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """Define the arguments."""
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add(
+        'videos',
+        nargs='+',
+        metavar='VIDEO',
+        help='video file, folder of images or of videos, pattern, number of a camera or address '
+        '(rtsp://...); for several videos the outputs below are folders',
+    )
+    add('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
+    add(
+        '--checkpoint',
+        help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
+    )
+    add('--out', metavar='FILE.mp4', help='overlay to write, .mp4')
+    add('--json', metavar='FILE.json', help='tracks to write, .json')
+    add('--html', metavar='FILE.html', help='page to write: video, masks and timeline')
+    add(
+        '--masks',
+        metavar='DIR',
+        help='folder of PNGs to write, one per frame: pixel values are track ids',
+    )
+    add(
+        '--panoptic',
+        metavar='DIR',
+        help="folder in VIPSeg's submission layout: pred.json and pan_pred/VIDEO/FRAME.png",
+    )
+    add('--boxes', metavar='FILE.csv', help='boxes of things to write, .csv')
+    add(
+        '--crops',
+        metavar='DIR',
+        help='folder of cut-outs with alpha to write, one per thing',
+    )
+    add(
+        '--overwrite',
+        action='store_true',
+        help='write again what is finished, and replace what other programs have written',
+    )
+    add(
+        '--mode',
+        choices=('near-online', 'offline'),
+        default='near-online',
+        help='near-online: clip by clip; offline: all clips refined together, needs a config '
+        'axialvs-cc_... and its weights',
+    )
+    add(
+        '--protocol',
+        choices=('live', 'scored'),
+        help='live: tracks are decided while the video runs (default near-online), offline within '
+        'a window of clips; scored: by averages over the whole video, as published (default '
+        'offline)',
+    )
+    add(
+        '--window',
+        type=int,
+        metavar='CLIPS',
+        help="offline and live: clips that are refined together (the config's, else 16)",
+    )
+    add(
+        '--window-overlap',
+        type=int,
+        metavar='CLIPS',
+        help="clips that neighbouring windows share (the config's, else 4)",
+    )
+    add('--score-thr', type=float, help="least score of a track (the config's)")
+    add('--classes', nargs='+', metavar='NAME', help='classes of interest (all)')
+    add('--max-frames', type=int, metavar='N', help='stop after N frames')
+    add(
+        '--feature-memory',
+        type=int,
+        metavar='MIB',
+        help='offline: mask features kept in memory, beyond which all go to a temporary file '
+        "(the config's, else 1024); 0 for the file from the start",
+    )
+    add(
+        '--half-features',
+        action='store_true',
+        help='offline: keep mask features in half precision, at half the size',
+    )
+    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
+    add(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
+    )
+    add(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
+    )
+    return parser
+
+
+def parse_args(description: str) -> Options:
+    """Read and check the command line."""
+    parser = build_parser(description)
+    options = Options(**vars(parser.parse_args()))
+    if problem := options.problem():
+        parser.error(problem)
+    return options
