@@ -1,6 +1,8 @@
 """Reading videos: pixels, orientation, times, folders, and files that are broken."""
 
 import gc
+import socket
+import threading
 from itertools import islice
 
 import av
@@ -19,6 +21,7 @@ from tiny_videos import (
     write_video,
 )
 
+from axialvs.inference import video_file
 from axialvs.inference.pipeline import open_video
 from axialvs.inference.readers import VideoReadError
 from axialvs.inference.video_file import upright
@@ -218,3 +221,40 @@ def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:start])
     with pytest.raises(VideoReadError, match='without a single readable frame'):
         open_video(path)
+
+
+@pytest.fixture
+def stalling_address(tmp_path):
+    """An HTTP address of an MPEG-TS stream that stays open after its 40 frames."""
+    data = write_video(tmp_path / 'stream.ts', [grey(90)] * 40).read_bytes()
+    listener = socket.create_server(('127.0.0.1', 0))
+    connections = []
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # closed
+                return
+            connections.append(connection)
+            connection.recv(4096)
+            connection.sendall(b'HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n' + data)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f'http://127.0.0.1:{listener.getsockname()[1]}/live'
+    for open_socket in (listener, *connections):
+        open_socket.close()
+
+
+def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
+    monkeypatch.setattr(video_file, '_STREAM_TIMEOUT', 1.0)
+    reader = open_video(stalling_address)
+    frames = list(reader)
+    assert len(frames) > 30
+    assert reader.truncated == f'nothing came for 1 s after {len(frames)} frames'
+
+
+@pytest.mark.parametrize('address', ['rtsp://127.0.0.1:9/cam', 'http://127.0.0.1:9/cam', 'x://cam'])
+def test_an_address_that_does_not_answer_is_named(address):
+    with pytest.raises(VideoReadError, match=address):
+        open_video(address)

@@ -19,6 +19,7 @@ _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
 _TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
 _GRID_TOLERANCE = 0.1  # frames
 _REWINDABLE = ('http://', 'https://')
+_STREAM_TIMEOUT = 10.0  # seconds without data after which a stream has ended
 
 
 def open_container(source: str | Path) -> av.container.InputContainer:
@@ -28,12 +29,24 @@ def open_container(source: str | Path) -> av.container.InputContainer:
         VideoReadError: if it cannot be opened or is not a media file.
     """
     try:
-        # The prefix keeps a colon in a file name from being taken for a protocol.
-        name = str(source) if is_url(source) else f'file:{source}'
-        container = av.open(name, metadata_errors='replace')
+        if is_url(source):
+            # Over UDP, packets are lost while the network computes.
+            options = {'rtsp_transport': 'tcp'} if str(source).startswith('rtsp') else {}
+            timeout = _STREAM_TIMEOUT, _STREAM_TIMEOUT
+            container = av.open(
+                str(source), options=options, timeout=timeout, metadata_errors='replace'
+            )
+        else:
+            # The prefix keeps a colon in a file name from being taken for a protocol.
+            container = av.open(f'file:{source}', metadata_errors='replace')
     except PermissionError as error:
         raise VideoReadError(f'{source}: may not be read; check its permissions') from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if is_url(source):
+            raise VideoReadError(
+                f'{source}: cannot be opened ({_reason(error)}); check the address, user and '
+                'password in it, and that a player opens it on this machine'
+            ) from error
         raise VideoReadError(
             f'{source}: is not a video that FFmpeg can read ({_reason(error)}); '
             'give a video file, a folder of images, the number of a camera or an address'
@@ -81,6 +94,8 @@ def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.error.ExitError):
+        return f'nothing came for {_STREAM_TIMEOUT:g} s'
     return getattr(error, 'strerror', None) or str(error)
 
 
@@ -112,6 +127,7 @@ class _Decoder:
         self.num_good = 0
         self.num_cut = 0  # frames that the file itself marks as not to be shown
         self.problems: list[str] = []
+        self._timeout: str | None = None  # why a stream has ended
         self._lost: list[int | None] = []  # presentation times of frames that were not decoded
         self._next = 0  # number of the next frame
         self._first_time: float | None = None
@@ -164,6 +180,8 @@ class _Decoder:
     def _packets(self) -> Iterator[av.Packet]:
         try:
             yield from self.container.demux(self.stream)
+        except av.error.ExitError as error:
+            self._timeout = _reason(error)
         except av.FFmpegError as error:
             self.problems.append(_reason(error))
 
@@ -174,6 +192,8 @@ class _Decoder:
             end: end of the last frame in seconds.
         """
         claimed, seconds = self.stream.frames - self.num_cut, self._claimed_seconds()
+        if self._timeout:
+            return f'{self._timeout} after {self.num_good} frames'
         if self.problems:
             return (
                 f'{self.num_good} frames are good, the rest is damaged: '
