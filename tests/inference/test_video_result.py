@@ -12,12 +12,14 @@ from pycocotools import mask as coco_mask
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.readers import VideoReadError
+from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos
-from tiny_segmenter import randomise, tiny_config
+from tiny_segmenter import PANOPTIC, WITHIN_CLIP, randomise, tiny_config
 
 NUM_FRAMES, CLIP_LENGTH = 8, 3
 SIZE = (40, 64)
+THINGS = [0, 1, 2, 3, 8]
 
 
 @pytest.fixture(scope='module')
@@ -27,11 +29,16 @@ def folder(tmp_path_factory):
     return frame_folders(split)[0]
 
 
-@pytest.fixture(scope='module')
-def model():
+@pytest.fixture(scope='module', params=['instances', 'panoptic', 'panoptic by memory'])
+def model(request):
     """Random weights whose scores spread around 0.3."""
-    config = tiny_config()
+    config = tiny_config(WITHIN_CLIP if request.param == 'instances' else PANOPTIC)
     config.test_dataloader.dataset.clip_length = CLIP_LENGTH
+    if request.param != 'instances':
+        config.model.clip_length = CLIP_LENGTH
+        config.model.panoptic_head.thing_labels = THINGS
+        linking = 'memory' if request.param == 'panoptic by memory' else 'queries'
+        config.model.test_cfg.update(panoptic=dict(score=0.1, overlap=0.1), linking=linking)
     model = init_segmenter(config, device='cpu')
     randomise(model)
     with torch.no_grad():
@@ -45,6 +52,18 @@ def images_of(folder):
 
 def decoded(code):
     return np.zeros(SIZE, bool) if code is None else coco_mask.decode(code).astype(bool)
+
+
+@pytest.mark.parametrize('model', ['panoptic', 'panoptic by memory'], indirect=True)
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_a_pixel_has_one_panoptic_segment(model, folder, protocol):
+    clips = list(segment_video(model, folder, protocol=protocol, score_threshold=0.0))
+    assert max(clip.masks.sum(0).max() for clip in clips) == 1
+    result = segment_video(model, folder, protocol=protocol, score_threshold=0.0)
+    assert {track.is_thing for track in result.tracks()} == {True, False}
+    assert all(track.is_thing == (track.label in THINGS) for track in result.tracks())
+    stuff = [track.label for track in result.tracks() if not track.is_thing]
+    assert len(stuff) == len(set(stuff))
 
 
 def check_frames(clips, folder, num_frames=NUM_FRAMES):
@@ -86,7 +105,8 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
     check_frames(clips, folder)
     assert counted == [3, 3, 2]
     assert result.num_frames == NUM_FRAMES
-    assert all((clip.scores >= threshold).all() for clip in clips)
+    if isinstance(model.finisher, InstanceFinisher):  # whose scores are class probabilities
+        assert all((clip.scores >= threshold).all() for clip in clips)
     assert {len(clip.ids) for clip in clips} - {0, model.test_cfg['max_tracks']}
     tracks = {track.id: track for track in result.tracks()}
     shown = masks_by_id(clips)
@@ -97,6 +117,7 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
             np.testing.assert_array_equal(decoded(code), mask)
 
 
+@pytest.mark.parametrize('model', ['instances'], indirect=True)
 def test_live_masks_are_those_of_the_video_in_memory(model, folder):
     """With no threshold every query is shown, in each frame with the masks of that frame."""
     clips = list(segment_video(model, folder, score_threshold=0.0))
@@ -118,6 +139,7 @@ def test_live_decides_by_averages_so_far(model, folder):
         np.testing.assert_array_equal(ours.masks, expected.masks)
 
 
+@pytest.mark.parametrize('model', ['instances', 'panoptic'], indirect=True)
 def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
     result = segment_video(model, folder, protocol='scored', score_threshold=0.0)
     clips = list(result)

@@ -12,7 +12,7 @@ from axialvs.clips import split_video
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, point_at, write_videos
-from tiny_segmenter import QUERIES, tiny_config, tiny_segmenter
+from tiny_segmenter import PANOPTIC, WITHIN_CLIP, tiny_config, tiny_segmenter
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 CLIP_LENGTH = 3
@@ -31,9 +31,12 @@ def config(split):
     return config
 
 
-@pytest.fixture(scope='module')
-def model():
-    return tiny_segmenter(clip_length=CLIP_LENGTH)
+@pytest.fixture(scope='module', params=[WITHIN_CLIP, PANOPTIC], ids=['instances', 'panoptic'])
+def model(request):
+    model = tiny_segmenter(request.param, clip_length=CLIP_LENGTH)
+    if request.param == PANOPTIC:  # random weights are not sure of anything
+        model.test_cfg.panoptic = dict(score=0.1, overlap=0.1)
+    return model
 
 
 def loaded_clips(config, split_mode):
@@ -67,7 +70,7 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
             shapes,
         )
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
-        assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
+        assert torch.equal(sample.pred_tracks.scores, torch.tensor([x.score for x in tracks]))
         assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]
         assert any(any(x.segmentations) for x in tracks)
 
@@ -124,7 +127,7 @@ def test_any_length(model, num_frames, split_mode, monkeypatch):
     rng = torch.Generator().manual_seed(num_frames)
     frames = torch.randn(num_frames, 3, 48, 64, generator=rng)
     video = model.predict_video(frames)
-    assert video.mask_logits.shape == (QUERIES, num_frames, 12, 16)
+    assert video.mask_logits.shape == (model.panoptic_head.num_queries, num_frames, 12, 16)
     clips = split_video(num_frames, CLIP_LENGTH, split_mode)
     first = model.predict_clip(frames[clips[0].frame_indices()])
     assert torch.equal(video.mask_logits[:, :CLIP_LENGTH], first.mask_logits[:, :num_frames])
