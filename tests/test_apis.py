@@ -112,6 +112,13 @@ def test_number_of_class_names(save):
         init_segmenter(config)
 
 
+@pytest.mark.parametrize('content', [{'state_dict': (1, 2)}, {True: 1}, {'state_dict': {'a': 1}}])
+def test_checkpoints_without_weights(tmp_path, content):
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(CheckpointError, match='no weights'):
+        init_segmenter(tiny_config(), tmp_path / 'x.pth', 'cpu')
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no-such-config'):
         init_segmenter(tmp_path / 'no-such-config.py')

@@ -127,6 +127,24 @@ def tensor(size, stride, numel: int, offset: int = 0) -> Call:
     )
 
 
+def nested(depth: int = 45) -> tuple:
+    """A tuple that doubles with every level; its text and its hash take forever."""
+    value: tuple = ()
+    for _ in range(depth):
+        value = value, value
+    return value
+
+
+def keyed(key: bytes, start: bytes = b'}', end: bytes = b'K\x01s') -> bytes:
+    """A dict with this key, which is written as opcodes."""
+    return b'\x80\x02' + start + key + end + b'.'
+
+
+NESTED = pickled(nested())[2:-1]
+SAME_HASHES = b''.join(
+    b'\x8a\x10' + (k * ((1 << 61) - 1)).to_bytes(16, 'little') + b'N' for k in range(1, 100_000)
+)
+WIDE = tensor((2_000_000_000, 2), (0, 0), 4)
 FLOATS = {'0': struct.pack('4f', 1, 2, 3, 4)}
 SCALAR = Name('numpy._core.multiarray', 'scalar')
 # Name -> content of data.pkl, all with a storage of four floats.
@@ -181,6 +199,29 @@ CONTENTS = {
     'raw text of declared length': b'\x80\x04X' + struct.pack('<I', 0xFFFFFFFF) + b'.',
     'frame of declared length': b'\x80\x04\x95' + struct.pack('<Q', 1 << 40) + b'.',
     'deeply nested': b'\x80\x02' + b']' * 100_000 + b'a' * 99_999 + b'.',
+    'deep tuple as a key': keyed(b')' + b'\x85' * 1_000_000),
+    'nested tuple as a key': keyed(NESTED),
+    'nested tuple as one of several keys': keyed(NESTED, b'}(', b'K\x01u'),
+    'nested tuple as a key of a dict of items': keyed(NESTED, b'(', b'K\x01d'),
+    'nested tuple in a set': keyed(NESTED, b'\x8f(', b'\x90'),
+    'nested tuple as a key of pairs': Call(Name('collections', 'OrderedDict'), [(nested(), 1)]),
+    'nested tuple as a size': tensor(nested(), (1,), 4),
+    'nested tuple as a shape': array(nested(), dtype('f4'), b'AAAA'),
+    'nested tuple as a type': dtype(nested()),
+    'nested tuple as an encoding': Call(Name('_codecs', 'encode'), 'a', nested()),
+    'nested tuple as a statistic': Call(
+        Name('builtins', 'getattr'),
+        Name('mmengine.logging.history_buffer', 'HistoryBuffer'),
+        nested(),
+    ),
+    'nested tuple as a class': keyed(NESTED, b'', b')\x81'),
+    'numbers of one hash as keys': keyed(SAME_HASHES, b'}(', b'u'),
+    'tensor as arguments': keyed(pickled(WIDE)[2:-1], b'ctorch\nSize\n', b'R'),
+    'tensor as arguments of a tensor': Call(
+        Name('torch._tensor', '_rebuild_from_type_v2'), None, None, WIDE, {}
+    ),
+    'tensor as items': Call(Name('collections', 'OrderedDict'), [WIDE]),
+    'change of a tensor': keyed(b'K\0', pickled(tensor((1,), (1,), 4))[2:-1]),
     'nothing': b'',
 }
 
@@ -203,6 +244,9 @@ def test_crafted_contents(tmp_path):
         data = b''.join([*parts, pickled(CONTENTS[name]), pickle.dumps([], 2)])
         paths[f'{name}, older format'] = tmp_path / f'{len(paths)}.pth'
         paths[f'{name}, older format'].write_bytes(data)
+    parts = [0x1950A86A20F9469CFC6C, 1001, {}, {}, [nested()]]
+    paths['nested tuple as a storage'] = tmp_path / 'old.pth'
+    paths['nested tuple as a storage'].write_bytes(b''.join(pickle.dumps(x, 2) for x in parts))
     outcomes = outcomes_of(*paths.values())
     refused = {'UnsafeCheckpointError', 'DamagedCheckpointError'}
     assert {n: outcomes[str(p)] for n, p in paths.items() if outcomes[str(p)] not in refused} == {}

@@ -217,7 +217,11 @@ def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
         raise DamagedCheckpointError(
             f"the checkpoint's meta has {key} = {reprlib.repr(names)}, not a list of names"
         )
-    weights = rename_mask2former_vis(checkpoint.get('state_dict', checkpoint))
+    weights = checkpoint.get('state_dict', checkpoint)
+    items = weights.items() if isinstance(weights, Mapping) else ()
+    weights = rename_mask2former_vis(
+        {key: x for key, x in items if isinstance(key, str) and isinstance(x, Tensor) and x.ndim}
+    )
     bias = weights.get(CLASS_BIAS, weights.get(KMAX_CLASS_BIAS))
     return None if bias is None else _coco_classes(len(bias) - 1)
 

@@ -13,8 +13,9 @@ import pickle
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ _MAX_ALIASES = 8  # and as many times the file in addition
 _MIN_WORK = 1 << 20  # bytes that calls may copy, and as many times the file in addition
 _ITEM = 16  # bytes of an item in a container
 _MAX_DIMS = 32
+_KEY_BITS = 60  # Python's hashes of larger numbers repeat, and many equal ones take forever
 _PICKLE_NAME = 'data.pkl'
 
 # The first pickles of a file that torch wrote before it wrote zip archives.
@@ -123,7 +125,7 @@ class _Array:
         if not isinstance(dtype, _DType) or not isinstance(data, bytes):
             raise RefusedError('numpy array of objects')
         if not isinstance(shape, tuple) or not all(_is_size(n) for n in shape):
-            raise BrokenFileError(f'an array has shape {shape!r}')
+            raise BrokenFileError(f'an array has shape {shown(shape)}')
         if math.prod(shape) * dtype.value.itemsize != len(data):
             raise BrokenFileError(f'an array of shape {shape} has {len(data)} bytes')
         flat = np.frombuffer(data, dtype.value)
@@ -136,8 +138,8 @@ class _DType:
     """Become a plain numeric numpy type."""
 
     def __init__(self, name: Any) -> None:
-        if name not in _ARRAY_DTYPES:
-            raise RefusedError(f'numpy type {name!r}')
+        if type(name) is not str or name not in _ARRAY_DTYPES:
+            raise RefusedError(f'numpy type {shown(name)}')
         self.value = np.dtype(name)
 
     def build(self, state: Any) -> None:
@@ -200,7 +202,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
             'torch._utils._rebuild_tensor': rebuild,
             'torch._utils._rebuild_tensor_v2': rebuild,
             'torch._tensor._rebuild_from_type_v2': lambda _, kind, arguments, state: rebuild(
-                *arguments
+                *_tuple(arguments)
             ),
         }
 
@@ -224,8 +226,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def load_newobj(self) -> None:
         arguments = self.stack.pop()
         kind = self.stack.pop()
-        if kind is not _History or arguments != ():
-            raise RefusedError(f'new {kind!r}')
+        if kind is not _History or _tuple(arguments):
+            raise RefusedError(f'new {shown(kind)}')
         self.append(_History())
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
@@ -236,9 +238,38 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         if not any(function is known for known in self._known.values()):
             raise RefusedError(f'call of {type(function).__name__}')
         self._count_work(arguments)
-        self.stack[-1] = function(*arguments)
+        self.stack[-1] = function(*_tuple(arguments))
 
     dispatch[pickle.REDUCE[0]] = load_reduce
+
+    # Keys are checked before they are hashed, which for nested tuples can take forever or all of
+    # the stack. Within a mark, `self.stack` holds the new items and `metastack` what is below.
+    def load_setitem(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        _check_type(self.stack[-3], dict)
+        super().load_setitem()
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+
+    def load_setitems(self) -> None:
+        _check_keys(self.stack[::2])
+        _check_type(self.metastack[-1][-1], dict)
+        super().load_setitems()
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def load_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        super().load_dict()
+
+    dispatch[pickle.DICT[0]] = load_dict
+
+    def load_additems(self) -> None:
+        _check_keys(self.stack)
+        _check_type(self.metastack[-1][-1], set)
+        super().load_additems()
+
+    dispatch[pickle.ADDITEMS[0]] = load_additems
 
     def _count_work(self, arguments: Any) -> None:
         """Bound the copies that calls make: a short call can name the same long text again."""
@@ -275,7 +306,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         numel = nbytes // dtype.itemsize
         plain = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
         if not plain or len(size) > _MAX_DIMS or not all(map(_is_size, (offset, *size, *stride))):
-            raise BrokenFileError(f'a tensor has size {size!r}, stride {stride!r}')
+            raise BrokenFileError(f'a tensor has size {shown(size)}, stride {shown(stride)}')
         wanted = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if wanted and last >= numel:
@@ -297,7 +328,7 @@ def _is_size(value: Any) -> bool:
 def _encode(text: Any, encoding: Any) -> bytes:
     """Python 3 writes bytes in pickles of protocol 2 as text to encode."""
     if type(text) is not str or encoding != 'latin1':
-        raise RefusedError(f'encoding {encoding!r}')
+        raise RefusedError(f'encoding {shown(encoding)}')
     return text.encode('latin1')
 
 
@@ -311,8 +342,8 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 def _history_statistic(owner: Any, name: Any) -> None:
     """Old log histories name their own statistics, which new ones have by themselves."""
-    if owner is not _History or name not in _HISTORY_STATISTICS:
-        raise RefusedError(f'getattr({owner!r}, {name!r})')
+    if owner is not _History or type(name) is not str or name not in _HISTORY_STATISTICS:
+        raise RefusedError(f'getattr({shown(owner)}, {shown(name)})')
 
 
 def _slice(*bounds: Any) -> slice:
@@ -328,7 +359,23 @@ def _items(items: Any = ()) -> Any:
 
 
 def _pairs(items: Any = ()) -> dict:
-    return dict(_items(items))
+    if not isinstance(_items(items), dict):
+        for pair in items:
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise BrokenFileError('a container is built wrongly')
+            _check_keys(pair[:1])
+    return dict(items)
+
+
+def _tuple(value: Any) -> tuple:
+    """Check arguments; a tensor, for instance, would become as many as it has elements."""
+    _check_type(value, tuple)
+    return value
+
+
+def _check_type(value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise BrokenFileError(f'a {type(value).__name__} is no {kind.__name__}')
 
 
 _OPEN = object()  # a tuple whose items are being finished
@@ -374,14 +421,10 @@ def _finish(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(value, dict):
         done[id(value)] = value, value
         for key in value:
-            _check_key(key)
             value[key] = _finish(value[key], done)
     elif isinstance(value, list):
         done[id(value)] = value, value
         value[:] = [_finish(item, done) for item in value]
-    elif isinstance(value, set):
-        for key in value:
-            _check_key(key)
     elif type(value) is tuple:
         done[id(value)] = value, _OPEN
         done[id(value)] = value, tuple([_finish(item, done) for item in value])
@@ -396,10 +439,14 @@ def _finish(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     return done[id(value)][1] if id(value) in done else value
 
 
-def _check_key(key: Any) -> None:
-    for part in key if type(key) is tuple else (key,):
-        if not isinstance(part, str | int | float | bytes | None):
-            raise RefusedError(f'{type(part).__name__} as a key')
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Check keys of dicts and sets: plain values, or tuples of these."""
+    for key in keys:
+        for part in key if type(key) is tuple else (key,):
+            if not isinstance(part, str | int | float | bytes | None):
+                raise RefusedError(f'{type(part).__name__} as a key')
+            if isinstance(part, int) and part.bit_length() > _KEY_BITS:
+                raise BrokenFileError('a number as a key is too large')
 
 
 def _read_archive(file: BinaryIO, with_data: bool) -> Any:
@@ -502,7 +549,8 @@ def _read_legacy(file: BinaryIO, with_data: bool) -> Any:
     of_content = unpickler()
     content = of_content.load()
     keys = unpickler().load()
-    if not isinstance(keys, list) or set(map(str, keys)) != set(declared):
+    plain = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not plain or set(keys) != set(declared):
         raise BrokenFileError('its storages are not those that it declares')
     for key in keys:
         _fill(file, declared[key])
