@@ -189,7 +189,7 @@ def test_frames_in_memory(model, tmp_path):
     """The same tracks from a list, an array and a generator of BGR frames as from files."""
     folder = frame_folders(write_videos(tmp_path / 'valid', [4], seed=2))[0]
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    arguments = dict(score_threshold=0.0)
+    arguments = dict(score_thr=0.0)
     expected = segment_video(model, folder, **arguments).tracks()
     assert expected
     for frames in (images, np.stack(images)):

@@ -99,7 +99,7 @@ def test_tracks_of_a_video(videos, mode, protocol):
 
     def tracks():
         frames = frame_folders(videos)[0]
-        result = segment_video(model, frames, mode=mode, protocol=protocol, score_threshold=0.0)
+        result = segment_video(model, frames, mode=mode, protocol=protocol, score_thr=0.0)
         return result.tracks()
 
     expected = tracks()

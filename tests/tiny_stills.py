@@ -1,4 +1,4 @@
-"""A tiny COCO file of still images with one object of a colour of its own each."""
+"""A tiny COCO file of still images with one object of a color of its own each."""
 
 import cv2
 import numpy as np

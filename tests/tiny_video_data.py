@@ -1,4 +1,4 @@
-"""A tiny data set whose objects are painted in colours of their own, for the tests here."""
+"""A tiny data set whose objects are painted in colors of their own, for the tests here."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from pycocotools import mask as mask_utils
 
 HEIGHT, WIDTH = 48, 64
 BACKGROUND = (40, 40, 40)
-# Instance id -> BGR colour of its pixels; 0 is an id like any other.
+# Instance id -> BGR color of its pixels; 0 is an id like any other.
 COLOURS = {0: (0, 0, 255), 7: (0, 255, 0), 9: (255, 0, 0)}
 CATEGORIES = [{'id': 3, 'name': 'disc'}, {'id': 8, 'name': 'box'}]
 
@@ -38,7 +38,7 @@ def object_mask(instance_id: int, frame: int) -> np.ndarray | None:
 
 
 def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
-    """(H, W, 3) uint8 BGR frame with the masks in their colours."""
+    """(H, W, 3) uint8 BGR frame with the masks in their colors."""
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     image[:] = BACKGROUND
     for instance_id, mask in masks.items():

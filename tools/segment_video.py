@@ -237,7 +237,7 @@ def describe(
     from axialvs.inference.outputs import SegmentedVideo
 
     tracks = result.tracks()
-    threshold = model.test_cfg['score_threshold'] if options.score_thr is None else 0
+    threshold = model.test_cfg['score_thr'] if options.score_thr is None else 0
     is_scored = result.protocol == 'scored'
     times = result.timestamps
     checkpoint = options.checkpoint or DEFAULT_CHECKPOINT.name

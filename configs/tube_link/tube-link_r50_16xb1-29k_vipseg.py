@@ -22,7 +22,7 @@ model = dict(
         loss_cls=dict(class_weight=[1.0] * (num_things + num_stuff) + [0.1]),
         contrast=dict(loss_weight=0.25, aux_loss_weight=1.0, negative_margin=0.1),
     ),
-    test_cfg=dict(panoptic=dict(score=0.8, overlap=0.8), score_threshold=0.0),
+    test_cfg=dict(panoptic=dict(score=0.8, overlap=0.8), score_thr=0.0),
 )
 sync_bn = 'torch'  # batch norm is trained, with one clip per GPU
 

@@ -17,6 +17,6 @@ model = dict(
         loss_cls=dict(class_weight=[1.0] * (num_things + num_stuff) + [0.4]),
         contrast=dict(),
     ),
-    test_cfg=dict(panoptic=dict(score=0.5, overlap=0.5), score_threshold=0.0),
+    test_cfg=dict(panoptic=dict(score=0.5, overlap=0.5), score_thr=0.0),
 )
 train_dataloader = dict(dataset=dict(num_frames=2 * _base_.clip_length))

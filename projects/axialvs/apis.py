@@ -115,7 +115,7 @@ def segment_video(
     source: str | Path | int | VideoReader | Iterable[np.ndarray],
     mode: str | None = 'near-online',
     protocol: Protocol | None = None,
-    score_threshold: float | None = None,
+    score_thr: float | None = None,
     classes: Sequence[str] | None = None,
     max_frames: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -132,7 +132,7 @@ def segment_video(
             model's default.
         protocol: 'live' decides while the video runs, the default near-online, offline within a
             window of clips; 'scored' selects tracks by whole-video scores, the default offline.
-        score_threshold: least score of tracks that are shown and returned. By default the
+        score_thr: least score of tracks that are shown and returned. By default the
             config's for what is shown, and 'scored' returns all tracks.
         classes: names of the classes of interest; all by default.
         max_frames: stop after this many frames.
@@ -157,6 +157,4 @@ def segment_video(
         labels = [model.class_names.index(name) for name in classes]
     tracker = model.tracker(mode)
     reader = open_video(source, frame_rate, color)
-    return VideoResult(
-        model, tracker, reader, protocol, score_threshold, labels, max_frames, progress
-    )
+    return VideoResult(model, tracker, reader, protocol, score_thr, labels, max_frames, progress)

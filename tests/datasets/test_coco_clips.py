@@ -101,10 +101,10 @@ def test_a_sample_has_the_structure_of_a_clip(build_stills):
         assert sample['inputs'].shape[:2] == (4, 3)
         assert [frame.frame_id for frame in sample['data_samples']] == [0, 1, 2, 3]
         for frame, image in zip(sample['data_samples'], sample['inputs'], strict=True):
-            truth = frame.gt_instances
-            assert (truth.masks.height, truth.masks.width) == frame.img_shape == image.shape[1:]
-            assert truth.labels.tolist() == [label]
-            assert truth.instances_ids.tolist() == [identifier]
+            gt = frame.gt_instances
+            assert (gt.masks.height, gt.masks.width) == frame.img_shape == image.shape[1:]
+            assert gt.labels.tolist() == [label]
+            assert gt.instances_ids.tolist() == [identifier]
             crowds = frame.ignored_instances.instances_ids.tolist()
             assert crowds == ([5] if index else [])
     assert same(dataset[1], dataset[1])

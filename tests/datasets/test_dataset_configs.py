@@ -46,11 +46,11 @@ def files(write_json, write_images):
     return make
 
 
-def most_common_colour(image: np.ndarray) -> int:
-    """The background's: of one colour, so a distortion shared by all frames keeps it so."""
+def most_common_color(image: np.ndarray) -> int:
+    """The background's: of one color, so a distortion shared by all frames keeps it so."""
     packed = image[:, ::4, ::4].astype(int).transpose(1, 2, 0) @ [1, 256, 65536]
-    colours, counts = np.unique(packed, return_counts=True)
-    return int(colours[counts.argmax()])
+    colors, counts = np.unique(packed, return_counts=True)
+    return int(colors[counts.argmax()])
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -64,7 +64,7 @@ def test_training_batches(name, files):
             assert clip.shape[:2] == (clip_length, 3)
             found.add(tuple(clip.shape[2:]))
             assert len({(frame.flip, frame.scale_factor) for frame in sample}) == 1
-            assert len({most_common_colour(image) for image in clip.numpy()}) == 1
+            assert len({most_common_color(image) for image in clip.numpy()}) == 1
             for frame in sample:
                 masks = frame.gt_instances.masks
                 assert (masks.height, masks.width) == frame.img_shape == tuple(clip.shape[2:])

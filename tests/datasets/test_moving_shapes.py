@@ -13,14 +13,14 @@ import pytest
 from pycocotools import mask as mask_util
 
 from axialvs.datasets.moving_shapes import LEVELS, generate_dataset, generate_video
-from axialvs.datasets.moving_shapes.events import (
+from axialvs.datasets.moving_shapes.rendering import rasterise
+from axialvs.datasets.moving_shapes.scene import Shape
+from axialvs.datasets.moving_shapes.silhouettes import OUTLINES
+from axialvs.datasets.moving_shapes.video import (
     crosses,
     fully_occluded,
     re_enters,
 )
-from axialvs.datasets.moving_shapes.rendering import rasterise
-from axialvs.datasets.moving_shapes.scene import Shape
-from axialvs.datasets.moving_shapes.silhouettes import OUTLINES
 from axialvs.utils.cli import run_command
 
 REPO = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from axialvs.datasets.moving_shapes import generate_dataset
-from axialvs.datasets.transforms.shrinking import ShrinkToFit
+from axialvs.datasets.transforms.clip_transforms import ShrinkToFit
 from axialvs.utils.errors import AxialVSError
 
 FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'

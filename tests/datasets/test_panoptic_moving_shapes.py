@@ -35,7 +35,7 @@ def test_stuff_is_what_objects_leave_of_two_or_three_bands(videos):
     assert 0 < sum(void) < len(videos) / 2
 
 
-def test_stuff_has_the_colour_of_its_class():
+def test_stuff_has_the_color_of_its_class():
     level = replace(LEVEL, background_contrast=0.0, num_objects=(2, 2))
     for index in range(6):
         video = generate_video(level, seed=0, index=index, num_frames=6)
@@ -118,7 +118,7 @@ def _check_segment(segment, video, t):
 
 def test_the_ground_truth_scores_full_marks(dataset):
     path, folder = dataset / 'train' / 'panoptic.json', dataset / 'train' / 'panomasksRGB'
-    truth = read_ground_truth(path, folder)
-    predictions = read_predictions(path, folder, truth)
-    scores = evaluate_panoptic(truth, predictions, workers=1).summary()
+    gt = read_ground_truth(path, folder)
+    predictions = read_predictions(path, folder, gt)
+    scores = evaluate_panoptic(gt, predictions, workers=1).summary()
     assert scores['vpq'] == scores['stq'] == pytest.approx(100)

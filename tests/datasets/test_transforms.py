@@ -30,7 +30,7 @@ EXACT = {
             'allow_negative_crop': True,
         },
     ],
-    'colour': [
+    'color': [
         {
             'type': 'ClipPhotoMetricDistortion',
             'brightness_delta': 16,
@@ -182,7 +182,7 @@ def test_clip_without_targets_is_redrawn(clip):
     assert run([], clip(frames=(0, 0), crowd=(0, 9))) is None
 
 
-def test_colours_stay_bytes(clip):
+def test_colors_stay_bytes(clip):
     strong = TRANSFORMS.build({'type': 'ClipPhotoMetricDistortion', 'brightness_delta': 120})
     changed = set()
     for position in range(10):

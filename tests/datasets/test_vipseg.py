@@ -11,7 +11,7 @@ from PIL import Image
 
 from axialvs.data_tools.converters.vipseg import convert_split
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.datasets.coco_panoptic import CocoPanopticDataset
+from axialvs.datasets.coco import CocoPanopticDataset
 from axialvs.datasets.seeding import SampleIndex
 from axialvs.datasets.vipseg import VIPSegDataset
 from axialvs.models.ground_truth import collate_clip_instances
@@ -137,7 +137,7 @@ def test_targets_of_the_head(converted):
 
 
 def test_mmdets_transforms_keep_image_and_labels_together(converted):
-    """Images in the colours of the labels, so that any misplaced pixel is seen."""
+    """Images in the colors of the labels, so that any misplaced pixel is seen."""
     for video in ('a', 'b'):
         for frame in range(LENGTH):
             name = f'{video}/{frame:05d}'

@@ -44,8 +44,8 @@ class TestTraining:
                 instances.instances_ids.tolist(), instances.masks.masks, strict=True
             ):
                 np.testing.assert_array_equal(mask, object_mask(identifier, position + 1))
-                colour = sample['inputs'][position][:, torch.from_numpy(mask).bool()]
-                assert colour.unique(dim=1).T.tolist() == [list(COLOURS[identifier])]
+                color = sample['inputs'][position][:, torch.from_numpy(mask).bool()]
+                assert color.unique(dim=1).T.tolist() == [list(COLOURS[identifier])]
 
     def test_index_holds_the_starts_whose_clips_lie_inside(self, content, build):
         starts = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (2, 3)]

@@ -2,7 +2,7 @@
 
 python tests/engine/kill_and_resume.py --kills 10
 
-A small segmenter trains on generated videos by tools/train.py, with flips, colours, loader workers,
+A small segmenter trains on generated videos by tools/train.py, with flips, colors, loader workers,
 validation and the best weights kept. SIGKILL comes at random moments: in an iteration, in a
 validation, while a checkpoint is being written, and between its renaming and `last_checkpoint`.
 Each time the same command with --resume continues. No seed is given: the run draws one. In the end

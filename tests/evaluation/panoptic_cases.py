@@ -62,14 +62,14 @@ def write(folder: Path, videos: list[Side], name: str) -> tuple[Path, Path]:
 
 
 def write_png(path: Path, ids: np.ndarray) -> None:
-    colours = np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1)
-    Image.fromarray(colours.astype(np.uint8)).save(path)
+    colors = np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1)
+    Image.fromarray(colors.astype(np.uint8)).save(path)
 
 
 def score(
-    folder: Path, truth: list[Side], predicted: list[Side], workers: int = 1
+    folder: Path, gt: list[Side], predicted: list[Side], workers: int = 1
 ) -> VideoPanopticScores:
-    ground_truth = read_ground_truth(*write(folder, truth, 'gt'))
+    ground_truth = read_ground_truth(*write(folder, gt, 'gt'))
     predictions = read_predictions(*write(folder, predicted, 'pred'), ground_truth)
     return evaluate_panoptic(ground_truth, predictions, workers)
 
@@ -80,7 +80,7 @@ def random_case(seed: int) -> tuple[list[Side], list[Side]]:
     There are void, crowds, wrong classes, short videos and ids up to the largest.
     """
     random = np.random.default_rng(seed)
-    truth, predicted = [], []
+    gt, predicted = [], []
     for _ in range(random.integers(1, 4)):
         length = int(random.integers(1, 9))
         blocks = np.repeat(random.integers(0, 7, (length > 4) + 1), 4)[:length]
@@ -96,9 +96,9 @@ def random_case(seed: int) -> tuple[list[Side], list[Side]]:
         crowds = (np.flatnonzero(random.random(7) < 0.15)).tolist()
         names, seen_names = (random.choice(2**24 - 1, n, replace=False) + 1 for n in (7, 11))
         names[0] = seen_names[0] = 0
-        truth.append(_side(ids, names, classes, crowds))
+        gt.append(_side(ids, names, classes, crowds))
         predicted.append(_side(seen, seen_names, of_seen))
-    return truth, predicted
+    return gt, predicted
 
 
 def _side(
@@ -111,18 +111,18 @@ def _side(
     )
 
 
-def expected_figures(truth: list[Side], predicted: list[Side]) -> dict[str, float]:
+def expected_figures(gt: list[Side], predicted: list[Side]) -> dict[str, float]:
     """What the definitions say, slowly: tubes are Python sets of pixels."""
     metrics: dict[str, float] = {}
     parts = {'': THINGS | STUFF, '_thing': THINGS, '_stuff': STUFF}
     for window in (1, 2, 4, 6):
-        qualities = _qualities(truth, predicted, window)
+        qualities = _qualities(gt, predicted, window)
         for part, classes in parts.items():
             metrics[f'vpq{window}{part}'] = _percent([qualities[c] for c in classes & {*qualities}])
     for part in parts:
         values = [metrics[f'vpq{window}{part}'] for window in (1, 2, 4, 6)]
         metrics[f'vpq{part}'] = -1 if -1 in values else sum(values) / 4
-    aq, sq = _percent(_associations(truth, predicted)), _percent(_class_ious(truth, predicted))
+    aq, sq = _percent(_associations(gt, predicted)), _percent(_class_ious(gt, predicted))
     stq = -1 if -1 in (aq, sq) else (aq * sq) ** 0.5
     return {**metrics, 'stq': stq, 'aq': aq, 'sq': sq}
 
@@ -138,11 +138,11 @@ def _tubes(ids: np.ndarray) -> dict[int, set]:
     return tubes
 
 
-def _qualities(truth: list[Side], predicted: list[Side], window: int) -> dict[int, float]:
+def _qualities(gt: list[Side], predicted: list[Side], window: int) -> dict[int, float]:
     """Panoptic quality of each class that has a tube that counts."""
     ious: dict[int, float] = defaultdict(float)
     weights: dict[int, float] = defaultdict(float)
-    for one, other in zip(truth, predicted, strict=True):
+    for one, other in zip(gt, predicted, strict=True):
         for start in range(len(one.ids) - window + 1):
             gt, pred = (_tubes(x.ids[start : start + window]) for x in (one, other))
             void = gt.pop(0, set())
@@ -168,10 +168,10 @@ def _qualities(truth: list[Side], predicted: list[Side], window: int) -> dict[in
     return {c: ious[c] / weight for c, weight in weights.items()}
 
 
-def _associations(truth: list[Side], predicted: list[Side]) -> list[float]:
+def _associations(gt: list[Side], predicted: list[Side]) -> list[float]:
     """Association quality of each ground truth tube of a thing."""
     values = []
-    for one, other in zip(truth, predicted, strict=True):
+    for one, other in zip(gt, predicted, strict=True):
         gt, pred = _tubes(one.ids), _tubes(other.ids)
         gt = {g: pixels for g, pixels in gt.items() if g and one.classes[g] in THINGS}
         pred = {p: pixels for p, pixels in pred.items() if p and other.classes[p] in THINGS}
@@ -183,10 +183,10 @@ def _associations(truth: list[Side], predicted: list[Side]) -> list[float]:
     return values
 
 
-def _class_ious(truth: list[Side], predicted: list[Side]) -> list[float]:
+def _class_ious(gt: list[Side], predicted: list[Side]) -> list[float]:
     right: dict[int, int] = defaultdict(int)
     union: dict[int, int] = defaultdict(int)
-    for one, other in zip(truth, predicted, strict=True):
+    for one, other in zip(gt, predicted, strict=True):
         for g, p in zip(one.ids.flat, other.ids.flat, strict=True):
             if g == 0:
                 continue

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from rlemasklib import RLEMask
-from track_cases import box, read, result, truth_of
+from track_cases import box, gt_of, read, result
 
 from axialvs.evaluation.davis import evaluate_davis, object_scores
 from axialvs.evaluation.results import check_results
@@ -68,17 +68,17 @@ def test_each_object_gets_one_track():
 
 def test_objects_of_all_videos_count_equally(folder):
     mask = box(10, 10, 50, 50)
-    truth = truth_of([1, 2], [(1, 2, [mask]), (2, 2, [mask, mask]), (2, 2, [mask, mask], True)])
-    annotations = read(folder, truth)
+    gt = gt_of([1, 2], [(1, 2, [mask]), (2, 2, [mask, mask]), (2, 2, [mask, mask], True)])
+    annotations = read(folder, gt)
     # Another class: only masks count.
     results = check_results([result(1, 5, 0.9, [mask])], annotations, 'r')
     assert evaluate_davis(annotations, results) == {'J&F': 0.5, 'J': 0.5, 'F': 0.5}
-    empty = read(folder, truth_of([1], []))
+    empty = read(folder, gt_of([1], []))
     assert set(evaluate_davis(empty, []).values()) == {-1}
 
 
 def test_only_the_best_twenty_tracks_count(folder):
     mask, speck = box(10, 10, 50, 50), box(200, 200, 3, 3)
-    annotations = read(folder, truth_of([1], [(1, 2, [mask])]))
+    annotations = read(folder, gt_of([1], [(1, 2, [mask])]))
     entries = [result(1, 2, 0.5, [speck])] * 20 + [result(1, 2, 0.4, [mask])]
     assert evaluate_davis(annotations, check_results(entries, annotations, 'r'))['J'] == 0

@@ -1,7 +1,7 @@
 """Identity switches of hand-made tracks."""
 
 import pytest
-from track_cases import box, read, result, truth_of
+from track_cases import box, gt_of, read, result
 
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.evaluation.id_switches import count_id_switches
@@ -13,7 +13,7 @@ FAR_LEFT = box(30, 0, 100, 100)  # 0.54
 
 
 def count(folder, gts, results, length=4, **options):
-    annotations = read(folder, truth_of([length], gts))
+    annotations = read(folder, gt_of([length], gts))
     return count_id_switches(annotations, check_results(results, annotations, 'r'), **options)
 
 
@@ -64,7 +64,7 @@ def test_unmatched_below_the_iou(folder):
 
 
 def test_matched_for_the_highest_sum(folder):
-    """The first truth's best goes to the second, which has no other."""
+    """The best track of the first object goes to the second, which has no other."""
     gts = [(1, 2, [NEAR_LEFT]), (1, 2, [LEFT])]
     tracks = [result(1, 2, 0.9, [LEFT]), result(1, 2, 0.9, [FAR_LEFT])]
     assert count(folder, gts, tracks, length=1, min_iou=0.6).followed == 2
@@ -86,7 +86,7 @@ def test_scores_categories_and_crowds(folder):
 
 
 def test_needs_annotations(folder):
-    truth = truth_of([1], [])
-    del truth['annotations']
+    gt = gt_of([1], [])
+    del gt['annotations']
     with pytest.raises(AnnotationError, match="field 'annotations'"):
-        count_id_switches(read(folder, truth), [])
+        count_id_switches(read(folder, gt), [])

@@ -33,9 +33,9 @@ class Files:
         path.write_text(json.dumps(content))
 
     def score(self, workers: int = 1) -> dict[str, float]:
-        truth = read_ground_truth(self.gt, self.gt_folder)
-        predictions = read_predictions(self.pred, self.pred_folder, truth)
-        return evaluate_panoptic(truth, predictions, workers).summary()
+        gt = read_ground_truth(self.gt, self.gt_folder)
+        predictions = read_predictions(self.pred, self.pred_folder, gt)
+        return evaluate_panoptic(gt, predictions, workers).summary()
 
 
 @pytest.fixture
@@ -185,10 +185,10 @@ def test_ids_survive_the_picture(tmp_path):
 def test_count_pairs_of_noise():
     """Run of one pixel each, the worst case."""
     random = np.random.default_rng(0)
-    truth, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
-    *pairs, pixels = np.array(count_pairs(truth, predicted)).tolist()
+    gt, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
+    *pairs, pixels = np.array(count_pairs(gt, predicted)).tolist()
     assert dict(zip(zip(*pairs, strict=True), pixels, strict=True)) == {
-        (a, b): int(((truth == a) & (predicted == b)).sum())
+        (a, b): int(((gt == a) & (predicted == b)).sum())
         for a in (0, 7, 2**24 - 1)
         for b in (0, 7, 2**24 - 1)
     }

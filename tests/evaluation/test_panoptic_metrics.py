@@ -53,15 +53,15 @@ def run(folder, predicted, videos=None, **options):
 
 @pytest.mark.parametrize('seed', range(4))
 def test_equals_the_scores_of_files(tmp_path, seed):
-    truth, predicted = random_case(seed)
-    expected = score(tmp_path, truth, predicted).summary()
+    gt, predicted = random_case(seed)
+    expected = score(tmp_path, gt, predicted).summary()
     metrics = run(tmp_path, predicted)
     assert metrics == pytest.approx({f'panoptic/{k}': v for k, v in expected.items()}, abs=1e-9)
 
 
 def test_written_files_score_the_same(tmp_path):
-    truth, predicted = random_case(1)
-    expected = score(tmp_path, truth, predicted).summary()
+    gt, predicted = random_case(1)
+    expected = score(tmp_path, gt, predicted).summary()
     prefix = str(tmp_path / 'out' / 'predictions')
     for name in (prefix, f'{prefix}_2'):  # the first run is kept
         run(tmp_path, predicted, outfile_prefix=prefix)
@@ -72,8 +72,8 @@ def test_written_files_score_the_same(tmp_path):
 
 def test_two_processes(tmp_path):
     seed = next(s for s in range(99) if len(random_case(s)[0]) == 3)
-    truth, predicted = random_case(seed)
-    expected = score(tmp_path, truth, predicted).summary()
+    gt, predicted = random_case(seed)
+    expected = score(tmp_path, gt, predicted).summary()
     processes = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(seed), str(tmp_path)])
         for rank in (0, 1)

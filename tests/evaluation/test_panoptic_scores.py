@@ -39,9 +39,9 @@ def test_fixture(folder):
 @few
 @given(seeds)
 def test_equals_set_arithmetic(folder, seed):
-    truth, predicted = random_case(seed)
-    metrics = score(folder, truth, predicted).summary()
-    assert metrics == pytest.approx(expected_figures(truth, predicted), abs=1e-9, rel=0)
+    gt, predicted = random_case(seed)
+    metrics = score(folder, gt, predicted).summary()
+    assert metrics == pytest.approx(expected_figures(gt, predicted), abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -51,29 +51,29 @@ def test_processes_change_nothing(folder, seed):
 
 
 def test_perfect_prediction_under_other_ids(folder):
-    truth, _ = random_case(5)
-    for video in truth:
+    gt, _ = random_case(5)
+    for video in gt:
         video.crowds = frozenset()
         video.ids = np.concatenate([video.ids] * 6)  # every window is reached
     predicted = []
-    for video in truth:
+    for video in gt:
         renamed = {i: i and 2**24 - 1 - i for i in video.classes}
         ids = np.vectorize(renamed.get)(video.ids)
         predicted.append(Side(ids, {renamed[i]: c for i, c in video.classes.items()}))
-    metrics = score(folder, truth, predicted).summary()
+    metrics = score(folder, gt, predicted).summary()
     assert set(metrics.values()) == {100.0}
 
 
 @few
 @given(seeds)
 def test_order_of_videos_and_sq_on_void_do_not_matter(folder, seed):
-    truth, predicted = random_case(seed)
-    expected = score(folder, truth, predicted).summary()
-    turned = score(folder, truth[::-1], predicted[::-1]).summary()
+    gt, predicted = random_case(seed)
+    expected = score(folder, gt, predicted).summary()
+    turned = score(folder, gt[::-1], predicted[::-1]).summary()
     assert turned == pytest.approx(expected, abs=1e-9)
-    for one, other in zip(truth, predicted, strict=True):
+    for one, other in zip(gt, predicted, strict=True):
         other.ids = np.where(one.ids == 0, 0, other.ids)
-    cut = score(folder, truth, predicted).summary()
+    cut = score(folder, gt, predicted).summary()
     assert cut['sq'] == pytest.approx(expected['sq'], abs=1e-9)
 
 
@@ -87,9 +87,9 @@ def test_nothing_counts(folder):
 
 
 def test_an_identity_switch_costs_association_and_long_windows_only(folder):
-    truth = Side(np.full((6, 4, 4), 9), {9: 4})
+    gt = Side(np.full((6, 4, 4), 9), {9: 4})
     switched = np.where(np.arange(6)[:, None, None] < 3, 9, 8) * np.ones((6, 4, 4), int)
-    metrics = score(folder, [truth], [Side(switched, {9: 4, 8: 4})]).summary()
+    metrics = score(folder, [gt], [Side(switched, {9: 4, 8: 4})]).summary()
     assert metrics['vpq1'] == metrics['sq'] == 100
     # Of five windows of two frames one has the switch: two wrong tubes and a missed one.
     assert metrics['vpq2'] == pytest.approx(100 * 4 / (4 + 1.5))

@@ -6,7 +6,7 @@ import re
 import zipfile
 
 import pytest
-from track_cases import box, read, result, truth_of
+from track_cases import box, gt_of, read, result
 
 from axialvs.evaluation.results import ResultsError, only_video, read_results
 
@@ -16,7 +16,7 @@ RESULTS = [result(1, 2, 0.5, [MASK, None]), result(2, 5, 1, [MASK])]
 
 @pytest.fixture
 def annotations(tmp_path):
-    return read(tmp_path, truth_of([2, 1], [(1, 2, [MASK, MASK])]))
+    return read(tmp_path, gt_of([2, 1], [(1, 2, [MASK, MASK])]))
 
 
 def write(folder, content) -> str:
@@ -126,7 +126,7 @@ def test_faults_in_tracks(annotations, tmp_path):
     path = write(tmp_path, tracks_of(RESULTS[:1]))
     with pytest.raises(ResultsError, match=r'has 2 videos.*--video-id'):
         read_results(path, annotations)
-    with pytest.raises(ResultsError, match=r'truth\.json: has no video 7'):
+    with pytest.raises(ResultsError, match=r'gt\.json: has no video 7'):
         read_results(path, annotations, video_id=7)
     with pytest.raises(ResultsError, match='2 entries'):
         read_results(path, annotations, video_id=2)

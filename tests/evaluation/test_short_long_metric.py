@@ -21,25 +21,25 @@ def case():
     return content['ground_truth'], content['results']
 
 
-def part_of(truth: dict, long: bool) -> dict:
+def part_of(gt: dict, long: bool) -> dict:
     def of_kind(video_id):
         return (video_id in LONG_IDS) == long
 
     return {
-        **truth,
-        'videos': [v for v in truth['videos'] if of_kind(v['id'])],
-        'annotations': [a for a in truth['annotations'] if of_kind(a['video_id'])],
+        **gt,
+        'videos': [v for v in gt['videos'] if of_kind(v['id'])],
+        'annotations': [a for a in gt['annotations'] if of_kind(a['video_id'])],
     }
 
 
 @pytest.fixture
 def files(case, tmp_path):
     """The official layout: all videos without annotations, and two ground truths."""
-    truth = case[0]
+    gt = case[0]
     contents = {
-        'ann_file': {**truth, 'annotations': None},
-        'short_ann_file': part_of(truth, False),
-        'long_ann_file': part_of(truth, True),
+        'ann_file': {**gt, 'annotations': None},
+        'short_ann_file': part_of(gt, False),
+        'long_ann_file': part_of(gt, True),
     }
     paths = {name: tmp_path / f'{name}.json' for name in contents}
     for name, content in contents.items():
@@ -57,11 +57,11 @@ def run(files, case, **options):
 
 def test_each_kind_scores_as_if_it_were_alone(files, case, tmp_path):
     metrics = run(files, case)
-    truth, results = case
+    gt, results = case
     for long, name in ((False, 'short'), (True, 'long')):
-        ids = {video['id'] for video in part_of(truth, long)['videos']}
+        ids = {video['id'] for video in part_of(gt, long)['videos']}
         own = [entry for entry in results if entry['video_id'] in ids]
-        for figure, value in summary(tmp_path, part_of(truth, long), own).items():
+        for figure, value in summary(tmp_path, part_of(gt, long), own).items():
             assert metrics[f'youtube_vis/{figure}_{name}'] == value
     short, long = metrics['youtube_vis/AP_short'], metrics['youtube_vis/AP_long']
     assert short != long

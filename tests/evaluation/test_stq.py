@@ -22,11 +22,11 @@ PREDICTED = [
 ]
 
 
-def metrics(truth: list[str], predicted: list[str]) -> tuple[float, float, float]:
+def metrics(gt: list[str], predicted: list[str]) -> tuple[float, float, float]:
     """STQ, AQ and SQ of one video."""
     maps = [
         np.array([LETTERS.index(c) + 1 for c in ''.join(frames).replace(' ', '')], np.uint32)
-        for frames in (truth, predicted)
+        for frames in (gt, predicted)
     ]
     shared = np.zeros((len(LETTERS) + 1,) * 2, dtype=np.int64)
     *pairs, pixels = count_pairs(*maps)
@@ -48,7 +48,7 @@ def test_perfect():
 
 
 @pytest.mark.parametrize(
-    ('truth', 'predicted', 'expected'),
+    ('gt', 'predicted', 'expected'),
     [
         ('11111', '11222', (0.72111026, 0.52, 1)),
         ('11111', '12222', (0.82462113, 0.68, 1)),
@@ -63,5 +63,5 @@ def test_perfect():
         ('.1111', '22.11', (0.3, 0.3, 0.3)),
     ],
 )
-def test_rows_of_pixels(truth, predicted, expected):
-    assert metrics([truth], [predicted]) == pytest.approx(expected, abs=1e-8)
+def test_rows_of_pixels(gt, predicted, expected):
+    assert metrics([gt], [predicted]) == pytest.approx(expected, abs=1e-8)

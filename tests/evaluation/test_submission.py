@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from track_cases import box, read, result, truth_of
+from track_cases import box, gt_of, read, result
 
 from axialvs.evaluation.metrics import unused_prefix
 from axialvs.evaluation.results import read_results, write_results, write_submission
@@ -13,7 +13,7 @@ ENTRIES = [result(1, 2, 0.123456789012345, [box(1, 2, 3, 4), None])]
 
 
 def test_round_trip(tmp_path):
-    annotations = read(tmp_path, truth_of([2], []))
+    annotations = read(tmp_path, gt_of([2], []))
     for write, name in ((write_results, 'out/r.json'), (write_submission, 'out/r.zip')):
         write(tmp_path / name, ENTRIES)
         (entry,) = read_results(tmp_path / name, annotations)

@@ -3,7 +3,7 @@
 import numpy as np
 from rlemasklib import RLEMask
 
-from axialvs.evaluation.track_ids import ids_like_gt
+from axialvs.evaluation.id_switches import ids_like_gt
 
 SIZE = (4, 8)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from track_cases import box, random_case, read, result, truth_of
+from track_cases import box, gt_of, random_case, read, result
 
 from axialvs.evaluation.results import check_results
 from axialvs.evaluation.tracking import TRACKING_METRICS, evaluate_tracking
@@ -13,8 +13,8 @@ PARITY = Path(__file__).parents[1] / 'data' / 'parity'
 LEFT, RIGHT = box(0, 0, 100, 100), box(200, 100, 100, 100)
 
 
-def evaluate(folder, truth, results):
-    annotations = read(folder, truth)
+def evaluate(folder, gt, results):
+    annotations = read(folder, gt)
     return evaluate_tracking(annotations, check_results(results, annotations, 'r'))
 
 
@@ -29,21 +29,21 @@ def test_equals_trackeval(folder):
 
 
 def test_perfect(folder):
-    truth, _ = random_case(3)
+    gt, _ = random_case(3)
     results = [
         result(x['video_id'], x['category_id'], 0.1, x['segmentations'])
-        for x in truth['annotations']
+        for x in gt['annotations']
         if any(x['areas'])
     ]
-    truth['annotations'] = [x for x in truth['annotations'] if any(x['areas'])]
-    found = evaluate(folder, truth, results).summary()
+    gt['annotations'] = [x for x in gt['annotations'] if any(x['areas'])]
+    found = evaluate(folder, gt, results).summary()
     assert found == pytest.approx(dict.fromkeys(TRACKING_METRICS, 1.0))
 
 
 def test_a_switch_costs_association_only(folder):
     first, second = [LEFT, LEFT, None, None], [None, None, LEFT, LEFT]
     results = [result(1, 2, 0.9, first), result(1, 2, 0.8, second)]
-    found = evaluate(folder, truth_of([4], [(1, 2, [LEFT] * 4)]), results).summary()
+    found = evaluate(folder, gt_of([4], [(1, 2, [LEFT] * 4)]), results).summary()
     # Each half is associated with 2 of 4 frames.
     assert found == pytest.approx(
         {
@@ -54,13 +54,13 @@ def test_a_switch_costs_association_only(folder):
 
 
 def test_classes_do_not_match_and_empty_ones_are_left_out(folder):
-    truth = truth_of([1], [(1, 2, [LEFT])], categories=(2, 5, 6))
-    assert evaluate(folder, truth, [result(1, 2, 0.9, [LEFT])]).summary()['HOTA'] == 1
-    found = evaluate(folder, truth, [result(1, 5, 0.9, [LEFT])])
+    gt = gt_of([1], [(1, 2, [LEFT])], categories=(2, 5, 6))
+    assert evaluate(folder, gt, [result(1, 2, 0.9, [LEFT])]).summary()['HOTA'] == 1
+    found = evaluate(folder, gt, [result(1, 5, 0.9, [LEFT])])
     assert found.summary()['HOTA'] == 0
     assert [counts.is_empty for counts in found.counts.values()] == [False, False, True]
 
 
 def test_nothing_to_evaluate(folder):
-    found = evaluate(folder, truth_of([2], []), []).summary()
+    found = evaluate(folder, gt_of([2], []), []).summary()
     assert found == dict.fromkeys(TRACKING_METRICS, -1)

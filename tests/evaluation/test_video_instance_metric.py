@@ -12,7 +12,7 @@ from mmdet.structures import TrackDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from track_cases import box, read, result, summary, truth_of
+from track_cases import box, gt_of, read, result, summary
 
 from axialvs.evaluation.results import ResultsError, read_results
 
@@ -26,19 +26,19 @@ def case():
     return content['ground_truth'], content['results'], content['expected']
 
 
-def meta_of(truth: dict) -> dict:
+def meta_of(gt: dict) -> dict:
     """Labels in another order than ids."""
-    categories = truth['categories'][::-1]
+    categories = gt['categories'][::-1]
     return {
         'classes': tuple(category['name'] for category in categories),
         'category_ids': tuple(category['id'] for category in categories),
     }
 
 
-def samples_of(truth: dict, results: list[dict], meta: dict) -> list[TrackDataSample]:
+def samples_of(gt: dict, results: list[dict], meta: dict) -> list[TrackDataSample]:
     """For each video what the model gives for a clip within, and for the last one."""
     samples = []
-    for video in truth['videos']:
+    for video in gt['videos']:
         entries = [entry for entry in results if entry['video_id'] == video['id']]
         last = TrackDataSample(metainfo={'video_id': video['id']})
         labels = [meta['category_ids'].index(entry['category_id']) for entry in entries]
@@ -51,10 +51,10 @@ def samples_of(truth: dict, results: list[dict], meta: dict) -> list[TrackDataSa
     return samples
 
 
-def run(path: Path, truth: dict, results: list[dict], videos=None, **options) -> dict:
+def run(path: Path, gt: dict, results: list[dict], videos=None, **options) -> dict:
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path), **options))
-    evaluator.dataset_meta = meta = meta_of(truth)
-    for sample in samples_of(truth, results, meta):
+    evaluator.dataset_meta = meta = meta_of(gt)
+    for sample in samples_of(gt, results, meta):
         if videos is None or sample.video_id in videos:
             evaluator.process([sample])
     return evaluator.evaluate(NUM_CLIPS)
@@ -63,43 +63,43 @@ def run(path: Path, truth: dict, results: list[dict], videos=None, **options) ->
 @pytest.fixture
 def path(case, tmp_path):
     read(tmp_path, case[0])
-    return tmp_path / 'truth.json'
+    return tmp_path / 'gt.json'
 
 
 def test_metrics_of_the_fixture(case, path):
-    truth, results, expected = case
-    metrics = run(path, truth, results)
+    gt, results, expected = case
+    metrics = run(path, gt, results)
     expected = {f'youtube_vis/{name}': value for name, value in expected.items()}
     assert metrics == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 def test_classwise(case, path):
-    truth, results, _ = case
-    metrics = run(path, truth, results, classwise=True)
-    names = [category['name'] for category in truth['categories']]
+    gt, results, _ = case
+    metrics = run(path, gt, results, classwise=True)
+    names = [category['name'] for category in gt['categories']]
     of_classes = [metrics[f'youtube_vis/AP/{name}'] for name in names]
     assert sum(of_classes) / len(names) == pytest.approx(metrics['youtube_vis/AP'])
 
 
 def test_written_files_score_the_same(case, path, tmp_path):
-    truth, results, _ = case
-    metrics = run(path, truth, results, outfile_prefix=str(tmp_path / 'out' / 'r'))
+    gt, results, _ = case
+    metrics = run(path, gt, results, outfile_prefix=str(tmp_path / 'out' / 'r'))
     entries = json.loads((tmp_path / 'out' / 'r.json').read_text())
-    again = summary(tmp_path, truth, entries)
+    again = summary(tmp_path, gt, entries)
     assert {f'youtube_vis/{name}': value for name, value in again.items()} == metrics
-    annotations = read(tmp_path, truth)
+    annotations = read(tmp_path, gt)
     assert len(read_results(tmp_path / 'out' / 'r.zip', annotations)) == len(results)
 
 
 def test_each_run_has_one_file(case, path, tmp_path):
     """Validations of a run replace its file; that of an earlier run stays."""
-    truth, results, _ = case
+    gt, results, _ = case
     options = {'outfile_prefix': str(tmp_path / 'out' / 'r')}
-    run(path, truth, [], **options)
+    run(path, gt, [], **options)
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path), **options))
-    evaluator.dataset_meta = meta_of(truth)
+    evaluator.dataset_meta = meta_of(gt)
     for _ in range(2):
-        for sample in samples_of(truth, results, evaluator.dataset_meta):
+        for sample in samples_of(gt, results, evaluator.dataset_meta):
             evaluator.process([sample])
         evaluator.evaluate(NUM_CLIPS)
     names = sorted(file.name for file in (tmp_path / 'out').glob('*.json'))
@@ -108,40 +108,40 @@ def test_each_run_has_one_file(case, path, tmp_path):
 
 
 def test_format_only(case, tmp_path):
-    truth, results, _ = case
-    unlabelled = {key: truth[key] for key in ('videos', 'categories')}
+    gt, results, _ = case
+    unlabelled = {key: gt[key] for key in ('videos', 'categories')}
     read(tmp_path, unlabelled)
-    path = tmp_path / 'truth.json'
+    path = tmp_path / 'gt.json'
     prefix = str(tmp_path / 'r')
-    assert run(path, truth, results, format_only=True, outfile_prefix=prefix) == {}
+    assert run(path, gt, results, format_only=True, outfile_prefix=prefix) == {}
     assert len(json.loads((tmp_path / 'r.json').read_text())) == len(results)
     with pytest.raises(ValueError, match=r'nothing to compare with.*format_only=True'):
-        run(path, truth, results)
+        run(path, gt, results)
     with pytest.raises(ValueError, match='format_only=True needs outfile_prefix'):
         METRICS.build(dict(type='VideoInstanceMetric', ann_file=str(path), format_only=True))
 
 
 def test_missing_videos(case, path, tmp_path):
-    truth, results, _ = case
+    gt, results, _ = case
     some = {1, 2, 5}
     with pytest.raises(ValueError, match=r'11 videos \(3, 4, 6, .*\.\.\.\) did not come.*partial'):
-        run(path, truth, results, videos=some)
-    metrics = run(path, truth, results, videos=some, partial=True)
+        run(path, gt, results, videos=some)
+    metrics = run(path, gt, results, videos=some, partial=True)
     less = {
-        key: [x for x in truth[key] if x.get('video_id', x['id']) in some]
+        key: [x for x in gt[key] if x.get('video_id', x['id']) in some]
         for key in ('videos', 'annotations')
     }
     expected = summary(
-        tmp_path, {**truth, **less}, [entry for entry in results if entry['video_id'] in some]
+        tmp_path, {**gt, **less}, [entry for entry in results if entry['video_id'] in some]
     )
     assert metrics == {f'youtube_vis/{name}': value for name, value in expected.items()}
 
 
 def test_video_that_comes_twice(case, path):
-    truth, results, _ = case
+    gt, results, _ = case
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
-    evaluator.dataset_meta = meta = meta_of(truth)
-    samples = samples_of(truth, results, meta)
+    evaluator.dataset_meta = meta = meta_of(gt)
+    samples = samples_of(gt, results, meta)
     evaluator.process([*samples, samples[3]])
     with pytest.raises(ValueError, match=r'1 videos \(2\) came more than once'):
         evaluator.evaluate(NUM_CLIPS)
@@ -149,20 +149,20 @@ def test_video_that_comes_twice(case, path):
 
 def test_class_that_the_file_lacks_counts_nowhere(tmp_path):
     masks = [box(0, 0, 90, 90)]
-    truth = truth_of([1], [(1, 2, masks)], categories=(2,))
-    read(tmp_path, truth)
-    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(tmp_path / 'truth.json')))
+    gt = gt_of([1], [(1, 2, masks)], categories=(2,))
+    read(tmp_path, gt)
+    evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(tmp_path / 'gt.json')))
     evaluator.dataset_meta = meta = {'classes': ('other', 'class 2'), 'category_ids': (None, 2)}
     entries = [result(1, None, 0.9, masks), result(1, 2, 0.5, masks)]
-    evaluator.process(samples_of(truth, entries, meta))
+    evaluator.process(samples_of(gt, entries, meta))
     assert evaluator.evaluate(NUM_CLIPS)['youtube_vis/AP'] == pytest.approx(1.0)
 
 
 def test_wrong_length_names_the_video(case, path):
-    truth, results, _ = case
+    gt, results, _ = case
     broken = [{**results[0], 'segmentations': [None]}]
     with pytest.raises(ResultsError, match=r'prediction for video 1: entry 0, .*5 frames'):
-        run(path, truth, broken, videos={1})
+        run(path, gt, broken, videos={1})
 
 
 def test_two_processes_with_uneven_shares(case, path, tmp_path):
@@ -192,18 +192,18 @@ def _as_one_of_two(rank: int, folder: Path) -> None:
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder / "store"}', rank=rank, world_size=2
     )
-    truth, results = json.loads((folder / 'case.json').read_text())
-    videos = {video['id'] for video in truth['videos']}
+    gt, results = json.loads((folder / 'case.json').read_text())
+    videos = {video['id'] for video in gt['videos']}
     share = {1, 2, 3} if rank == 0 else videos - {1, 2, 3}
-    path = folder / 'truth.json'
+    path = folder / 'gt.json'
     answer = {
-        'gpu': run(path, truth, results, share, outfile_prefix=str(folder / 'r')),
+        'gpu': run(path, gt, results, share, outfile_prefix=str(folder / 'r')),
         'cpu': run(
-            path, truth, results, share, collect_device='cpu', collect_dir=str(folder / 'parts')
+            path, gt, results, share, collect_device='cpu', collect_dir=str(folder / 'parts')
         ),
     }
     try:
-        run(path, truth, results, share - {14})
+        run(path, gt, results, share - {14})
     except ValueError as error:
         answer['lost'] = str(error)
     (folder / f'rank_{rank}.json').write_text(json.dumps(answer))
@@ -218,13 +218,13 @@ if __name__ == '__main__':
 
 def test_labels_beyond_the_classes_of_the_data_count_nowhere(case, path):
     """A head with more classes than the data, as the demo's on the level `easy`."""
-    truth, results, expected = case
+    gt, results, expected = case
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
-    evaluator.dataset_meta = meta = meta_of(truth)
-    for sample in samples_of(truth, results, meta):
+    evaluator.dataset_meta = meta = meta_of(gt)
+    for sample in samples_of(gt, results, meta):
         if 'pred_tracks' in sample:
             tracks = sample.pred_tracks
-            beyond = tracks.labels + len(truth['categories'])
+            beyond = tracks.labels + len(gt['categories'])
             sample.pred_tracks = InstanceData(
                 labels=torch.cat([tracks.labels, beyond]),
                 scores=tracks.scores.repeat(2),

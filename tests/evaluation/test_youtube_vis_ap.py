@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mmdet.evaluation.functional import YTVIS, YTVISeval
-from track_cases import as_results, box, random_case, read, result, score, summary, truth_of
+from track_cases import as_results, box, gt_of, random_case, read, result, score, summary
 
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.evaluation.results import ResultsError
@@ -24,10 +24,10 @@ few = settings(
 seeds = st.integers(0, 2**32 - 1)
 
 
-def official(truth: dict, results: list[dict]) -> dict[str, float]:
+def official(gt: dict, results: list[dict]) -> dict[str, float]:
     """What mmdet's copy of the official evaluator says."""
     with contextlib.redirect_stdout(io.StringIO()):
-        annotations = YTVIS(copy.deepcopy(truth))
+        annotations = YTVIS(copy.deepcopy(gt))
         found = annotations.loadRes(copy.deepcopy(results))
         evaluator = YTVISeval(annotations, found)
         evaluator.evaluate()
@@ -50,10 +50,10 @@ def test_fixture(fixture, folder):
 
 def test_fixture_with_measured_areas(fixture, folder):
     """Without the field `areas` sizes come from the masks, which say the same."""
-    truth = copy.deepcopy(fixture['ground_truth'])
-    for annotation in truth['annotations']:
+    gt = copy.deepcopy(fixture['ground_truth'])
+    for annotation in gt['annotations']:
         del annotation['areas']
-    metrics = summary(folder, truth, fixture['results'])
+    metrics = summary(folder, gt, fixture['results'])
     assert metrics == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
 
 
@@ -68,42 +68,42 @@ def test_processes_change_nothing(fixture, folder):
 @settings(few, max_examples=60)
 @given(seeds)
 def test_equals_mmdet(folder, seed):
-    truth, results = random_case(seed)
+    gt, results = random_case(seed)
     assume(results)
-    expected = official(truth, results)
-    assert summary(folder, truth, results) == pytest.approx(expected, abs=TOLERANCE, rel=0)
+    expected = official(gt, results)
+    assert summary(folder, gt, results) == pytest.approx(expected, abs=TOLERANCE, rel=0)
 
 
 @few
 @given(seeds, st.randoms(use_true_random=False))
 def test_order_does_not_matter(folder, seed, random):
-    truth, results = random_case(seed)
+    gt, results = random_case(seed)
     for index, entry in enumerate(results):  # the order of equal scores does matter
         entry['score'] += index / 1000
-    expected = summary(folder, truth, results)
-    for entries in (truth['annotations'], truth['videos'], truth['categories'], results):
+    expected = summary(folder, gt, results)
+    for entries in (gt['annotations'], gt['videos'], gt['categories'], results):
         random.shuffle(entries)
-    assert summary(folder, truth, results) == pytest.approx(expected, abs=1e-12)
+    assert summary(folder, gt, results) == pytest.approx(expected, abs=1e-12)
 
 
 @few
 @given(seeds)
 def test_only_the_order_of_scores_matters(folder, seed):
-    truth, results = random_case(seed)
-    expected = summary(folder, truth, results)
+    gt, results = random_case(seed)
+    expected = summary(folder, gt, results)
     for entry in results:
         entry['score'] = float(np.exp(5 * entry['score']) - 100)
-    assert summary(folder, truth, results) == expected
+    assert summary(folder, gt, results) == expected
 
 
 @few
 @given(seeds)
 def test_ground_truth_is_perfect(folder, seed):
-    truth, _ = random_case(seed)
+    gt, _ = random_case(seed)
     # A track without a pixel can be matched by nothing.
-    truth['annotations'] = [x for x in truth['annotations'] if any(x['areas']) and not x['iscrowd']]
-    assume(truth['annotations'])
-    metrics = summary(folder, truth, as_results(truth))
+    gt['annotations'] = [x for x in gt['annotations'] if any(x['areas']) and not x['iscrowd']]
+    assume(gt['annotations'])
+    metrics = summary(folder, gt, as_results(gt))
     # AR1 and AR10 are not 1 where a video has more tracks of a category.
     metrics = {k: v for k, v in metrics.items() if k not in ('AR1', 'AR10')}
     assert metrics['AP'] == pytest.approx(1.0)
@@ -114,37 +114,37 @@ def test_ground_truth_is_perfect(folder, seed):
 @given(seeds, st.data())
 def test_splitting_a_track_never_raises_ap(folder, seed, data):
     """Two halves of the same score in place of a whole."""
-    truth, _ = random_case(seed)
-    results = as_results(truth)
+    gt, _ = random_case(seed)
+    results = as_results(gt)
     long = [x for x in results if sum(mask is not None for mask in x['segmentations']) > 1]
     assume(long)
     whole = data.draw(st.sampled_from(long))
     cut = data.draw(st.integers(1, len(whole['segmentations']) - 1))
-    before = summary(folder, truth, results)
+    before = summary(folder, gt, results)
     masks = whole['segmentations']
     halves = masks[:cut] + [None] * (len(masks) - cut), [None] * cut + masks[cut:]
     results.remove(whole)
     results += [{**whole, 'segmentations': half} for half in halves]
-    assert summary(folder, truth, results)['AP'] <= before['AP'] + 1e-12
+    assert summary(folder, gt, results)['AP'] <= before['AP'] + 1e-12
 
 
 @few
 @given(seeds, st.data())
 def test_false_positive_of_low_score_never_raises_ap(folder, seed, data):
-    truth, results = random_case(seed)
-    before = summary(folder, truth, results)
-    video = data.draw(st.sampled_from(truth['videos']))
+    gt, results = random_case(seed)
+    before = summary(folder, gt, results)
+    video = data.draw(st.sampled_from(gt['videos']))
     nowhere = [None] * video['length']  # matches nothing for sure
     results.append(result(video['id'], 2, -1.0, nowhere))
-    assert summary(folder, truth, results)['AP'] <= before['AP'] + 1e-12
+    assert summary(folder, gt, results)['AP'] <= before['AP'] + 1e-12
 
 
 def test_crowd_takes_up_detections_without_counting(folder):
     masks = [box(10, 10, 50, 50)] * 2
     other = [box(200, 100, 50, 50)] * 2
-    truth = truth_of([2], [(1, 2, masks, True), (1, 2, other)])
+    gt = gt_of([2], [(1, 2, masks, True), (1, 2, other)])
     results = [result(1, 2, 0.9, masks), result(1, 2, 0.8, masks), result(1, 2, 0.7, other)]
-    found = score(folder, truth, results)
+    found = score(folder, gt, results)
     assert found.summary()['AP'] == pytest.approx(1.0)
     assert found.per_class()['class 2']['gts'] == 1
     assert found.per_video()[1]['matched'] == 1
@@ -152,49 +152,49 @@ def test_crowd_takes_up_detections_without_counting(folder):
 
 def test_only_crowds_count_as_nothing(folder):
     masks = [box(10, 10, 50, 50)]
-    found = score(folder, truth_of([1], [(1, 2, masks, True)]), [result(1, 2, 0.9, masks)])
+    found = score(folder, gt_of([1], [(1, 2, masks, True)]), [result(1, 2, 0.9, masks)])
     assert set(found.summary().values()) == {-1.0}
 
 
 def test_no_results_are_zero(folder):
-    metrics = summary(folder, truth_of([1], [(1, 2, [box(10, 10, 50, 50)])]), [])
+    metrics = summary(folder, gt_of([1], [(1, 2, [box(10, 10, 50, 50)])]), [])
     assert metrics['AP'] == metrics['AR100'] == metrics['APs'] == 0.0
     assert metrics['APm'] == metrics['ARl'] == -1.0
 
 
 def test_at_most_a_hundred_tracks_of_a_category_and_video(folder):
     target, speck = [box(10, 10, 90, 90)], [box(200, 200, 3, 3)]
-    truth = truth_of([1], [(1, 2, target)])
+    gt = gt_of([1], [(1, 2, target)])
     wrong = [result(1, 2, 0.9, speck)] * 99
     right, other = result(1, 2, 0.1, target), result(1, 5, 0.95, speck)
-    assert summary(folder, truth, [*wrong, right, other])['AR100'] == 1.0
-    found = score(folder, truth, [*wrong, result(1, 2, 0.9, speck), right])
+    assert summary(folder, gt, [*wrong, right, other])['AR100'] == 1.0
+    found = score(folder, gt, [*wrong, result(1, 2, 0.9, speck), right])
     assert found.summary()['AR100'] == 0.0
     assert found.per_video()[1]['tracks'] == 101
 
 
 def test_null_frames_count_in_the_union(folder):
     mask = box(0, 0, 100, 100)
-    truth = truth_of([3], [(1, 2, [mask, mask, None])])
-    found = summary(folder, truth, [result(1, 2, 0.5, [mask, None, mask])])
+    gt = gt_of([3], [(1, 2, [mask, mask, None])])
+    found = summary(folder, gt, [result(1, 2, 0.5, [mask, None, mask])])
     assert found['AP'] == 0.0  # 1 of 3
-    found = summary(folder, truth, [result(1, 2, 0.5, [mask, mask, mask])])
+    found = summary(folder, gt, [result(1, 2, 0.5, [mask, mask, mask])])
     assert found['AR100'] == pytest.approx(0.4)  # 2 of 3: thresholds 0.5, 0.55, 0.6, 0.65
 
 
 def test_sizes_are_means_over_visible_frames(folder):
     """128 squared is small and medium at once, as in the official evaluator."""
     mask = box(0, 0, 128, 128)
-    truth = truth_of([3], [(1, 2, [None, mask, None])])
-    metrics = summary(folder, truth, [result(1, 2, 0.5, [None, mask, None])])
+    gt = gt_of([3], [(1, 2, [None, mask, None])])
+    metrics = summary(folder, gt, [result(1, 2, 0.5, [None, mask, None])])
     assert (metrics['APs'], metrics['APm'], metrics['APl']) == pytest.approx((1.0, 1.0, -1.0))
 
 
 def test_per_class_and_per_video(folder):
     near, far = [box(0, 0, 60, 60)], [box(200, 100, 60, 60)]
-    truth = truth_of([1, 1], [(1, 2, near), (1, 5, far), (2, 5, near)])
+    gt = gt_of([1, 1], [(1, 2, near), (1, 5, far), (2, 5, near)])
     results = [result(1, 2, 0.9, near), result(1, 5, 0.8, near), result(2, 5, 0.7, near)]
-    found = score(folder, truth, results)
+    found = score(folder, gt, results)
     by_class = found.per_class()
     assert by_class['class 2']['AP'] == pytest.approx(1.0)
     assert by_class['class 5']['AR100'] == pytest.approx(0.5)
@@ -209,14 +209,14 @@ def test_per_class_and_per_video(folder):
 
 
 def test_ground_truth_without_annotations(folder):
-    truth = truth_of([1], [])
-    del truth['annotations']
-    with pytest.raises(AnnotationError, match=r"truth\.json: field 'annotations'.*submit"):
-        summary(folder, truth, [])
+    gt = gt_of([1], [])
+    del gt['annotations']
+    with pytest.raises(AnnotationError, match=r"gt\.json: field 'annotations'.*submit"):
+        summary(folder, gt, [])
 
 
 def test_broken_runs_name_entry_and_frame(folder):
-    truth = truth_of([2], [(1, 2, [box(0, 0, 9, 9)] * 2)])
+    gt = gt_of([2], [(1, 2, [box(0, 0, 9, 9)] * 2)])
     broken = {**box(0, 0, 9, 9), 'counts': 'P0'}
     results = [
         result(1, 2, 0.5, [None, box(0, 0, 9, 9)]),
@@ -225,7 +225,7 @@ def test_broken_runs_name_entry_and_frame(folder):
     with pytest.raises(
         ResultsError, match=r"results: entry 1, video 1, field 'segmentations\[1\]\.counts'.*cover"
     ):
-        summary(folder, truth, results)
+        summary(folder, gt, results)
 
 
 def test_annotations_are_read_unchanged(folder):
@@ -234,11 +234,11 @@ def test_annotations_are_read_unchanged(folder):
     rle = box(10, 10, 50, 30)
     counts = {'size': rle['size'], 'counts': _runs(10, 10, 50, 30)}
     for mask in (corner, rle, counts):
-        truth = truth_of([1], [(1, 2, [rle])])
-        truth['annotations'][0]['segmentations'] = [mask]
-        metrics = summary(folder, truth, [result(1, 2, 0.5, [counts])])
+        gt = gt_of([1], [(1, 2, [rle])])
+        gt['annotations'][0]['segmentations'] = [mask]
+        metrics = summary(folder, gt, [result(1, 2, 0.5, [counts])])
         assert metrics['AP'] == pytest.approx(1.0)
-    assert len(read(folder, truth).instances) == 1
+    assert len(read(folder, gt).instances) == 1
 
 
 def _runs(x, y, width, height) -> list[int]:
@@ -251,10 +251,10 @@ def _runs(x, y, width, height) -> list[int]:
 
 def test_categories_that_share_a_name(folder):
     """Scores go by id, as those of LV-VIS and UVO, whose names are not unique."""
-    truth = truth_of([1], [(1, 2, [box(0, 0, 60, 60)]), (1, 5, [box(200, 100, 60, 60)])])
-    for category in truth['categories']:
+    gt = gt_of([1], [(1, 2, [box(0, 0, 60, 60)]), (1, 5, [box(200, 100, 60, 60)])])
+    for category in gt['categories']:
         category['name'] = 'cup'
-    found = score(folder, truth, [result(1, 2, 0.9, [box(0, 0, 60, 60)])])
+    found = score(folder, gt, [result(1, 2, 0.9, [box(0, 0, 60, 60)])])
     by_class = found.per_class()
     assert by_class['cup (2)']['AP'] == pytest.approx(1.0)
     assert by_class['cup (5)']['AP'] == 0.0

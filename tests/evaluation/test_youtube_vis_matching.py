@@ -9,9 +9,9 @@ HALF = np.array([0.5])
 
 def match(ious, ignored=None, crowd=None, thresholds=HALF):
     ious = np.array(ious, dtype=float)
-    num_truths = ious.shape[1]
-    ignored = np.zeros((1, num_truths), bool) if ignored is None else np.array([ignored], bool)
-    crowd = np.zeros(num_truths, bool) if crowd is None else np.array(crowd, bool)
+    num_gts = ious.shape[1]
+    ignored = np.zeros((1, num_gts), bool) if ignored is None else np.array([ignored], bool)
+    crowd = np.zeros(num_gts, bool) if crowd is None else np.array(crowd, bool)
     return match_tracks(ious, ignored, crowd, thresholds)[0]
 
 

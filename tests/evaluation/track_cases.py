@@ -26,7 +26,7 @@ def box(x: float, y: float, width: float, height: float) -> dict:
     }
 
 
-def truth_of(lengths: list[int], tracks: list[tuple], categories=(2, 5)) -> dict:
+def gt_of(lengths: list[int], tracks: list[tuple], categories=(2, 5)) -> dict:
     """Ground truth: videos 1, 2, ..., and `(video_id, category_id, masks[, iscrowd])`."""
     return {
         'videos': [
@@ -83,7 +83,7 @@ def random_case(seed: int) -> tuple[dict, list[dict]]:
                 seen_as = category if random.random() < 0.8 else int(random.choice(categories))
                 results.append(result(index + 1, seen_as, round(float(random.random()), 1), found))
     order = random.permutation(len(results))
-    return truth_of(lengths, tracks, categories), [results[i] for i in order]
+    return gt_of(lengths, tracks, categories), [results[i] for i in order]
 
 
 def _drift(random, place, size, step, length) -> list[dict | None]:
@@ -91,26 +91,26 @@ def _drift(random, place, size, step, length) -> list[dict | None]:
     return [mask if random.random() < 0.85 else None for mask in masks]
 
 
-def read(folder: Path, truth: dict) -> VideoAnnotations:
+def read(folder: Path, gt: dict) -> VideoAnnotations:
     """The ground truth as it is read from a file."""
-    path = folder / 'truth.json'
-    path.write_text(json.dumps(truth))
+    path = folder / 'gt.json'
+    path.write_text(json.dumps(gt))
     return read_annotations(path)
 
 
-def score(folder: Path, truth: dict, results: list[dict], workers: int = 1) -> VideoAPResult:
-    annotations = read(folder, truth)
+def score(folder: Path, gt: dict, results: list[dict], workers: int = 1) -> VideoAPResult:
+    annotations = read(folder, gt)
     return evaluate_tracks(annotations, check_results(results, annotations, 'results'), workers)
 
 
-def summary(folder: Path, truth: dict, results: list[dict]) -> dict[str, float]:
-    return score(folder, truth, results).summary()
+def summary(folder: Path, gt: dict, results: list[dict]) -> dict[str, float]:
+    return score(folder, gt, results).summary()
 
 
-def as_results(truth: dict) -> list[dict]:
+def as_results(gt: dict) -> list[dict]:
     """The ground truth itself as results of falling score, without its crowds."""
     return [
         result(x['video_id'], x['category_id'], 1 / (1 + index), copy.copy(x['segmentations']))
-        for index, x in enumerate(truth['annotations'])
+        for index, x in enumerate(gt['annotations'])
         if not x['iscrowd']
     ]

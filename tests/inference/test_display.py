@@ -64,12 +64,12 @@ def pq(light):
     ids=['HLG', 'PQ', 'BT.2020'],
 )
 def test_hdr_and_wide_gamut_are_converted(tmp_path, transfer, code):
-    """Below diffuse white, BT.709 colours come back; highlights are compressed, not clipped."""
-    colours = np.array(
+    """Below diffuse white, BT.709 colors come back; highlights are compressed, not clipped."""
+    colors = np.array(
         [[20] * 3, [60] * 3, [160] * 3, [210] * 3, [200, 60, 60], [60, 180, 80], [90, 60, 180]]
     )
     sdr = transfer == ColorTrc.BT2020_10
-    light = (colours / 255) ** 2.4 @ BT709_TO_BT2020.T
+    light = (colors / 255) ** 2.4 @ BT709_TO_BT2020.T
     if not sdr:
         light = np.concatenate([light, [[1.5] * 3, [4.0] * 3]])
     image = np.rint(bars(code(light)) * 65535).astype(np.uint16)
@@ -84,11 +84,11 @@ def test_hdr_and_wide_gamut_are_converted(tmp_path, transfer, code):
     )
     reader = VideoFileReader(path)
     found = means(next(iter(reader)).image, len(light), axis=(0, 1))
-    np.testing.assert_allclose(found[: len(colours)], colours, atol=4)
+    np.testing.assert_allclose(found[: len(colors)], colors, atol=4)
     assert any(('BT.2020' if sdr else 'HDR') in note for note in reader.notes)
     if not sdr:
         dim, bright = found[-2:, 0]
-        assert colours[3, 0] < dim < bright <= 255
+        assert colors[3, 0] < dim < bright <= 255
 
 
 def test_colors_of_sdr_stay(tmp_path):
@@ -321,7 +321,7 @@ def test_animation_that_breaks_off(tmp_path):
 
 
 @pytest.mark.parametrize('depth', [np.float32, np.int32])
-def test_tiff_of_no_colours(tmp_path, depth):
+def test_tiff_of_no_colors(tmp_path, depth):
     path = tmp_path / 'depth.tif'
     cv2.imwritemulti(str(path), [np.full((8, 8), 40, depth)] * 2)
     with pytest.raises(VideoReadError, match=r'depth\.tif'):

@@ -43,7 +43,7 @@ def test_tracks_are_those_of_all_frames_at_once(model, folder):
 
 
 def test_clips_show_one_class_and_score_a_track(model, folder):
-    result = segment_video(model, folder, mode='offline', score_threshold=0.0)
+    result = segment_video(model, folder, mode='offline', score_thr=0.0)
     clips = list(result)
     tracks = {track.id: track for track in result.tracks()}
     assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
@@ -58,7 +58,7 @@ def test_clips_show_one_class_and_score_a_track(model, folder):
 
 def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
     """Scored, a query may have further classes."""
-    shown = dict(mode='offline', score_threshold=0.0)
+    shown = dict(mode='offline', score_thr=0.0)
     live = segment_video(model, folder, protocol='live', **shown)
     assert [clip.frame_indices for clip in live] == [[0, 1, 2], [3, 4, 5], [6]]
     scored = segment_video(model, folder, **shown).tracks()
@@ -70,7 +70,7 @@ def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
 
 def test_a_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
     monkeypatch.setitem(model.test_cfg, 'window', dict(num_clips=2, overlap=1))
-    result = segment_video(model, folder, mode='offline', protocol='live', score_threshold=0.0)
+    result = segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0)
     clips = list(result)
     assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
     tracks = {track.id: track for track in result.tracks()}
@@ -81,7 +81,7 @@ def test_a_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
 
 
 def test_a_stopped_window_keeps_what_was_read(model, folder):
-    result = segment_video(model, folder, mode='offline', protocol='live', score_threshold=0.0)
+    result = segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0)
     for _ in result:
         break
     result.close()
@@ -104,7 +104,7 @@ def test_the_same_model_near_online(model, folder):
 @pytest.mark.parametrize('precision', [torch.float16, torch.bfloat16])
 def test_in_half_precision(model, folder, monkeypatch, precision, mode, protocol):
     def scores():
-        shown = dict(mode=mode, protocol=protocol, score_threshold=0.0)
+        shown = dict(mode=mode, protocol=protocol, score_thr=0.0)
         return [track.score for track in segment_video(model, folder, **shown).tracks()]
 
     expected = scores()

@@ -64,7 +64,7 @@ def test_decoded_frames_do_not_pile_up(tmp_path):
         gc.enable()
 
 
-def test_colours_come_back_as_rgb(tmp_path):
+def test_colors_come_back_as_rgb(tmp_path):
     (frame,) = open_video(write_video(tmp_path / 'a.mp4', [quarters()]))
     np.testing.assert_allclose(seen_corners(frame.image), CORNERS, atol=6)
 

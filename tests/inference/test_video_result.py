@@ -94,13 +94,13 @@ def masks_by_id(clips):
 @pytest.fixture(scope='module')
 def threshold(model, folder):
     """A score that some queries reach at times."""
-    clips = list(segment_video(model, folder, score_threshold=0.0))
+    clips = list(segment_video(model, folder, score_thr=0.0))
     return float(np.median(np.concatenate([clip.scores for clip in clips])))
 
 
 def test_live_clips_and_tracks_agree(model, folder, threshold):
     counted = []
-    result = segment_video(model, folder, score_threshold=threshold, progress=counted.append)
+    result = segment_video(model, folder, score_thr=threshold, progress=counted.append)
     clips = list(result)
     check_frames(clips, folder)
     assert counted == [3, 3, 2]
@@ -120,7 +120,7 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
 @pytest.mark.parametrize('model', ['instances'], indirect=True)
 def test_live_masks_are_those_of_the_video_in_memory(model, folder):
     """With no threshold every query is shown, in each frame with the masks of that frame."""
-    clips = list(segment_video(model, folder, score_threshold=0.0))
+    clips = list(segment_video(model, folder, score_thr=0.0))
     frames, shapes = FramePreparation(model)(images_of(folder))
     expected = resize_mask_logits(model.predict_video(frames).mask_logits, shapes) > 0
     for clip in clips:
@@ -131,8 +131,8 @@ def test_live_masks_are_those_of_the_video_in_memory(model, folder):
 
 def test_live_decides_by_averages_so_far(model, folder):
     """What a clip says depends on no frame behind it."""
-    clips = list(segment_video(model, folder, score_threshold=0.0))
-    shorter = list(segment_video(model, folder, score_threshold=0.0, max_frames=2 * CLIP_LENGTH))
+    clips = list(segment_video(model, folder, score_thr=0.0))
+    shorter = list(segment_video(model, folder, score_thr=0.0, max_frames=2 * CLIP_LENGTH))
     for ours, expected in zip(shorter, clips, strict=False):
         np.testing.assert_array_equal(ours.ids, expected.ids)
         np.testing.assert_array_equal(ours.scores, expected.scores)
@@ -141,7 +141,7 @@ def test_live_decides_by_averages_so_far(model, folder):
 
 @pytest.mark.parametrize('model', ['instances', 'panoptic'], indirect=True)
 def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
-    result = segment_video(model, folder, protocol='scored', score_threshold=0.0)
+    result = segment_video(model, folder, protocol='scored', score_thr=0.0)
     clips = list(result)
     check_frames(clips, folder)
     frames, shapes = FramePreparation(model)(images_of(folder))
@@ -160,7 +160,7 @@ def test_scored_shows_and_returns_what_reaches_the_threshold(model, folder):
     everything = segment_video(model, folder, protocol='scored').tracks()
     scores = sorted(track.score for track in everything)
     threshold = scores[len(scores) // 2]
-    result = segment_video(model, folder, protocol='scored', score_threshold=threshold)
+    result = segment_video(model, folder, protocol='scored', score_thr=threshold)
     shown = {i for clip in result for i in clip.ids.tolist()}
     wanted = [x for x in everything if x.score >= threshold]
     assert shown == {x.id for x in wanted}
@@ -171,20 +171,20 @@ def test_scored_shows_and_returns_what_reaches_the_threshold(model, folder):
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 def test_frames_beyond_the_limit_are_not_read(model, folder, protocol):
     result = segment_video(
-        model, folder, protocol=protocol, score_threshold=0.0, max_frames=CLIP_LENGTH + 1
+        model, folder, protocol=protocol, score_thr=0.0, max_frames=CLIP_LENGTH + 1
     )
     check_frames(list(result), folder, CLIP_LENGTH + 1)
     assert {len(track.segmentations) for track in result.tracks()} == {CLIP_LENGTH + 1}
 
 
 def test_limit_beyond_the_end(model, folder):
-    result = segment_video(model, folder, score_threshold=0.0, max_frames=1000)
+    result = segment_video(model, folder, score_thr=0.0, max_frames=1000)
     check_frames(list(result), folder)
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 def test_only_the_classes_that_are_wanted(model, folder, protocol):
-    arguments = dict(protocol=protocol, score_threshold=0.0)
+    arguments = dict(protocol=protocol, score_thr=0.0)
     everything = {
         (i, label)
         for clip in segment_video(model, folder, **arguments)
@@ -204,7 +204,7 @@ def test_only_the_classes_that_are_wanted(model, folder, protocol):
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 def test_tracks_without_looking_at_the_clips(model, folder, protocol):
-    arguments = dict(protocol=protocol, score_threshold=0.0)
+    arguments = dict(protocol=protocol, score_thr=0.0)
     watched = segment_video(model, folder, **arguments)
     assert len(list(watched)) == 3
     assert segment_video(model, folder, **arguments).tracks() == watched.tracks() != []
@@ -239,7 +239,7 @@ def test_the_network_runs_while_a_clip_is_used(model, folder, monkeypatch):
 def test_shortened_clips(model, folder, protocol, monkeypatch):
     monkeypatch.setattr(model, 'split_mode', 'shorten')
     monkeypatch.setattr(model, 'clip_length', 5)
-    clips = list(segment_video(model, folder, protocol=protocol, score_threshold=0.0))
+    clips = list(segment_video(model, folder, protocol=protocol, score_thr=0.0))
     assert [len(clip.frame_indices) for clip in clips] == [5, 3]
     check_frames(clips, folder)
 
@@ -250,7 +250,7 @@ def test_a_source_that_breaks_off(model, folder, tmp_path):
     for file in files[:5]:
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / files[5].name).write_bytes(b'no image')
-    result = segment_video(model, tmp_path, score_threshold=0.0)
+    result = segment_video(model, tmp_path, score_thr=0.0)
     clips = iter(result)
     first = next(clips)
     with pytest.raises(VideoReadError, match=files[5].name):
@@ -269,7 +269,7 @@ def test_a_source_that_breaks_off(model, folder, tmp_path):
 
 def test_a_run_that_is_stopped(model, folder):
     counted = []
-    result = segment_video(model, folder, score_threshold=0.0, progress=counted.append)
+    result = segment_video(model, folder, score_thr=0.0, progress=counted.append)
     first = next(iter(result))
     result.close()
     tracks = result.tracks()

@@ -50,7 +50,7 @@ def test_a_written_video_is_h264_yuv420p_with_the_header_in_front(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['a.mp4'], 'nothing else is left behind'
 
 
-def test_written_colours_are_tagged_and_come_back(tmp_path):
+def test_written_colors_are_tagged_and_come_back(tmp_path):
     with VideoWriter(tmp_path / 'a.mp4', fps=RATE) as writer:
         writer.write(quarters())
     stream, _ = written(tmp_path / 'a.mp4')

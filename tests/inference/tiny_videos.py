@@ -10,7 +10,7 @@ from axialvs.inference.video_writer import TICKS
 HEIGHT, WIDTH = 48, 64
 RATE = 10
 CORNERS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 200, 40]])
-"""Colours of the quarters: top left, top right, bottom left, bottom right."""
+"""Colors of the quarters: top left, top right, bottom left, bottom right."""
 
 
 def quarters(height=HEIGHT, width=WIDTH):
@@ -21,7 +21,7 @@ def quarters(height=HEIGHT, width=WIDTH):
 
 
 def seen_corners(image):
-    """Colours near the four corners, in the order of ``CORNERS``."""
+    """Colors near the four corners, in the order of ``CORNERS``."""
     return [image[y, x].astype(int) for y in (4, -5) for x in (4, -5)]
 
 

@@ -25,11 +25,11 @@ def inputs(queries=5, objects=3, points=400, seed=0):
         scores=torch.randn(queries, 4, generator=rng),
         masks=torch.randn(queries, points, generator=rng),
     )
-    truth = InstanceData(
+    gt = InstanceData(
         labels=torch.randint(3, (objects,), generator=rng),
         masks=(torch.rand(objects, points, generator=rng) > 0.5).float(),
     )
-    return predictions, truth
+    return predictions, gt
 
 
 def test_same_assignment_as_mmdets():
@@ -43,31 +43,31 @@ def test_same_assignment_as_mmdets():
 def close_race():
     """Query 1 fits the object better than query 0 by less than bfloat16 can tell."""
     points = 1000
-    truth = InstanceData(labels=torch.zeros(1, dtype=torch.long), masks=torch.ones(1, points))
+    gt = InstanceData(labels=torch.zeros(1, dtype=torch.long), masks=torch.ones(1, points))
     masks = torch.full((2, points), 1.0)
     masks[1, :3] = 1.5
-    return InstanceData(scores=torch.zeros(2, 4), masks=masks), truth
+    return InstanceData(scores=torch.zeros(2, 4), masks=masks), gt
 
 
-def cross_entropies(masks, truth):
+def cross_entropies(masks, gt):
     losses = torch.nn.functional.binary_cross_entropy_with_logits
-    return losses(masks, truth.expand_as(masks), reduction='none').mean(1)
+    return losses(masks, gt.expand_as(masks), reduction='none').mean(1)
 
 
 def test_costs_are_compared_in_float32_under_autocast():
-    predictions, truth = close_race()
+    predictions, gt = close_race()
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        ours = build().assign(predictions, truth)
+        ours = build().assign(predictions, gt)
     assert ours.gt_inds.tolist() == [0, 1]
-    low = [x.bfloat16() for x in cross_entropies(predictions.masks, truth.masks)]
+    low = [x.bfloat16() for x in cross_entropies(predictions.masks, gt.masks)]
     assert low[0] == low[1]  # so that in low precision the first would have won
 
 
 def test_low_precision_predictions_are_taken():
-    predictions, truth = inputs()
+    predictions, gt = inputs()
     low = InstanceData(scores=predictions.scores.bfloat16(), masks=predictions.masks.bfloat16())
     rounded = InstanceData(scores=low.scores.float(), masks=low.masks.float())
-    assert torch.equal(build().assign(low, truth).gt_inds, build().assign(rounded, truth).gt_inds)
+    assert torch.equal(build().assign(low, gt).gt_inds, build().assign(rounded, gt).gt_inds)
 
 
 def test_no_objects():
@@ -80,21 +80,21 @@ def test_no_objects():
     ('field', 'cost'), [('scores', 'ClassificationCost'), ('masks', 'CrossEntropyLossCost')]
 )
 def test_a_cost_that_is_not_finite_is_named(field, cost, value):
-    predictions, truth = inputs()
+    predictions, gt = inputs()
     predictions[field][2, 1] = value
-    assert_named(predictions, truth, cost)
+    assert_named(predictions, gt, cost)
 
 
 def test_a_cost_that_overflows_is_named():
-    predictions, truth = inputs()
+    predictions, gt = inputs()
     predictions.masks[2, :2] = -3e38
-    truth.masks[:] = 1
-    assert_named(predictions, truth, 'CrossEntropyLossCost')
+    gt.masks[:] = 1
+    assert_named(predictions, gt, 'CrossEntropyLossCost')
 
 
-def assert_named(predictions, truth, cost):
+def assert_named(predictions, gt, cost):
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 1234)
     with pytest.raises(NonFiniteCostError, match=f'{cost} .* iteration 1234') as error:
-        build().assign(predictions, truth)
+        build().assign(predictions, gt)
     assert 'Lower the learning rate' in str(error.value)

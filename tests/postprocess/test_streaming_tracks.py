@@ -31,7 +31,7 @@ def masks(num_queries: int, num_frames: int) -> torch.Tensor:
 
 
 def test_ids_stay_with_their_query_and_masks_with_their_frames():
-    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    live = StreamingTracks(score_thr=0.5, max_tracks=10)
     first = live.add(masks(3, 2), class_logits((0.2, 0), (0.9, 1), (0.6, 0)), SHAPES)
     second = live.add(masks(3, 3), class_logits((0.7, 0), (0.8, 1), (0.4, 0)), SHAPES)
     third = live.add(masks(3, 1), class_logits((0.6, 0), (0.1, 1), (0.9, 1)), SHAPES)
@@ -66,7 +66,7 @@ def test_score_at_the_threshold_is_enough():
 
 
 def test_no_more_objects_at_once_than_allowed():
-    live = StreamingTracks(score_threshold=0.1, max_tracks=2)
+    live = StreamingTracks(score_thr=0.1, max_tracks=2)
     ids, labels, scores, shown, _ = live.add(
         masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), SHAPES
     )
@@ -77,7 +77,7 @@ def test_no_more_objects_at_once_than_allowed():
 
 
 def test_a_clip_without_objects():
-    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    live = StreamingTracks(score_thr=0.5, max_tracks=10)
     assert live.tracks() == []
     ids, labels, scores, shown, _ = live.add(masks(2, 3), class_logits((0.1, 0), (0.2, 1)), SHAPES)
     assert (ids.shape, labels.shape, scores.shape, shown.shape) == ((0,), (0,), (0,), (0, 3, 8, 8))
@@ -88,7 +88,7 @@ def test_a_clip_without_objects():
 
 
 def test_an_empty_mask_is_no_segmentation():
-    live = StreamingTracks(score_threshold=0.5, max_tracks=10)
+    live = StreamingTracks(score_thr=0.5, max_tracks=10)
     logits = masks(1, 2)
     logits[0, 1] = -3
     ids, *_ = live.add(logits, class_logits((0.9, 0)), SHAPES)

@@ -28,7 +28,7 @@ def track(score: float, frames: range) -> dict:
 def files(tmp_path) -> list[str]:
     height, width = SIZE
     names = [f'v/{i}.jpg' for i in range(FRAMES)]
-    truth = dict(
+    gt = dict(
         categories=[dict(id=1, name='box')],
         videos=[dict(id=1, height=height, width=width, length=FRAMES, file_names=names)],
         annotations=[
@@ -47,8 +47,8 @@ def files(tmp_path) -> list[str]:
         ],
     )
     results = [track(0.9, range(0, 2)), track(0.4, range(2, 4))]
-    paths = [tmp_path / 'truth.json', tmp_path / 'model.json']
-    for path, content in zip(paths, (truth, results), strict=True):
+    paths = [tmp_path / 'gt.json', tmp_path / 'model.json']
+    for path, content in zip(paths, (gt, results), strict=True):
         path.write_text(json.dumps(content))
     return [str(path) for path in paths]
 
@@ -74,9 +74,9 @@ def test_missing_file_is_one_line(count, files, capsys):
 
 def test_tracks_of_one_video_where_there_are_more(count, files, tmp_path, capsys):
     """The message names no option that this command lacks."""
-    truth = json.loads(Path(files[0]).read_text())
-    truth['videos'].append(truth['videos'][0] | {'id': 2})
-    Path(files[0]).write_text(json.dumps(truth))
+    gt = json.loads(Path(files[0]).read_text())
+    gt['videos'].append(gt['videos'][0] | {'id': 2})
+    Path(files[0]).write_text(json.dumps(gt))
     tracks = tmp_path / 'tracks.json'
     tracks.write_text(json.dumps({'tracks': []}))
     assert count(files[0], tracks) == 2

@@ -20,7 +20,7 @@ def case():
 
 @pytest.fixture
 def files(case, tmp_path):
-    paths = tmp_path / 'truth.json', tmp_path / 'results.json'
+    paths = tmp_path / 'gt.json', tmp_path / 'results.json'
     for path, key in zip(paths, ('ground_truth', 'results'), strict=True):
         path.write_text(json.dumps(case[key]))
     return [str(path) for path in paths]
@@ -44,9 +44,9 @@ def test_per_class_and_per_video(eval_vis, files, case, tmp_path, capsys):
     out = tmp_path / 'metrics.json'
     assert eval_vis(*files, '--out', out, '--per-class', '--per-video') == 0
     metrics = json.loads(out.read_text())
-    truth = case['ground_truth']
-    assert metrics['per_class'].keys() == {category['name'] for category in truth['categories']}
-    assert metrics['per_video'].keys() == {str(video['id']) for video in truth['videos']}
+    gt = case['ground_truth']
+    assert metrics['per_class'].keys() == {category['name'] for category in gt['categories']}
+    assert metrics['per_video'].keys() == {str(video['id']) for video in gt['videos']}
     # Video 13 has no object, so that nothing counts.
     assert [line.split() for line in capsys.readouterr().out.splitlines()].count(
         ['13', '-', '-', '0', '0', '0', '0']
@@ -66,16 +66,16 @@ def test_tracks_of_segment_video(eval_vis, files, case, tmp_path):
 
 def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
     """One file of results and two ground truths, as for YouTube-VIS 2022."""
-    truth, long_ids = case['ground_truth'], {3, 4, 7}
+    gt, long_ids = case['ground_truth'], {3, 4, 7}
     results = tmp_path / 'results.json'
     results.write_text(json.dumps(case['results']))
     expected, paths = {}, {}
     for name in ('short', 'long'):
         part = {
-            **truth,
-            'videos': [v for v in truth['videos'] if (v['id'] in long_ids) == (name == 'long')],
+            **gt,
+            'videos': [v for v in gt['videos'] if (v['id'] in long_ids) == (name == 'long')],
             'annotations': [
-                a for a in truth['annotations'] if (a['video_id'] in long_ids) == (name == 'long')
+                a for a in gt['annotations'] if (a['video_id'] in long_ids) == (name == 'long')
             ],
         }
         ids = {video['id'] for video in part['videos']}
@@ -102,18 +102,18 @@ def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda truth, results: truth.unlink(), 'truth.json: no such annotation file'),
-        (lambda truth, results: results.unlink(), 'results.json: no such results file'),
-        (lambda truth, results: results.write_text('{'), 'results.json: not readable as JSON'),
-        (lambda truth, results: truth.write_text('[]'), 'truth.json: [] is not a JSON object'),
+        (lambda gt, results: gt.unlink(), 'gt.json: no such annotation file'),
+        (lambda gt, results: results.unlink(), 'results.json: no such results file'),
+        (lambda gt, results: results.write_text('{'), 'results.json: not readable as JSON'),
+        (lambda gt, results: gt.write_text('[]'), 'gt.json: [] is not a JSON object'),
         (
-            lambda truth, results: results.write_text('[{"video_id": 99}]'),
+            lambda gt, results: results.write_text('[{"video_id": 99}]'),
             "results.json: entry 0: field 'category_id' is missing",
         ),
     ],
 )
 def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, message):
-    change(tmp_path / 'truth.json', tmp_path / 'results.json')
+    change(tmp_path / 'gt.json', tmp_path / 'results.json')
     out = tmp_path / 'metrics.json'
     assert eval_vis(*files, '--out', out) == 2
     errors = capsys.readouterr().err.splitlines()
@@ -125,13 +125,13 @@ def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, messag
 
 def test_absurd_sizes_are_one_line(eval_vis, case, files, capsys):
     """A polygon in a video of 10^16 pixels ended the process with SIGSEGV."""
-    truth = json.loads(Path(files[0]).read_text())
-    for record in (*truth['videos'], *truth['annotations']):
+    gt = json.loads(Path(files[0]).read_text())
+    for record in (*gt['videos'], *gt['annotations']):
         record |= {'width': 10**8, 'height': 10**8}
-    for annotation in truth['annotations']:
+    for annotation in gt['annotations']:
         polygon = [[1.0, 1.0, 9e7, 1.0, 9e7, 9e7]]
         annotation['segmentations'] = [polygon for _ in annotation['segmentations']]
-    Path(files[0]).write_text(json.dumps(truth))
+    Path(files[0]).write_text(json.dumps(gt))
     assert eval_vis(*files) == 2
     assert str(10**8) in capsys.readouterr().err
 

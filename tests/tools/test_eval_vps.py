@@ -22,10 +22,10 @@ def files(tmp_path) -> list[str]:
         (folder / 'v').mkdir(parents=True)
         ids = np.full((8, 6), 9)
         ids[top:] = 70_000
-        colours = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
+        colors = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
         frames = []
         for frame in range(7):
-            Image.fromarray(colours).save(folder / 'v' / f'{frame}.png')
+            Image.fromarray(colors).save(folder / 'v' / f'{frame}.png')
             segments = [{'id': 9, 'category_id': 1}, {'id': 70_000, 'category_id': 2}]
             frames.append({'file_name': f'{frame}.png', 'segments_info': segments})
         content = {

@@ -53,7 +53,7 @@ def pixel() -> dict:
     return found | {'counts': found['counts'].decode()}
 
 
-def truth_of(results: list[dict], video: dict, missed: bool) -> list[dict]:
+def gt_of(results: list[dict], video: dict, missed: bool) -> list[dict]:
     """Of each class the best track of a video and, perhaps, a second one that nothing finds."""
     best = {}
     for entry in sorted(results, key=lambda entry: entry['score']):
@@ -85,7 +85,7 @@ def test_short_and_long_videos_are_scored_apart_and_averaged(shrunk, run_tool):
     tracks = [
         track
         for video in content['videos']
-        for track in truth_of(results, video, missed=video['id'] == LONG)
+        for track in gt_of(results, video, missed=video['id'] == LONG)
     ]
     content['annotations'] = [{'id': i} | track for i, track in enumerate(tracks, start=1)]
     for kind, video_id in (('short', SHORT), ('long', LONG)):

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.structures import Track
 from axialvs.visualization.html_page import Thumbnails, write_html_page
-from axialvs.visualization.overlay import stuff_colour, track_colour
+from axialvs.visualization.overlay import stuff_color, track_color
 
 SIZE = HEIGHT, WIDTH = 48, 64
 RATE, LENGTH = 10, 12
@@ -155,8 +155,8 @@ def test_stuff_is_switched_as_a_group_and_a_click_does_not_hide_it(browser_page)
     assert np.array_equal(drawn_masks(tab) > 0, square(2, frame))
     assert drawn_masks(tab).max() < 0.45 * 255  # fainter than things, without a contour
     assert tab.locator('li[data-id="2"] .name').text_content() == 'dog & </script> co'
-    colour = tab.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
-    assert colour == 'rgb({}, {}, {})'.format(*stuff_colour(1))
+    color = tab.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
+    assert color == 'rgb({}, {}, {})'.format(*stuff_color(1))
 
 
 def test_the_video_plays_to_its_last_frames(browser_page):
@@ -169,6 +169,6 @@ def test_the_video_plays_to_its_last_frames(browser_page):
     assert np.array_equal(drawn_masks(tab) > 0, square(1, frame) | square(2, frame))
 
 
-def test_colours_are_those_of_the_overlay(browser_page):
-    colour = browser_page.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
-    assert colour == 'rgb({}, {}, {})'.format(*track_colour(2))
+def test_colors_are_those_of_the_overlay(browser_page):
+    color = browser_page.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
+    assert color == 'rgb({}, {}, {})'.format(*track_color(2))

@@ -1,4 +1,4 @@
-"""Overlays: what is tinted and what is not, stable colours, labels inside the frame."""
+"""Overlays: what is tinted and what is not, stable colors, labels inside the frame."""
 
 from itertools import combinations
 
@@ -12,8 +12,8 @@ from axialvs.visualization.overlay import (
     STUFF_OPACITY,
     draw_tracks,
     plain_text,
-    stuff_colour,
-    track_colour,
+    stuff_color,
+    track_color,
 )
 
 NAMES = ('cat', 'dog')
@@ -30,12 +30,12 @@ def test_inside_is_tinted_and_far_away_nothing_changes():
     mask = disc((160, 150), 50)
     drawn = draw_tracks(image, mask[None], [7], [1], [0.9], NAMES)
     assert np.array_equal(image, np.full_like(image, 100)), 'the input stays as it is'
-    expected = (1 - MASK_OPACITY) * 100 + MASK_OPACITY * np.array(track_colour(7))
+    expected = (1 - MASK_OPACITY) * 100 + MASK_OPACITY * np.array(track_color(7))
     np.testing.assert_allclose(drawn[150, 160], expected, atol=1)
     assert np.array_equal(drawn[205:], image[205:])
     assert np.array_equal(drawn[:, :80], image[:, :80])
     edge = drawn[150, 110:112].astype(int)
-    assert (np.abs(edge - track_colour(7)).sum(axis=1) < 60).any(), 'the contour is in full colour'
+    assert (np.abs(edge - track_color(7)).sum(axis=1) < 60).any(), 'the contour is in full color'
 
 
 def test_small_objects_are_drawn_on_top_of_large_ones():
@@ -44,22 +44,22 @@ def test_small_objects_are_drawn_on_top_of_large_ones():
     drawn = draw_tracks(image, masks, [1, 2], [0, 0], [0.9, 0.9], NAMES)
     alone = draw_tracks(image, masks[1:], [2], [0], [0.9], NAMES)
     base = alone[120, 160].astype(float)
-    expected = (1 - MASK_OPACITY) * base + MASK_OPACITY * np.array(track_colour(1))
+    expected = (1 - MASK_OPACITY) * base + MASK_OPACITY * np.array(track_color(1))
     np.testing.assert_allclose(drawn[125, 160], expected, atol=1)
 
 
-def test_colours_depend_on_the_id_only_and_are_distinct():
+def test_colors_depend_on_the_id_only_and_are_distinct():
     image = np.zeros((240, 320, 3), np.uint8)
     first, second = disc((60, 150), 30), disc((250, 150), 30)
     both = draw_tracks(image, np.stack([first, second]), [3, 5], [0, 1], [0.5, 0.7], NAMES)
     one = draw_tracks(image, second[None], [5], [0], [0.1], NAMES)
     assert np.array_equal(both[165, 250], one[165, 250])
-    colours = np.array([track_colour(i) for i in range(12)])
-    assert min(np.abs(a - b).max() for a, b in combinations(colours, 2)) >= 40
-    assert colours.max(axis=1).min() > 150
+    colors = np.array([track_color(i) for i in range(12)])
+    assert min(np.abs(a - b).max() for a, b in combinations(colors, 2)) >= 40
+    assert colors.max(axis=1).min() > 150
 
 
-def test_stuff_has_the_colour_of_its_class_and_lies_below_things():
+def test_stuff_has_the_color_of_its_class_and_lies_below_things():
     image = np.full((240, 320, 3), 100, np.uint8)
     ground = np.zeros((240, 320), bool)
     ground[120:] = True
@@ -71,11 +71,11 @@ def test_stuff_has_the_colour_of_its_class_and_lies_below_things():
 
     drawn = draw([1, 2])
     assert np.array_equal(drawn, draw([1, 9]))  # the id of stuff does not matter
-    expected = (1 - STUFF_OPACITY) * 100 + STUFF_OPACITY * np.array(stuff_colour(1))
+    expected = (1 - STUFF_OPACITY) * 100 + STUFF_OPACITY * np.array(stuff_color(1))
     np.testing.assert_allclose(drawn[235, 5], expected, atol=1)
-    expected = (1 - MASK_OPACITY) * expected + MASK_OPACITY * np.array(track_colour(1))
+    expected = (1 - MASK_OPACITY) * expected + MASK_OPACITY * np.array(track_color(1))
     np.testing.assert_allclose(drawn[200, 160], expected, atol=1)
-    pairs = combinations([np.array(stuff_colour(i)) for i in range(12)], 2)
+    pairs = combinations([np.array(stuff_color(i)) for i in range(12)], 2)
     assert min(np.abs(a - b).max() for a, b in pairs) >= 30
 
 
@@ -142,8 +142,8 @@ def test_text_contrasts_with_its_background_and_grows_with_the_image():
             rows, columns = np.nonzero((above != 128).any(axis=2))
             label = above[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
             luma = label @ np.array([0.299, 0.587, 0.114])
-            colour = np.array(track_colour(track)) @ np.array([0.299, 0.587, 0.114])
-            assert np.abs(luma - colour).max() > 90
+            color = np.array(track_color(track)) @ np.array([0.299, 0.587, 0.114])
+            assert np.abs(luma - color).max() > 90
         heights.append(label.shape[0])
     assert heights[1] > 2 * heights[0]
 

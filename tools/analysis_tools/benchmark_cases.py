@@ -292,7 +292,7 @@ def video_row(args: Namespace) -> dict:
     model = _build(args, settings, args.checkpoint)
     ((length,), (protocol,)) = args.lengths, args.protocols
     frames = args.video or MovingShapes(args.size, length)
-    thr = {} if args.score_thr is None else {'score_threshold': args.score_thr}
+    thr = {} if args.score_thr is None else {'score_thr': args.score_thr}
     result = segment_video(model, frames, args.mode, protocol, max_frames=length, **thr)
     clips = iter(result)
     start_frames = len(next(clips).frame_indices)

@@ -1,6 +1,6 @@
 """Write pictures of augmented training clips: browse_dataset.py CONFIG --out DIR
 
-One picture per clip, its frames side by side, with masks in the colours of their instance ids,
+One picture per clip, its frames side by side, with masks in the colors of their instance ids,
 class names and ids. The clips are the first ones that training with this config sees, in the same
 order and with the same augmentation.
 """

@@ -119,7 +119,7 @@ def _times(time: Curve, data_time: Curve | None) -> str:
 def draw(
     out: Path, runs: Sequence[RunLog], names: Sequence[str], keys: Sequence[str], smooth: int
 ) -> None:
-    """Plot one diagram per key; a run has the same colour in all of them."""
+    """Plot one diagram per key; a run has the same color in all of them."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -147,14 +147,14 @@ def draw(
     plt.close(figure)
 
 
-def _draw_curve(axis: Any, curve: Curve, colour: str, name: str, smooth: int) -> None:
+def _draw_curve(axis: Any, curve: Curve, color: str, name: str, smooth: int) -> None:
     marker = 'o' if len(curve.steps) < 30 else None
     if smooth == 1:
-        axis.plot(curve.steps, curve.values, color=colour, label=name, marker=marker, markersize=3)
+        axis.plot(curve.steps, curve.values, color=color, label=name, marker=marker, markersize=3)
         return
-    axis.plot(curve.steps, curve.values, color=colour, alpha=0.25)
+    axis.plot(curve.steps, curve.values, color=color, alpha=0.25)
     means = running_mean(curve.values, smooth)
-    axis.plot(curve.steps, means, color=colour, label=name, marker=marker, markersize=3)
+    axis.plot(curve.steps, means, color=color, label=name, marker=marker, markersize=3)
 
 
 def running_mean(values: np.ndarray, number: int) -> np.ndarray:

@@ -4,7 +4,7 @@ python tools/dataset_converters/masks_to_youtube_vis.py --images JPEGImages --ma
     --out train.json
 
 JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png belong together. In a mask, 0 is
-background and every other palette index, grey value or colour is one object, the same through the
+background and every other palette index, grey value or color is one object, the same through the
 video. Images stay where they are: the file names them relative to the folder --images, which the
 config has as data_prefix.
 """

@@ -1,4 +1,4 @@
-# Own data for the tiny models: clips of 3 small frames, with crops and colour jitter.
+# Own data for the tiny models: clips of 3 small frames, with crops and color jitter.
 _base_ = './own_data.py'
 
 clip_length = 3

@@ -123,6 +123,6 @@ model = dict(
     test_cfg=dict(
         max_tracks=100,
         max_masks_per_frame=None,
-        score_threshold=0.3,
+        score_thr=0.3,
     ),
 )

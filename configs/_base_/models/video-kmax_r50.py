@@ -53,7 +53,7 @@ model = dict(
         panoptic=dict(pixel=0.3, thing=0.2, stuff=0.3, overlap=0.8),
         # 'memory' merges every clip by itself and links finished things, the release's clip-wise inference.
         linking='queries',
-        score_threshold=0.0,
+        score_thr=0.0,
     ),
 )
 sync_bn = 'torch'  # batch norm is trained, with two clips per GPU

@@ -114,10 +114,10 @@ class VIPSegDataset(PanopticClipDataset):
         return self._read_list()
 
     def _read_json(self) -> VideoRecords:
-        truth = read_ground_truth(self.ann_file, self.data_prefix['mask_path'])
-        labels = {category.id: label for label, category in enumerate(truth.categories)}
+        gt = read_ground_truth(self.ann_file, self.data_prefix['mask_path'])
+        labels = {category.id: label for label, category in enumerate(gt.categories)}
         videos = []
-        for video in truth.videos:
+        for video in gt.videos:
             names = [f'{video.id}/{Path(name).stem}.jpg' for name in video.file_names]
             width, height = video.size or image_size(self._image_path(names[0]))
             videos.append(
@@ -133,7 +133,7 @@ class VIPSegDataset(PanopticClipDataset):
                     'crowds': sorted(video.crowds),
                 }
             )
-        return VideoRecords(videos, metainfo_of(truth.categories), {})
+        return VideoRecords(videos, metainfo_of(gt.categories), {})
 
     def _read_list(self) -> VideoRecords:
         if self.categories_file is None:

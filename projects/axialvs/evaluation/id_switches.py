@@ -1,8 +1,9 @@
-"""Identity switches of CLEAR MOT: how often the track that follows an object changes."""
+"""Identity of tracks: switches (CLEAR MOT), and the ids of the objects that tracks overlap."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
 from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
-from axialvs.evaluation.tube_iou import frame_ious
+from axialvs.evaluation.tube_iou import Tube, frame_ious, tube_overlaps
 
 # Makes a match of the previous frame preferable to any IoU, which is at most 1.
 _CONTINUITY_BONUS = 1000.0
@@ -127,3 +128,28 @@ def _match_frame(
     matched = np.full(len(ious), -1)
     matched[rows[chosen]] = columns[chosen]
     return matched
+
+
+_MIN_IOU = 0.1  # low, to recognise the poor masks of early checkpoints
+
+
+def ids_like_gt(
+    tubes: Sequence[Tube], gt_tubes: Sequence[Tube], gt_ids: Sequence[int]
+) -> list[int]:
+    """Ids of predicted tracks: that of the overlapping object, or an unused one.
+
+    Pairs have the greatest sum of tube IoUs, regardless of classes, and an IoU of at least 0.1.
+
+    Args:
+        tubes: D predicted tubes.
+        gt_tubes: G tubes.
+        gt_ids: (G,) ids of the objects.
+    """
+    comparable = np.ones((len(tubes), len(gt_tubes)), dtype=bool)
+    ious = tube_overlaps(tubes, gt_tubes, comparable).ious
+    ids: dict[int, int] = {}
+    for track, gt in zip(*linear_sum_assignment(ious, maximize=True), strict=True):
+        if ious[track, gt] >= _MIN_IOU:
+            ids[int(track)] = gt_ids[gt]
+    unused = count(max(gt_ids, default=0) + 1)
+    return [ids[index] if index in ids else next(unused) for index in range(len(tubes))]

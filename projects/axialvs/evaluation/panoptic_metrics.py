@@ -212,8 +212,8 @@ def write_frame(path: str, tracks: Sequence[CategoryTrack], frame: int) -> dict[
     shape = next((tuple(mask['size']) for _, s in tracks for mask in s if mask), (1, 1))
     ids = id_map(masks, shape, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    colours = np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16], axis=-1)
-    Image.fromarray(colours.astype(np.uint8)).save(path)
+    colors = np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16], axis=-1)
+    Image.fromarray(colors.astype(np.uint8)).save(path)
     segments = [
         {'id': i, 'category_id': tracks[i - 1][0], 'iscrowd': 0, 'area': area}
         for i, area in zip(*(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True)

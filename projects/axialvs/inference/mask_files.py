@@ -14,7 +14,7 @@ _MAX_PALETTE_ID = 255
 
 
 def davis_palette() -> np.ndarray:
-    """The 256 colours (256, 3) uint8 of DAVIS and PASCAL VOC; 0, the background, is black.
+    """The 256 colors (256, 3) uint8 of DAVIS and PASCAL VOC; 0, the background, is black.
 
     Bits 0, 1 and 2 of an index are the highest bits of red, green and blue, bits 3 to 5 the next.
     """

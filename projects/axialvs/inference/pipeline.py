@@ -145,7 +145,7 @@ class VideoResult:
         tracker: of the model.
         reader: source of the frames.
         protocol: how tracks are decided; None for the tracker's default.
-        score_threshold: least score of tracks that are shown and returned. None for that of
+        score_thr: least score of tracks that are shown and returned. None for that of
             `test_cfg`, which 'scored' does not apply to `tracks()`.
         labels: classes of interest; None for all.
         max_frames: stop after this many frames.
@@ -162,7 +162,7 @@ class VideoResult:
         tracker: Tracker,
         reader: VideoReader,
         protocol: Protocol | None = None,
-        score_threshold: float | None = None,
+        score_thr: float | None = None,
         labels: Sequence[int] | None = None,
         max_frames: int | None = None,
         progress: Callable[[int], None] | None = None,
@@ -185,10 +185,8 @@ class VideoResult:
         self._split_mode: SplitMode = segmenter.split_mode
         self._tracker = tracker
         self._prepare = FramePreparation(segmenter)
-        self._threshold = (
-            segmenter.test_cfg['score_threshold'] if score_threshold is None else score_threshold
-        )
-        self._least_score = 0.0 if score_threshold is None else score_threshold
+        self._threshold = segmenter.test_cfg['score_thr'] if score_thr is None else score_thr
+        self._least_score = 0.0 if score_thr is None else score_thr
         self._labels = None if labels is None else set(labels)
         self._max_frames = max_frames
         self._progress = progress or (lambda num_frames: None)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from axialvs.clips import SplitMode, split_video
 from axialvs.functional.ms_deform_attn import make_dispatch_compile_constant
+from axialvs.models.fused_copy import FusedCopy
 from axialvs.models.heads import ClipHead
-from axialvs.models.inference_form import InferenceForm
 from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ClipPrediction, ImageShapes, Size, Track, VideoPrediction
 from axialvs.tracking.clip_memory import memory_of
@@ -36,7 +36,7 @@ class ClipSegmenter(BaseMOTModel):
     Args:
         backbone: runs frame by frame.
         panoptic_head: a `ClipHead`.
-        test_cfg: settings of the head's finisher; `score_threshold` of streams; `score_padded` of
+        test_cfg: settings of the head's finisher; `score_thr` of streams; `score_padded` of
             `NearOnlineVideo`; `linking`, for panoptic models 'queries' (default) or 'memory', see
             `ClipWiseTracker`.
         train_cfg: training settings of the head.
@@ -68,7 +68,7 @@ class ClipSegmenter(BaseMOTModel):
         super().__init__(data_preprocessor, init_cfg)
         # Channels last: convolutions take three quarters of the time on a CPU.
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
-        self._inference_form = InferenceForm()
+        self._fused_backbone = FusedCopy()
         self.panoptic_head: ClipHead = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
         self.test_cfg = test_cfg
         self.clip_length = clip_length
@@ -190,7 +190,7 @@ class ClipSegmenter(BaseMOTModel):
             options: of `torch.compile`.
         """
         make_dispatch_compile_constant()
-        self._inference_form = InferenceForm(options)
+        self._fused_backbone = FusedCopy(options)
         self.backbone.compile(**options)
         self.panoptic_head.compile(**options)
 
@@ -209,7 +209,7 @@ class ClipSegmenter(BaseMOTModel):
     def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
         """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""
         frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self._inference_form.of(self.backbone)(frames)
+        return self._fused_backbone.of(self.backbone)(frames)
 
     def predict_clip(self, frames: Tensor) -> ClipPrediction:
         """Segment one clip.

@@ -71,7 +71,7 @@ class Finisher(Protocol):
             shapes: of the frames.
         """
 
-    def stream(self, score_threshold: float) -> StreamFinisher:
+    def stream(self, score_thr: float) -> StreamFinisher:
         """Start a stream that shows objects with at least this score."""
 
 

@@ -96,21 +96,21 @@ class InstanceFinisher:
         kept[scores.topk(min(self.max_masks_per_frame, len(scores))).indices] = True
         return kept
 
-    def stream(self, score_threshold: float) -> 'StreamingTracks':
+    def stream(self, score_thr: float) -> 'StreamingTracks':
         """Start a stream."""
-        return StreamingTracks(score_threshold, self.max_tracks)
+        return StreamingTracks(score_thr, self.max_tracks)
 
 
 class StreamingTracks:
     """Instances of a stream: a query that reaches the threshold keeps its track id.
 
     Args:
-        score_threshold: least class probability, averaged over the clips so far.
+        score_thr: least class probability, averaged over the clips so far.
         max_tracks: objects shown at once.
     """
 
-    def __init__(self, score_threshold: float, max_tracks: int) -> None:
-        self.score_threshold = score_threshold
+    def __init__(self, score_thr: float, max_tracks: int) -> None:
+        self.score_thr = score_thr
         self.max_tracks = max_tracks
         self._num_frames = 0
         self._ids: dict[int, int] = {}
@@ -128,7 +128,7 @@ class StreamingTracks:
         self._class_logits = class_logits.float().cpu()
         scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)
         best = scores.topk(min(self.max_tracks, len(scores))).indices
-        chosen = best[scores[best] >= self.score_threshold]
+        chosen = best[scores[best] >= self.score_thr]
         logits = mask_logits[chosen.to(mask_logits.device)].float()
         # Frame by frame: 100 masks of a clip at full size take gigabytes.
         frames = [resize_mask_logits(frame, shapes) > 0 for frame in logits.split(1, dim=1)]

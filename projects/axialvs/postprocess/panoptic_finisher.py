@@ -76,10 +76,10 @@ class PanopticFinisher:
             if any(of_segment)
         ]
 
-    def stream(self, score_threshold: float) -> 'PanopticStream':
+    def stream(self, score_thr: float) -> 'PanopticStream':
         """Start a stream that shows classes of at least this probability."""
         memory = None if self.new_memory is None else self.new_memory()
-        thresholds = self.thresholds.at_least(score_threshold)
+        thresholds = self.thresholds.at_least(score_thr)
         return PanopticStream(self.thing_labels, thresholds, self.merge, memory)
 
 

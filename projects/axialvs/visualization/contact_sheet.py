@@ -38,8 +38,8 @@ def contact_sheet(
     frames = sample['inputs'].numpy().transpose(0, 2, 3, 1)[..., ::-1]
     names = _names_of_ids(sample['data_samples'])
     cells = [
-        _cell(frame, truth, names, class_names, height)
-        for frame, truth in zip(frames, sample['data_samples'], strict=True)
+        _cell(frame, gt, names, class_names, height)
+        for frame, gt in zip(frames, sample['data_samples'], strict=True)
     ]
     per_row = max(1, _MAX_WIDTH // (cells[0].shape[1] + _GAP))
     rows = [_side_by_side(cells[i : i + per_row]) for i in range(0, len(cells), per_row)]
@@ -56,7 +56,7 @@ def _names_of_ids(clip: Sequence[DetDataSample]) -> dict[int, int]:
 
 def _cell(
     frame: NDArray[np.uint8],
-    truth: DetDataSample,
+    gt: DetDataSample,
     names: dict[int, int],
     class_names: Sequence[str],
     height: int,
@@ -64,25 +64,25 @@ def _cell(
     """One frame, scaled before drawing so that lines and letters stay sharp."""
     size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
     image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
-    for mask in _scaled(truth.ignored_instances.masks.masks, size):
+    for mask in _scaled(gt.ignored_instances.masks.masks, size):
         grey = (1 - _CROWD_OPACITY) * image[mask] + _CROWD_OPACITY * np.array(_CROWD)
         image[mask] = grey.astype(np.uint8)
-    instances = truth.gt_instances
+    instances = gt.gt_instances
     ids = [names[identifier] for identifier in instances.instances_ids.tolist()]
     masks = _scaled(instances.masks.masks, size)
     image = draw_tracks(image, masks, ids, instances.labels.tolist(), None, class_names)
     bar = np.full((_CAPTION, size[0], 3), _PAPER, np.uint8)
     cv2.putText(
-        bar, _caption(truth, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA
+        bar, _caption(gt, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA
     )
     return np.concatenate([bar, image])
 
 
-def _caption(truth: DetDataSample, width: int) -> str:
-    meta = truth.metainfo
+def _caption(gt: DetDataSample, width: int) -> str:
+    meta = gt.metainfo
     parts = [
         f'frame {meta.get("frame_id", "?")}',
-        f'{len(truth.gt_instances)} objects' + ', flipped' * bool(meta.get('flip')),
+        f'{len(gt.gt_instances)} objects' + ', flipped' * bool(meta.get('flip')),
         'x'.join(map(str, meta['img_shape'][::-1])),
         f'video {meta.get("video_id", "?")}',
     ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from axialvs.structures import Track
 from axialvs.utils.files import write_atomically
-from axialvs.visualization.overlay import MASK_OPACITY, STUFF_OPACITY, stuff_colour, track_colour
+from axialvs.visualization.overlay import MASK_OPACITY, STUFF_OPACITY, stuff_color, track_color
 
 _THUMBNAIL_SIDE = 160  # pixels
 _MARGIN = 0.1  # around an object, as a fraction of its longer side
@@ -106,7 +106,7 @@ def _row(track: Track, class_names: Sequence[str], thumbnails: Mapping[int, np.n
         'name': class_names[track.label],
         'thing': track.is_thing,
         'what': f'score {track.score:.2f}, {visible} of {len(track.segmentations)} frames',
-        'colour': track_colour(track.id) if track.is_thing else stuff_colour(track.label),
+        'color': track_color(track.id) if track.is_thing else stuff_color(track.label),
         'rles': [None if x is None else _counts(x) for x in track.segmentations],
         'thumbnail': _jpeg(thumbnails.get(track.id)),
     }

@@ -24,7 +24,7 @@ class Label(NamedTuple):
     """The text of an object."""
 
     box: Box  # of the object
-    colour: tuple[int, int, int]  # of the background, RGB
+    color: tuple[int, int, int]  # of the background, RGB
     text: str
     suffix: str = ''  # dropped if there is no room
     mask: np.ndarray | None = None  # (H, W) uint8, to be inside of, where it is widest
@@ -143,20 +143,20 @@ def draw_labels(image: np.ndarray, labels: Sequence[Label], style: LabelStyle) -
             place = place_inside(label.mask, size, taken)
         if place is not None:
             taken.append(place)
-            _draw_label(image, place, words, label.colour, style, below)
+            _draw_label(image, place, words, label.color, style, below)
 
 
 def _draw_label(
     image: np.ndarray,
     place: Box,
     text: str,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     style: LabelStyle,
     below: int,
 ) -> None:
     x, y, width, height = place
-    cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
-    dark = float(np.dot(colour, _LUMA)) > _LUMA_OF_DARK_TEXT
+    cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), color, cv2.FILLED)
+    dark = float(np.dot(color, _LUMA)) > _LUMA_OF_DARK_TEXT
     base = x + style.padding, y + height - style.padding - below
     ink = _DARK if dark else _LIGHT
     cv2.putText(image, text, base, _FONT, style.scale, ink, style.stroke, cv2.LINE_AA)

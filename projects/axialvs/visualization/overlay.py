@@ -18,8 +18,8 @@ MASK_OPACITY = 0.45
 STUFF_OPACITY = 0.4
 
 
-def track_colour(track_id: int) -> tuple[int, int, int]:
-    """Colour of a track, the same in all frames and videos, RGB in 0..255.
+def track_color(track_id: int) -> tuple[int, int, int]:
+    """Color of a track, the same in all frames and videos, RGB in 0..255.
 
     Hues of successive ids are a golden angle apart, which keeps neighbouring ids distinct;
     saturation and brightness change every turn.
@@ -27,8 +27,8 @@ def track_colour(track_id: int) -> tuple[int, int, int]:
     return _hue_turn(track_id, _TONES[track_id // 8 % len(_TONES)])
 
 
-def stuff_colour(label: int) -> tuple[int, int, int]:
-    """Colour of a stuff class, the same in all videos, RGB in 0..255."""
+def stuff_color(label: int) -> tuple[int, int, int]:
+    """Color of a stuff class, the same in all videos, RGB in 0..255."""
     return _hue_turn(label, _STUFF_TONES[label % len(_STUFF_TONES)])
 
 
@@ -46,9 +46,9 @@ def plain_text(text: str) -> str:
 
 
 def _tint(
-    image: np.ndarray, mask: np.ndarray, colour: Sequence[int], opacity: float, thickness: int
+    image: np.ndarray, mask: np.ndarray, color: Sequence[int], opacity: float, thickness: int
 ) -> Box:
-    """Colour a mask (H, W), not empty, in an image, in place. Returns the box of its largest part.
+    """Color a mask (H, W), not empty, in an image, in place. Returns the box of its largest part.
 
     Args:
         thickness: of the contour, pixels; 0 for none.
@@ -57,11 +57,11 @@ def _tint(
     inside = mask[y : y + height, x : x + width]
     window = image[y : y + height, x : x + width]
     layer = np.empty_like(window)
-    layer[:] = colour
+    layer[:] = color
     cv2.copyTo(cv2.addWeighted(window, 1 - opacity, layer, opacity, 0), inside, window)
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if thickness:
-        cv2.drawContours(window, contours, -1, colour, thickness, cv2.LINE_AA)
+        cv2.drawContours(window, contours, -1, color, thickness, cv2.LINE_AA)
     part_x, part_y, width, height = cv2.boundingRect(max(contours, key=cv2.contourArea))
     return x + part_x, y + part_y, width, height
 
@@ -77,13 +77,13 @@ def draw_tracks(
 ) -> np.ndarray:
     """Draw the tracks of one frame.
 
-    Things have the colour and the number of their id, a contour and a score. Stuff has the colour
+    Things have the color and the number of their id, a contour and a score. Stuff has the color
     of its class, is fainter, lies below things, and has its label where it is widest.
 
     Args:
         image: (H, W, 3) uint8 RGB; not modified.
         masks: (n, H, W) bool; empty ones are skipped.
-        ids: (n,) track ids, which give the colours.
+        ids: (n,) track ids, which give the colors.
         labels: (n,) indices into `class_names`.
         scores: (n,) in 0..1, or None for ground truth, which has none.
         class_names: of the classes.
@@ -120,13 +120,13 @@ def draw_tracks(
         label = int(labels[index])  # a head may have more classes than the data
         name = plain_text(class_names[label]) if label < len(class_names) else f'class {label}'
         if things[index]:
-            colour = track_colour(int(ids[index]))
-            box = _tint(canvas, mask, colour, MASK_OPACITY, style.line)
+            color = track_color(int(ids[index]))
+            box = _tint(canvas, mask, color, MASK_OPACITY, style.line)
             score = '' if scores is None else f'{float(scores[index]):.2f}'
-            drawn.append(Label(box, colour, f'{name} {int(ids[index])}', score))
+            drawn.append(Label(box, color, f'{name} {int(ids[index])}', score))
         else:
-            colour = stuff_colour(label)
-            box = _tint(canvas, mask, colour, STUFF_OPACITY, 0)
-            drawn.append(Label(box, colour, name, mask=mask))
+            color = stuff_color(label)
+            box = _tint(canvas, mask, color, STUFF_OPACITY, 0)
+            drawn.append(Label(box, color, name, mask=mask))
     draw_labels(canvas, drawn, style)
     return canvas

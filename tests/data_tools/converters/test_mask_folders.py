@@ -54,7 +54,7 @@ def as_palette(ids):
     return image
 
 
-def as_colours(ids):
+def as_colors(ids):
     return as_palette(ids).convert('RGB')
 
 
@@ -72,12 +72,12 @@ def test_masks_classes_boxes_and_areas_come_over(convert, davis):
 
 
 @pytest.mark.parametrize(
-    'make', [as_palette, as_colours, lambda ids: Image.fromarray(ids.astype(np.uint16) * 300)]
+    'make', [as_palette, as_colors, lambda ids: Image.fromarray(ids.astype(np.uint16) * 300)]
 )
-def test_palettes_colours_and_sixteen_bits_say_the_same(convert, davis, make):
+def test_palettes_colors_and_sixteen_bits_say_the_same(convert, davis, make):
     rewrite(davis, make)
     names = {'1': 'ball', '2': 'box'}
-    if make is as_colours:
+    if make is as_colors:
         names = {'#C80000': 'ball', '#00c800': 'box'}
     elif make is not as_palette:
         names = {'300': 'ball', '600': 'box'}

@@ -143,13 +143,13 @@ class TestMasksThatArePictures:
             (image.convert(mode) if frame == 1 else image).save(mask_path(davis, frame))
         assert '00001.png' in refuse(*folders(davis))
 
-    def test_grey_frames_of_a_coloured_video_keep_their_objects(self, convert, davis):
+    def test_grey_frames_of_a_colored_video_keep_their_objects(self, convert, davis):
         for frame in ALL:
-            colours = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-            colours[ball(frame)] = 255
+            colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            colors[ball(frame)] = 255
             if frame != 1:
-                colours[20:, 30:] = 200, 0, 0
-            Image.fromarray(colours).save(mask_path(davis, frame))
+                colors[20:, 30:] = 200, 0, 0
+            Image.fromarray(colors).save(mask_path(davis, frame))
         visible = [i.visible.sum() for i in convert(*folders(davis)).instances]
         assert sorted(visible) == [LENGTH - 1, LENGTH]
 
@@ -160,7 +160,7 @@ class TestMasksThatArePictures:
             Image.fromarray(picture).save(mask_path(davis, frame))
         masks = masks_of(convert(*folders(davis), '--binary'))
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
-        for frame in ALL:  # a flat colour under the transparent part
+        for frame in ALL:  # a flat color under the transparent part
             picture = np.full((HEIGHT, WIDTH, 4), 90, np.uint8)
             picture[..., 3] = 255 * ball(frame)
             Image.fromarray(picture).save(mask_path(davis, frame))

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 
 from axialvs.datasets.youtube_vis import YouTubeVISDataset
 from axialvs.engine.hooks.video_visualization_hook import VideoVisualizationHook, evenly
-from axialvs.visualization.overlay import track_colour
+from axialvs.visualization.overlay import track_color
 from generated_videos import write_videos
 
 
@@ -71,7 +71,7 @@ def as_annotated(content: dict, video: dict) -> list:
     ]
 
 
-def test_a_perfect_prediction_has_the_colours_of_the_truth(split):
+def test_a_perfect_prediction_has_the_colors_of_the_ground_truth(split):
     hook = VideoVisualizationHook(videos=2, frames=2, score_thr=0.0, height=80)
     shown = validate(split, hook, as_annotated)
     content = json.loads((split / 'instances.json').read_text())
@@ -81,11 +81,11 @@ def test_a_perfect_prediction_has_the_colours_of_the_truth(split):
     assert step == 30
     assert image.dtype == np.uint8
     rows = [row for row in np.split(image[24:], [24 + 80, 128 + 80], axis=0)]
-    predicted, truth = (row[24:].astype(int) for row in rows[1:])
-    same = np.abs(predicted - truth).max(axis=2) < 30
+    predicted, gt = (row[24:].astype(int) for row in rows[1:])
+    same = np.abs(predicted - gt).max(axis=2) < 30
     assert same.mean() > 0.9  # the labels differ by their scores
-    colour = np.array(track_colour(1))
-    assert (np.abs(truth - colour).max(axis=2) < 60).any()
+    color = np.array(track_color(1))
+    assert (np.abs(gt - color).max(axis=2) < 60).any()
 
 
 def test_tracks_below_the_threshold_are_not_drawn(split):
@@ -99,7 +99,7 @@ def test_tracks_below_the_threshold_are_not_drawn(split):
     assert np.array_equal(top, cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
-def test_without_annotations_there_is_no_row_of_truth(split, tmp_path):
+def test_without_annotations_there_is_no_row_of_ground_truth(split, tmp_path):
     content = json.loads((split / 'instances.json').read_text())
     bare = tmp_path / 'valid'
     bare.mkdir()

@@ -127,9 +127,9 @@ def test_losses_are_mask2formers_on_the_tall_image(num_frames):
         ids = sorted({i for frame in sample for i in frame.gt_instances.instances_ids.tolist()})
         masks = torch.zeros(len(ids), num_frames * HEIGHT, WIDTH, dtype=torch.long)
         for t, frame in enumerate(sample):
-            truth = frame.gt_instances
-            for row, object_id in enumerate(truth.instances_ids.tolist()):
-                mask = torch.from_numpy(truth.masks.masks[row].astype(int))
+            gt = frame.gt_instances
+            for row, object_id in enumerate(gt.instances_ids.tolist()):
+                mask = torch.from_numpy(gt.masks.masks[row].astype(int))
                 masks[ids.index(object_id), t * HEIGHT : (t + 1) * HEIGHT] = mask
         objects.append(InstanceData(labels=torch.arange(len(ids)), masks=masks))
     torch.manual_seed(0)

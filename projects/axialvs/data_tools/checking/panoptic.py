@@ -65,18 +65,16 @@ def check_panoptic(
     if not Path(masks).is_dir():
         raise AxialVSError(f'{path}: {masks} is not a folder; give that of the PNGs with --masks')
     try:
-        truth = read_ground_truth(path, masks)
+        gt = read_ground_truth(path, masks)
     except AnnotationError as error:
         findings.add_error(error)
         return VideoAnnotations(path, (), (), None), []
     videos, instances, means = [], [], []
     with ThreadPoolExecutor(workers) as pool:
-        checked = pool.map(
-            lambda v: _check_video(v, masks, target.images, open_images), truth.videos
-        )
+        checked = pool.map(lambda v: _check_video(v, masks, target.images, open_images), gt.videos)
         bar = tqdm(
-            zip(truth.videos, checked, strict=True),
-            total=len(truth.videos),
+            zip(gt.videos, checked, strict=True),
+            total=len(gt.videos),
             unit='video',
             disable=not show_progress,
         )
@@ -92,7 +90,7 @@ def check_panoptic(
                 instances.append(Instance(identifier, number, category, empty, visible, crowd))
                 areas = [area for _, area in result.areas.get(identifier, ())]
                 means.append(float(np.mean(areas)) if areas else 0.0)
-    categories = tuple(Category(c.id, repair_name(c.name), c.name) for c in truth.categories)
+    categories = tuple(Category(c.id, repair_name(c.name), c.name) for c in gt.categories)
     return VideoAnnotations(path, categories, tuple(videos), tuple(instances)), means
 
 

@@ -63,7 +63,7 @@ def read_class_mapping(path: Path) -> ClassMapping:
     A CSV file has the columns video, object and class; '*' or nothing means any. A JSON file is
     `{object: class}` for all videos, `{video: class}`, `{video: {object: class}}`, or YouTube-VOS's
     `{"videos": {video: {"objects": {object: {"category": class}}}}}`. An object is
-    its id in the masks, or its colour, as `#ff8000`.
+    its id in the masks, or its color, as `#ff8000`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -135,7 +135,7 @@ def _is_id(text: str) -> bool:
 
 
 def _normal_id(text: str) -> str:
-    """Return an id without leading zeros, a colour in lower case."""
+    """Return an id without leading zeros, a color in lower case."""
     return str(int(text)) if text.isdecimal() else text.lower()
 
 

@@ -1,4 +1,4 @@
-"""Mask images: palette indices, grey values or colours that identify objects."""
+"""Mask images: palette indices, grey values or colors that identify objects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _KINDS = {
     'palette': ('P', 'PA'),
     'grey': ('L', 'LA', '1'),
     '16-bit grey': _DEEP_MODES,
-    'colour': ('RGB', 'RGBA'),
+    'color': ('RGB', 'RGBA'),
 }
 _BRIGHT, _BRIGHT_DEEP, _OPAQUE = 127, 32767, 128
 _COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
@@ -31,7 +31,7 @@ _COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 class MaskReader:
     """Read the mask images of one video.
 
-    An id is a palette index or a grey value of up to 16 bits; in RGB images it is the colour as
+    An id is a palette index or a grey value of up to 16 bits; in RGB images it is the color as
     the number 0xRRGGBB or, if all images of the video are grey, the grey value. 0, and what is
     transparent, is background.
 
@@ -42,7 +42,7 @@ class MaskReader:
 
     binary: bool = False
     _kind: tuple[str, Path] | None = None
-    _colours: dict[int, tuple[tuple[int, ...], Path]] = field(default_factory=dict)
+    _colors: dict[int, tuple[tuple[int, ...], Path]] = field(default_factory=dict)
     _pixels: Counter = field(default_factory=Counter)
     _edges: Counter = field(default_factory=Counter)
     _first_edge: dict[int, Path] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class MaskReader:
         ) as error:
             raise ConversionError(f'{path}: is not a readable image; replace the file') from error
         pixels = pixels.reshape(*pixels.shape[:2], -1)
-        pixels = pixels[..., : 3 if kind == 'colour' else 1]
+        pixels = pixels[..., : 3 if kind == 'color' else 1]
         ids = pixels.astype(np.int64) @ _COLOUR_WEIGHTS[-pixels.shape[-1] :]
         ids[~opaque] = 0
         self._check(path, kind, ids)
@@ -108,11 +108,11 @@ class MaskReader:
 
     def _check_palette(self, path: Path, ids: NDArray[np.int64], palette: list[int] | None) -> None:
         for index in np.unique(ids).tolist():
-            colour = tuple((palette or [])[3 * index : 3 * index + 3])
-            known, first = self._colours.setdefault(index, (colour, path))
-            if colour != known:
+            color = tuple((palette or [])[3 * index : 3 * index + 3])
+            known, first = self._colors.setdefault(index, (color, path))
+            if color != known:
                 raise ConversionError(
-                    f'{path}: index {index} of its palette has the colour {colour}, in {first} of '
+                    f'{path}: index {index} of its palette has the color {color}, in {first} of '
                     f'the same video {known}, so indices do not identify the same objects; save '
                     'all masks of a video with one palette'
                 )
@@ -155,8 +155,8 @@ class MaskReader:
             )
 
     def canonical_ids(self) -> Mapping[int, int]:
-        """Return the final id of every id that changes: greys of a video without colours."""
-        if self._kind is None or self._kind[0] != 'colour':
+        """Return the final id of every id that changes: greys of a video without colors."""
+        if self._kind is None or self._kind[0] != 'color':
             return {}
         greys = {value: value & 0xFF for value in self._pixels}
         is_grey = all(value == grey * 0x010101 for value, grey in greys.items())

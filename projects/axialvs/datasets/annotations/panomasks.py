@@ -36,7 +36,7 @@ def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
     if values.ndim != 2:
         raise AnnotationError(
-            f'{path}: has colours, but images of panomasks have one channel; panomasksRGB belongs '
+            f'{path}: has colors, but images of panomasks have one channel; panomasksRGB belongs '
             'to the JSON file of the 720P layout.'
         )
     return values

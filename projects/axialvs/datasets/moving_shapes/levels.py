@@ -44,7 +44,7 @@ class Level:
     leave_probability: float = 0.2
     """How often an object without another part to play leaves the image and comes back."""
     look_alike_probability: float = 0.2
-    """How often such an object copies class, colours and texture of a different one."""
+    """How often such an object copies class, colors and texture of a different one."""
     crossing: bool = True
     """Each video has two objects that meet and swap places."""
     look_alikes_cross: bool = False

@@ -80,5 +80,5 @@ def _segments(ids: np.ndarray) -> list[dict]:
 
 
 def _rgb(ids: np.ndarray) -> np.ndarray:
-    """Ids (H, W) as colours: R + 256 G + 65536 B."""
+    """Ids (H, W) as colors: R + 256 G + 65536 B."""
     return np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8)

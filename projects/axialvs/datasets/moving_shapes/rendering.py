@@ -119,7 +119,7 @@ def render_frame(scene: Scene, patches: list[list[Patch | None]], frame: int) ->
 
 
 def _paint_patch(shape: Shape, patch: Patch, frame: int) -> np.ndarray:
-    """Colours (h, w, 3) of an object at the pixels of a patch."""
+    """Colors (h, w, 3) of an object at the pixels of a patch."""
     height, width = patch.coverage.shape
     # Python floats keep the arrays in single precision; numpy's scalars would not.
     scale = float(1 / shape.radii[frame])

@@ -14,7 +14,7 @@ _NUM_WAVES = (0.5, 2.0)
 
 
 class StuffLook(NamedTuple):
-    """Ranges of a class's colour, paler than objects, and the bumps of its texture."""
+    """Ranges of a class's color, paler than objects, and the bumps of its texture."""
 
     hue: tuple[float, float]
     saturation: tuple[float, float]
@@ -37,12 +37,12 @@ def paint_bands(
 
     Args:
         canvas: (H, W, 3) float32 RGB in 0..1, changed in place.
-        mean: (3,) its mean colour.
+        mean: (3,) its mean color.
         level: gives the classes and the strength of their texture.
         rng: source of all draws.
 
     Returns:
-        labels (H, W) int16, indices into the level's stuff classes or -1, and the mean colours of
+        labels (H, W) int16, indices into the level's stuff classes or -1, and the mean colors of
         the bands (n, 3).
     """
     height, width = canvas.shape[:2]
@@ -57,14 +57,14 @@ def paint_bands(
         middle = (border + rng.uniform(-0.25, 0.25)) / count
         wave = np.sin(rng.uniform(*_NUM_WAVES) * turns + rng.uniform(0, 2 * np.pi))
         band += rows >= (middle + _WAVE_HEIGHT * wave) * height
-    colours = []
+    colors = []
     for index, label in enumerate(classes.tolist()):
         if label < 0:
-            colours.append(mean)
+            colors.append(mean)
             continue
         look = STUFF[level.stuff[label]]
-        colours.append(hsv(*(rng.uniform(*bounds) for bounds in look[:3])))
+        colors.append(hsv(*(rng.uniform(*bounds) for bounds in look[:3])))
         texture = level.background_contrast * smooth_noise(look.cells, width, height, rng)
         inside = band == index
-        canvas[inside] = np.clip(colours[-1] + texture[inside], 0, 1)
-    return classes[band].astype(np.int16), np.stack(colours)
+        canvas[inside] = np.clip(colors[-1] + texture[inside], 0, 1)
+    return classes[band].astype(np.int16), np.stack(colors)

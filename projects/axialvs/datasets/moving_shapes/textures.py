@@ -1,4 +1,4 @@
-"""Colours and textures of objects and background."""
+"""Colors and textures of objects and background."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from axialvs.datasets.moving_shapes.levels import Level
 
-_MIN_CONTRAST = 0.32  # root mean square over the colour channels
+_MIN_CONTRAST = 0.32  # root mean square over the color channels
 _BACKGROUND_CELLS = (4, 16)
 _FINE_SHARE = 0.4
 _CAMERA_SWAY = 0.02
@@ -17,10 +17,10 @@ _CAMERA_FRAMES = (20.0, 60.0)
 
 @dataclass(frozen=True)
 class Look:
-    """Two colours (RGB in 0..1) mixed by a pattern in the object's own coordinates."""
+    """Two colors (RGB in 0..1) mixed by a pattern in the object's own coordinates."""
 
     pattern: str
-    colours: np.ndarray
+    colors: np.ndarray
     """(2, 3)"""
     frequency: float
     phase: float
@@ -59,7 +59,7 @@ PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray, Look], np.ndarray]] = {
 
 
 def paint(look: Look, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Colours at points of an object.
+    """Colors at points of an object.
 
     Args:
         u: (h, w) first coordinate along the object's own axis, in units of its radius.
@@ -69,7 +69,7 @@ def paint(look: Look, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         (h, w, 3) float RGB in 0..1.
     """
     mix = PATTERNS[look.pattern](u, v, look)[..., None]
-    return look.colours[0] + mix * (look.colours[1] - look.colours[0])
+    return look.colors[0] + mix * (look.colors[1] - look.colors[0])
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -78,20 +78,20 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> Look:
-    """A random look whose two colours contrast with the background's colours (n, 3).
+    """A random look whose two colors contrast with the background's colors (n, 3).
 
-    The hue (0..1) is kept where it can be: near the background's colour another is taken.
+    The hue (0..1) is kept where it can be: near the background's color another is taken.
     """
-    colours: list[np.ndarray] = []
-    while len(colours) < 2:
-        colour = hsv((hue + rng.normal(0, 0.06)) % 1.0, rng.uniform(0.5, 1), rng.uniform(0.25, 1))
-        if np.linalg.norm(colour - backdrop, axis=1).min() / np.sqrt(3) > _MIN_CONTRAST:
-            colours.append(colour)
+    colors: list[np.ndarray] = []
+    while len(colors) < 2:
+        color = hsv((hue + rng.normal(0, 0.06)) % 1.0, rng.uniform(0.5, 1), rng.uniform(0.25, 1))
+        if np.linalg.norm(color - backdrop, axis=1).min() / np.sqrt(3) > _MIN_CONTRAST:
+            colors.append(color)
         else:
             hue = rng.uniform()
     return Look(
         pattern=str(rng.choice(list(PATTERNS))),
-        colours=np.stack(colours),
+        colors=np.stack(colors),
         frequency=float(rng.uniform(1.5, 2.6)),
         phase=float(rng.uniform(0, 2 * np.pi)),
     )
@@ -106,7 +106,7 @@ def smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) 
 def random_background(
     level: Level, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A smooth canvas, the camera's way over it, and its mean colour.
+    """A smooth canvas, the camera's way over it, and its mean color.
 
     Returns:
         canvas (H', W', 3) float32 RGB in 0..1, camera (L, 2) corner positions in pixels, mean (3,).

@@ -1,1 +1,1 @@
-"""Transforms of clips: loading, colour, pseudo-clips, filtering, copy-paste, packing."""
+"""Transforms of clips: loading, color, pseudo-clips, filtering, copy-paste, packing."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from axialvs.datasets.annotations.youtube_vis import Instance, read_annotations
 from axialvs.engine.checkpointing import training_loop
-from axialvs.evaluation.track_ids import ids_like_gt
+from axialvs.evaluation.id_switches import ids_like_gt
 from axialvs.evaluation.tube_iou import Tube
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.rle import read_tube
@@ -121,7 +121,7 @@ class VideoVisualizationHook(Hook):
     mmengine's local backend keeps the pictures as `vis_image/overlay_video_ID_ITERATION.png`. The
     videos lie evenly over the data set and are the same each time, and so are their frames. The
     objects of the ground truth are numbered from 1, and a predicted track has the number and the
-    colour of the object that it overlaps most. Files without annotations give no ground truth.
+    color of the object that it overlaps most. Files without annotations give no ground truth.
 
     Args:
         videos: How many to draw; 0 does nothing.
@@ -187,8 +187,8 @@ class VideoVisualizationHook(Hook):
         name = f'prediction, {len(predicted.tubes)} tracks of score {self.score_thr:g} or more'
         rows = [(name, [_frame_of(predicted, frame, source.size) for frame in shown])]
         if source.objects is not None:
-            truth = [_frame_of(source.objects, frame, source.size) for frame in shown]
-            rows.append((f'ground truth, {len(source.objects.tubes)} objects', truth))
+            gt = [_frame_of(source.objects, frame, source.size) for frame in shown]
+            rows.append((f'ground truth, {len(source.objects.tubes)} objects', gt))
         names = [f'frame {frame} of {len(source.paths)}' for frame in shown]
         return comparison_sheet(title, frames, names, rows, source.class_names, self.height)
 
@@ -201,10 +201,10 @@ def _iteration(runner: Runner) -> int:
 def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: float) -> TrackSet:
     kept = [index for index, score in enumerate(tracks.scores.tolist()) if score >= score_thr]
     tubes = [read_tube(tracks.segmentations[index], *source.size) for index in kept]
-    truth = source.objects or TrackSet([], [], [])
+    gt = source.objects or TrackSet([], [], [])
     return TrackSet(
         tubes=tubes,
-        ids=ids_like_gt(tubes, truth.tubes, truth.ids),
+        ids=ids_like_gt(tubes, gt.tubes, gt.ids),
         labels=tracks.labels[kept].tolist(),
         scores=tracks.scores[kept].tolist(),
     )

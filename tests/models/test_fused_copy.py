@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 import axialvs.register  # noqa: F401, registers its parts
-from axialvs.models.inference_form import InferenceForm
+from axialvs.models.fused_copy import FusedCopy
 
 
 def random_resnet() -> torch.nn.Module:
@@ -41,7 +41,7 @@ def assert_equal_outputs(one, other):
 def test_folded_network_gives_the_same(net):
     before = {name: x.clone() for name, x in net.state_dict().items()}
     with torch.no_grad():
-        folded = InferenceForm().of(net)
+        folded = FusedCopy().of(net)
     assert folded is not net
     assert not any(isinstance(x, torch.nn.BatchNorm2d) for x in folded.modules())
     assert_equal_outputs(folded, net)
@@ -52,7 +52,7 @@ def test_folded_network_gives_the_same(net):
 
 @torch.no_grad()
 def test_folded_once_and_again_after_a_change(net):
-    form = InferenceForm()
+    form = FusedCopy()
     first = form.of(net)
     assert form.of(net) is first
     net.load_state_dict({name: x * 0.9 for name, x in net.state_dict().items()})
@@ -65,7 +65,7 @@ def test_folded_once_and_again_after_a_change(net):
 
 
 def test_unchanged_where_it_does_not_apply(net):
-    form = InferenceForm()
+    form = FusedCopy()
     assert form.of(net) is net  # gradients
     with torch.no_grad():
         net.train()

@@ -9,7 +9,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class InferenceForm:
+class FusedCopy:
     """Keep a fused copy of a module and update it when the weights change.
 
     The module, its parameters and its checkpoints stay unchanged. In eval mode a batch norm is a
@@ -26,7 +26,7 @@ class InferenceForm:
         self._made_from: tuple | None = None
 
     def of(self, module: nn.Module) -> nn.Module:
-        """The form of a module to run now.
+        """Return the module to run now.
 
         Args:
             module: a network whose norms directly follow their convolutions, as in mmdet's ResNet.
