@@ -57,9 +57,9 @@ def decoded(code):
 @pytest.mark.parametrize('model', ['panoptic', 'panoptic by memory'], indirect=True)
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 def test_a_pixel_has_one_panoptic_segment(model, folder, protocol):
-    clips = list(segment_video(model, folder, protocol=protocol, score_threshold=0.0))
+    clips = list(segment_video(model, folder, protocol=protocol, score_thr=0.0))
     assert max(clip.masks.sum(0).max() for clip in clips) == 1
-    result = segment_video(model, folder, protocol=protocol, score_threshold=0.0)
+    result = segment_video(model, folder, protocol=protocol, score_thr=0.0)
     assert {track.is_thing for track in result.tracks()} == {True, False}
     assert all(track.is_thing == (track.label in THINGS) for track in result.tracks())
     stuff = [track.label for track in result.tracks() if not track.is_thing]
