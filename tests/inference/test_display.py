@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from PIL import Image
+from PIL import Image, ImageOps
 
 from axialvs.inference.pipeline import open_video
 from axialvs.inference.readers import MemoryReader, VideoReadError
@@ -326,6 +326,22 @@ def test_tiff_of_no_colors(tmp_path, depth):
     cv2.imwritemulti(str(path), [np.full((8, 8), 40, depth)] * 2)
     with pytest.raises(VideoReadError, match=r'depth\.tif'):
         open_video(path)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.webp', '.tif'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_images_and_their_alpha_are_turned_by_exif_data(tmp_path, suffix, orientation):
+    stored = np.full((8, 12, 4), 255, np.uint8)
+    stored[:3, :5] = [200, 40, 60, 0]  # hidden
+    stored[:3, 7:] = [40, 120, 200, 255]
+    image = Image.fromarray(stored)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    options = dict(lossless=True, exact=True) if suffix == '.webp' else {}
+    image.save(tmp_path / f'x{suffix}', exif=exif, **options)
+    (frame,) = open_video(tmp_path / f'x{suffix}')
+    rgba = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(frame.image, rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
 def test_12_bit_values_in_16_bit_files(tmp_path):

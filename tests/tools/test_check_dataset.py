@@ -51,6 +51,14 @@ def test_errors_are_shown_and_written(run_tool, split, broken, tmp_path, capsys)
     assert RULES['image-size'].title not in capsys.readouterr().out
 
 
+def test_file_without_a_usable_category(run_tool, split, tmp_path, capsys):
+    content = json.loads((split / 'instances.json').read_text()) | {'categories': [None]}
+    path = tmp_path / 'x.json'
+    path.write_text(json.dumps(content))
+    assert run_tool('check_dataset.py', path, '--images', split / 'JPEGImages') == 1
+    assert 'categories[0]' in capsys.readouterr().out
+
+
 def test_data_of_a_config(run_tool, split, capsys):
     options = [f'train_dataloader.dataset.data_root={split}/']
     options += ['train_dataloader.dataset.ann_file=instances.json']

@@ -1,5 +1,6 @@
 """Sources of frames: the interface, cameras, folders of images, and frames in memory."""
 
+import io
 import re
 import time
 from abc import ABC, abstractmethod
@@ -196,6 +197,7 @@ class MemoryReader(VideoReader):
 
 _ALPHA_SUFFIXES = ('.png', '.webp', '.tif', '.tiff')
 _UINT8_BITS, _UINT16_BITS = 8, 16
+_ORIENTATION = 0x0112  # EXIF
 _SENSOR_BITS = (10, 12, 14)
 COLOR_AND_DEPTH = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 """OpenCV's flags for (H, W, 3) BGR with the bit depth of the file."""
@@ -247,16 +249,30 @@ def to_rgb(decode: Callable[[int], np.ndarray | None], bits: int | None, name: s
 
 
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """Decode an image by OpenCV, upright, or return None if it cannot be read."""
     try:
-        return cv2.imdecode(data, flags) if data.size else None
+        image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # for instance more pixels than OpenCV decodes
         return None
+    start = data[:12].tobytes()
+    # OpenCV turns images by their EXIF data, but not WebP, nor PNG with alpha.
+    is_stored = start[8:] == b'WEBP' or (start[1:4] == b'PNG' and flags == cv2.IMREAD_UNCHANGED)
+    if image is None or not is_stored:
+        return image
+    with Image.open(io.BytesIO(data)) as header:
+        return _turned(image, header.getexif().get(_ORIENTATION, 1))
+
+
+def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Make an image upright by its EXIF orientation, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    flip_y, flip_x = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return np.ascontiguousarray(image[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
 
 
 def over_black(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Blend an image (H, W, 3) uint8 over black by its alpha (H, W)."""
-    if alpha.shape != image.shape[:2]:  # turned by its EXIF data
-        return image
     opacity = alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
     return np.rint(image * opacity[..., None]).astype(np.uint8)
 

@@ -162,7 +162,7 @@ class Report:
             f'  classes   instances, {unit}, masks',
         ]
         rows = {f'{row["name"]} ({row["id"]})': row for row in numbers['classes']}
-        width = max(map(len, rows))
+        width = max(map(len, rows), default=0)
         lines += [
             f'    {name:{width}} {row["instances"]:7d} {row["videos"]:7d} {row["masks"]:8d}'
             for name, row in rows.items()
