@@ -10,6 +10,10 @@ from axialvs.utils.config_files import find_tool
 # Command -> script below tools/, summary.
 COMMANDS = {
     'segment': ('segment_video.py', 'segment videos: overlays, tracks, masks, boxes, HTML pages'),
+    'trajectories': (
+        'analysis_tools/show_trajectories.py',
+        'show where axial-trajectory attention looks for a point',
+    ),
     'train': ('train.py', 'train a model'),
     'test': ('test.py', 'evaluate a model on the data set of its config'),
     'eval vis': ('eval_vis.py', 'YouTube-VIS scores of a results file'),

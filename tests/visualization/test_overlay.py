@@ -11,10 +11,10 @@ from axialvs.visualization.overlay import (
     MASK_OPACITY,
     STUFF_OPACITY,
     draw_tracks,
-    plain_text,
     stuff_color,
     track_color,
 )
+from axialvs.visualization.text import plain_text
 
 NAMES = ('cat', 'dog')
 

@@ -7,12 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.visualization.overlay import draw_tracks, plain_text
-
-_PAPER, _INK = 245, (40, 40, 40)
-_GAP = 4  # pixels between frames
-_BAR = 24  # pixels of a line of text
-_FONT_SCALE = 0.5
+from axialvs.visualization.overlay import draw_tracks
+from axialvs.visualization.text import in_a_row, text_bar
 
 
 @dataclass(frozen=True)
@@ -55,15 +51,15 @@ def comparison_sheet(
     """
     size = max(1, round(height * frames[0].shape[1] / frames[0].shape[0])), height
     images = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
-    columns = len(images) * (size[0] + _GAP) - _GAP
-    named = [_text(name, size[0]) for name in frame_names]
-    parts = [_text(title, columns), _in_a_row(named), _in_a_row(images)]
+    named = in_a_row([text_bar(name, size[0]) for name in frame_names])
+    columns = named.shape[1]
+    parts = [text_bar(title, columns), named, in_a_row(images)]
     for name, tracks in rows:
         drawn = [
             _drawn(image, of_frame, class_names)
             for image, of_frame in zip(images, tracks, strict=True)
         ]
-        parts += [_text(name, columns), _in_a_row(drawn)]
+        parts += [text_bar(name, columns), in_a_row(drawn)]
     return np.concatenate(parts)
 
 
@@ -77,16 +73,3 @@ def _drawn(
     ]
     masks = np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
     return draw_tracks(image, masks, tracks.ids, tracks.labels, tracks.scores, class_names)
-
-
-def _text(text: str, width: int) -> NDArray[np.uint8]:
-    """A line of text, cropped to the width."""
-    bar = np.full((_BAR, width, 3), _PAPER, np.uint8)
-    base = (2, _BAR - 7)
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    return cv2.putText(bar, plain_text(text), base, font, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
-
-
-def _in_a_row(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    gap = np.full((images[0].shape[0], _GAP, 3), _PAPER, np.uint8)
-    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)

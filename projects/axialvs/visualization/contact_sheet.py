@@ -8,12 +8,12 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from numpy.typing import NDArray
 
-from axialvs.visualization.overlay import draw_tracks, plain_text
+from axialvs.visualization.overlay import draw_tracks
+from axialvs.visualization.text import INK, PAPER, plain_text
 
 _GAP = 6  # pixels between frames
 _CAPTION = 28  # pixels of the line above each frame
 _MAX_WIDTH = 3200  # pixels; more frames are wrapped
-_PAPER, _INK = 245, (40, 40, 40)
 _CROWD = (128, 128, 128)
 _CROWD_OPACITY = 0.6
 _LONGEST_ID = 9999  # longer ids, as in COCO, are replaced by their rank
@@ -71,9 +71,9 @@ def _cell(
     ids = [names[identifier] for identifier in instances.instances_ids.tolist()]
     masks = _scaled(instances.masks.masks, size)
     image = draw_tracks(image, masks, ids, instances.labels.tolist(), None, class_names)
-    bar = np.full((_CAPTION, size[0], 3), _PAPER, np.uint8)
+    bar = np.full((_CAPTION, size[0], 3), PAPER, np.uint8)
     cv2.putText(
-        bar, _caption(gt, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA
+        bar, _caption(gt, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA
     )
     return np.concatenate([bar, image])
 
@@ -101,10 +101,10 @@ def _scaled(masks: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_
 
 
 def _side_by_side(cells: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    gap = np.full((cells[0].shape[0], _GAP, 3), _PAPER, np.uint8)
+    gap = np.full((cells[0].shape[0], _GAP, 3), PAPER, np.uint8)
     parts = [part for cell in cells for part in (cell, gap)]
     return np.concatenate(parts[:-1], axis=1)
 
 
 def _widened(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=_PAPER)
+    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER)

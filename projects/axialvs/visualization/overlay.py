@@ -1,7 +1,6 @@
 """Draw tracks onto a frame: things by id, stuff by class; masks, contours and labels."""
 
 import colorsys
-import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 
 from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.labels import Box, Label, LabelStyle, draw_labels
+from axialvs.visualization.text import plain_text
 
 _GOLDEN_RATIO = 0.618034
 _FIRST_HUE = 0.58
@@ -36,13 +36,6 @@ def _hue_turn(number: int, tone: tuple[float, float]) -> tuple[int, int, int]:
     hue = (_FIRST_HUE + _GOLDEN_RATIO * number) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, *tone)
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def plain_text(text: str) -> str:
-    """Text in the characters that OpenCV can draw: accents are removed, others become '?'."""
-    letters = unicodedata.normalize('NFKD', text)
-    kept = (letter for letter in letters if not unicodedata.combining(letter))
-    return ''.join(letter if ' ' <= letter <= '~' else '?' for letter in kept)
 
 
 def _tint(

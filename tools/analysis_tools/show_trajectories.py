@@ -1,0 +1,86 @@
+"""Show where axial-trajectory attention looks for a point of a video in the frames of a clip."""
+
+import argparse
+import sys
+from itertools import islice
+from pathlib import Path
+
+from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import check_writable, output_file
+
+VIDEO_RATE = 2  # frames per second of a clip
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add('video', help='video file or folder of images')
+    add('--frame', type=int, default=0, help='frame of the point, from 0')
+    add('--point', type=float, nargs=2, required=True, metavar=('X', 'Y'), help='in pixels')
+    add('--out', type=output_file, required=True, help='picture, or video if it ends in .mp4')
+    add('--checkpoint', default='axialvs-wc_tiny_movingshapes', help='weights: file or known name')
+    add('--config', help="config of the model (the known checkpoint's)")
+    add('--length', type=int, metavar='T', help="frames of the clip (the config's)")
+    add('--step', type=int, default=1, help='distance of the frames of the clip in the video')
+    add('--layer', type=int, help='number of the layer in the list that is printed (the last)')
+    add('--height', type=int, default=240, help='of a frame in the picture, pixels')
+    add('--device', help='cpu, cuda, ... (a GPU if there is one, else cpu)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Draw the trajectory and list all layers."""
+    args = parse_args()
+    for name in ('length', 'step', 'height'):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise AxialVSError(f'--{name} {getattr(args, name)}: at least 1')
+    check_writable(args.out)
+    from axialvs.apis import init_segmenter
+    from axialvs.inference.pipeline import open_video
+    from axialvs.inference.trajectories import ClipAttention
+    from axialvs.inference.video_writer import VideoWriter
+    from axialvs.visualization.trajectory_sheet import Point, heat_frames, trajectory_sheet
+
+    model = init_segmenter(args.config, args.checkpoint, args.device)
+    end = args.frame + args.step * (args.length or model.clip_length)
+    frames = list(islice(open_video(args.video), args.frame, end, args.step))
+    if not frames:
+        raise AxialVSError(f'{args.video}: has no frame {args.frame}')
+    images = [frame.image for frame in frames]
+    trajectories = ClipAttention(model, images).trajectories(0, tuple(args.point))
+    if args.layer is not None and not 0 <= args.layer < len(trajectories):
+        raise AxialVSError(f'--layer {args.layer}: there are 0 to {len(trajectories) - 1}')
+    shown = len(trajectories) - 1 if args.layer is None else args.layer
+    for number, x in enumerate(trajectories):
+        rows, columns = x.heat().shape[1:]
+        mark = '*' if number == shown else ' '
+        print(f'{mark}{number:3}  {x.layer}, {columns}x{rows} tokens, {len(x.height)} heads')
+    trajectory = trajectories[shown]
+    point = Point(0, *args.point)
+    heat = trajectory.heat().cpu().numpy()
+    if args.out.suffix.lower() == '.mp4':
+        with VideoWriter(args.out, VIDEO_RATE) as writer:
+            for image in heat_frames(images, heat, point):
+                writer.write(image)
+    else:
+        from PIL import Image
+
+        height, width = (x.mean(0).cpu().numpy() for x in trajectory[1:])
+        sheet = trajectory_sheet(
+            images,
+            height,
+            width,
+            heat,
+            point,
+            f'{Path(args.video).name}, layer {shown}, mean of {len(trajectory.height)} heads',
+            [f'frame {frame.index}' for frame in frames],
+            args.height,
+        )
+        Image.fromarray(sheet).save(args.out)
+    print(f'wrote {args.out}')
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
