@@ -167,6 +167,17 @@ class TestMasksThatArePictures:
         masks = masks_of(convert(*folders(davis)))
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
 
+    @pytest.mark.parametrize(
+        'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['grey', 'colour']
+    )
+    def test_binary_loses_no_dim_object(self, refuse, davis, values):
+        for frame in ALL:
+            mask = np.array(values, np.uint8)[object_ids(frame)]
+            Image.fromarray(mask).save(mask_path(davis, frame))
+        said = refuse(*folders(davis), '--binary')
+        assert '.png' in said
+        assert 'leave --binary out' in said
+
     def test_masks_as_jpeg_are_refused_but_with_binary(self, refuse, convert, davis):
         for frame in ALL:
             path = mask_path(davis, frame)

@@ -23,7 +23,8 @@ _KINDS = {
     '16-bit grey': _DEEP_MODES,
     'color': ('RGB', 'RGBA'),
 }
-_BRIGHT, _BRIGHT_DEEP, _OPAQUE = 127, 32767, 128
+_BRIGHTEST, _DEEPEST, _OPAQUE = 255, 65535, 128
+_BLACK = 0.1  # the most that passes for black, from 0 to 1
 _COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 
 
@@ -68,7 +69,7 @@ class MaskReader:
                     )
                 opaque = _opaque(image)
                 if self.binary:
-                    return _binary(image, opaque).astype(np.int64)
+                    return _binary(image, opaque, path).astype(np.int64)
                 pixels = np.asarray(image.convert('L') if image.mode == '1' else image)
                 palette = image.getpalette() if kind == 'palette' else None
         except (
@@ -170,12 +171,24 @@ def _opaque(image: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(image.getchannel('A')) >= _OPAQUE
 
 
-def _binary(image: Image.Image, opaque: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _binary(image: Image.Image, opaque: NDArray[np.bool_], path: Path) -> NDArray[np.bool_]:
     if not opaque.all():  # a cut-out: the mask is its alpha channel
         return opaque
     if image.mode in _DEEP_MODES:
-        return np.asarray(image) > _BRIGHT_DEEP
-    return np.asarray(image.convert('L')) > _BRIGHT
+        values = np.asarray(image).astype(np.float32) / _DEEPEST
+    else:
+        values = np.asarray(image.convert('L')).astype(np.float32) / _BRIGHTEST
+    square = np.ones((3, 3), np.uint8)
+    darkest, brightest = cv2.erode(values, square), cv2.dilate(values, square)
+    dim = (darkest == brightest) & (values > _BLACK) & (values <= 0.5)  # areas, no edges
+    if dim.any():
+        y, x = np.argwhere(dim)[0].tolist()
+        raise ConversionError(
+            f'{path}: the area at x={x}, y={y} is neither black nor white but of brightness '
+            f'{values[y, x]:.2f}, and would be background; leave --binary out, so that every value '
+            'or colour is an object'
+        )
+    return values > 0.5
 
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:
