@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from mmengine.runner import Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 from pycocotools import mask as mask_utils
 
 HEIGHT, WIDTH = 48, 64
@@ -129,3 +131,19 @@ def same(first, second) -> bool:
             masks, others = mine.gt_instances.masks.masks, theirs.gt_instances.masks.masks
             assert np.array_equal(masks, others)  # equal pixels have equal masks
     return True
+
+
+def batches(dataset, num_workers, number, skip=0):
+    """Batches of two as mmengine's IterBasedTrainLoop takes them, from iteration `skip` on."""
+    loader = Runner.build_dataloader(
+        {
+            'batch_size': 2,
+            'num_workers': num_workers,
+            'sampler': {'type': 'InfiniteClipSampler'},
+            'dataset': dataset,
+        },
+        seed=3,
+    )
+    iterator = _InfiniteDataloaderIterator(loader)
+    iterator.skip_iter(skip)
+    return [next(iterator) for _ in range(number)]

@@ -172,3 +172,27 @@ def test_only_large_frames_shrink(size, expected):
 def test_size_of_nothing_is_refused():
     with pytest.raises(AxialVSError, match='0'):
         ShrinkToFit(scale=(1345, 0))
+
+
+def test_clips_of_tube_link(root):
+    """Its config crops larger frames and tests them as they are."""
+    config = Config.fromfile(FOLDER.parents[1] / 'tube_link/tube-link_r50_16xb1-29k_vipseg.py')
+    for split, folder in (('train', 'train'), ('test', 'valid')):
+        loader = config[f'{split}_dataloader'].to_dict()
+        loader.update(num_workers=0, persistent_workers=False)
+        prefix = dict(img_path=f'{folder}/images', mask_path=f'{folder}/panomasksRGB')
+        loader['dataset'].update(
+            data_root=str(root), ann_file=f'{folder}/panoptic.json', data_prefix=prefix
+        )
+        batch = next(iter(Runner.build_dataloader(loader, seed=0)))
+        (clip,) = batch['inputs']
+        if split == 'test':
+            assert clip.shape == (4, 3, *SIZE[::-1])
+            continue
+        assert clip.shape[:2] == (4, 3)
+        assert clip.shape[3] == 736
+        assert 720 <= clip.shape[2] <= 736
+        for frame in batch['data_samples'][0]:
+            masks = frame.gt_instances.masks.masks
+            assert masks.shape[1:] == clip.shape[2:]
+            assert masks.sum(0).max() == 1

@@ -15,7 +15,8 @@ from axialvs.datasets.coco import CocoPanopticDataset
 from axialvs.datasets.seeding import SampleIndex
 from axialvs.datasets.vipseg import VIPSegDataset
 from axialvs.models.ground_truth import collate_clip_instances
-from tiny_video_data import same
+from axialvs.utils.errors import AxialVSError
+from tiny_video_data import batches, same
 from tiny_vipseg import (
     CATEGORIES,
     DOG,
@@ -214,3 +215,64 @@ def test_coco_panoptic(converted, tmp_path):
     clip = dataset[0]
     assert clip['video_id'] == [7]
     assert sorted(clip['gt_instances_ids'][0].tolist()) == [SKY, GRASS, DOG, OTHER_DOG]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FRAME = 'video b, frame 3'
+
+
+@pytest.mark.parametrize(
+    ('folder', 'spoil', 'error', 'message'),
+    [
+        ('images', lambda path: path.unlink(), FileNotFoundError, FRAME),
+        ('images', cut, AxialVSError, FRAME),
+        ('images', lambda path: path.write_bytes(b'no image'), AxialVSError, FRAME),
+        ('images', lambda path: cv2.imwrite(str(path), np.zeros((8, 8, 3))), AxialVSError, '8, 8'),
+        ('panomasksRGB', lambda path: path.unlink(), FileNotFoundError, ''),
+        ('panomasksRGB', cut, AnnotationError, ''),
+        ('panomasksRGB', lambda path: path.write_bytes(b'no image'), AnnotationError, ''),
+        (
+            'panomasksRGB',
+            lambda path: cv2.imwrite(str(path), np.zeros((8, 8, 3))),
+            AnnotationError,
+            FRAME,
+        ),
+    ],
+)
+def test_spoilt_files_are_named(converted, folder, spoil, error, message):
+    (path,) = (converted / folder / 'b').glob('00003.*')
+    spoil(path)
+    dataset = at_720p(converted, pipeline=pipeline())
+    with pytest.raises(error, match=f'b/{path.name}.*{message}'):
+        dataset[len(dataset) - 1]
+
+
+def test_missing_images_are_found_on_request(converted):
+    (converted / 'images' / 'b' / '00003.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=r'b/00003\.jpg: no such image \(video b of'):
+        len(at_720p(converted, check_images=True))
+
+
+def test_endless_loss_of_segments_names_the_video(converted):
+    path = converted / 'panoptic_gt_VIPSeg_train.json'
+    content = json.loads(path.read_text())
+    del content['annotations'][0]
+    path.write_text(json.dumps(content))
+    for mask in (converted / 'panomasksRGB' / 'b').iterdir():
+        Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(mask)
+    dataset = at_720p(converted, pipeline=[*pipeline(), PACK], max_redraws=3)
+    with pytest.raises(AxialVSError, match=r"4 draws of clips of videos \['b'\]"):
+        dataset[0]
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_resumed_run_continues_with_the_same_batches(converted, num_workers):
+    flip = {'type': 'RandomFlip', 'prob': 0.5}
+    paste = [{'type': 'ClipCopyPaste'}, {'type': 'FilterEmptyInstances'}, PACK]
+    dataset = at_720p(converted, load_pipeline=pipeline(flip), pipeline=paste)
+    whole = batches(dataset, 0, 6)
+    assert all(map(same, whole[4:], batches(dataset, num_workers, 2, skip=4)))
+    assert not same(whole[0], whole[1])

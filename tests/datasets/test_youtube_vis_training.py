@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import Runner
-from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from axialvs.datasets.seeding import SampleIndex
 from tiny_video_data import (
@@ -12,6 +10,7 @@ from tiny_video_data import (
     FLIP,
     HEIGHT,
     WIDTH,
+    batches,
     counts_of,
     frames_of,
     keys_of,
@@ -163,19 +162,3 @@ class TestRepetition:
         whole = batches(dataset, 0, 6)
         assert all(map(same, whole[4:], batches(dataset, num_workers, 2, skip=4)))
         assert not same(whole[0], whole[1])
-
-
-def batches(dataset, num_workers, number, skip=0):
-    """Batches of two as mmengine's IterBasedTrainLoop takes them, from iteration `skip` on."""
-    loader = Runner.build_dataloader(
-        {
-            'batch_size': 2,
-            'num_workers': num_workers,
-            'sampler': {'type': 'InfiniteClipSampler'},
-            'dataset': dataset,
-        },
-        seed=3,
-    )
-    iterator = _InfiniteDataloaderIterator(loader)
-    iterator.skip_iter(skip)
-    return [next(iterator) for _ in range(number)]
