@@ -57,8 +57,9 @@ class StreamFinisher(Protocol):
 class Finisher(Protocol):
     """What a video is finished into."""
 
-    thing_labels: frozenset[int] | None
-    """Labels of thing classes, all others are stuff; None if all are things."""
+    @property
+    def thing_labels(self) -> frozenset[int] | None:
+        """Labels of thing classes, all others are stuff; None if all are things."""
 
     def finish(
         self, class_logits: Tensor, read_logits: LogitReader, shapes: ImageShapes
