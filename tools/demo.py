@@ -1,6 +1,8 @@
 """The whole path on two cores: make data, score, train on, score again, segment a video both ways.
 
-python tools/demo.py [--out work_dirs/demo]; every step prints the command that it runs.
+python tools/demo.py [--out work_dirs/demo].
+
+Every step prints the command that it runs.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from axialvs.__main__ import COMMANDS
 from axialvs.datasets.moving_shapes import generate_video
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.utils.cli import run_command
@@ -41,10 +44,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def shown_command(script: str) -> str:
+    """How a user runs a tool: `axialvs COMMAND` from an installed package, else its script."""
+    if ROOT.name == '.mim':
+        return f'axialvs {next(name for name, (tool, _) in COMMANDS.items() if tool == script)}'
+    return f'python tools/{script}'
+
+
 def run(title: str, script: str, *arguments: str | Path) -> None:
     """Run one of the project's tools and show its command."""
     command = [sys.executable, str(ROOT / 'tools' / script), *map(str, arguments)]
-    print(f'\n=== {title}\n$ python {shlex.join([f"tools/{script}", *command[2:]])}', flush=True)
+    print(f'\n=== {title}\n$ {shown_command(script)} {shlex.join(command[2:])}', flush=True)
     # More threads make these small models slower, and stall on a busy machine.
     environment = {'OMP_NUM_THREADS': '1', **os.environ}
     if subprocess.run(command, check=False, env=environment).returncode:

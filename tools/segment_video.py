@@ -1,4 +1,4 @@
-"""Segment videos: python tools/segment_video.py VIDEO --out overlay.mp4 --json tracks.json."""
+"""Segment videos: overlays, tracks, masks, boxes, cut-outs, HTML pages."""
 
 import signal
 import sys
