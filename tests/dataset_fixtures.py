@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 
 from axialvs.datasets.youtube_vis import YouTubeVISDataset  # also registers transforms and samplers
 from tiny_video_data import (
-    COLOURS,
+    COLORS,
     FLIP,
     TEST_PIPELINE,
     make_content,
@@ -79,7 +79,7 @@ def write_images(tmp_path: Path) -> Callable[[dict], str]:
             for frame, file_name in enumerate(video['file_names']):
                 path = tmp_path / 'frames' / file_name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                masks = {identifier: object_mask(identifier, frame) for identifier in COLOURS}
+                masks = {identifier: object_mask(identifier, frame) for identifier in COLORS}
                 cv2.imwrite(str(path), paint(masks))
         return str(tmp_path / 'frames')
 

@@ -9,7 +9,7 @@ from pycocotools import mask as mask_utils
 HEIGHT, WIDTH = 48, 64
 BACKGROUND = (40, 40, 40)
 # Instance id -> BGR color of its pixels; 0 is an id like any other.
-COLOURS = {0: (0, 0, 255), 7: (0, 255, 0), 9: (255, 0, 0)}
+COLORS = {0: (0, 0, 255), 7: (0, 255, 0), 9: (255, 0, 0)}
 CATEGORIES = [{'id': 3, 'name': 'disc'}, {'id': 8, 'name': 'box'}]
 
 
@@ -45,7 +45,7 @@ def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
     image[:] = BACKGROUND
     for instance_id, mask in masks.items():
         if mask is not None:
-            image[mask] = COLOURS[instance_id]
+            image[mask] = COLORS[instance_id]
     return image
 
 
@@ -63,7 +63,7 @@ def make_content(lengths: tuple[int, ...] = (5, 6)) -> dict:
                 'file_names': [f'v{video_id}/{frame:05d}.png' for frame in range(length)],
             }
         )
-        for instance_id in COLOURS:
+        for instance_id in COLORS:
             masks = [object_mask(instance_id, frame) for frame in range(length)]
             content['annotations'].append(
                 {

@@ -246,7 +246,6 @@ def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypa
 def test_table_is_consistent():
     for name, known in CHECKPOINTS.items():
         assert name == known.name
-        assert known.licence
         assert sum(map(bool, (known.addresses, known.page, known.shipped))) == 1
         if known.shipped:
             assert fetch_checkpoint(name).is_file()

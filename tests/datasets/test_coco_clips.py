@@ -13,7 +13,7 @@ from axialvs.datasets.classes import match_coco_classes
 from axialvs.datasets.coco import CocoClipsDataset
 from axialvs.datasets.transforms.image_to_clip import ImageToClip
 from tiny_stills import BIG_ID, BUS, CAR, MOUSE, PERSON, square, stills_content, write_stills
-from tiny_video_data import COLOURS, HEIGHT, WIDTH, paint, same
+from tiny_video_data import COLORS, HEIGHT, WIDTH, paint, same
 
 NAMES = """person bicycle car motorcycle airplane bus train truck boat bird cat dog horse sheep cow
     elephant bear zebra giraffe frisbee skis snowboard skateboard surfboard mouse"""
@@ -119,7 +119,7 @@ def test_masks_follow_the_picture(flip_per_frame):
         clip = move.transform(still())
         flips.add(tuple(clip['flip']))
         for image, masks in zip(clip['img'], clip['gt_masks'], strict=True):
-            red = (np.abs(image.astype(int) - COLOURS[0]) < 90).all(axis=2)
+            red = (np.abs(image.astype(int) - COLORS[0]) < 90).all(axis=2)
             mask = masks.masks[0].astype(bool)
             assert (red & mask).sum() / (red | mask).sum() > 0.9
     assert any(len(set(flip)) == 2 for flip in flips) == flip_per_frame

@@ -7,7 +7,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine.dataset import Compose
 
 from axialvs.datasets.seeding import random_state
-from tiny_video_data import COLOURS, HEIGHT, WIDTH
+from tiny_video_data import COLORS, HEIGHT, WIDTH
 
 LOAD = [{'type': 'LoadFrame'}, {'type': 'LoadClipAnnotations'}]
 EXACT = {
@@ -90,13 +90,13 @@ def run(transforms, results, position=0):
 
 def pixels_of(image: np.ndarray, identifier: int) -> np.ndarray:
     """(H, W) bool: where the instance's channel is brighter."""
-    channel = COLOURS[identifier].index(255)
+    channel = COLORS[identifier].index(255)
     others = np.delete(image.astype(int), channel, axis=2).max(axis=2)
     return image[..., channel] > others + 90
 
 
 def painted(image: np.ndarray) -> set[int]:
-    return {identifier for identifier in COLOURS if pixels_of(image, identifier).any()}
+    return {identifier for identifier in COLORS if pixels_of(image, identifier).any()}
 
 
 def masks_of(results, frame):
@@ -132,7 +132,7 @@ def test_resized_masks_cover_the_painted_pixels(name, clip):
         border = np.ones((3, 3) if scale <= 1 else (5, 5), np.uint8)
         for frame, image in enumerate(results['img']):
             masks = masks_of(results, frame)
-            for identifier in COLOURS:
+            for identifier in COLORS:
                 mask = masks.get(identifier, np.zeros(image.shape[:2], bool)).astype(np.uint8)
                 pixels = pixels_of(image, identifier).astype(np.uint8)
                 assert not (cv2.erode(mask, border) & ~pixels).any()

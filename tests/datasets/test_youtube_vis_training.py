@@ -6,7 +6,7 @@ import torch
 
 from axialvs.datasets.seeding import SampleIndex
 from tiny_video_data import (
-    COLOURS,
+    COLORS,
     FLIP,
     HEIGHT,
     WIDTH,
@@ -44,7 +44,7 @@ class TestTraining:
             ):
                 np.testing.assert_array_equal(mask, object_mask(identifier, position + 1))
                 color = sample['inputs'][position][:, torch.from_numpy(mask).bool()]
-                assert color.unique(dim=1).T.tolist() == [list(COLOURS[identifier])]
+                assert color.unique(dim=1).T.tolist() == [list(COLORS[identifier])]
 
     def test_index_holds_the_starts_whose_clips_lie_inside(self, content, build):
         starts = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (2, 3)]

@@ -34,8 +34,6 @@ class KnownCheckpoint:
         url: its only address, if it is not on `_HOSTS`.
         page: for a download by hand.
         shipped: its file in the folder `weights/` that comes with the package.
-        size: in bytes, if known.
-        licence: licence of the weights as their authors state it.
         needs_conversion: whether it goes through tools/model_converters/convert_release.py.
     """
 
@@ -46,8 +44,6 @@ class KnownCheckpoint:
     url: str | None = None
     page: str | None = None
     shipped: str | None = None
-    size: int | None = None
-    licence: str = 'Apache-2.0'
     needs_conversion: bool = False
 
     @property
@@ -63,8 +59,17 @@ class KnownCheckpoint:
         return hash_in_name(self.path or self.url or '')
 
 
-def _mmdet(method: str, stem: str, stamp: str) -> str:
-    return f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth'
+def _mmdet(
+    name: str, description: str, stem: str, stamp: str, config: str | None = None
+) -> KnownCheckpoint:
+    """A checkpoint of mmdet's model zoo; one without a config is to start training from."""
+    method = 'mask2former_vis' if config else 'mask2former'
+    return KnownCheckpoint(
+        name=name,
+        description=description if config else f'{description}, to start training from',
+        config=config and f'tube_link/tube-link_{config}.py',
+        path=f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth',
+    )
 
 
 def _small(method: str, schedule: str, description: str) -> KnownCheckpoint:
@@ -83,7 +88,6 @@ def _imagenet(backbone: str, description: str, url: str, licence: str) -> KnownC
         f'licence {licence}',
         config=None,
         url=url,
-        licence=licence,
     )
 
 
@@ -99,69 +103,50 @@ def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> 
 
 
 _CHECKPOINTS = (
-    KnownCheckpoint(
-        name='mask2former-vis_r50_youtubevis2021',
-        description='Mask2Former-VIS R50, which is plain Tube-Link; YouTube-VIS 2021 AP 41.3',
-        config='tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py',
-        path=_mmdet(
-            'mask2former_vis',
-            'mask2former_r50_8xb2-8e_youtubevis2021',
-            '20230426_131833-5d215283',
-        ),
+    _mmdet(
+        'mask2former-vis_r50_youtubevis2021',
+        'Mask2Former-VIS R50, which is plain Tube-Link; YouTube-VIS 2021 AP 41.3',
+        'mask2former_r50_8xb2-8e_youtubevis2021',
+        '20230426_131833-5d215283',
+        config='r50_8xb1-15k_youtubevis2021',
     ),
-    KnownCheckpoint(
-        name='mask2former-vis_r101_youtubevis2021',
-        description='Mask2Former-VIS R101, which is plain Tube-Link; YouTube-VIS 2021 AP 42.3',
-        config='tube_link/tube-link_r101_8xb1-15k_youtubevis2021.py',
-        path=_mmdet(
-            'mask2former_vis',
-            'mask2former_r101_8xb2-8e_youtubevis2021',
-            '20220823_092747-8077d115',
-        ),
+    _mmdet(
+        'mask2former-vis_r101_youtubevis2021',
+        'Mask2Former-VIS R101, which is plain Tube-Link; YouTube-VIS 2021 AP 42.3',
+        'mask2former_r101_8xb2-8e_youtubevis2021',
+        '20220823_092747-8077d115',
+        config='r101_8xb1-15k_youtubevis2021',
     ),
-    KnownCheckpoint(
-        name='mask2former-vis_swin-l_youtubevis2021',
-        description='Mask2Former-VIS Swin-L with 200 queries; YouTube-VIS 2021 AP 52.3',
-        config='tube_link/tube-link_swin-l_8xb1-10k-200queries_youtubevis2021.py',
-        path=_mmdet(
-            'mask2former_vis',
-            'mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021',
-            '20220907_124752-48252603',
-        ),
+    _mmdet(
+        'mask2former-vis_swin-l_youtubevis2021',
+        'Mask2Former-VIS Swin-L with 200 queries; YouTube-VIS 2021 AP 52.3',
+        'mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021',
+        '20220907_124752-48252603',
+        config='swin-l_8xb1-10k-200queries_youtubevis2021',
     ),
-    KnownCheckpoint(
-        name='mask2former_r50_coco',
-        description='Mask2Former R50 on COCO instances, to start training from',
-        config=None,
-        path=_mmdet('mask2former', 'mask2former_r50_8xb2-lsj-50e_coco', '20220506_191028-41b088b6'),
+    _mmdet(
+        'mask2former_r50_coco',
+        'Mask2Former R50 on COCO instances',
+        'mask2former_r50_8xb2-lsj-50e_coco',
+        '20220506_191028-41b088b6',
     ),
-    KnownCheckpoint(
-        name='mask2former_r50_coco-panoptic',
-        description='Mask2Former R50 on COCO panoptic, to start training from',
-        config=None,
-        path=_mmdet(
-            'mask2former',
-            'mask2former_r50_8xb2-lsj-50e_coco-panoptic',
-            '20230118_125535-54df384a',
-        ),
+    _mmdet(
+        'mask2former_r50_coco-panoptic',
+        'Mask2Former R50 on COCO panoptic',
+        'mask2former_r50_8xb2-lsj-50e_coco-panoptic',
+        '20230118_125535-54df384a',
     ),
-    KnownCheckpoint(
-        name='mask2former_r101_coco',
-        description='Mask2Former R101 on COCO instances, to start training from',
-        config=None,
-        path=_mmdet(
-            'mask2former', 'mask2former_r101_8xb2-lsj-50e_coco', '20220426_100250-ecf181e2'
-        ),
+    _mmdet(
+        'mask2former_r101_coco',
+        'Mask2Former R101 on COCO instances',
+        'mask2former_r101_8xb2-lsj-50e_coco',
+        '20220426_100250-ecf181e2',
     ),
-    KnownCheckpoint(
-        name='mask2former_swin-l_coco-panoptic',
-        description='Mask2Former Swin-L on COCO panoptic (200 queries), to start training from',
-        config=None,
-        path=_mmdet(
-            'mask2former',
-            'mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic',
-            '20220407_104949-82f8d28d',
-        ),
+    _mmdet(
+        'mask2former_swin-l_coco-panoptic',
+        'Mask2Former Swin-L on COCO panoptic (200 queries)',
+        'mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic',
+        '20220407_104949-82f8d28d',
     ),
     _imagenet(
         'r50',

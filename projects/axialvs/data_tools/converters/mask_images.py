@@ -25,7 +25,7 @@ _KINDS = {
 }
 _BRIGHTEST, _DEEPEST, _OPAQUE = 255, 65535, 128
 _BLACK = 0.1  # the most that passes for black, from 0 to 1
-_COLOUR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
+_COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 
 
 @dataclass
@@ -81,7 +81,7 @@ class MaskReader:
             raise ConversionError(f'{path}: is not a readable image; replace the file') from error
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         pixels = pixels[..., : 3 if kind == 'color' else 1]
-        ids = pixels.astype(np.int64) @ _COLOUR_WEIGHTS[-pixels.shape[-1] :]
+        ids = pixels.astype(np.int64) @ _COLOR_WEIGHTS[-pixels.shape[-1] :]
         ids[~opaque] = 0
         self._check(path, kind, ids)
         if kind == 'palette':

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from axialvs.data_tools.converters.labelled_video import (
     ConversionError,
@@ -18,26 +17,6 @@ from axialvs.data_tools.converters.labelled_video import (
 from axialvs.datasets.class_names import normalise_name, resolve_class_list
 from axialvs.utils.files import write_atomically
 from axialvs.utils.rle import measure
-
-
-class WriteSummary(NamedTuple):
-    """Contents of a written file.
-
-    Attributes:
-        videos: number of videos.
-        frames: number of frames of all videos.
-        objects: number of objects per class, in the order of the classes.
-        masks: number of masks per class.
-        single_frame: number of objects in videos of several frames that are in one frame only.
-        in_longer: number of objects in videos of several frames.
-    """
-
-    videos: int
-    frames: int
-    objects: dict[str, int]
-    masks: dict[str, int]
-    single_frame: int
-    in_longer: int
 
 
 def frames_argument(text: str) -> slice:
@@ -123,16 +102,15 @@ def convert(
     unique = {normalise_name(name): name for name in reversed(source_classes)}
     classes, names = _classes(args, list(unique.values())[::-1])
     chosen = _choose(videos, args, names, skipped, source)
-    written = write_youtube_vis(args.out, chosen, classes, skipped, source)
-    print(f'{args.out}: {written.videos} videos, {written.frames} frames')
-    width = max(map(len, written.objects))
-    for name, number in written.objects.items():
-        print(f'  {name:{width}}  {number:5d} objects {written.masks[name]:7d} masks')
+    content = write_youtube_vis(args.out, chosen, classes, skipped, source)
+    _print_summary(args.out, content)
     print(f'left out or replaced: {skipped}')
-    if written.single_frame > written.in_longer / 2:
+    longer = [one for one in content['annotations'] if one['length'] > 1]
+    single = sum(_num_masks(one) == 1 for one in longer)
+    if single > len(longer) / 2:
         print(
-            f'WARNING: {written.single_frame} of {written.in_longer} objects are in a single frame '
-            f'of their video, so there is nothing to track. {identity_hint}'
+            f'WARNING: {single} of {len(longer)} objects are in a single frame of their video, so '
+            f'there is nothing to track. {identity_hint}'
         )
 
 
@@ -183,7 +161,7 @@ def write_youtube_vis(
     classes: Sequence[str],
     skipped: SkipReport,
     source: str,
-) -> WriteSummary:
+) -> dict[str, Any]:
     """Write an annotation file in the official YouTube-VIS layout; ids count from 1.
 
     Objects without a pixel in the frames of their video are skipped and counted.
@@ -195,6 +173,9 @@ def write_youtube_vis(
             files for training and testing need the same classes.
         skipped: is added to.
         source: what the videos were converted from, for the file's `info`.
+
+    Returns:
+        The content of the file.
 
     Raises:
         ConversionError: if there is nothing to write, or two videos have the same name.
@@ -235,26 +216,24 @@ def write_youtube_vis(
         'annotations': annotations,
     }
     write_atomically(path, json.dumps(content).encode())
-    return _summarise(content)
+    return content
 
 
-def _summarise(content: dict[str, Any]) -> WriteSummary:
-    objects, masks = Counter(), Counter()
-    longer = []
+def _print_summary(path: Path, content: dict[str, Any]) -> None:
+    """Print the numbers of videos and frames, and of objects and masks of each class."""
+    videos, categories = content['videos'], content['categories']
+    print(f'{path}: {len(videos)} videos, {sum(video["length"] for video in videos)} frames')
+    width = max(len(category['name']) for category in categories)
+    masks: dict[int, list[int]] = {category['id']: [] for category in categories}
     for annotation in content['annotations']:
-        visible = sum(area is not None for area in annotation['areas'])
-        objects[annotation['category_id']] += 1
-        masks[annotation['category_id']] += visible
-        longer += [visible] if annotation['length'] > 1 else []
-    names = {category['name']: category['id'] for category in content['categories']}
-    return WriteSummary(
-        len(content['videos']),
-        sum(video['length'] for video in content['videos']),
-        {name: objects[number] for name, number in names.items()},
-        {name: masks[number] for name, number in names.items()},
-        longer.count(1),
-        len(longer),
-    )
+        masks[annotation['category_id']].append(_num_masks(annotation))
+    for category in categories:
+        numbers = masks[category['id']]
+        print(f'  {category["name"]:{width}}  {len(numbers):5d} objects {sum(numbers):7d} masks')
+
+
+def _num_masks(annotation: dict[str, Any]) -> int:
+    return sum(area is not None for area in annotation['areas'])
 
 
 def _mask_fields(track: Track, video: LabelledVideo, skipped: SkipReport) -> dict[str, list]:
