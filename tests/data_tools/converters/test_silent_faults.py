@@ -168,7 +168,7 @@ class TestMasksThatArePictures:
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
 
     @pytest.mark.parametrize(
-        'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['grey', 'colour']
+        'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['grey', 'color']
     )
     def test_binary_loses_no_dim_object(self, refuse, davis, values):
         for frame in ALL:

@@ -186,7 +186,7 @@ def _binary(image: Image.Image, opaque: NDArray[np.bool_], path: Path) -> NDArra
         raise ConversionError(
             f'{path}: the area at x={x}, y={y} is neither black nor white but of brightness '
             f'{values[y, x]:.2f}, and would be background; leave --binary out, so that every value '
-            'or colour is an object'
+            'or color is an object'
         )
     return values > 0.5
 
