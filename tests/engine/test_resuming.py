@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_run import tiny_config
 
 from axialvs.checkpoints.loading import (
@@ -84,10 +85,25 @@ def test_what_resuming_keeps_is_told(folder, options, told):
     assert 'load_from=' in line
 
 
-def test_other_optimizer_is_one_clear_error(folder):
-    optimizer = dict(type='AdamW', lr=0.1)
-    with pytest.raises(CheckpointError, match='AdamW'):
+@pytest.mark.parametrize('name', ['AdamW', 'RMSprop', 'Adadelta'])
+def test_other_optimizer_is_one_clear_error(folder, name):
+    optimizer = dict(type=name, lr=0.1)
+    with pytest.raises(CheckpointError, match=name):
         resume(folder, optim_wrapper=dict(type='OptimWrapper', optimizer=optimizer))
+
+
+def test_states_of_other_tensors_are_one_clear_error(folder, monkeypatch):
+    """As many layers are frozen as before, but different ones."""
+    checkpoint = load_checkpoint_safely(folder / 'run' / 'iter_4.pth')
+    checkpoint['optimizer']['state'][0]['momentum_buffer'] = torch.zeros(2, 3)
+    monkeypatch.setattr('axialvs.engine.runner.load_checkpoint_safely', lambda path: checkpoint)
+    with pytest.raises(CheckpointError, match=re.escape('[2, 3], but the config trains [3]')):
+        resume(folder)
+
+
+def test_schedule_that_ended_before_the_checkpoint(folder):
+    with pytest.raises(CheckpointError, match='max_iters'):
+        resume(folder, train_cfg__max_iters=3)
 
 
 def test_other_frozen_layers_are_one_clear_error(folder, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from axialvs.checkpoints.loading import (
     CheckpointError,
@@ -20,6 +21,10 @@ from axialvs.engine.checkpointing import LAST_CHECKPOINT
 # Regular checkpoints; the best weights lack the optimizer state.
 _REGULAR = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 _MAX_LISTED = 6
+# Options that older versions of torch do not save.
+_VERSIONED_OPTIONS = {
+    *('foreach', 'fused', 'capturable', 'differentiable', 'maximize', 'decoupled_weight_decay')
+}
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
@@ -83,11 +88,12 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
         f'--resume keeps the optimizer; to train its weights with a new one, use --cfg-options '
         f'load_from={source} without --resume'
     )
-    if ('betas' in theirs[0]) != ('betas' in ours[0]):
-        name = type(runner.optim_wrapper.optimizer).__name__
+    optimizer = runner.optim_wrapper.optimizer
+    if not theirs or set(optimizer.defaults) - set(theirs[0]) - _VERSIONED_OPTIONS:
+        options = _options(theirs[0]) if theirs else 'none'
         raise CheckpointError(
-            f'{source}: the config has the optimizer {name} and the checkpoint a different one '
-            f'({_options(theirs[0])}). {new_start}'
+            f'{source}: the config has the optimizer {type(optimizer).__name__} and the checkpoint '
+            f'a different one ({options}). {new_start}'
         )
     counts = [[len(group['params']) for group in groups] for groups in (theirs, ours)]
     if counts[0] != counts[1]:
@@ -95,6 +101,17 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
             f'{source}: the config trains {sum(counts[1])} tensors in {len(counts[1])} groups and '
             f'the checkpoint {sum(counts[0])} in {len(counts[0])}, so different layers are frozen '
             f'or have their own settings. {new_start}'
+        )
+    if shapes := _changed_shape(saved, ours):
+        raise CheckpointError(
+            f'{source}: the optimizer state of a tensor is {shapes[0]}, but the config trains '
+            f'{shapes[1]} there, so different layers are frozen or the model differs. {new_start}'
+        )
+    done = checkpoint.get('meta', {}).get('iter')
+    if isinstance(done, int) and done > runner.max_iters:
+        raise CheckpointError(
+            f'{source} was saved after {done} iterations, but the config trains '
+            f'{runner.max_iters}; raise train_cfg.max_iters, or resume from an earlier checkpoint'
         )
     changes = [
         *_changed_options(theirs, ours),
@@ -121,6 +138,19 @@ def _check_saved_without_optimizer(
     runner.logger.warning(
         f'{source} was saved without the state of the optimizer, which starts from zero'
     )
+
+
+def _changed_shape(
+    saved: Mapping[str, Any], ours: Sequence[Mapping[str, Any]]
+) -> tuple[list[int], list[int]] | None:
+    """Return the first shape of an optimizer state that differs from its parameter's, and that."""
+    states = saved.get('state', {})
+    for their_group, group in zip(saved['param_groups'], ours, strict=True):
+        for index, parameter in zip(their_group['params'], group['params'], strict=True):
+            for value in states.get(index, {}).values():
+                if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+                    return list(value.shape), list(parameter.shape)
+    return None
 
 
 def _changed_options(
