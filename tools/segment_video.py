@@ -132,10 +132,12 @@ class Task:
         """
         from axialvs.inference.outputs import make_output
         from axialvs.inference.pipeline import open_video
+        from axialvs.visualization.overlay import OverlayStyle
 
         self.reader = open_video(self.job.source)
+        style = OverlayStyle(self.options.labels, self.options.alpha)
         self.outputs = {
-            name: make_output(name, path, self.reader) for name, path in self.targets.items()
+            name: make_output(name, path, self.reader, style) for name, path in self.targets.items()
         }
 
     def run(self, model: 'ClipSegmenter', title: str) -> None:

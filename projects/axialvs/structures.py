@@ -117,7 +117,7 @@ class ClipResult:
         for masks in self.masks.swapaxes(0, 1):
             visible = masks.any((1, 2))
             labels = self.labels[visible]
-            data = {}
+            data = {'is_thing': self.is_thing[visible]}
             if class_names is not None:
                 data['class_name'] = np.array([class_names[x] for x in labels], dtype=str)
             frames.append(

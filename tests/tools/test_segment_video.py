@@ -118,6 +118,7 @@ def test_a_window_where_there_is_none(run_tool, folder, capsys, options):
         (['--json', 'x.json', '--mode', 'offline', '--feature-memory', -1], '-1: at least 0'),
         (['--json', 'x.json', '--score-thr', 50], '--score-thr 50.0: from 0 to 1'),
         (['--json', 'x.json', '--score-thr', 'nan'], '--score-thr nan: from 0 to 1'),
+        (['--out', 'x.mp4', '--alpha', 2], '--alpha 2.0: from 0 to 1'),
         (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: is --out'),
         (
             ['--json', 'x.json', '--checkpoint', 'mask2former_r50_coco'],

@@ -10,6 +10,7 @@ from axialvs.visualization.labels import LabelStyle, place_inside, place_label
 from axialvs.visualization.overlay import (
     MASK_OPACITY,
     STUFF_OPACITY,
+    OverlayStyle,
     draw_tracks,
     stuff_color,
     track_color,
@@ -77,6 +78,23 @@ def test_stuff_has_the_color_of_its_class_and_lies_below_things():
     np.testing.assert_allclose(drawn[200, 160], expected, atol=1)
     pairs = combinations([np.array(stuff_color(i)) for i in range(12)], 2)
     assert min(np.abs(a - b).max() for a, b in pairs) >= 30
+
+
+def test_style_sets_text_and_opacity():
+    image = np.full((240, 320, 3), 100, np.uint8)
+    mask = disc((160, 150), 50)
+
+    def draw(**style):
+        style = OverlayStyle(**style)
+        return draw_tracks(image, mask[None], [7], [1], [0.9], NAMES, style=style)
+
+    def label_width(drawn):
+        return (drawn[:98] != 100).any((0, 2)).sum()
+
+    assert label_width(draw()) > label_width(draw(labels='class')) > 0
+    bare = draw(labels='none', opacity=1)
+    assert label_width(bare) == 0
+    assert (bare[150, 160] == track_color(7)).all()
 
 
 def test_a_label_inside_is_where_the_mask_is_widest_or_nowhere():

@@ -17,7 +17,7 @@ from axialvs.inference.video_writer import VideoWriter
 from axialvs.structures import ClipResult, Track
 from axialvs.utils.files import check_writable
 from axialvs.visualization.html_page import Thumbnails, write_html_page
-from axialvs.visualization.overlay import draw_tracks
+from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle, draw_tracks
 
 PAGE_WIDTH = 1280
 """Pixels; wider frames are scaled down for the HTML page."""
@@ -73,16 +73,16 @@ class Output:
 class OverlayOutput(Output):
     """The video with its tracks drawn."""
 
-    def __init__(self, path: Path, reader: VideoReader) -> None:
+    def __init__(self, path: Path, reader: VideoReader, style: OverlayStyle) -> None:
         super().__init__(path)
         self._writer = _writer(path, reader)
+        self._style = style
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
         for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
             image, masks = _enlarged(image, clip.masks[:, t])
-            drawn = draw_tracks(
-                image, masks, clip.ids, clip.labels, clip.scores, class_names, clip.is_thing
-            )
+            tracks = clip.ids, clip.labels, clip.scores
+            drawn = draw_tracks(image, masks, *tracks, class_names, clip.is_thing, self._style)
             self._writer.write(drawn, time)
 
     def finish(self, video: SegmentedVideo) -> None:
@@ -251,20 +251,23 @@ def _narrowed(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def make_output(name: str, path: Path, reader: VideoReader) -> Output:
+def make_output(
+    name: str, path: Path, reader: VideoReader, style: OverlayStyle = DEFAULT_STYLE
+) -> Output:
     """Create an output and check that it can be written.
 
     Args:
         name: 'json', 'out', 'html', 'masks', 'panoptic', 'boxes' or 'crops'.
         path: file or folder to write.
         reader: of the video.
+        style: of the overlay.
 
     Raises:
         AxialVSError: the suffix is wrong.
         OSError: the path is not writable.
     """
     if name == 'out':
-        return OverlayOutput(path, reader)
+        return OverlayOutput(path, reader, style)
     if name == 'html':
         return PageOutput(path, reader)
     kinds = {

@@ -32,6 +32,8 @@ class Options:
     panoptic: str | None
     boxes: str | None
     crops: str | None
+    labels: Literal['id', 'class', 'none']
+    alpha: float
     overwrite: bool
     mode: str
     protocol: Literal['live', 'scored'] | None
@@ -68,6 +70,8 @@ class Options:
             return f'--feature-memory {self.feature_memory}: at least 0'
         if self.score_thr is not None and not 0 <= self.score_thr <= 1:
             return f'--score-thr {self.score_thr}: from 0 to 1'
+        if not 0 <= self.alpha <= 1:
+            return f'--alpha {self.alpha}: from 0 to 1'
         if self.max_frames is not None and self.max_frames < 1:
             return f'--max-frames {self.max_frames}: at least 1'
         return None
@@ -177,6 +181,13 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         metavar='DIR',
         help='folder of cut-outs with alpha to write, one per thing',
     )
+    add(
+        '--labels',
+        choices=('id', 'class', 'none'),
+        default='id',
+        help='text in the overlay: class, id and score; class; or none',
+    )
+    add('--alpha', type=float, default=0.45, help='opacity of masks in the overlay (0.45)')
     add(
         '--overwrite',
         action='store_true',

@@ -2,6 +2,8 @@
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -59,6 +61,19 @@ def _tint(
     return x + part_x, y + part_y, width, height
 
 
+@dataclass(frozen=True)
+class OverlayStyle:
+    """How tracks are drawn."""
+
+    labels: Literal['id', 'class', 'none'] = 'id'
+    """Text of things: class, id and score; the class alone; or no text, also for stuff."""
+    opacity: float = MASK_OPACITY
+    """Of the masks of things; those of stuff are fainter."""
+
+
+DEFAULT_STYLE = OverlayStyle()
+
+
 def draw_tracks(
     image: np.ndarray,
     masks: np.ndarray,
@@ -67,6 +82,7 @@ def draw_tracks(
     scores: Sequence[float] | np.ndarray | None,
     class_names: Sequence[str],
     is_thing: Sequence[bool] | np.ndarray | None = None,
+    style: OverlayStyle = DEFAULT_STYLE,
 ) -> np.ndarray:
     """Draw the tracks of one frame.
 
@@ -81,6 +97,7 @@ def draw_tracks(
         scores: (n,) in 0..1, or None for ground truth, which has none.
         class_names: of the classes.
         is_thing: (n,) bool; by default all are things.
+        style: text and opacity.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -101,7 +118,7 @@ def draw_tracks(
             'resize them to the size of the image'
         )
     canvas = np.ascontiguousarray(image).copy()
-    style = LabelStyle.for_image(*image.shape[:2])
+    text = LabelStyle.for_image(*image.shape[:2])
     things = [True] * count if is_thing is None else list(map(bool, is_thing))
     drawn = []
     # Stuff, then things; large masks first, so that they do not cover small ones.
@@ -114,12 +131,16 @@ def draw_tracks(
         name = plain_text(class_names[label]) if label < len(class_names) else f'class {label}'
         if things[index]:
             color = track_color(int(ids[index]))
-            box = _tint(canvas, mask, color, MASK_OPACITY, style.line)
-            score = '' if scores is None else f'{float(scores[index]):.2f}'
-            drawn.append(Label(box, color, f'{name} {int(ids[index])}', score))
+            box = _tint(canvas, mask, color, style.opacity, text.line)
+            if style.labels == 'id':
+                score = '' if scores is None else f'{float(scores[index]):.2f}'
+                drawn.append(Label(box, color, f'{name} {int(ids[index])}', score))
+            else:
+                drawn.append(Label(box, color, name))
         else:
             color = stuff_color(label)
-            box = _tint(canvas, mask, color, STUFF_OPACITY, 0)
+            box = _tint(canvas, mask, color, style.opacity * STUFF_OPACITY / MASK_OPACITY, 0)
             drawn.append(Label(box, color, name, mask=mask))
-    draw_labels(canvas, drawn, style)
+    if style.labels != 'none':
+        draw_labels(canvas, drawn, text)
     return canvas
