@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from config_files import load
 from tiny_offline import tiny_offline
-from tiny_segmenter import PLAIN, WITHIN_CLIP, tiny_segmenter
+from tiny_segmenter import PANOPTIC, PLAIN, WITHIN_CLIP, tiny_segmenter
 
 CLIPS = (2, 3, 3, 64, 96)
 
@@ -62,7 +64,7 @@ def test_data_from_the_host_is_seen(step):
         step(torch.ones(2, device='meta'))
 
 
-@pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP])
+@pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP, PANOPTIC])
 def test_a_clip(name):
     model = tiny_segmenter(name).to('meta')
     with nothing_from_the_host():
@@ -70,6 +72,16 @@ def test_a_clip(name):
     for prediction in (first, second):
         assert prediction.class_logits.is_meta
         assert prediction.mask_logits.shape[1:] == (3, 16, 24)
+
+
+def test_a_clip_of_video_kmax():
+    config = load('axialvs/axialvs-wc-kmax_tiny_1xb4-10k_movingshapes-panoptic.py').model
+    model = MODELS.build(config).eval().to('meta')
+    clips = torch.empty(2, 2, 3, 97, 161, device='meta')
+    with nothing_from_the_host():
+        first, _ = model.tracker('near-online').encode(clips)
+    assert first.mask_logits.shape == (24, 2, 25, 41)
+    assert first.identity.is_meta
 
 
 def test_a_video_across_its_clips():

@@ -119,6 +119,22 @@ def test_clips_without_things_or_stuff(labels):
         assert torch.isfinite(parameter.grad).all(), name
 
 
+def test_two_equal_clips_cost_what_one_does():
+    model = segmenter(contrast={})
+    images = torch.randn(1, FRAMES, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    sample = clip(5, 1, 2, 4)
+    with fixed_points():
+        one = model.loss(images, [sample])
+        gradients = torch.autograd.grad(sum(one.values()), tuple(model.parameters()))
+        two = model.loss(images.repeat(2, 1, 1, 1, 1), [sample, sample])
+        of_both = torch.autograd.grad(sum(two.values()), tuple(model.parameters()))
+    assert one['loss_track'] > 0
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(gradients, of_both, strict=True):
+        assert (ours - theirs).norm() <= 1e-3 * ours.norm() + 1e-5
+
+
 def test_only_things_are_contrasted(head):
     targets = stripes(5, 1)
     targets.objects = torch.tensor([3, 4])
