@@ -8,9 +8,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 
-from axialvs.tracking.matching import match_queries
+from axialvs.tracking.matching import align_clips, match_queries
 from axialvs.utils.errors import AxialVSError
 from fixed_points import fixed_points
+from tiny_offline import CROSS_CLIP, tiny_offline_config
 from tiny_segmenter import PANOPTIC, QUERIES, randomise, tiny_config
 from training_clips import training_clip
 
@@ -172,3 +173,29 @@ def test_settings_that_do_not_fit(settings, value):
     config.panoptic_head.update(settings)
     with pytest.raises(AxialVSError, match=value):
         MODELS.build(config)
+
+
+def test_offline_refinement_of_things_and_stuff():
+    config = tiny_offline_config(CROSS_CLIP).model
+    config.panoptic_head.update(
+        type='ClipPanopticHead',
+        thing_labels=THINGS,
+        num_things_classes=len(THINGS),
+        num_stuff_classes=len(STUFF),
+        num_queries=QUERIES + len(STUFF),
+    )
+    config.panoptic_head.loss_cls.class_weight = [1.0] * NUM_CLASSES + [0.1]
+    config.clip_length = FRAMES
+    model = MODELS.build(config)
+    randomise(model)
+    images = torch.randn(1, 2 * FRAMES, 3, HEIGHT, WIDTH)
+    sample = clip(5, 1, 2, 4)
+    sample.video_data_samples = [*sample, *sample]
+    sum(model.train().loss(images, [sample]).values()).backward()
+    assert all(x.grad is not None for x in model.parameters() if x.requires_grad)
+    prediction = model.eval().predict_video(images[0])
+    # Stuff keeps its queries: those of the second clip were matched to themselves.
+    features = model.panoptic_head.encode_clips(model.extract_features(images[:, FRAMES:]), FRAMES)
+    orders = align_clips(torch.stack((features.identity.flip(1), features.identity), dim=1))
+    assert len(prediction.class_logits) == QUERIES + len(STUFF)
+    assert orders[0, 1].tolist() == [*range(QUERIES + len(STUFF))][::-1]
