@@ -87,11 +87,6 @@ def import_mmdet() -> None:
             print(line)
 
 
-def has_compiled_operators() -> bool:
-    """Whether the real `mmcv._ext` is loaded (it is tried once, on the first call)."""
-    return not install_stand_in()
-
-
 def missing_reason() -> str | None:
     """Why the compiled operators cannot be had; None where they can."""
     return sys.modules[EXTENSION].reason if install_stand_in() else None
