@@ -35,6 +35,10 @@ COMMANDS = {
         'convert COCO-style video annotations to YouTube-VIS',
     ),
     'convert vipseg': ('dataset_converters/vipseg_to_720p.py', 'convert VIPSeg to 720P'),
+    'export': (
+        'model_converters/export.py',
+        'export the network of a clip to .pt2 or ONNX',
+    ),
     'check': ('check_dataset.py', 'check a data set'),
     'generate': (
         'dataset_converters/generate_moving_shapes.py',
