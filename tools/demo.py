@@ -1,4 +1,4 @@
-"""The whole path on two cores: make data, score, train on, score again, segment a video both ways.
+"""The whole path on two cores: make data, score, train on, score again, segment videos.
 
 python tools/demo.py [--out work_dirs/demo].
 
@@ -26,9 +26,12 @@ WEIGHTS = ROOT / 'weights/axialvs-wc_tiny_movingshapes.pth'
 OFFLINE_CONFIG = ROOT / 'configs/axialvs/axialvs-cc_tiny_1xb2-400_movingshapes.py'
 OFFLINE_WEIGHTS = ROOT / 'weights/axialvs-cc_tiny_movingshapes.pth'
 
+PANOPTIC_CONFIG = ROOT / 'configs/axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
+PANOPTIC_WEIGHTS = ROOT / 'weights/axialvs-wc-kmax_tiny_movingshapes-panoptic.pth'
+
 # The shipped weights were trained on seed 0; nothing of it is seen here.
 SEED = 2024
-TRAIN_VIDEOS, VALID_VIDEOS = 200, 40
+TRAIN_VIDEOS, VALID_VIDEOS, PANOPTIC_VIDEOS = 200, 40, 20
 VIDEO_SIZE = (640, 384)
 VIDEO_RATE = 8
 
@@ -61,85 +64,105 @@ def run(title: str, script: str, *arguments: str | Path) -> None:
         raise DemoError(f'tools/{script} failed; see its message above')
 
 
-def data_options(data: Path) -> list[str]:
+def data_options(data: Path, annotations: str, *splits: str) -> list[str]:
     """Options that point a config to the demo's data."""
-    loaders = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'test')]
-    annotations = data / 'valid' / 'instances.json'
-    return ['--cfg-options', *loaders, f'test_evaluator.ann_file={annotations}']
+    loaders = [f'{split}_dataloader.dataset.data_root={data}' for split in splits]
+    return ['--cfg-options', *loaders, f'test_evaluator.ann_file={data / "valid" / annotations}']
 
 
-def score(title: str, config: Path, checkpoint: Path, metrics: Path, options: list[str]) -> float:
-    """Average precision of a checkpoint on the unseen videos."""
+def score(title: str, config: Path, weights: Path, out: Path, metric: str, options: list) -> float:
+    """Metric of a checkpoint on the unseen videos."""
+    files = ('--work-dir', out.parent, '--out', out)
+    run(title, 'test.py', config, weights, *files, *options)
+    return json.loads(out.read_text())[metric]
+
+
+def segment(video: Path, name: str, config: Path, weights: Path, *options: str) -> None:
+    """Segment the video; the outputs get the name."""
     run(
-        title,
-        'test.py',
-        config,
-        checkpoint,
-        '--work-dir',
-        metrics.parent,
-        '--out',
-        metrics,
-        *options,
-    )
-    return json.loads(metrics.read_text())['youtube_vis/AP']
-
-
-def segment(video: Path, mode: str, config: Path, checkpoint: Path) -> None:
-    """Segment the video in one of the modes; the other files are named after the mode."""
-    run(
-        f'Segment a video, {mode}',
+        f'Segment a video, {name}',
         'segment_video.py',
-        *(video, '--mode', mode, '--config', config, '--checkpoint', checkpoint),
-        *('--out', video.with_name(f'{mode}.mp4'), '--json', video.with_name(f'{mode}.json')),
+        *(video, '--config', config, '--checkpoint', weights, *options),
+        *('--out', video.with_name(f'{name}.mp4'), '--json', video.with_name(f'{name}.json')),
     )
 
 
-def write_video(path: Path) -> None:
+def write_video(path: Path, level: str) -> None:
     """Write a generated video that was never trained on, larger than the training videos."""
-    video = generate_video('demo', SEED + 1, 0, size=VIDEO_SIZE)
+    video = generate_video(level, SEED + 1, 0, size=VIDEO_SIZE)
     with VideoWriter(path, fps=VIDEO_RATE) as writer:
         for frame in video.frames:
             writer.write(frame)
 
 
+def generate(folder: Path, level: str, train: int, valid: int) -> None:
+    """Generate a data set."""
+    run(
+        f'Generate videos of moving shapes, level {level}',
+        'dataset_converters/generate_moving_shapes.py',
+        *(folder, '--level', level, '--seed', SEED, '--overwrite'),
+        *('--train', train, '--valid', valid),
+    )
+
+
+def instances(out: Path) -> list[str]:
+    """Score, train and score instance models, segment a video; returns lines of the summary."""
+    data, training = out / 'data', out / 'training'
+    generate(data, 'demo', TRAIN_VIDEOS, VALID_VIDEOS)
+    options = data_options(data, 'instances.json', 'train', 'test')
+    metric = 'youtube_vis/AP'
+    files = [out / f'{name}.json' for name in ('before', 'offline_score', 'after')]
+    before = score('Score the near-online weights', CONFIG, WEIGHTS, files[0], metric, options)
+    offline = score(
+        'Score the offline weights: the same, with the cross-clip tracking module',
+        *(OFFLINE_CONFIG, OFFLINE_WEIGHTS, files[1], metric, options),
+    )
+    run('Train', 'train.py', CONFIG, '--work-dir', training, *options, f'load_from={WEIGHTS}')
+    checkpoint = Path((training / 'last_checkpoint').read_text().strip())
+    after = score('Score again', CONFIG, checkpoint, files[2], metric, options)
+    video = out / 'video.mp4'
+    write_video(video, 'demo')
+    segment(video, 'near-online', CONFIG, checkpoint)
+    segment(video, 'offline', OFFLINE_CONFIG, OFFLINE_WEIGHTS, '--mode', 'offline')
+    return [
+        f'AP on {VALID_VIDEOS} unseen videos: near-online {before:.3f} before, {after:.3f} after '
+        f'training; offline {offline:.3f}',
+        *(
+            f'{mode:<11} {video.with_name(mode)}.mp4 and .json'
+            for mode in ('near-online', 'offline')
+        ),
+        f'checkpoint  {checkpoint}',
+    ]
+
+
+def panoptic(out: Path) -> list[str]:
+    """Score the panoptic model and segment a video; returns lines of the summary."""
+    data = out / 'panoptic_data'
+    generate(data, 'panoptic', 1, PANOPTIC_VIDEOS)
+    options = data_options(data, 'panoptic.json', 'test')
+    options.append(f'test_evaluator.mask_prefix={data / "valid" / "panomasksRGB"}')
+    vpq = score(
+        'Score the panoptic weights',
+        *(PANOPTIC_CONFIG, PANOPTIC_WEIGHTS, out / 'panoptic_score.json'),
+        *('panoptic/vpq', options),
+    )
+    video = out / 'panoptic_video.mp4'
+    write_video(video, 'panoptic')
+    segment(video, 'panoptic', PANOPTIC_CONFIG, PANOPTIC_WEIGHTS)
+    return [
+        f'VPQ on {PANOPTIC_VIDEOS} unseen videos: {vpq:.3f}',
+        f'panoptic    {video.with_name("panoptic")}.mp4 and .json',
+    ]
+
+
 def main() -> None:
-    """Run all steps and say where the results lie."""
+    """Run all steps and list the results."""
     out = parse_args().out
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    data, training = out / 'data', out / 'training'
-    run(
-        'Make videos of moving shapes',
-        'dataset_converters/generate_moving_shapes.py',
-        *(data, '--level', 'demo', '--seed', SEED, '--overwrite'),
-        *('--train', TRAIN_VIDEOS, '--valid', VALID_VIDEOS),
-    )
-    options = data_options(data)
-    before = score(
-        'Score the shipped near-online weights on unseen videos',
-        *(CONFIG, WEIGHTS, out / 'before.json', options),
-    )
-    offline = score(
-        'Score the shipped offline weights: the same, with the cross-clip tracking module',
-        *(OFFLINE_CONFIG, OFFLINE_WEIGHTS, out / 'offline_score.json', options),
-    )
-    run('Train on', 'train.py', CONFIG, '--work-dir', training, *options, f'load_from={WEIGHTS}')
-    checkpoint = Path((training / 'last_checkpoint').read_text().strip())
-    after = score('Score again', CONFIG, checkpoint, out / 'after.json', options)
-    video = out / 'video.mp4'
-    write_video(video)
-    segment(video, 'near-online', CONFIG, checkpoint)
-    segment(video, 'offline', OFFLINE_CONFIG, OFFLINE_WEIGHTS)
-    print(
-        f'\nAP on {VALID_VIDEOS} unseen videos: near-online {before:.3f} before, {after:.3f} after '
-        f'training on; offline {offline:.3f}'
-    )
-    print(f'time        {(time.monotonic() - start) / 60:.1f} minutes')
-    for mode in ('near-online', 'offline'):
-        print(f'{mode:<11} {out / f"{mode}.mp4"}, {out / f"{mode}.json"}')
-    scores = [str(out / f'{name}.json') for name in ('before', 'after', 'offline_score')]
-    print(f'scores      {", ".join(scores)}')
-    print(f'checkpoint  {checkpoint}')
+    lines = [*instances(out), *panoptic(out)]
+    minutes = (time.monotonic() - start) / 60
+    print('', *lines, f'scores      {out}/*.json', f'time        {minutes:.1f} minutes', sep='\n')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # Axial-VS, offline (cross-clip tracking on top of the frozen near-online model), tiny, generated panoptic videos.
-_base_ = './axialvs-wc-kmax_tiny_1xb4-10k_movingshapes-panoptic.py'
+_base_ = './axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 load_from = 'axialvs://axialvs-wc-kmax_tiny_movingshapes-panoptic'
 
 num_clips = 8

@@ -12,7 +12,7 @@ from axialvs.engine.runner import SafeRunner
 from config_files import load
 from tiny_segmenter import PANOPTIC, tiny_config
 
-KMAX = 'axialvs/axialvs-wc-kmax_tiny_1xb4-10k_movingshapes-panoptic.py'
+KMAX = 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 ITERATIONS = 4
 
 

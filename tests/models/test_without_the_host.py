@@ -75,7 +75,7 @@ def test_a_clip(name):
 
 
 def test_a_clip_of_video_kmax():
-    config = load('axialvs/axialvs-wc-kmax_tiny_1xb4-10k_movingshapes-panoptic.py').model
+    config = load('axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py').model
     model = MODELS.build(config).eval().to('meta')
     clips = torch.empty(2, 2, 3, 97, 161, device='meta')
     with nothing_from_the_host():

@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from axialvs.apis import init_segmenter
-from axialvs.checkpoints.loading import UnsafeCheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.hub import resolve_checkpoint
+from axialvs.checkpoints.loading import (
+    DamagedCheckpointError,
+    UnsafeCheckpointError,
+    load_checkpoint_safely,
+)
 from generated_videos import frame_folders, write_videos
 
 ROOT = Path(__file__).parents[2]
@@ -120,3 +125,29 @@ def test_weights_without_meaning_are_not_published(run_tool, tmp_path, capsys, v
     assert run_tool('model_converters/publish_model.py', source, target) == 2
     assert 'bad' in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_weights_of_a_base_are_left_out_and_loaded_from_there(run_tool, tmp_path):
+    source, target = tmp_path / 'offline.pth', tmp_path / 'part.pth'
+    base = load_checkpoint_safely(resolve_checkpoint('axialvs-wc_tiny_movingshapes'))['state_dict']
+    shared = dict(list(base.items())[:-1])
+    changed, added = next(iter(shared)), 'cross_clip.weight'
+    whole = shared | {changed: shared[changed] + 1, added: torch.ones(3)}
+    torch.save({'state_dict': whole}, source)
+    command = ['model_converters/publish_model.py', source, target, '--base']
+    assert run_tool(*command, 'axialvs://axialvs-wc_tiny_movingshapes') in (0, None)
+    assert set(torch.load(target)['state_dict']) == {changed, added}
+    loaded = load_checkpoint_safely(target)['state_dict']
+    assert set(loaded) == set(whole)
+    assert all(torch.equal(loaded[name], whole[name]) for name in whole)
+    assert run_tool(*command, 'unknown') == 2
+
+
+@pytest.mark.parametrize(
+    'base', ['axialvs-wc_tiny_movingshapes', {'name': '/etc/passwd', 'weights': []}, {'name': 3}]
+)
+def test_a_base_that_is_no_known_checkpoint_is_refused(tmp_path, base):
+    path = tmp_path / 'x.pth'
+    torch.save({'state_dict': {'weight': torch.ones(3)}, 'meta': {'base': base}}, path)
+    with pytest.raises(DamagedCheckpointError, match='base'):
+        load_checkpoint_safely(path)

@@ -17,7 +17,7 @@ from tiny_segmenter import randomise
 
 CONFIG = (
     Path(__file__).parents[2]
-    / 'configs/axialvs/axialvs-wc-kmax_tiny_1xb4-10k_movingshapes-panoptic.py'
+    / 'configs/axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 )
 NUM_FRAMES, NUM_THINGS = 6, 5
 # As low as to show what random weights find.

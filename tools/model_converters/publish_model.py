@@ -1,8 +1,9 @@
-"""Make a checkpoint ready to publish: publish_model.py SRC DST [--half].
+"""Make a checkpoint ready to publish: publish_model.py SRC DST [--half] [--base NAME].
 
-Optimizer, schedules and logs are left out; weights, classes, iteration and version stay. The result
-can be loaded without executing code. So can every source that the tools accept, except here with
---run-code-in-source.
+Optimizer, schedules and logs are left out; weights, classes, iteration and version stay. With
+--base, so are weights that equal those of a published checkpoint, as the frozen part of an offline
+model does; they are loaded from there. The result can be loaded without executing code. So can
+every source that the tools accept, except here with --run-code-in-source.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from axialvs import __version__
 from axialvs.utils.cli import run_command
+from axialvs.utils.errors import AxialVSError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of a training run')
     parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
+    parser.add_argument('--base', metavar='NAME', help='leave out weights equal to those of NAME')
     parser.add_argument(
         '--run-code-in-source',
         action='store_true',
@@ -39,7 +42,9 @@ def main() -> None:
 
     import torch
 
+    from axialvs.checkpoints.hub import fetch_checkpoint, find_known
     from axialvs.checkpoints.loading import (
+        BASE_KEY,
         class_names_of,
         dataset_meta_of,
         load_checkpoint_safely,
@@ -66,6 +71,15 @@ def main() -> None:
         'iter': (checkpoint.get('meta') or {}).get('iter'),
         'axialvs_version': __version__,
     }
+    if args.base:
+        known = find_known(args.base)
+        if known is None:
+            raise AxialVSError(f'--base {args.base}: no known checkpoint has this name')
+        base = fetch_checkpoint(known.name)
+        shared = state_dict_of(load_checkpoint_safely(base), base)
+        equal = [x for x in weights if x in shared and torch.equal(weights[x], shared[x])]
+        meta[BASE_KEY] = {'name': known.name, 'weights': equal}
+        weights = {name: weight for name, weight in weights.items() if name not in equal}
     buffer = io.BytesIO()
     torch.save({'state_dict': weights, 'meta': meta}, buffer)
     write_atomically(args.target, buffer.getvalue())

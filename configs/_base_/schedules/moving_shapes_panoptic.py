@@ -1,13 +1,13 @@
 # A tiny model from scratch on generated panoptic videos.
 _base_ = './vipseg_40k_r50.py'
 
-max_iters = 10_000
+max_iters = 6_000
 warmup_iters = 200
 param_scheduler = [
     dict(_base_.warmup, end=warmup_iters + 1),
     dict(_base_.decay, end=max_iters + 1),
 ]
-train_cfg = dict(max_iters=max_iters)
+train_cfg = dict(max_iters=max_iters, val_interval=1_500)
 
 lr = 1e-3
 optim_wrapper = dict(

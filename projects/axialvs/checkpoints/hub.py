@@ -72,12 +72,12 @@ def _mmdet(
     )
 
 
-def _small(method: str, schedule: str, description: str) -> KnownCheckpoint:
+def _tiny(method: str, schedule: str, data: str, description: str) -> KnownCheckpoint:
     return KnownCheckpoint(
-        name=f'{method}_tiny_movingshapes',
+        name=f'{method}_tiny_{data}',
         description=f'{description}, on generated videos; comes with the package',
-        config=f'axialvs/{method}_tiny_{schedule}_movingshapes.py',
-        shipped=f'{method}_tiny_movingshapes.pth',
+        config=f'axialvs/{method}_tiny_{schedule}_{data}.py',
+        shipped=f'{method}_tiny_{data}.pth',
     )
 
 
@@ -178,8 +178,14 @@ _CHECKPOINTS = (
     _release('offline', 'r50', 'ovis', '10k', 'AP 28.3'),
     _release('near-online', 'swin-l', 'ovis', '15k', 'AP 39.1'),
     _release('offline', 'swin-l', 'ovis', '10k', 'AP 39.8'),
-    _small('axialvs-wc', '1xb4-10k', 'The small near-online Axial-VS'),
-    _small('axialvs-cc', '1xb2-400', 'The small offline Axial-VS'),
+    _tiny('axialvs-wc', '1xb4-10k', 'movingshapes', 'The tiny near-online Axial-VS'),
+    _tiny('axialvs-cc', '1xb2-400', 'movingshapes', 'The tiny offline Axial-VS'),
+    _tiny(
+        'axialvs-wc-kmax',
+        '1xb4-6k',
+        'movingshapes-panoptic',
+        'The tiny near-online Axial-VS for panoptic segmentation',
+    ),
 )
 
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}

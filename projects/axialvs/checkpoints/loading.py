@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from axialvs.checkpoints.hub import fetch_checkpoint, find_known
 from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
     KMAX_CLASS_BIAS,
@@ -26,6 +27,9 @@ from axialvs.utils.errors import AxialVSError
 
 # mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
 _CONFIG_TEXT = 'config'
+
+# In `meta`: the weights that another published checkpoint has, see publish_model.py --base.
+BASE_KEY = 'base'
 
 _MAX_NAME = 1000  # characters
 _COCO_THINGS, _COCO_PANOPTIC = 80, 133
@@ -50,7 +54,8 @@ class CheckpointMismatchError(CheckpointError):
 def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str, Any]:
     """Load a checkpoint of PyTorch, mmcv or mmengine onto the CPU, weights-only.
 
-    A config text, which mmengine would execute on resuming, is moved to `meta['config_text']`.
+    A config text, which mmengine would execute on resuming, is moved to `meta['config_text']`. If
+    `meta['base']` names a known checkpoint, the weights that it lists come from there.
 
     Args:
         path: local file.
@@ -60,7 +65,8 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
     Raises:
         FileNotFoundError: if there is no such file.
         UnsafeCheckpointError: if it holds anything but tensors and plain values.
-        DamagedCheckpointError: if it is cut off, damaged or not a checkpoint.
+        DamagedCheckpointError: if it is cut off, damaged or not a checkpoint, or its base is
+            unknown.
     """
     path = _existing(path)
     try:
@@ -85,7 +91,31 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
         )
     if _CONFIG_TEXT in meta:
         meta['config_text'] = meta.pop(_CONFIG_TEXT)
+    if BASE_KEY in meta and with_data:
+        weights = _base_weights(meta[BASE_KEY], path)
+        checkpoint['state_dict'] = weights | state_dict_of(checkpoint, path)
     return checkpoint
+
+
+def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
+    # Only names of the zoo: a path or an address in a file could point anywhere.
+    name = base.get('name') if isinstance(base, dict) else None
+    known = find_known(name) if isinstance(name, str) else None
+    keys = base.get('weights') if known else None
+    if not isinstance(keys, list):
+        raise DamagedCheckpointError(
+            f'checkpoint {path}: meta.{BASE_KEY} is {reprlib.repr(base)}, not a known checkpoint '
+            'and names of its weights; use a different file'
+        )
+    file = fetch_checkpoint(known.name)
+    weights = state_dict_of(_as_dict(read_file(file), file), file)
+    missing = [key for key in keys if key not in weights]
+    if missing:
+        raise CheckpointMismatchError(
+            f'checkpoint {path} needs {reprlib.repr(missing[0])} of {file}, which lacks it: '
+            'install the version of axialvs that it was published with'
+        )
+    return {key: weights[key] for key in keys}
 
 
 def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:
