@@ -14,6 +14,8 @@ model = dict(
         'panoptic_head.class_proj.*',
         'panoptic_head.mask_proj.*',
         'panoptic_head.predictor.*',
+        # Batch norm of all four blocks together: in so few iterations its statistics would fit none of them.
+        'panoptic_head.video_predictor.*',
     ],
     panoptic_head=dict(
         cross_clip=_base_.cross_clip_tracking,
