@@ -186,6 +186,12 @@ _CHECKPOINTS = (
         'movingshapes-panoptic',
         'The tiny near-online Axial-VS for panoptic segmentation',
     ),
+    _tiny(
+        'axialvs-cc-kmax',
+        '1xb2-400',
+        'movingshapes-panoptic',
+        'The tiny offline Axial-VS for panoptic segmentation',
+    ),
 )
 
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
