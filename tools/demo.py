@@ -150,7 +150,7 @@ def panoptic(out: Path) -> list[str]:
     write_video(video, 'panoptic')
     segment(video, 'panoptic', PANOPTIC_CONFIG, PANOPTIC_WEIGHTS)
     return [
-        f'VPQ on {PANOPTIC_VIDEOS} unseen videos: {vpq:.3f}',
+        f'VPQ on {PANOPTIC_VIDEOS} unseen videos: {vpq:.1f} %',
         f'panoptic    {video.with_name("panoptic")}.mp4 and .json',
     ]
 
