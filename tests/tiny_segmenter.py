@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 CONFIGS = Path(__file__).parents[1] / 'configs'
 WITHIN_CLIP = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes.py'
-PANOPTIC = 'tube_link/tube-link_tiny_1xb4-6k_movingshapes-panoptic.py'
+PANOPTIC = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes-panoptic.py'
 
 CHANNELS, HEADS, QUERIES, POINTS = 16, 2, 6, 64
 _ATTENTION = dict(embed_dims=CHANNELS, num_heads=HEADS)
