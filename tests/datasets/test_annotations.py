@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import read_annotations
+from json_changes import ACTIONS, change, junk, places
 from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
 POLYGON = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.5]]
@@ -149,46 +150,15 @@ def test_fault_is_named(content, write_json, change, message):
     assert str(caught.value).startswith(path)
 
 
-JUNK = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-2, 9),
-    st.just(10**30),
-    st.floats(),
-    st.text(max_size=4),
-    st.just([]),
-    st.just({}),
-    st.lists(st.integers(-1, 70), max_size=8),
-    st.just(POLYGON),
-)
-
-
-def places(value, path=()):
-    """The paths of all values of a JSON tree but its root."""
-    entries = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, entry in entries:
-        yield (*path, key)
-        if isinstance(entry, dict | list):
-            yield from places(entry, (*path, key))
-
-
 PLACES = list(places(make_content((2, 3))))
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(PLACES), st.sampled_from(['replace', 'delete', 'double']), JUNK)
-def test_any_change_is_read_or_named_in_an_error(place, action, junk):
+@given(st.sampled_from(PLACES), ACTIONS, junk(st.just(POLYGON), max_list=8))
+def test_any_change_is_read_or_named_in_an_error(place, action, value):
     content = make_content((2, 3))
     original = copy.deepcopy(content)
-    parent = content
-    for key in place[:-1]:
-        parent = parent[key]
-    if action == 'replace':
-        parent[place[-1]] = junk
-    elif action == 'delete':
-        del parent[place[-1]]
-    elif isinstance(parent, list):
-        parent.insert(place[-1], copy.deepcopy(parent[place[-1]]))
+    change(content, place, action, value)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / 'changed.json')
         Path(path).write_text(json.dumps(content))

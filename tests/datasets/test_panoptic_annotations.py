@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from axialvs.datasets.annotations.panoptic import read_ground_truth
 from axialvs.datasets.annotations.schema import AnnotationError
+from json_changes import ACTIONS, change, junk, places
 from tiny_vipseg import CATEGORIES
 
 SEGMENT = {'id': 300, 'category_id': 2, 'area': 9, 'bbox': [0, 0, 3, 3], 'iscrowd': 0}
@@ -28,41 +29,13 @@ CONTENT = {
     ],
     'categories': CATEGORIES,
 }
-JUNK = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-2, 9),
-    st.just(10**30),
-    st.floats(),
-    st.text(max_size=4),
-    st.just([]),
-    st.just({}),
-    st.lists(st.integers(-1, 70), max_size=3),
-)
-ACTIONS = st.sampled_from(['replace', 'delete', 'double'])
-
-
-def places(value, path=()):
-    """The paths of all values of a JSON tree but its root."""
-    for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
-        yield (*path, key)
-        if isinstance(entry, dict | list):
-            yield from places(entry, (*path, key))
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(list(places(CONTENT))), ACTIONS, JUNK)
-def test_any_change_is_read_or_answered_with_the_file(place, action, junk):
+@given(st.sampled_from(list(places(CONTENT))), ACTIONS, junk(max_list=3))
+def test_any_change_is_read_or_answered_with_the_file(place, action, value):
     content = copy.deepcopy(CONTENT)
-    parent = content
-    for key in place[:-1]:
-        parent = parent[key]
-    if action == 'replace':
-        parent[place[-1]] = junk
-    elif action == 'delete':
-        del parent[place[-1]]
-    elif isinstance(parent, list):
-        parent.insert(place[-1], copy.deepcopy(parent[place[-1]]))
+    change(content, place, action, value)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'changed.json')
         path.write_text(json.dumps(content))
