@@ -77,8 +77,8 @@ def main() -> None:
             raise AxialVSError(f'--base {args.base}: no known checkpoint has this name')
         base = fetch_checkpoint(known.name)
         shared = state_dict_of(load_checkpoint_safely(base), base)
-        equal = [x for x in weights if x in shared and torch.equal(weights[x], shared[x])]
-        meta[BASE_KEY] = {'name': known.name, 'weights': equal}
+        equal = {x for x in weights if x in shared and torch.equal(weights[x], shared[x])}
+        meta[BASE_KEY] = {'name': known.name, 'weights': sorted(equal)}
         weights = {name: weight for name, weight in weights.items() if name not in equal}
     buffer = io.BytesIO()
     torch.save({'state_dict': weights, 'meta': meta}, buffer)

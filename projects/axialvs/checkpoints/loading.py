@@ -108,7 +108,7 @@ def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
             'and names of its weights; use a different file'
         )
     file = fetch_checkpoint(known.name)
-    weights = state_dict_of(_as_dict(read_file(file), file), file)
+    weights = state_dict_of(load_checkpoint_safely(file), file)
     missing = [key for key in keys if key not in weights]
     if missing:
         raise CheckpointMismatchError(
