@@ -16,11 +16,13 @@ from PIL import Image
 from axialvs.datasets.annotations.panoptic import (
     PanopticCategory,
     PanopticVideo,
+    ids_to_rgb,
     open_panoptic,
     read_ground_truth,
     read_ids,
     read_panoptic_categories,
     read_panoptic_videos,
+    segments_info,
 )
 from axialvs.datasets.annotations.schema import JsonRecord
 from axialvs.evaluation.metrics import VideoMetric
@@ -212,13 +214,8 @@ def write_frame(path: str, tracks: Sequence[CategoryTrack], frame: int) -> dict[
     shape = next((tuple(mask['size']) for _, s in tracks for mask in s if mask), (1, 1))
     ids = id_map(masks, shape, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    colors = np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16], axis=-1)
-    Image.fromarray(colors.astype(np.uint8)).save(path)
-    segments = [
-        {'id': i, 'category_id': tracks[i - 1][0], 'iscrowd': 0, 'area': area}
-        for i, area in zip(*(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True)
-        if i
-    ]
+    Image.fromarray(ids_to_rgb(ids)).save(path)
+    segments = segments_info(ids, lambda i: tracks[i - 1][0])
     return {'file_name': os.path.basename(path), 'segments_info': segments}
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from axialvs.datasets.annotations.panoptic import ids_to_rgb, segments_info
 from axialvs.inference.mask_files import IdPainter, save_image
 from axialvs.structures import Size, Track
 from axialvs.utils.errors import AxialVSError
@@ -71,15 +70,8 @@ def write_panoptic(
     frames = []
     for index, stem in frame_names.items():
         ids = painter.paint(index)
-        rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8)
-        save_image(rgb, images / f'{stem}.png')
-        segments = [
-            {'id': i, 'category_id': category_of[i], 'iscrowd': 0, 'area': area}
-            for i, area in zip(
-                *(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True
-            )
-            if i
-        ]
+        save_image(ids_to_rgb(ids), images / f'{stem}.png')
+        segments = segments_info(ids, category_of.__getitem__)
         frames.append({'image_id': stem, 'file_name': f'{stem}.png', 'segments_info': segments})
     content = read_submission(folder)
     others = [x for x in content['annotations'] if x['video_id'] != video_id]

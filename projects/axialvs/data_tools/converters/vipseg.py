@@ -20,7 +20,13 @@ from axialvs.datasets.annotations.panomasks import (
     read_raw_values,
     void_removed,
 )
-from axialvs.datasets.annotations.panoptic import VOID, read_ids, read_panoptic_categories
+from axialvs.datasets.annotations.panoptic import (
+    VOID,
+    ids_to_rgb,
+    read_ids,
+    read_panoptic_categories,
+    segments_info,
+)
 from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json
 from axialvs.datasets.image_files import list_images
 from axialvs.utils.files import partial_path, write_atomically
@@ -153,14 +159,8 @@ def _convert_frame(
             ids = np.asarray(plane.resize(size, Image.Resampling.NEAREST))
             _check_values(ids, mask, known)
             _save(picture.convert('RGB').resize(size, Image.Resampling.BILINEAR), target)
-            rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
-            _save(Image.fromarray(rgb), target_mask)
-    found, areas = np.unique(ids, return_counts=True)
-    segments = [
-        {'id': value, 'category_id': category_of_value(value), 'iscrowd': 0, 'area': area}
-        for value, area in zip(found.tolist(), areas.tolist(), strict=True)
-        if value != VOID
-    ]
+            _save(Image.fromarray(ids_to_rgb(ids)), target_mask)
+    segments = segments_info(ids, category_of_value)
     name = target_mask.name
     entry = {'id': image.stem, 'width': size[0], 'height': size[1], 'file_name': name}
     annotation = {'image_id': image.stem, 'file_name': name, 'segments_info': segments}

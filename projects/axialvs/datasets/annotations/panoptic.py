@@ -8,8 +8,9 @@ R + 256 G + 65536 B, or 0 (void). The pixels of one id through a video are a tub
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,3 +226,25 @@ def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
     return pixels.view('<u4')[..., 0] & np.uint32(MAX_ID)
+
+
+def ids_to_rgb(ids: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Encode a map of segment ids (H, W) as the pixels (H, W, 3) of a PNG."""
+    return np.stack([ids & 0xFF, ids >> 8 & 0xFF, ids >> 16 & 0xFF], axis=-1).astype(np.uint8)
+
+
+def segments_info(
+    ids: NDArray[np.integer], category_of: Callable[[int], int]
+) -> list[dict[str, Any]]:
+    """List the segments of a map of ids (H, W), as the JSON has them for a frame.
+
+    Args:
+        ids: 0 is void.
+        category_of: the category id of a segment's id.
+    """
+    found = zip(*(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True)
+    return [
+        {'id': i, 'category_id': category_of(i), 'iscrowd': 0, 'area': area}
+        for i, area in found
+        if i != VOID
+    ]

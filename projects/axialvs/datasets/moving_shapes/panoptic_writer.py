@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from axialvs.datasets.annotations.panoptic import ids_to_rgb
 from axialvs.datasets.moving_shapes.images import write_frames, write_image
 from axialvs.datasets.moving_shapes.levels import Level
 from axialvs.datasets.moving_shapes.video import Video
@@ -47,7 +48,7 @@ def write_panoptic_split(folder: Path, videos: Iterable[Video], level: Level, in
         (folder / 'panomasksRGB' / name).mkdir()
         for index, ids in enumerate(id_maps):
             image = f'{index:05d}'
-            write_image(folder / 'panomasksRGB' / name / f'{image}.png', _rgb(ids))
+            write_image(folder / 'panomasksRGB' / name / f'{image}.png', ids_to_rgb(ids))
             images.append(dict(id=image, width=width, height=height, file_name=f'{image}.png'))
             frames.append(
                 dict(image_id=image, file_name=f'{image}.png', segments_info=_segments(ids))
@@ -77,8 +78,3 @@ def _segments(ids: np.ndarray) -> list[dict]:
             )
         )
     return segments
-
-
-def _rgb(ids: np.ndarray) -> np.ndarray:
-    """Ids (H, W) as colors: R + 256 G + 65536 B."""
-    return np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8)
