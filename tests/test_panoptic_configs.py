@@ -34,7 +34,9 @@ def test_classes_and_frozen_parameters(name):
     assert model.finisher.thing_labels == set(config.thing_labels)
     trained = {x.split('.')[1] for x, p in model.named_parameters() if p.requires_grad}
     if 'axialvs-cc' in name:
-        assert trained == {'cross_clip', 'video_predictor'}
+        # The tiny model trains too briefly for the statistics of the predictors' batch norm.
+        predictors = set() if '_tiny_' in name else {'video_predictor'}
+        assert trained == {'cross_clip'} | predictors
         frames = config.train_dataloader.dataset.num_frames
         assert frames % config.model.clip_length == 0
     else:
