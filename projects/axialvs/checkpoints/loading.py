@@ -20,8 +20,9 @@ from axialvs.checkpoints.key_mapping import (
     adapt_state_dict,
     rename_mask2former_vis,
 )
+from axialvs.checkpoints.pickled_values import BrokenFileError, RefusedError
 from axialvs.checkpoints.release_names import is_release_state_dict
-from axialvs.checkpoints.safe_reader import BrokenFileError, RefusedError, read_file
+from axialvs.checkpoints.safe_reader import read_file
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
