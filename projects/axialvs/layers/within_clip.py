@@ -1,4 +1,4 @@
-"""Within-clip tracking module between a backbone and a frame-wise decoder."""
+"""Within-clip tracking module: deformable attention in frames, temporal attention over clips."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from mmdet.models.layers.positional_encoding import (
 from mmengine import ConfigDict
 from torch import Tensor, nn
 
-from axialvs.functional.ms_deform_attn import Backend
+from axialvs.functional.ms_deform_attn import Backend, Shape
 from axialvs.layers.deformable_attention import ClipDeformableAttention
 from axialvs.layers.position_encoding import (
     CachedPositionEncoding,
@@ -23,22 +23,18 @@ from axialvs.layers.position_encoding import (
 from axialvs.layers.temporal.encoder import TemporalEncoder, build_temporal_encoder
 
 
-class WithinClipTracking(nn.Module):
+class WithinClipEncoder(nn.Module):
     """Blocks of deformable attention within frames and temporal attention over the clip.
 
-    The arrangement of Video-kMaX (Axial-VS Sec. 3.2, Fig. 3): the output replaces the input, with
-    no residual connection around the module.
-
     Args:
-        in_channels: of the maps, from high to low resolution.
+        num_levels: of the feature maps.
         temporal_layer: arguments of each block's `TemporalEncoder`; None or `type='none'` for
             deformable attention alone, as in pre-training on images.
         num_temporal_levels: coarsest levels with temporal attention.
-        channels: C of the module.
+        channels: C.
         num_blocks: N_w; 2 in the paper.
         num_heads, num_points: of deformable attention.
         feedforward_channels: of the deformable layers.
-        num_groups: of the group norms after the input and output convolutions.
         deformable: whether there are deformable layers; otherwise temporal attention alone.
         interleaved: whether each deformable layer is followed by its temporal layers; otherwise all
             temporal layers follow all deformable ones.
@@ -50,7 +46,7 @@ class WithinClipTracking(nn.Module):
 
     def __init__(
         self,
-        in_channels: Sequence[int] = (512, 1024, 2048),
+        num_levels: int,
         temporal_layer: dict | None = None,
         num_temporal_levels: int = 2,
         channels: int = 256,
@@ -58,14 +54,11 @@ class WithinClipTracking(nn.Module):
         num_heads: int = 8,
         num_points: int = 4,
         feedforward_channels: int = 1024,
-        num_groups: int = 32,
         deformable: bool = True,
         interleaved: bool = True,
         sampling_backend: Backend = 'auto',
     ) -> None:
         super().__init__()
-        in_channels = list(in_channels)[::-1]
-        num_levels = len(in_channels)
         encoders = [build_temporal_encoder(channels, temporal_layer) for _ in range(num_blocks)]
         temporal_layers = [x for x in encoders if x is not None]
         if not temporal_layers:
@@ -74,9 +67,6 @@ class WithinClipTracking(nn.Module):
             raise ValueError(
                 f'num_temporal_levels is {num_temporal_levels}, but there are {num_levels} levels'
             )
-        norm = dict(norm_cfg=dict(type='GN', num_groups=num_groups), act_cfg=None, bias=True)
-        self.input_convs = nn.ModuleList(ConvModule(x, channels, 1, **norm) for x in in_channels)
-        self.output_convs = nn.ModuleList(ConvModule(channels, x, 1, **norm) for x in in_channels)
         attention = dict(
             embed_dims=channels,
             num_heads=num_heads,
@@ -110,33 +100,35 @@ class WithinClipTracking(nn.Module):
                 SinePositionalEncoding3D(num_feats=channels // 2, normalize=True)
             )
         self._reference_points = ShapeCache(cell_centers)
-        self._init_weights()
+        self.init_weights()
 
-    def _init_weights(self) -> None:
-        stacks = (self.input_convs, self.output_convs, self.spatial_layers, self.temporal_layers)
-        for parameter in nn.ModuleList(stacks).parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+    def init_weights(self) -> None:
+        """Initialize layers by Xavier's rule, deformable attention by mmcv's."""
+        for child in self.children():
+            if isinstance(child, nn.Embedding):
+                nn.init.normal_(child.weight)
+                continue
+            for parameter in child.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
         for module in self.modules():
             if isinstance(module, ClipDeformableAttention):
                 module.init_weights()
 
-    def forward(self, feats: Sequence[Tensor], num_frames: int) -> list[Tensor]:
+    def forward(
+        self, levels: Sequence[Tensor], shapes: tuple[Shape, ...], num_frames: int
+    ) -> list[Tensor]:
         """Attend within frames and over the clip.
 
         Args:
-            feats: maps (B * T, C_l, H_l, W_l), from high to low resolution, clip by clip.
+            levels: tokens (B * T, H_l * W_l, C), from low to high resolution, clip by clip.
+            shapes: (H_l, W_l) of each level.
             num_frames: T.
 
         Returns:
-            Maps of the same shapes, in the same order.
+            Tokens of the same shapes, in the same order.
         """
-        inputs, device = feats[::-1], feats[0].device
-        shapes = tuple((x.shape[-2], x.shape[-1]) for x in inputs)
-        levels = [
-            conv(x).flatten(2).transpose(1, 2)
-            for conv, x in zip(self.input_convs, inputs, strict=True)
-        ]
+        levels, device = list(levels), levels[0].device
         encodings: list[Tensor] = []
         encodings_3d: list[Tensor] = []
         if self.spatial_layers:
@@ -160,11 +152,7 @@ class WithinClipTracking(nn.Module):
                     reference_points=self._reference_points(shapes, device),
                 )
                 levels = list(tokens.split([h * w for h, w in shapes], dim=1))
-        outputs = [
-            conv(x.transpose(1, 2).unflatten(-1, shape))
-            for conv, x, shape in zip(self.output_convs, levels, shapes, strict=True)
-        ]
-        return outputs[::-1]
+        return levels
 
     def _layers(self) -> list[nn.Module]:
         """Return the layers in the order in which they are applied."""
@@ -172,3 +160,60 @@ class WithinClipTracking(nn.Module):
         if not self.interleaved or not spatial or not temporal:
             return [*spatial, *temporal]
         return [x for block in zip(spatial, temporal, strict=True) for x in block]
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """All layers, for mmdet's initialization."""
+        return nn.ModuleList(self._layers())
+
+
+class WithinClipTracking(WithinClipEncoder):
+    """The blocks between a backbone and a frame-wise decoder, with convolutions around them.
+
+    The arrangement of Video-kMaX (Axial-VS Sec. 3.2, Fig. 3): the output replaces the input, with
+    no residual connection around the module.
+
+    Args:
+        in_channels: of the maps, from high to low resolution.
+        channels: C of the blocks.
+        num_groups: of the group norms after the input and output convolutions.
+        blocks: further arguments of `WithinClipEncoder`.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (512, 1024, 2048),
+        *,
+        channels: int = 256,
+        num_groups: int = 32,
+        **blocks,
+    ) -> None:
+        super().__init__(len(in_channels), channels=channels, **blocks)
+        in_channels = list(in_channels)[::-1]
+        norm = dict(norm_cfg=dict(type='GN', num_groups=num_groups), act_cfg=None, bias=True)
+        self.input_convs = nn.ModuleList(ConvModule(x, channels, 1, **norm) for x in in_channels)
+        self.output_convs = nn.ModuleList(ConvModule(channels, x, 1, **norm) for x in in_channels)
+        self.init_weights()
+
+    def forward(self, feats: Sequence[Tensor], num_frames: int) -> list[Tensor]:  # type: ignore[override]
+        """Attend within frames and over the clip.
+
+        Args:
+            feats: maps (B * T, C_l, H_l, W_l), from high to low resolution, clip by clip.
+            num_frames: T.
+
+        Returns:
+            Maps of the same shapes, in the same order.
+        """
+        inputs = feats[::-1]
+        shapes = tuple((x.shape[-2], x.shape[-1]) for x in inputs)
+        levels = [
+            conv(x).flatten(2).transpose(1, 2)
+            for conv, x in zip(self.input_convs, inputs, strict=True)
+        ]
+        levels = super().forward(levels, shapes, num_frames)
+        outputs = [
+            conv(x.transpose(1, 2).unflatten(-1, shape))
+            for conv, x, shape in zip(self.output_convs, levels, shapes, strict=True)
+        ]
+        return outputs[::-1]

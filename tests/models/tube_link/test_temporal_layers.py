@@ -1,5 +1,8 @@
 """Temporal attentions of the pixel decoder, selected by configuration."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -7,27 +10,13 @@ from mmengine import Config
 
 from tiny_segmenter import tiny_config
 
-EXTERNAL = """
-from torch import nn
-from axialvs.registry import TEMPORAL_LAYERS
+EXTEND = Path(__file__).parents[3] / 'docs' / 'extend.md'
 
 
-@TEMPORAL_LAYERS.register_module()
-class ChannelScale(nn.Module):
-    def __init__(self, channels, init=1.0):
-        super().__init__()
-        self.scale = nn.Linear(channels, channels)
-        nn.init.constant_(self.scale.weight, init)
-
-    def forward(self, features, position):
-        return self.scale(features + position)
-"""
-
-
-def pixel_decoder(temporal_layer):
+def pixel_decoder(temporal_layer, **options):
     torch.manual_seed(0)
     head = tiny_config().model.panoptic_head
-    config = dict(head.pixel_decoder, temporal_layer=temporal_layer)
+    config = dict(head.pixel_decoder, temporal_layer=temporal_layer, **options)
     config.update(
         in_channels=head.in_channels,
         feat_channels=head.feat_channels,
@@ -63,16 +52,56 @@ def test_none_equals_plain_tube_link():
     assert plain.state_dict().keys() == none.state_dict().keys()
 
 
-def test_layer_from_outside_by_custom_imports(tmp_path, monkeypatch):
-    (tmp_path / 'my_temporal_attention.py').write_text(EXTERNAL)
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / 'config.py'
-    path.write_text(
-        "custom_imports = dict(imports=['my_temporal_attention'])\n"
-        "temporal_layer = dict(type='ChannelScale', num_levels=1, init=2.0)\n"
+def within_clip_decoder(**within_clip):
+    temporal = dict(num_heads=2, feedforward_channels=8)
+    return pixel_decoder(
+        None,
+        type='WithinClipPixelDecoder',
+        within_clip=dict(dict(num_blocks=2, temporal_layer=temporal), **within_clip),
     )
-    decoder = pixel_decoder(Config.fromfile(path).temporal_layer)
+
+
+@pytest.mark.parametrize(
+    'within_clip',
+    [dict(), dict(deformable=False), dict(temporal_layer=None), dict(interleaved=False)],
+    ids=['beside', 'alone', 'none', 'sequential'],
+)
+def test_training_step_of_blocks(within_clip):
+    decoder = within_clip_decoder(**within_clip)
+    decoder.init_weights()
+    mask_features, memory = decoder(maps(), num_frames=2)
+    (mask_features.square().mean() + sum(x.square().mean() for x in memory)).backward()
+    assert all(x.grad is not None for x in decoder.parameters())
+
+
+@torch.no_grad()
+def test_deformable_blocks_equal_the_encoder():
+    """Without temporal attention, the blocks compute what mmdet's encoder computes."""
+    plain, blocks = pixel_decoder(None), within_clip_decoder(temporal_layer=None, num_blocks=1)
+    weights = {
+        name.replace('encoder.layers.', 'encoder.spatial_layers.'): value
+        for name, value in plain.state_dict().items()
+    }
+    weights['encoder.level_encoding.weight'] = weights.pop('level_encoding.weight')
+    blocks.load_state_dict(weights)
+    for a, b in zip(plain(maps(), 2)[1], blocks(maps(), 2)[1], strict=True):
+        assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_documented_layer_from_outside(tmp_path, monkeypatch):
+    """Run the code of docs/extend.md."""
+    code = re.findall(r'```python\n# (my_\w+\.py).*?\n(.*?)```', EXTEND.read_text(), re.DOTALL)
+    assert sum(len(text.splitlines()) for _, text in code) <= 40
+    for name, text in code:
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = Config.fromfile(tmp_path / 'my_config.py')
+    decoder = MODELS.build(config.model).panoptic_head.pixel_decoder
     layer = decoder.encoder.layers[0].self_attn.temporal_layer.layers[0]
-    assert type(layer).__name__ == 'ChannelScale'
-    mask_features, _ = decoder(maps(), num_frames=2)
-    assert mask_features.isfinite().all()
+    assert type(layer).__name__ == 'TimeOnly'
+    features, position = torch.randn(2, 3, 2, 4, 64), torch.randn(1, 3, 2, 4, 64)
+    changed = features.clone()
+    changed[:, 0, 1, 2] += 1
+    difference = (layer(changed, position) - layer(features, position)).abs().amax((0, 1, 4))
+    assert (difference > 0).nonzero().tolist() == [[1, 2]]

@@ -1,5 +1,7 @@
 """Mask2Former's pixel decoder for clips, optionally with the within-clip tracking module."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmdet.models.layers import MSDeformAttnPixelDecoder
@@ -19,6 +21,7 @@ from axialvs.layers.position_encoding import (
     cell_centers,
     level_encodings,
 )
+from axialvs.layers.within_clip import WithinClipEncoder
 
 
 @MODELS.register_module()
@@ -86,6 +89,16 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             conv(x).flatten(2).transpose(1, 2)
             for conv, x in zip(self.input_convs, inputs, strict=True)
         ]
+        maps = [
+            x.transpose(1, 2).unflatten(-1, shape)
+            for x, shape in zip(self._encode(tokens, shapes, num_frames), shapes, strict=True)
+        ]
+        return self._merge_top_down(maps, feats[: self.num_input_levels - self.num_encoder_levels])
+
+    def _encode(
+        self, tokens: list[Tensor], shapes: tuple[Shape, ...], num_frames: int
+    ) -> Sequence[Tensor]:
+        """Encode the tokens (B * T, H_l * W_l, C) of each level."""
         memory = self.encoder(
             query=torch.cat(tokens, dim=1),
             query_pos=self._positions_2d(shapes),
@@ -93,13 +106,11 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             spatial_shapes=shapes,
             level_start_index=None,
             valid_ratios=None,
-            reference_points=self._reference_points(shapes, inputs[0].device),
+            reference_points=self._reference_points(shapes, tokens[0].device),
             num_frames=num_frames,
             positions_3d=self._positions_3d(num_frames, shapes),
         )
-        levels = memory.transpose(1, 2).split([h * w for h, w in shapes], dim=-1)
-        maps = [x.unflatten(-1, shape) for x, shape in zip(levels, shapes, strict=True)]
-        return self._merge_top_down(maps, feats[: self.num_input_levels - self.num_encoder_levels])
+        return memory.split([h * w for h, w in shapes], dim=1)
 
     def _positions_2d(self, shapes: tuple[Shape, ...]) -> Tensor:
         encodings = level_encodings(self.postional_encoding, self.level_encoding, shapes)
@@ -121,3 +132,41 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             )
             maps.append(self.output_convs[i](lateral + above))
         return self.mask_feature(maps[-1]), maps[: self.num_outs]
+
+
+@MODELS.register_module()
+class WithinClipPixelDecoder(ClipPixelDecoder):
+    """`ClipPixelDecoder` with temporal attention beside deformable attention, or alone.
+
+    The blocks of Video-kMaX's within-clip tracking module are the encoder, without a layer scale.
+
+    Args:
+        within_clip: arguments of `WithinClipEncoder`; by default levels, channels, heads, points
+            and number of blocks are those of `encoder`.
+        encoder, args, kwargs: as in `ClipPixelDecoder`.
+    """
+
+    encoder: WithinClipEncoder
+
+    def __init__(self, *args, encoder: dict, within_clip: dict, **kwargs) -> None:
+        super().__init__(*args, encoder=encoder, **kwargs)
+        attention = encoder['layer_cfg']['self_attn_cfg']
+        blocks = {name: attention[name] for name in ('num_levels', 'num_heads', 'num_points')}
+        blocks |= dict(
+            channels=attention['embed_dims'],
+            num_blocks=encoder['num_layers'],
+            feedforward_channels=encoder['layer_cfg']['ffn_cfg']['feedforward_channels'],
+        )
+        self.encoder = WithinClipEncoder(**{**blocks, **within_clip})
+        # The encoder has its own; mmdet initializes this one.
+        self.level_encoding = None
+
+    def init_weights(self) -> None:
+        """As in mmdet, except for the encoder."""
+        super().init_weights()
+        self.encoder.init_weights()
+
+    def _encode(
+        self, tokens: list[Tensor], shapes: tuple[Shape, ...], num_frames: int
+    ) -> Sequence[Tensor]:
+        return self.encoder(tokens, shapes, num_frames)
