@@ -3,6 +3,7 @@
 #   make demo    train a tiny model, evaluate it, segment a video
 #   make test    lint, format check, type check and tests
 #   make lint    lint, format check and type check;  make format  fixes what can be fixed
+#   make docs    documentation as a site in site/, without torch
 #   make doctor  environment report
 #   make clean   remove the virtual environment, build outputs and caches
 #
@@ -14,6 +15,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+DOCS_VENV ?= .venv-docs
 TORCH_INDEX ?=
 PIP_ARGS ?=
 PYTEST_ARGS ?=
@@ -29,7 +31,7 @@ CONSTRAINTS := -c requirements/constraints.txt
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 TEST_WORKERS ?= 2
 
-.PHONY: demo test lint format doctor install clean
+.PHONY: demo test lint format docs doctor install clean
 
 demo: $(STAMP)
 	$(BIN)/python tools/demo.py $(DEMO_ARGS)
@@ -47,6 +49,16 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# In an environment of its own. The variable silences an advertisement for the successor of mkdocs-material.
+docs: $(DOCS_VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@echo 'site/index.html is written'
+
+$(DOCS_VENV)/.installed: requirements/docs.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --quiet $(PIP_ARGS) -r $<
+	@touch $@
+
 doctor: $(STAMP)
 	$(BIN)/python -m axialvs.doctor
 
@@ -55,7 +67,7 @@ install: $(STAMP)
 # The order matters: torch first if it comes from another index, the headless OpenCV build last (see
 # requirements/opencv.txt). Byte code is compiled here because PYTHONDONTWRITEBYTECODE=1, common in containers, would
 # make every process compile its imports. The stamp is written only on success.
-$(STAMP): $(wildcard requirements/*.txt) setup.cfg setup.py pyproject.toml
+$(STAMP): $(filter-out requirements/docs.txt,$(wildcard requirements/*.txt)) setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'axialvs needs Python 3.11 or newer; name one with make PYTHON=...'; exit 1; }
 	@echo 'Setting up $(VENV) (a few minutes; most of it is the download of torch)'
@@ -68,6 +80,6 @@ $(STAMP): $(wildcard requirements/*.txt) setup.cfg setup.py pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist projects/*.egg-info projects/axialvs/.mim
+	rm -rf $(VENV) $(DOCS_VENV) site build dist projects/*.egg-info projects/axialvs/.mim
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find projects tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,13 +14,21 @@ Size = tuple[int, int]
 
 
 class ClipPrediction(NamedTuple):
-    """Prediction for one clip."""
+    """Prediction for one clip.
 
-    class_logits: Tensor  # (Q, N + 1), the last column is no-object
-    mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
-    queries: Tensor  # (Q, C) of the last decoder layer, before its norm
-    mask_embeddings: Tensor | None = None  # (Q, C), Video-kMaX only
-    track_embeddings: Tensor | None = None  # (Q, C), learnt for linking, Tube-Link only
+    Attributes:
+        class_logits: (Q, N + 1), the last column is no-object.
+        mask_logits: (Q, T, H, W) at a quarter of the padded input, rounded up.
+        queries: (Q, C) of the last decoder layer, before its norm.
+        mask_embeddings: (Q, C), Video-kMaX only.
+        track_embeddings: (Q, C), learnt for linking, Tube-Link only.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    queries: Tensor
+    mask_embeddings: Tensor | None = None
+    track_embeddings: Tensor | None = None
 
     @property
     def identity(self) -> Tensor:
@@ -59,10 +67,15 @@ class LinkedClip(NamedTuple):
 
 
 class VideoPrediction(NamedTuple):
-    """Prediction for a whole video, queries in the order of the first clip."""
+    """Prediction for a whole video, queries in the order of the first clip.
 
-    class_logits: Tensor  # (Q, N + 1)
-    mask_logits: Tensor  # (Q, L, H, W) at a quarter of the padded input, rounded up
+    Attributes:
+        class_logits: (Q, N + 1).
+        mask_logits: (Q, L, H, W) at a quarter of the padded input, rounded up.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
 
 
 class ImageShapes(NamedTuple):
@@ -76,27 +89,46 @@ class ImageShapes(NamedTuple):
 
 @dataclass
 class Track:
-    """One object, or one stuff class, in a video."""
+    """One object, or one stuff class, in a video.
+
+    Attributes:
+        id: number of the track, from 1 in a video.
+        label: index into the model's `class_names`.
+        score: in 0..1.
+        segmentations: one COCO RLE per frame, None where the object is absent.
+        is_thing: False for stuff.
+    """
 
     id: int
     label: int
     score: float
-    segmentations: list[dict | None]  # COCO RLE per frame, None where the object is absent
+    segmentations: list[dict | None]
     is_thing: bool = True
 
 
 @dataclass
 class ClipResult:
-    """Tracks in the frames of one clip, at the original frame size."""
+    """The n tracks in the frames of one clip, at the original frame size.
+
+    Attributes:
+        frame_indices: T frame numbers in the source.
+        timestamps: T times in seconds.
+        ids: (n,) int, the same in all clips.
+        labels: (n,) int, indices into the model's `class_names`.
+        scores: (n,) float, so far.
+        masks: (n, T, H, W) bool.
+        images: T frames (H, W, 3), uint8 RGB.
+        is_thing: (n,) bool; stuff has one track per class.
+    """
 
     frame_indices: list[int]
     timestamps: list[float]
-    ids: np.ndarray  # (n,) int
-    labels: np.ndarray  # (n,) int
-    scores: np.ndarray  # (n,) float, so far
-    masks: np.ndarray  # (n, T, H, W) bool
-    images: list[np.ndarray]  # T frames (H, W, 3), RGB uint8
-    is_thing: np.ndarray  # (n,) bool; stuff has one track per class
+    ids: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray
+    images: list[np.ndarray]
+    is_thing: np.ndarray
 
     def to_supervision(self, class_names: Sequence[str] | None = None) -> list[Any]:
         """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.

@@ -19,11 +19,17 @@ from axialvs.utils.errors import AxialVSError
 
 
 class Trajectory(NamedTuple):
-    """Spatial attention weights (Axial-VS Eq. 2) of one point, in one layer at one resolution."""
+    """Spatial attention weights (Axial-VS Eq. 2) of one point, in one layer at one resolution.
 
-    layer: str  # name of the module
-    height: Tensor  # (h, T, H), sums to 1 over H
-    width: Tensor  # (h, T, W), sums to 1 over W
+    Attributes:
+        layer: name of the module.
+        height: (h, T, H) for h heads, sums to 1 over H.
+        width: (h, T, W), sums to 1 over W.
+    """
+
+    layer: str
+    height: Tensor
+    width: Tensor
 
     def heat(self) -> Tensor:
         """Product of both axes (Fig. 1 and 12 to 14), mean of the heads: (T, H, W)."""
