@@ -28,5 +28,11 @@ TEMPORAL_LAYERS = Registry(
     'temporal layer', scope=SCOPE, locations=['axialvs.layers.temporal.encoder']
 )
 
+# Cross-clip tracking: `(channels, **options)` makes a `CrossClipModule`, which maps the queries
+# (B, K, Q, C) of all clips to the outputs (B, K, Q, C) of its blocks.
+CROSS_CLIP_DESIGNS = Registry(
+    'cross-clip design', scope=SCOPE, locations=['axialvs.layers.cross_clip.designs']
+)
+
 # Lets mmengine find the configs in the installed package.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)

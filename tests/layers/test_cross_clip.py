@@ -1,5 +1,7 @@
 """Layers of the cross-clip tracking module: equations, values by hand, invariances."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -8,8 +10,11 @@ from axialvs.functional.trajectory_attention import (
     TrajectorySpec,
     trajectory_attention_eager,
 )
-from axialvs.layers.cross_clip import ClipTrajectoryAttention, CrossClipTracking
+from axialvs.layers.cross_clip.designs import build_cross_clip
+from axialvs.layers.cross_clip.tracking import ClipTrajectoryAttention, CrossClipTracking
 from axialvs.layers.temporal_aspp import TemporalASPP
+from axialvs.registry import CROSS_CLIP_DESIGNS
+from axialvs.utils.errors import AxialVSError
 
 BATCH, CLIPS, QUERIES, CHANNELS = 2, 4, 5, 8
 
@@ -114,3 +119,117 @@ def test_truncated_normal_is_cut_at_two_standard_deviations():
     std = (2 / (3 * 64)) ** 0.5
     assert weight.abs().max() <= 2 * std
     assert weight.abs().max() > 1.9 * std
+
+
+DESIGNS = {
+    'Trajectory': dict(num_layers=2, num_heads=2, attention_dropout=0.0),
+    'SelfAttention': dict(num_layers=2, num_heads=2, attention_dropout=0.0),
+    'VITA': dict(num_queries=3, num_layers=2, num_heads=2, feedforward_channels=6, window=2),
+    'none': dict(),
+}
+
+
+def design(name, **options):
+    torch.manual_seed(0)
+    if name in ('Trajectory', 'SelfAttention'):
+        options.setdefault('aspp', dict(dropout=0.0))
+    return build_cross_clip(CHANNELS, dict(DESIGNS[name], type=name, **options)).double()
+
+
+def attention_by_loops(attention, query, key, value, attends):
+    """Attend token by token, query (N, C), key and value (S, C); `attends(i, j)` masks."""
+    query, key, value = attention.q(query), attention.k(key), attention.v(value)
+    size, out = CHANNELS // attention.num_heads, torch.empty_like(query)
+    for i, row in enumerate(query):
+        others = [j for j in range(len(key)) if attends(i, j)]
+        for head in range(attention.num_heads):
+            part = slice(head * size, (head + 1) * size)
+            weights = [math.exp(float(row[part] @ key[j][part]) / math.sqrt(size)) for j in others]
+            values = [w * value[j][part] for w, j in zip(weights, others, strict=True)]
+            out[i, part] = sum(values) / sum(weights)
+    return attention.proj(out)
+
+
+@torch.no_grad()
+def test_self_attention_is_its_equation(queries):
+    layer = design('SelfAttention').layers[0]
+    tokens = queries[0].flatten(0, 1)
+    expected = attention_by_loops(layer.self_attn, tokens, tokens, tokens, lambda i, j: True)
+    out = layer.self_attn(queries[:1]).flatten(0, 2)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('shift', [0, 1])
+def test_window_encoder_is_its_equation(queries, shift):
+    """Five clips in windows of two: the last, and with a shift the first, are alone."""
+    layer = design('VITA', num_encoder_layers=2).encoder[shift]
+    assert layer.shift == shift
+    clips = torch.cat([queries[0], queries[1, :1]])
+    tokens = clips.flatten(0, 1)
+    window = [(n // QUERIES + shift) // 2 for n in range(len(tokens))]
+    out = attention_by_loops(
+        layer.attn, tokens, tokens, tokens, lambda i, j: window[i] == window[j]
+    )
+    expected = layer.norm1(tokens + out)
+    expected = layer.norm2(expected + layer.ffn[2](layer.ffn[0](expected).clamp(min=0)))
+    torch.testing.assert_close(layer(clips[None]).flatten(0, 2), expected, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_video_decoder_is_its_equation(queries):
+    module = design('VITA')
+    layer, position = module.layers[0], module.query_embed.weight
+    video, memory = module.query_feat.weight, queries[0].flatten(0, 1)
+
+    def attend(attention, query, key, value):
+        return attention_by_loops(attention, query, key, value, lambda i, j: True)
+
+    expected = layer.norm1(video + attend(layer.cross_attn, video + position, memory, memory))
+    placed = expected + position
+    expected = layer.norm2(expected + attend(layer.self_attn, placed, placed, expected))
+    expected = layer.norm3(expected + layer.ffn(expected))
+    out = layer(video[None], position, memory[None])[0]
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_video_queries_do_not_depend_on_the_order_of_clip_queries(queries):
+    module = design('VITA')
+    refined = module(queries)[-1]
+    assert refined.shape == (BATCH, CLIPS, 3, CHANNELS)
+    assert torch.equal(refined[:, 0], refined[:, -1])
+    torch.testing.assert_close(module(queries[:, :, torch.randperm(QUERIES)])[-1], refined)
+    torch.testing.assert_close(module.pool_clips(refined), refined[:, 0])
+
+
+@torch.no_grad()
+def test_none_keeps_the_queries(queries):
+    (refined,) = design('none')(queries)
+    assert torch.equal(refined, queries)
+
+
+@torch.no_grad()
+def test_without_temporal_aspp_the_order_of_clips_does_not_matter(queries):
+    module = design('SelfAttention', aspp=dict(type='none', rates=(1, 2, 3)))
+    assert not [name for name in module.state_dict() if 'aspp' in name]
+    torch.testing.assert_close(module(queries.flip(1))[-1].flip(1), module(queries)[-1])
+
+
+@pytest.mark.parametrize('name', ['Trajectory', 'SelfAttention', 'VITA'])
+def test_gradients_of_designs(name, queries):
+    module = design(name)
+    clips = queries[:1, :, :2].clone().requires_grad_()
+
+    def pooled(x):
+        return module.pool_clips(module(x)[-1])
+
+    assert torch.autograd.gradcheck(pooled, clips, fast_mode=True)
+    pooled(clips).square().sum().backward()
+    assert all(x.grad is not None for x in module.parameters())
+
+
+def test_unknown_design_raises():
+    with pytest.raises(AxialVSError, match=r"'Axial'.*SelfAttention.*VITA"):
+        build_cross_clip(CHANNELS, dict(type='Axial'))
+    assert set(DESIGNS) == set(CROSS_CLIP_DESIGNS.module_dict)

@@ -51,6 +51,25 @@ def assert_same_gradient(ours, theirs, name):
     assert (ours - theirs).abs().max().item() < 1e-5 * scale, name
 
 
+@pytest.mark.parametrize('design', ['SelfAttention', 'VITA', 'none'])
+def test_training_step_of_designs(design):
+    """All that a design has is trained, and a video of any length gets its tracks' logits."""
+    options = {} if design == 'none' else dict(num_layers=1, num_heads=2)
+    if design == 'VITA':
+        with pytest.raises(AxialVSError, match=r'cross_clip\.num_queries is 100.* 6'):
+            tiny_offline(panoptic_head=dict(cross_clip=dict(_delete_=True, type='VITA')))
+        options['num_queries'] = 6
+    cross_clip = dict(_delete_=True, type=design, **options)
+    model = tiny_offline(panoptic_head=dict(cross_clip=cross_clip))
+    num_frames = 2 * CLIP_LENGTH
+    total(model.train().loss(images(1, num_frames), boxes(2, num_frames=num_frames))).backward()
+    parameters = model.panoptic_head.cross_clip.parameters()
+    assert all(x.grad is not None for x in parameters)
+    prediction = model.eval().predict_video(images(1, 4)[0])
+    assert prediction.mask_logits.shape[1:] == (4, HEIGHT // 4, WIDTH // 4)
+    assert len(prediction.class_logits) == len(prediction.mask_logits)
+
+
 @pytest.mark.parametrize('name', [None, END_TO_END], ids=['frozen', 'end to end'])
 @pytest.mark.parametrize('num_clips', [1, 2])
 def test_two_videos_are_twice_one(name, num_clips):

@@ -4,7 +4,7 @@ import torch
 from release_weights import fill_by_release_names
 
 from axialvs.checkpoints.release_names import rename_release_tensor
-from axialvs.layers.cross_clip import CrossClipLayer
+from axialvs.layers.cross_clip.tracking import CrossClipLayer
 from axialvs.layers.temporal_aspp import TemporalASPP
 
 TOLERANCE = 1e-4

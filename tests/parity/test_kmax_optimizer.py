@@ -12,7 +12,7 @@ from torch import nn
 
 import axialvs.engine  # noqa: F401 - registers the constructor
 from axialvs.checkpoints.release_names import rename_kmax_tensor
-from axialvs.layers.cross_clip import CrossClipTracking
+from axialvs.layers.cross_clip.tracking import CrossClipTracking
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from config_files import load
 

@@ -1,5 +1,7 @@
 """Refinement in a window that slides over a stream."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -107,3 +109,20 @@ def test_a_window_has_to_move_on():
     for num_clips, overlap in ((3, 3), (0, 0), (2, -1)):
         with pytest.raises(AxialVSError, match=f'{num_clips} clips cannot share {overlap}'):
             OfflineWindow(refine, WindowSettings(num_clips, overlap))
+
+
+def test_video_queries_are_matched_from_window_to_window():
+    """Without a common order of queries, the windows' own mask embeddings link them."""
+    clips = clips_of(7)
+    orders = itertools.cycle([torch.arange(QUERIES), torch.tensor([3, 0, 4, 1, 2])])
+
+    def shuffled(identities, queries):
+        embeddings = draw(QUERIES, CHANNELS).expand(len(queries), -1, -1)
+        order = next(orders)
+        refined = RefinedVideo(embeddings[0, :, :4], embeddings, keeps_queries=False)
+        return refined.reorder(order)
+
+    decided = decide(clips, 3, 1, shuffled)
+    assert len(decided) == 7
+    for clip in decided:
+        torch.testing.assert_close(clip.class_logits, draw(QUERIES, CHANNELS)[:, :4])

@@ -1,4 +1,4 @@
-"""Multi-head attention by torch's fused kernel, with one mask for all heads."""
+"""Multi-head attention by torch's fused kernel."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,3 +44,51 @@ class FusedMultiheadAttention(nn.MultiheadAttention):
         fused = cls(attention.embed_dim, attention.num_heads, attention.dropout, batch_first=False)
         fused.load_state_dict(attention.state_dict())
         return fused
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with positions in queries and keys.
+
+    Args:
+        channels: C.
+        num_heads: h.
+        attention_dropout: on the attention weights.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, num_heads: int = 8, attention_dropout: float = 0.0) -> None:
+        super().__init__()
+        if channels % num_heads:
+            raise ValueError(f'channels ({channels}) must be a multiple of num_heads ({num_heads})')
+        self.num_heads = num_heads
+        self.attention_dropout = attention_dropout
+        self.q = nn.Linear(channels, channels)
+        self.k = nn.Linear(channels, channels)
+        self.v = nn.Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, query_key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within each sequence.
+
+        Args:
+            query_key, value: (B, S, C).
+            mask: (B, 1, 1, S) bool, false for tokens that are ignored.
+
+        Returns:
+            (B, S, C).
+        """
+        return self.attend(query_key, query_key, value, mask)
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Attend from queries (B, N, C) to keys and values (B, S, C); see `forward`."""
+        query, key, value = (
+            x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for x in (self.q(query), self.k(key), self.v(value))
+        )
+        dropout_p = self.attention_dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, mask, dropout_p)
+        return self.proj(out.transpose(1, 2).flatten(2))

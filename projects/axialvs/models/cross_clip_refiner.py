@@ -39,6 +39,7 @@ class CrossClipRefiner:
             self._classify(refined)[0],
             self.head.embed_video_masks(refined)[0],
             self.head.predict_video_masks,
+            self.head.cross_clip.keeps_queries,
         )
 
     def loss(

@@ -8,7 +8,7 @@ from mmdet.structures import TrackDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from axialvs.layers.cross_clip import CrossClipTracking
+from axialvs.layers.cross_clip.base import CrossClipModule
 from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ClipFeatures, ClipPrediction, Size
 
@@ -42,7 +42,7 @@ class ClipHead(Protocol):
 class VideoHead(ClipHead, Protocol):
     """A clip head that also predicts from queries refined over the clips of a video."""
 
-    cross_clip: CrossClipTracking
+    cross_clip: CrossClipModule
 
     def clip_modules(self) -> list[nn.Module]:
         """Modules that compute the features of a clip."""

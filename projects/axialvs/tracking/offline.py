@@ -18,11 +18,18 @@ DEFAULT_FEATURE_MEMORY = 2**30
 
 
 class RefinedVideo(NamedTuple):
-    """The refined clips of a video, queries in the order of its first clip."""
+    """The refined clips of a video, queries in the order of its first clip if they are kept."""
 
     class_logits: Tensor  # (Q, N + 1)
     mask_embeddings: Tensor  # (K, Q, C)
     predict_masks: Callable[[Tensor, Tensor], Tensor] = dot_product_masks
+    keeps_queries: bool = True  # see `CrossClipModule`
+
+    def reorder(self, order: Tensor) -> 'RefinedVideo':
+        """Permute the queries by indices (Q,)."""
+        return self._replace(
+            class_logits=self.class_logits[order], mask_embeddings=self.mask_embeddings[:, order]
+        )
 
     def mask_logits(self, clip: int, mask_features: Tensor) -> Tensor:
         """Mask logits (Q, T, H, W) of a clip with these mask features (T, C, H, W)."""
@@ -101,9 +108,10 @@ class OfflineWindow:
     """Refine the last K clips of a stream together; memory is that of one window.
 
     Each clip is matched to the clip before it when it arrives, so an object keeps its query from
-    window to window. Of the clips that neighbouring windows share, the first half get their masks
-    from the earlier window and the rest from the later one, so that every clip is refined with
-    context on both sides. A video of at most K clips gives the same as `OfflineVideo`.
+    window to window; queries that do not follow those of the clips are matched by their mask
+    embeddings. Of the clips that neighbouring windows share, the first half get their masks from
+    the earlier window and the rest from the later one, so that every clip is refined with context
+    on both sides. A video of at most K clips gives the same as `OfflineVideo`.
 
     Args:
         refine: refines the clips of a window.
@@ -123,6 +131,7 @@ class OfflineWindow:
         self._refine = refine
         self._clips: list[ClipFeatures] = []
         self._num_decided = 0  # clips of the window that were returned already
+        self._last_embeddings: Tensor | None = None  # (Q, C) of the window before
         self._logit_sum: Tensor | float = 0.0
         self._logit_clips = 0
 
@@ -151,6 +160,11 @@ class OfflineWindow:
         refined = _refine(
             self._refine, [x.identity for x in self._clips], [x.queries for x in self._clips]
         )
+        if not refined.keeps_queries:
+            if self._last_embeddings is not None:
+                order = match_queries(self._last_embeddings, refined.mask_embeddings[0])
+                refined = refined.reorder(order)
+            self._last_embeddings = refined.mask_embeddings[-1]
         # Windows are weighted by the number of clips they decide.
         self._logit_sum = self._logit_sum + (end - start) * refined.class_logits.float()
         self._logit_clips += end - start

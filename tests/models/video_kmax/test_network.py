@@ -269,8 +269,13 @@ def test_video_masks_are_normalised_over_all_clips_in_training():
     torch.testing.assert_close(head.predict_video_masks(embeddings, features), expected)
 
 
-def test_what_no_loss_of_a_video_reaches():
-    head = build_tiny_head(cross_clip=dict(num_layers=1, num_heads=2), semantic_head=None)
+@pytest.mark.parametrize(
+    'cross_clip',
+    [dict(num_heads=2), dict(type='SelfAttention', num_heads=2), dict(type='VITA', num_heads=2)],
+    ids=['trajectory', 'self-attention', 'vita'],
+)
+def test_what_no_loss_of_a_video_reaches(cross_clip):
+    head = build_tiny_head(cross_clip=dict(num_layers=1, **cross_clip), semantic_head=None)
     reached = head.unreached_parameters()
     for name in reached:
         head.get_submodule(name).requires_grad_(False)

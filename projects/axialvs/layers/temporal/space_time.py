@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from axialvs.layers.temporal.base import SelfAttention, TemporalLayer
+from axialvs.layers.attention import SelfAttention
+from axialvs.layers.temporal.base import TemporalLayer
 from axialvs.registry import TEMPORAL_LAYERS
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from axialvs.functional.dot_product_masks import dot_product_masks
 from axialvs.layers.attention import FusedMultiheadAttention
-from axialvs.layers.cross_clip import CrossClipTracking
+from axialvs.layers.cross_clip.designs import build_cross_clip
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
@@ -45,7 +45,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
 
     Args:
         positional_encoding: as in mmdet, for (T, H, W).
-        cross_clip: arguments of `CrossClipTracking` for offline models; None for near-online ones.
+        cross_clip: see `build_cross_clip`, for offline models; None for near-online ones.
         own_predictors: whether refined queries have class and mask layers of their own,
             `video_cls_embed` and `video_mask_embed`. Training them leaves the clip head unchanged,
             whose masks tell its queries where to attend. False shares the clip head's layers, as
@@ -74,7 +74,13 @@ class ClipMask2FormerHead(Mask2FormerHead):
                 attention.attn = FusedMultiheadAttention.from_module(attention.attn)
         self.own_predictors = cross_clip is not None and own_predictors
         if cross_clip is not None:
-            self.cross_clip = CrossClipTracking(self.decoder_embed_dims, **cross_clip)
+            self.cross_clip = build_cross_clip(self.decoder_embed_dims, cross_clip)
+            count = getattr(self.cross_clip, 'num_queries', self.num_queries)
+            if count != self.num_queries:  # mmdet's loss knows one number only
+                raise AxialVSError(
+                    f'cross_clip.num_queries is {count}; set it to num_queries of the head, '
+                    f'{self.num_queries}'
+                )
         if self.own_predictors:
             self.video_cls_embed = copy.deepcopy(self.cls_embed)
             self.video_mask_embed = copy.deepcopy(self.mask_embed)

@@ -10,7 +10,7 @@ from mmdet.structures import TrackDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from axialvs.layers.cross_clip import CrossClipTracking
+from axialvs.layers.cross_clip.designs import build_cross_clip
 from axialvs.layers.within_clip import WithinClipTracking
 from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
@@ -59,7 +59,7 @@ class VideoKMaXHead(BaseModule):
         mask_channels: C of mask embeddings and pixel features.
         layers_per_level: decoder layers of each memory level, from low to high resolution.
         decoder_layer: further arguments of `KMeansLayer`.
-        cross_clip: arguments of `CrossClipTracking` for offline models; None for near-online ones.
+        cross_clip: see `build_cross_clip`, for offline models; None for near-online ones.
         loss: arguments of `LossSettings`; `video_loss` takes class, mask and dice weights from it.
         train_cfg: not used.
         init_cfg: initialisation.
@@ -118,7 +118,7 @@ class VideoKMaXHead(BaseModule):
             semantic_channels = (in_channels[0], in_channels[1], in_channels[-1])
             self.semantic_head = SemanticHead(semantic_channels, self.num_classes, **semantic_head)
         if cross_clip is not None:
-            self.cross_clip = CrossClipTracking(channels, **cross_clip)
+            self.cross_clip = build_cross_clip(channels, cross_clip)
             self.video_predictor = VideoPredictor(channels, mask_channels, self.num_classes)
         self.loss_settings = LossSettings(**(loss or {}))
         if self.semantic_head is None:

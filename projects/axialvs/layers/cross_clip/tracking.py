@@ -1,9 +1,12 @@
-"""Cross-clip tracking module: the queries of all clips of a video attend to each other."""
+"""Cross-clip tracking of Axial-VS: the queries of all clips attend to each other."""
 
 from torch import Tensor, nn
 
+from axialvs.layers.attention import SelfAttention
+from axialvs.layers.cross_clip.base import CrossClipModule
 from axialvs.layers.temporal_aspp import TemporalASPP
 from axialvs.layers.trajectory_attention import TrajectoryAttention
+from axialvs.registry import CROSS_CLIP_DESIGNS
 
 
 class ClipTrajectoryAttention(TrajectoryAttention):
@@ -43,21 +46,42 @@ class ClipTrajectoryAttention(TrajectoryAttention):
         return self.attend(query, key, value, num_frames=queries.shape[1]).view_as(queries)
 
 
+class ClipSelfAttention(SelfAttention):
+    """Self-attention over the queries of all clips, which Table 6 compares.
+
+    Args:
+        channels, num_heads, attention_dropout: see `SelfAttention`.
+    """
+
+    def __init__(self, channels: int, num_heads: int = 8, attention_dropout: float = 0.1) -> None:
+        super().__init__(channels, num_heads, attention_dropout)
+
+    def forward(self, queries: Tensor) -> Tensor:  # type: ignore[override]
+        """Attend: (B, K, Q, C) -> (B, K, Q, C)."""
+        tokens = queries.flatten(1, 2)
+        return super().forward(tokens, tokens).view_as(queries)
+
+
 class CrossClipLayer(nn.Module):
-    """One block: trajectory attention, norm, Temporal-ASPP, norm (Axial-VS Fig. 5).
+    """One block: attention, norm, Temporal-ASPP, norm (Axial-VS Fig. 5).
 
     Args:
         channels: C.
-        aspp: arguments of `TemporalASPP`.
-        attention: further arguments of `ClipTrajectoryAttention`.
+        aspp: arguments of `TemporalASPP`; `type='none'` leaves it and its norm out.
+        attention: further arguments of the attention.
     """
+
+    attention_name = 'trajectory_attn'
+    attention_class: type[nn.Module] = ClipTrajectoryAttention
 
     def __init__(self, channels: int, aspp: dict | None = None, **attention) -> None:
         super().__init__()
-        self.trajectory_attn = ClipTrajectoryAttention(channels, **attention)
+        self.add_module(self.attention_name, self.attention_class(channels, **attention))
         self.norm = nn.LayerNorm(channels)
-        self.temporal_aspp = TemporalASPP(channels, **(aspp or {}))
-        self.aspp_norm = nn.LayerNorm(channels)
+        self.temporal_aspp = None
+        if aspp is None or aspp.get('type') != 'none':
+            self.temporal_aspp = TemporalASPP(channels, **(aspp or {}))
+            self.aspp_norm = nn.LayerNorm(channels)
 
     def forward(self, queries: Tensor) -> Tensor:
         """Refine the queries.
@@ -68,14 +92,24 @@ class CrossClipLayer(nn.Module):
         Returns:
             (B, K, Q, C).
         """
-        queries = self.norm(queries + self.trajectory_attn(queries))
+        queries = self.norm(queries + self.get_submodule(self.attention_name)(queries))
+        if self.temporal_aspp is None:
+            return queries
         batch, _, num_queries, _ = queries.shape
         sequences = queries.permute(0, 2, 3, 1).flatten(0, 1)  # BQ, C, K
         context = self.temporal_aspp(sequences).unflatten(0, (batch, num_queries))
         return self.aspp_norm(queries + context.permute(0, 3, 1, 2))
 
 
-class CrossClipTracking(nn.Module):
+class SelfAttentionLayer(CrossClipLayer):
+    """A block with self-attention in place of trajectory attention; arguments as there."""
+
+    attention_name = 'self_attn'
+    attention_class = ClipSelfAttention
+
+
+@CROSS_CLIP_DESIGNS.register_module(name='Trajectory')
+class CrossClipTracking(CrossClipModule):
     """The cross-clip tracking module (Axial-VS Sec. 3.3).
 
     Args:
@@ -87,35 +121,16 @@ class CrossClipTracking(nn.Module):
         ValueError: if `num_layers` is less than 1.
     """
 
+    layer_class: type[CrossClipLayer] = CrossClipLayer
+
     def __init__(self, channels: int, num_layers: int = 4, **layer) -> None:
-        super().__init__()
         if num_layers < 1:
             raise ValueError(f'num_layers is {num_layers}: must be at least 1')
-        self.layers = nn.ModuleList(CrossClipLayer(channels, **layer) for _ in range(num_layers))
-        self.clip_weight = nn.Linear(channels, 1)
+        super().__init__(channels, (self.layer_class(channels, **layer) for _ in range(num_layers)))
 
-    def forward(self, queries: Tensor) -> list[Tensor]:
-        """Refine the queries block by block.
 
-        Args:
-            queries: (B, K, Q, C), aligned over clips.
+@CROSS_CLIP_DESIGNS.register_module(name='SelfAttention')
+class CrossClipSelfAttention(CrossClipTracking):
+    """The module with self-attention in place of trajectory attention (Table 6a)."""
 
-        Returns:
-            Output of each block, (B, K, Q, C).
-        """
-        refined = []
-        for layer in self.layers:
-            queries = layer(queries)
-            refined.append(queries)
-        return refined
-
-    def pool_clips(self, features: Tensor) -> Tensor:
-        """Average features over the clips with learned weights.
-
-        Args:
-            features: (B, K, Q, C).
-
-        Returns:
-            (B, Q, C).
-        """
-        return (self.clip_weight(features).softmax(dim=1) * features).sum(dim=1)
+    layer_class = SelfAttentionLayer

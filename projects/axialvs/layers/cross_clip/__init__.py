@@ -1,0 +1,1 @@
+"""Designs of cross-clip tracking; `designs` builds them by name."""
