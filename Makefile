@@ -51,7 +51,7 @@ format: $(STAMP)
 
 # In an environment of its own. The variable silences an advertisement for the successor of mkdocs-material.
 docs: $(DOCS_VENV)/.installed
-	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo 'site/index.html is written'
 
 $(DOCS_VENV)/.installed: requirements/docs.txt

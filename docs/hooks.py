@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages that lie outside of docs/, their links, and the notebook as a page.
+"""Hooks of mkdocs: navigation, pages that lie outside of docs/, links, the notebook as a page.
 
 All pages are written for a code host, with links relative to their file in the repository. On the
 site README.md is the front page; other files that pages link to are copied beside the pages.
@@ -24,6 +24,13 @@ PAGES = {
 SOURCES = {page: source for source, page in PAGES.items()}
 # Target of a Markdown link or image, or of an HTML attribute; addresses and anchors do not match.
 LINK = re.compile(r'(\]\(|(?:src|srcset|href)=")(?![a-z]+:|#)([^)"#\s]+)')
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Add pages that the navigation does not name to its last section."""
+    named = json.dumps(config.nav)
+    (section,) = config.nav[-1].values()
+    section += [x.name for x in sorted(ROOT.glob('docs/*.md')) if f'"{x.name}"' not in named]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
