@@ -4,6 +4,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,16 +28,47 @@ def main() -> int | None:
     options = parse_args(__doc__)
     signal.signal(signal.SIGTERM, _stop)
     jobs = options.jobs()
+    from axialvs.inference.panoptic_files import JSON_NAME, join_parts, read_json
     from axialvs.utils.env import find_device
 
     # Wrong paths, suffixes and devices are reported before a model is built.
     find_device(options.device)
-    model = None
     failures: list[str] = []
+    submission = None if options.panoptic is None else Path(options.panoptic)
+    if submission is not None:
+        read_json(submission / JSON_NAME)
+    try:
+        segment_all(jobs, options, failures)
+    finally:
+        if submission is not None:
+            try:
+                join_parts(submission)
+            except (AxialVSError, OSError) as error:
+                failures.append(error_message(error))
+        for failure in failures:
+            print(f'failed: {failure}', file=sys.stderr)
+    return BAD_INPUT if failures else None
+
+
+def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
+    """Segment videos.
+
+    Args:
+        jobs: the videos.
+        options: of the command.
+        failures: is added to, a line per video that could not be segmented.
+
+    Raises:
+        AxialVSError: the only video cannot be segmented, or none with these options.
+        OSError: an output of the only video could not be written.
+    """
+    model = None
+    recorded = frozenset().union(*(job.recorded for job in jobs))
+    records = {name: OutputRecord(Path(options.outputs()[name])) for name in sorted(recorded)}
     num_done = num_skipped = 0
     for number, job in enumerate(jobs, start=1):
         try:
-            task = Task(job, options)
+            task = Task(job, options, records)
             if not task.targets:
                 print(f'{job.source}: finished before, skipped; --overwrite segments it again')
                 num_skipped += 1
@@ -52,12 +84,8 @@ def main() -> int | None:
             num_done += 1
         except Exception as error:
             _fail(job, error, failures, len(jobs))
-    if len(jobs) == 1:
-        return None
-    print(f'{num_done} videos segmented, {num_skipped} skipped, {len(failures)} failed')
-    for failure in failures:
-        print(f'failed: {failure}', file=sys.stderr)
-    return BAD_INPUT if failures else None
+    if len(jobs) > 1:
+        print(f'{num_done} videos segmented, {num_skipped} skipped, {len(failures)} failed')
 
 
 def _fail(job: Job, error: Exception, failures: list[str], num_jobs: int) -> None:
@@ -66,19 +94,27 @@ def _fail(job: Job, error: Exception, failures: list[str], num_jobs: int) -> Non
         raise error
     if not isinstance(error, AxialVSError | OSError):
         traceback.print_exception(error)
-    message = error_message(error)
-    failures.append(message if job.source in message else f'{job.source}: {message}')
+    failures.append(_named(error, job.source))
     print(f'failed: {failures[-1]}', file=sys.stderr)
 
 
+def _named(error: Exception, name: str) -> str:
+    message = error_message(error)
+    return message if name in message else f'{name}: {message}'
+
+
 def load_model(options: Options) -> 'ClipSegmenter':
-    """Build the model that the options name."""
-    from axialvs.apis import init_segmenter
+    """Build the model that the options name, and check the options that depend on it.
+
+    Raises:
+        AxialVSError: the model does not have this mode or class.
+    """
+    from axialvs.apis import find_labels, init_segmenter
     from axialvs.engine.amp import precision_of_device
     from axialvs.utils.env import find_device
 
     device = find_device(options.device)
-    return init_segmenter(
+    model = init_segmenter(
         options.config,
         options.checkpoint or DEFAULT_CHECKPOINT.name,
         device,
@@ -86,6 +122,9 @@ def load_model(options: Options) -> 'ClipSegmenter':
         options.compile,
         options.test_cfg(),
     )
+    model.tracker(options.mode)
+    find_labels(model, options.classes or ())
+    return model
 
 
 class Task:
@@ -94,12 +133,13 @@ class Task:
     Args:
         job: the video and its outputs.
         options: of the command.
+        records: which outputs are finished, by option.
 
     Raises:
         AxialVSError: an output exists that this command has not written.
     """
 
-    def __init__(self, job: Job, options: Options) -> None:
+    def __init__(self, job: Job, options: Options, records: dict[str, OutputRecord]) -> None:
         self.job = job
         self.options = options
         self.settings = {
@@ -107,9 +147,7 @@ class Task:
             'video': describe_source(job.source),
             'weights': describe_source(options.checkpoint or DEFAULT_CHECKPOINT.name),
         }
-        self.records = {
-            name: OutputRecord(Path(options.outputs()[name])) for name in sorted(job.recorded)
-        }
+        self.records = {name: records[name] for name in sorted(job.recorded)}
         self.targets = {
             name: path for name, path in job.targets.items() if not self._is_whole(name, path)
         }
@@ -186,14 +224,17 @@ class Task:
                 if result.num_frames:
                     video = describe(result, self.job.source, options, model)
                     write_each(outputs, failures, methodcaller('finish', video))
-                for output in outputs:
-                    output.close()
-        written = {name: x for name, x in self.outputs.items() if x not in failures}
-        self._record(written, is_whole=True)
+                write_each(outputs, failures, methodcaller('close'))
         print_notes(reader, known_notes)
         report(result, self.job.source, outputs, failures)
-        for error in failures.values():
-            raise error
+        written = [name for name, x in self.outputs.items() if x not in failures]
+        errors = [_named(error, str(output.path)) for output, error in failures.items()]
+        try:
+            self._record(written, is_whole=True)
+        except OSError as error:
+            errors.append(error_message(error))
+        if errors:
+            raise OSError('; '.join(errors))
 
     def _record(self, names: Collection[str], is_whole: bool) -> None:
         for name, record in self.records.items():
@@ -229,6 +270,8 @@ def write_each(
                 step(output)
             except OSError as error:
                 failures[output] = error
+                with suppress(OSError):
+                    output.close()
 
 
 def describe(

@@ -110,6 +110,20 @@ def _class_names(checkpoint: Mapping[str, Any], dataset: Mapping) -> tuple[str, 
     return names
 
 
+def find_labels(model: ClipSegmenter, classes: Sequence[str]) -> list[int]:
+    """Return the labels of class names.
+
+    Raises:
+        AxialVSError: for an unknown name.
+    """
+    unknown = sorted(set(classes) - set(model.class_names))
+    if unknown:
+        raise AxialVSError(
+            f'unknown class {", ".join(unknown)}; the model has {", ".join(model.class_names)}'
+        )
+    return [model.class_names.index(name) for name in classes]
+
+
 def segment_video(
     model: ClipSegmenter,
     source: str | Path | int | VideoReader | Iterable[np.ndarray],
@@ -147,14 +161,7 @@ def segment_video(
         AxialVSError: for an unknown mode, protocol or class name.
         VideoReadError: if the source cannot be read.
     """
-    labels = None
-    if classes is not None:
-        unknown = sorted(set(classes) - set(model.class_names))
-        if unknown:
-            raise AxialVSError(
-                f'unknown class {", ".join(unknown)}; the model has {", ".join(model.class_names)}'
-            )
-        labels = [model.class_names.index(name) for name in classes]
+    labels = None if classes is None else find_labels(model, classes)
     tracker = model.tracker(mode)
     reader = open_video(source, frame_rate, color)
     return VideoResult(model, tracker, reader, protocol, score_thr, labels, max_frames, progress)

@@ -85,6 +85,23 @@ def test_what_resuming_keeps_is_told(folder, options, told):
     assert 'load_from=' in line
 
 
+def test_other_batch_size_is_told(folder):
+    log = resume(folder, train_dataloader__batch_size=4)
+    (line,) = [x for x in log.splitlines() if 'clips per iteration' in x]
+    assert 'has 4 clips per iteration and the checkpoint 2' in line
+
+
+def test_optimizer_with_the_same_states(folder, tmp_path):
+    """Adam and Adamax have the same options and shapes; a run of one is not one of the other."""
+    adam, adamax = (
+        dict(type='OptimWrapper', optimizer=dict(type=name, lr=0.1)) for name in ('Adam', 'Adamax')
+    )
+    build(tmp_path, optim_wrapper=adam).train()
+    assert 'differs' not in resume(tmp_path, optim_wrapper=adam)
+    with pytest.raises(CheckpointError, match='Adamax and the checkpoint Adam '):
+        resume(tmp_path, optim_wrapper=adamax)
+
+
 @pytest.mark.parametrize('name', ['AdamW', 'RMSprop', 'Adadelta'])
 def test_other_optimizer_is_one_clear_error(folder, name):
     optimizer = dict(type=name, lr=0.1)

@@ -1,5 +1,6 @@
 """What tests of the commands share."""
 
+import resource
 import runpy
 import sys
 from pathlib import Path
@@ -21,3 +22,11 @@ def run_tool(monkeypatch):
         return caught.value.code
 
     return run
+
+
+@pytest.fixture
+def limit_file_size():
+    """Let the system refuse to write larger files, as on a full disk, until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -93,15 +93,22 @@ def test_outputs_tell_things_from_stuff(written, videos, run_tool):
             assert segment['area'] == mask.sum()
 
 
-def test_a_submission_grows_by_videos_and_is_scored(run_tool, videos, model_files, tmp_path):
+def test_a_submission_grows_by_videos_and_is_scored(
+    run_tool, videos, model_files, tmp_path, monkeypatch
+):
+    """Also if the first run was killed before it wrote `pred.json`."""
     config, checkpoint = model_files
     model = init_segmenter(config, checkpoint, device='cpu')
     for clip in segment_video(model, videos / 'images' / 'video_00001'):
         assert clip.is_thing.tolist() == [label < NUM_THINGS for label in clip.labels]
     folder = tmp_path / 'submission'
-    for name in ('video_00001', 'video_00002'):
-        options = ('--config', config, '--checkpoint', checkpoint, '--panoptic', folder)
-        assert run_tool('segment_video.py', videos / 'images' / name, *options) == 0
+    options = ('--config', config, '--checkpoint', checkpoint, '--panoptic', folder)
+    with monkeypatch.context() as killed:
+        killed.setattr('axialvs.inference.panoptic_files.join_parts', lambda folder: None)
+        assert run_tool('segment_video.py', videos / 'images' / 'video_00001', *options) == 0
+    assert {x.name for x in folder.iterdir()} == {'parts', 'pan_pred'}
+    assert run_tool('segment_video.py', videos / 'images' / 'video_00002', *options) == 0
+    assert {x.name for x in folder.iterdir()} == {'pred.json', 'pan_pred'}
     gt = ('--gt-json', videos / 'panoptic.json', '--gt-dir', videos / 'panomasksRGB')
     pred = ('--pred-json', folder / 'pred.json', '--pred-dir', folder / 'pan_pred')
     metrics = tmp_path / 'metrics.json'

@@ -1,9 +1,9 @@
 """The command segment_video.py, offline: its options reach the model."""
 
 import csv
-import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +15,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.inference.video_writer import VideoWriter
 from encoded_videos import encode
 from generated_videos import frame_folders, write_videos
 
@@ -174,21 +173,38 @@ def near_online(run_tool, source, tmp_path, *options):
     return code, json.loads(out.read_text()) if out.exists() else None
 
 
-def test_a_full_disk_costs_the_overlay_and_not_the_tracks(
-    run_tool, folder, tmp_path, capsys, monkeypatch
+def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
+    run_tool, folder, tmp_path, capsys, monkeypatch, limit_file_size
 ):
-    _, whole = near_online(run_tool, folder, tmp_path)
+    """All outputs that failed are named, and no empty or partial file is left."""
+    names = ('out.mp4', 'html.html', 'masks', 'crops', 'panoptic', 'boxes.csv')
+    options = [x for name in names for x in (f'--{Path(name).stem}', tmp_path / name)]
+    near_online(run_tool, folder, tmp_path, *options)
+    sizes = {x.name: size_of(x) for x in tmp_path.iterdir()}
+    assert {*names, 'tracks.json'} == sizes.keys()
+    for target in tmp_path.iterdir():
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+    limit = min(sizes[name] for name in ('out.mp4', 'html.html', 'crops')) - 1
+    fits = {name for name, size in sizes.items() if size <= limit}
+    assert 'boxes.csv' in fits
 
-    def refuse(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
-    monkeypatch.setattr(VideoWriter, '_even', refuse)
-    overlay = tmp_path / 'overlay.mp4'
-    code, tracks = near_online(run_tool, folder, tmp_path, '--out', overlay)
+    capsys.readouterr()
+    monkeypatch.setattr(
+        'axialvs.apis.segment_video',
+        lambda *args: [limit_file_size(limit), segment_video(*args)][1],
+    )
+    code, _ = near_online(run_tool, folder, tmp_path, *options)
     assert code == 2
-    assert tracks == whole
-    assert f'{overlay}: No space left' in capsys.readouterr().err
-    assert {x.name for x in tmp_path.iterdir()} == {'tracks.json'}
+    (error,) = [x for x in capsys.readouterr().err.splitlines() if 'error:' in x]
+    assert {name for name in sizes if str(tmp_path / name) in error} == sizes.keys() - fits
+    left = [x for x in tmp_path.rglob('*') if x.is_file()]
+    assert all(x.stat().st_size and x.suffix != '.partial' for x in left)
+    assert {name for name in sizes if size_of(tmp_path / name) == sizes[name]} == fits
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the largest file in a folder."""
+    return max((x.stat().st_size for x in [path, *path.rglob('*')] if x.is_file()), default=0)
 
 
 @pytest.mark.parametrize('option', ['--json', '--out'])

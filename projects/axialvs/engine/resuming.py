@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -16,7 +17,7 @@ from axialvs.checkpoints.loading import (
     DamagedCheckpointError,
     load_checkpoint_safely,
 )
-from axialvs.engine.checkpointing import LAST_CHECKPOINT
+from axialvs.engine.checkpointing import LAST_CHECKPOINT, training_loop
 
 # Regular checkpoints; the best weights lack the optimizer state.
 _REGULAR = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -88,12 +89,14 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
         f'--resume keeps the optimizer; to train its weights with a new one, use --cfg-options '
         f'load_from={source} without --resume'
     )
-    optimizer = runner.optim_wrapper.optimizer
-    if not theirs or set(optimizer.defaults) - set(theirs[0]) - _VERSIONED_OPTIONS:
+    settings, meta = describe_run(runner), checkpoint.get('meta', {})
+    ours_named, theirs_named = settings['optimizer'], meta.get('optimizer')
+    missing = set(runner.optim_wrapper.optimizer.defaults) - set(theirs[0] if theirs else ())
+    if theirs_named not in (None, ours_named) or not theirs or missing - _VERSIONED_OPTIONS:
         options = _options(theirs[0]) if theirs else 'none'
         raise CheckpointError(
-            f'{source}: the config has the optimizer {type(optimizer).__name__} and the checkpoint '
-            f'a different one ({options}). {new_start}'
+            f'{source}: the config has the optimizer {ours_named} and the checkpoint '
+            f'{theirs_named or "a different one"} ({options}). {new_start}'
         )
     counts = [[len(group['params']) for group in groups] for groups in (theirs, ours)]
     if counts[0] != counts[1]:
@@ -107,7 +110,7 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
             f'{source}: the optimizer state of a tensor is {shapes[0]}, but the config trains '
             f'{shapes[1]} there, so different layers are frozen or the model differs. {new_start}'
         )
-    done = checkpoint.get('meta', {}).get('iter')
+    done = meta.get('iter')
     if isinstance(done, int) and done > runner.max_iters:
         raise CheckpointError(
             f'{source} was saved after {done} iterations, but the config trains '
@@ -123,6 +126,25 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
             f'The config differs from the checkpoint, whose values are kept: '
             f'{"; ".join(changes[:_MAX_LISTED])}{more}. {new_start}'
         )
+    clips, clips_before = settings['clips_per_iteration'], meta.get('clips_per_iteration')
+    if clips_before not in (None, clips):
+        runner.logger.warning(
+            f'The config has {clips} clips per iteration and the checkpoint {clips_before}: the '
+            'new number is used with the schedule of the checkpoint, and clips are not seen in '
+            'the order of an uninterrupted run'
+        )
+
+
+def describe_run(runner: Runner) -> dict[str, Any]:
+    """Return what a checkpoint's `meta` holds for `check_resumed_state`; empty in a test."""
+    loop = training_loop(runner)
+    if loop is None:
+        return {}
+    batches = get_world_size() * getattr(loop, 'accumulate', 1)
+    settings = {'clips_per_iteration': batches * loop.dataloader.batch_size}
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        settings['optimizer'] = type(runner.optim_wrapper.optimizer).__name__
+    return settings
 
 
 def _check_saved_without_optimizer(

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_vid
 from axialvs.evaluation.vpq import WINDOWS
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
+from axialvs.utils.images import write_image
 from axialvs.utils.rle import RLE, read_mask
 
 CategoryTrack = tuple[int, Sequence[RLE | None]]  # category id, and one mask per frame
@@ -213,8 +215,7 @@ def write_frame(path: str, tracks: Sequence[CategoryTrack], frame: int) -> dict[
     masks = [segmentations[frame] for _, segmentations in tracks]
     shape = next((tuple(mask['size']) for _, s in tracks for mask in s if mask), (1, 1))
     ids = id_map(masks, shape, path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    Image.fromarray(ids_to_rgb(ids)).save(path)
+    write_image(Path(path), Image.fromarray(ids_to_rgb(ids)))
     segments = segments_info(ids, lambda i: tracks[i - 1][0])
     return {'file_name': os.path.basename(path), 'segments_info': segments}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from axialvs.utils.errors import AxialVSError
-from axialvs.utils.files import IMAGE_SUFFIXES, natural_key, write_atomically
+from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
 
 VIDEO_SUFFIXES = (
     *('.3gp', '.avi', '.flv', '.gif', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg'),
     *('.mpg', '.mts', '.ogv', '.ts', '.webm', '.wmv', '.y4m'),
 )
-RECORD_NAME = 'segmented.json'
+RECORD_NAME = 'segmented.jsonl'
 
 
 class Job(NamedTuple):
@@ -108,7 +108,9 @@ def _name(source: str, root: str, with_suffix: bool) -> str:
 
 
 class OutputRecord:
-    """Which outputs in a folder are whole and how they were made: its file `segmented.json`.
+    """Which outputs in a folder are whole and how they were made: its file `segmented.jsonl`.
+
+    A line per change, the last one of an output counts; a line that was cut off is skipped.
 
     Args:
         folder: may be missing.
@@ -116,22 +118,21 @@ class OutputRecord:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / RECORD_NAME
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            content = json.loads(self._path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise AxialVSError(f'{self._path}: is damaged ({error}); delete it') from error
-        return content if isinstance(content, dict) else {}
+        self._states: dict[str, list[Any]] = {}  # settings, and 'whole' or 'unfinished'
+        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        for line in lines:
+            try:
+                target, *state = json.loads(line)
+                self._states[target] = state
+            except (ValueError, TypeError):
+                continue
 
     def _key(self, target: Path) -> str:
         return target.relative_to(self._path.parent).as_posix()
 
     def is_whole(self, target: Path, settings: dict[str, Any]) -> bool:
         """Whether a run with the same settings, of the same video, has finished the output."""
-        return target.exists() and self._read().get(self._key(target)) == [settings, 'whole']
+        return target.exists() and self._states.get(self._key(target)) == [settings, 'whole']
 
     def check_replaceable(self, target: Path) -> None:
         """Check that there is nothing, or only what an earlier run has made.
@@ -139,7 +140,7 @@ class OutputRecord:
         Raises:
             AxialVSError: the output exists and is not in the record.
         """
-        if target.exists() and self._key(target) not in self._read():
+        if target.exists() and self._key(target) not in self._states:
             raise AxialVSError(
                 f'{target}: exists and is not in {self._path}; --overwrite replaces it'
             )
@@ -150,9 +151,15 @@ class OutputRecord:
         Raises:
             OSError: the record cannot be written.
         """
-        content = self._read()
-        content[self._key(target)] = [settings, 'whole' if is_whole else 'unfinished']
-        write_atomically(self._path, json.dumps(content, indent=1).encode())
+        state = [settings, 'whole' if is_whole else 'unfinished']
+        line = json.dumps([self._key(target), *state])
+        try:
+            # The break in front ends a line that was cut off.
+            with open(self._path, 'a') as file:
+                file.write(f'\n{line}\n')
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._states[self._key(target)] = state
 
 
 def describe_source(source: str) -> dict[str, Any]:

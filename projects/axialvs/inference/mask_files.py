@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from axialvs.structures import ClipResult, Size, Track
+from axialvs.utils.images import write_image
 from axialvs.utils.rle import decode_mask
 
 _MAX_PALETTE_ID = 255
@@ -52,8 +53,10 @@ def write_id_masks(
     palette = davis_palette().tobytes() if dtype is np.uint8 else None
     painter = IdPainter(tracks, size)
     for index in frame_indices:
-        ids = painter.paint(index).astype(dtype)
-        save_image(ids, folder / f'{index:05d}.png', palette)
+        image = Image.fromarray(painter.paint(index).astype(dtype))
+        if palette is not None:
+            image.putpalette(palette)  # makes it a palette image
+        write_image(folder / f'{index:05d}.png', image, compress_level=1)
     return painter.num_overlapping
 
 
@@ -108,8 +111,8 @@ class CropWriter:
             best = int(areas.argmax())
             if areas[best] > self._areas.get(track_id, 0):
                 self._areas[track_id] = int(areas[best])
-                crop = cut_out(clip.images[best], masks[best])
-                save_image(crop, self._folder / f'{track_id:05d}.png')
+                crop = Image.fromarray(cut_out(clip.images[best], masks[best]))
+                write_image(self._folder / f'{track_id:05d}.png', crop, compress_level=1)
 
 
 def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -126,18 +129,3 @@ def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     box = np.s_[y : y + height, x : x + width]
     alpha = mask[box].astype(np.uint8) * 255
     return np.dstack([image[box], alpha])
-
-
-def save_image(pixels: np.ndarray, path: Path, palette: bytes | None = None) -> None:
-    """Write a PNG, with a palette if it is given.
-
-    Raises:
-        OSError: it cannot be written; names the file.
-    """
-    image = Image.fromarray(pixels)
-    if palette is not None:
-        image.putpalette(palette)  # makes it a palette image
-    try:
-        image.save(path, compress_level=1)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error

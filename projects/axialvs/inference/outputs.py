@@ -10,7 +10,7 @@ import numpy as np
 
 from axialvs.inference.box_file import write_boxes
 from axialvs.inference.mask_files import CropWriter, write_id_masks
-from axialvs.inference.panoptic_files import read_submission, write_panoptic
+from axialvs.inference.panoptic_files import write_panoptic
 from axialvs.inference.readers import VideoReader
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_writer import VideoWriter
@@ -118,7 +118,7 @@ class MasksOutput(Output):
 
 
 class PanopticOutput(Output):
-    """The video in a folder in VIPSeg's submission layout, whose other videos are kept.
+    """The video in a folder in VIPSeg's submission layout; `join_parts` completes it.
 
     Args:
         path: folder of the video's PNGs, `SUBMISSION/pan_pred/VIDEO`.
@@ -127,7 +127,6 @@ class PanopticOutput(Output):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._folder = path.parents[1]
-        read_submission(self._folder)
         check_writable(path / '00000.png')
 
     def finish(self, video: SegmentedVideo) -> None:
@@ -217,8 +216,10 @@ class PageOutput(Output):
             )
 
     def close(self) -> None:
-        self._writer.close()
-        self._folder.cleanup()
+        try:
+            self._writer.close()
+        finally:
+            self._folder.cleanup()
 
 
 def _writer(path: Path, reader: VideoReader) -> VideoWriter:

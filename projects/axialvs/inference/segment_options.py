@@ -104,7 +104,8 @@ class Options:
                     output_file(str(Path(text, 'x')))
                 elif option == 'panoptic':
                     target = Path(text)
-                    if not self.overwrite and not (target / 'pred.json').is_file():
+                    known = ('pred.json', 'parts')  # the latter of a run that was killed
+                    if not self.overwrite and not any((target / x).exists() for x in known):
                         output_folder(text)
                 elif suffix or self.overwrite:
                     target = Path(text) if not suffix else output_file(text)

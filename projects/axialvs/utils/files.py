@@ -17,14 +17,19 @@ _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
-def partial_path(path: Path) -> Path:
+def partial_path(path: Path, clean: bool = True) -> Path:
     """Return the name under which this process writes a file before it is renamed.
 
-    It contains host and process, so that processes that write one file do not mix their data. Files
-    that dead processes of this host left under such names are deleted.
+    It contains host and process, so that processes that write one file do not mix their data.
+
+    Args:
+        path: of the finished file.
+        clean: delete what dead processes of this host left under such names, which takes a
+            listing of the folder.
     """
     prefix = f'{path.name}.{socket.gethostname()}-'
-    for left in path.parent.glob(f'{glob.escape(prefix)}*{PARTIAL_SUFFIX}'):
+    pattern = f'{glob.escape(prefix)}*{PARTIAL_SUFFIX}'
+    for left in path.parent.glob(pattern) if clean else ():
         process = left.name.removeprefix(prefix).removesuffix(PARTIAL_SUFFIX)
         if process.isdecimal() and not _is_running(int(process)):
             left.unlink(missing_ok=True)
@@ -43,7 +48,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def write_atomically(path: str | Path, data: bytes) -> None:
+def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
     """Write a temporary file, sync it to the disk and rename it.
 
     A process that dies at any point leaves the old file, or none, under the name. Pipes and devices
@@ -52,6 +57,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     Args:
         path: the file; missing folders are created.
         data: its content.
+        sync: False for one of thousands of files: they are not synced one by one.
 
     Raises:
         OSError: if the disk is full, the folder is not writable or the like. The message names the
@@ -61,15 +67,17 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     if _is_stream(path):
         path.write_bytes(data)
         return
-    partial = partial_path(path)
+    partial = partial_path(path, clean=sync)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, 'wb') as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -1,8 +1,6 @@
 """VIPSeg as it is downloaded to 720P: smaller images, panoptic PNGs and a JSON file per split."""
 
-import io
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,7 +27,8 @@ from axialvs.datasets.annotations.panoptic import (
 )
 from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json
 from axialvs.datasets.image_files import list_images
-from axialvs.utils.files import partial_path, write_atomically
+from axialvs.utils.files import write_atomically
+from axialvs.utils.images import write_image
 
 _JPEG_QUALITY = 75  # of the official conversion, whose images published results are of
 _MAX_NAMED = 5
@@ -158,8 +157,9 @@ def _convert_frame(
             plane = Image.fromarray(void_removed(values).astype(np.int32))
             ids = np.asarray(plane.resize(size, Image.Resampling.NEAREST))
             _check_values(ids, mask, known)
-            _save(picture.convert('RGB').resize(size, Image.Resampling.BILINEAR), target)
-            _save(Image.fromarray(ids_to_rgb(ids)), target_mask)
+            resized = picture.convert('RGB').resize(size, Image.Resampling.BILINEAR)
+            write_image(target, resized, quality=_JPEG_QUALITY)
+            write_image(target_mask, Image.fromarray(ids_to_rgb(ids)))
     segments = segments_info(ids, category_of_value)
     name = target_mask.name
     entry = {'id': image.stem, 'width': size[0], 'height': size[1], 'file_name': name}
@@ -180,18 +180,3 @@ def _check_values(ids: NDArray[np.int32], mask: Path, known: set[int]) -> None:
     for value in np.unique(ids).tolist():
         if value != VOID and category_of_value(value) not in known:
             raise ConversionError(f'{mask}: value {value} belongs to no category of the data set')
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    """Write a file whole or not at all; tens of thousands are not synced one by one."""
-    buffer = io.BytesIO()
-    if path.suffix == '.jpg':
-        image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-    else:
-        image.save(buffer, 'PNG')
-    partial_file = partial_path(path)
-    try:
-        partial_file.write_bytes(buffer.getvalue())
-        os.replace(partial_file, path)
-    except OSError as error:
-        raise OSError(f'{path}: cannot be written ({error.strerror}); is the disk full?') from error

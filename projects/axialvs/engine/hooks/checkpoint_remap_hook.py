@@ -13,7 +13,7 @@ from torch import Tensor
 from axialvs.checkpoints.key_mapping import adapt_state_dict, keep_first_queries
 from axialvs.checkpoints.loading import CheckpointError, class_names_of, state_dict_of
 from axialvs.engine.checkpointing import training_loop
-from axialvs.engine.resuming import check_resumed_state
+from axialvs.engine.resuming import check_resumed_state, describe_run
 
 
 @HOOKS.register_module()
@@ -31,6 +31,10 @@ class CheckpointRemapHook(Hook):
 
     def __init__(self, leave_out: Sequence[str] = ()) -> None:
         self.leave_out = tuple(leave_out)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Record what resuming compares with the config."""
+        checkpoint['meta'].update(describe_run(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace the weights in the checkpoint by those that fit.
