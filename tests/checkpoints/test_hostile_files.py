@@ -1,6 +1,6 @@
 """Hostile checkpoints end in one error: nothing is executed, and no memory is misread or exhausted.
 
-Every file is read in a process of its own with little memory, so that a crash or a bomb is seen.
+The files are read in a process of their own with little memory, so that a crash or a bomb is seen.
 """
 
 import io
@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -226,30 +227,91 @@ CONTENTS = {
 }
 
 
-def outcomes_of(*paths) -> dict[str, str]:
-    command = [sys.executable, '-c', READ_ALL, *map(str, paths)]
+@pytest.fixture(scope='module')
+def outcomes(tmp_path_factory) -> dict[str, str]:
+    """What became of each file, read in one process: what one leaves behind would hurt the next."""
+    folder = tmp_path_factory.mktemp('hostile')
+    paths = {**write_contents(folder), **write_bombs(folder)}
+    command = [sys.executable, '-c', READ_ALL, *map(str, paths.values())]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, f'{ended.stdout.splitlines()[-1:]}{ended.stderr[-2000:]}'
-    return json.loads(ended.stdout.splitlines()[-1])
+    by_path = json.loads(ended.stdout.splitlines()[-1])
+    return {name: by_path[str(path)] for name, path in paths.items()}
 
 
-def test_crafted_contents(tmp_path):
-    """In one process, one after the other: what one leaves behind would hurt the next."""
+def write_contents(folder: Path) -> dict[str, Path]:
+    """Write `CONTENTS` as archives, and some of them in the older format."""
     paths = {
-        name: archive(tmp_path / f'{number}.pth', content, FLOATS)
+        name: archive(folder / f'{number}.pth', content, FLOATS)
         for number, (name, content) in enumerate(CONTENTS.items())
     }
-    for name in ('ndarray of a pointer', 'system'):  # no zip archive, the older format
+    for name in OLDER:
         parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {})]
         data = b''.join([*parts, pickled(CONTENTS[name]), pickle.dumps([], 2)])
-        paths[f'{name}, older format'] = tmp_path / f'{len(paths)}.pth'
+        paths[f'{name}, older format'] = folder / f'{len(paths)}.pth'
         paths[f'{name}, older format'].write_bytes(data)
     parts = [0x1950A86A20F9469CFC6C, 1001, {}, {}, [nested()]]
-    paths['nested tuple as a storage'] = tmp_path / 'old.pth'
+    paths['nested tuple as a storage'] = folder / 'old.pth'
     paths['nested tuple as a storage'].write_bytes(b''.join(pickle.dumps(x, 2) for x in parts))
-    outcomes = outcomes_of(*paths.values())
-    refused = {'UnsafeCheckpointError', 'DamagedCheckpointError'}
-    assert {n: outcomes[str(p)] for n, p in paths.items() if outcomes[str(p)] not in refused} == {}
+    return paths
+
+
+def repeated(item: bytes, times: int) -> bytes:
+    """Return a pickle of a list that makes an item again and again."""
+    return b'(' + item * times + b'l'
+
+
+def write_bombs(folder: Path) -> dict[str, Path]:
+    """Write files that are sound in each part and take gigabytes as a whole."""
+    # A copy of each tensor takes a thousand times the file.
+    many = {str(i): tensor((1 << 18,), (1,), 1 << 18) for i in range(8000)}
+    paths = {'one storage': archive(folder / 'many.pth', many, {'0': bytes(1 << 20)})}
+    # Short calls that name the same long value; 20,000 copies of it take gigabytes.
+    text = b'X' + struct.pack('<I', 1 << 20) + b'a' * (1 << 20)
+    start = b'\x80\x02' + text + b'q\x00](' + b'h\x00' * 10_000 + b'eq\x01'
+    calls = {
+        'encode': b'c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R',
+        'size': b'ctorch\nSize\nh\x01\x85R',
+    }
+    for name, call in calls.items():
+        paths[name] = archive(folder / f'{name}.pth', start + repeated(call, 20_000) + b'.')
+    repeating = tensor((1 << 28,), (0,), 4)
+    tuples = {'a': repeating, 'b': Call(Name('torch', 'Size'), repeating)}
+    paths['size of a tensor'] = archive(folder / 'tensor.pth', tuples, FLOATS)
+    # Members of 64 MB in a file below 1 MB.
+    content, zeros = {'a': tensor((16 << 20,), (1,), 16 << 20)}, {'0': bytes(64 << 20)}
+    path = archive(folder / 'compressed.pth', content, zeros, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 1 << 20
+    paths['compressed members'] = path
+    # An older file that declares more than it has.
+    data = b''.join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
+    storage = Storage(1 << 40)
+    storage.key = (*storage.key, None)
+    function = Name('torch._utils', '_rebuild_tensor_v2')
+    content = {'a': Call(function, storage, 0, (4,), (1,), False, EMPTY)}
+    paths['older format'] = folder / 'declared.pth'
+    data += pickled(content) + pickle.dumps(['0'], 2) + bytes(64)
+    paths['older format'].write_bytes(data)
+    return paths
+
+
+OLDER = ('ndarray of a pointer', 'system')  # of `CONTENTS`, also written in the older format
+
+
+@pytest.mark.parametrize(
+    'name',
+    [*CONTENTS, *(f'{name}, older format' for name in OLDER), 'nested tuple as a storage'],
+)
+def test_crafted_contents(outcomes, name):
+    assert outcomes[name] in {'UnsafeCheckpointError', 'DamagedCheckpointError'}
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['one storage', 'encode', 'size', 'size of a tensor', 'compressed members', 'older format'],
+)
+def test_bombs(outcomes, name):
+    assert outcomes[name] == 'DamagedCheckpointError'
 
 
 def test_the_same_means_read_what_is_sound(tmp_path):
@@ -258,36 +320,6 @@ def test_the_same_means_read_what_is_sound(tmp_path):
     read = load_checkpoint_safely(archive(tmp_path / 'x.pth', content, FLOATS))
     torch.testing.assert_close(read['a'], torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     assert read['b'].shape == (1,)
-
-
-def test_many_tensors_of_one_storage(tmp_path):
-    """Each is sound, but a copy of all takes a thousand times the file."""
-    content = {str(i): tensor((1 << 18,), (1,), 1 << 18) for i in range(8000)}
-    path = archive(tmp_path / 'x.pth', content, {'0': bytes(1 << 20)})
-    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
-
-
-def repeated(item: bytes, times: int) -> bytes:
-    """Return a pickle of a list that makes an item again and again."""
-    return b'(' + item * times + b'l'
-
-
-def test_short_calls_that_copy_much(tmp_path):
-    """Each names the same long value; 20,000 copies of it take gigabytes."""
-    text = b'X' + struct.pack('<I', 1 << 20) + b'a' * (1 << 20)
-    start = b'\x80\x02' + text + b'q\x00](' + b'h\x00' * 10_000 + b'eq\x01'
-    calls = {
-        'encode': b'c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R',
-        'size': b'ctorch\nSize\nh\x01\x85R',
-    }
-    paths = {}
-    for name, call in calls.items():
-        paths[name] = archive(tmp_path / f'{name}.pth', start + repeated(call, 20_000) + b'.')
-    repeating = tensor((1 << 28,), (0,), 4)
-    tuples = {'a': repeating, 'b': Call(Name('torch', 'Size'), repeating)}
-    paths['size of a tensor'] = archive(tmp_path / 'tensor.pth', tuples, FLOATS)
-    outcomes = outcomes_of(*paths.values())
-    assert set(outcomes.values()) == {'DamagedCheckpointError'}
 
 
 def test_invalid_bools_become_valid(tmp_path):
@@ -311,28 +343,6 @@ def test_nested_metadata_is_told_in_one_short_line(tmp_path):
     with pytest.raises(CheckpointError) as error:
         category_ids_of(load_checkpoint_safely(path))
     assert len(str(error.value)) < 1000
-
-
-def test_compressed_members(tmp_path):
-    """A file of 3 MB that becomes 3 GB."""
-    zeros = {'0': bytes(64 << 20)}
-    content = tensor((16 << 20,), (1,), 16 << 20)
-    path = archive(tmp_path / 'bomb.pth', {'a': content}, zeros, zipfile.ZIP_DEFLATED)
-    assert path.stat().st_size < 1 << 20
-    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
-
-
-def test_older_format_that_declares_more_than_it_has(tmp_path):
-    parts = [0x1950A86A20F9469CFC6C, 1001, {}]
-    data = b''.join(pickle.dumps(part, 2) for part in parts)
-    key = ('storage', Name('torch', 'FloatStorage'), '0', 'cpu', 1 << 40, None)
-    storage = Storage(1)
-    storage.key = key
-    function = Name('torch._utils', '_rebuild_tensor_v2')
-    content = {'a': Call(function, storage, 0, (4,), (1,), False, EMPTY)}
-    path = tmp_path / 'x.pth'
-    path.write_bytes(data + pickled(content) + pickle.dumps(['0'], 2) + bytes(64))
-    assert outcomes_of(path) == {str(path): 'DamagedCheckpointError'}
 
 
 def saved(path, as_zip: bool):
