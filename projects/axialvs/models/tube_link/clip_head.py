@@ -19,7 +19,6 @@ from axialvs.layers.cross_clip.designs import build_cross_clip
 from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
-from axialvs.models.tube_link.tube_contrast import TubeContrast, match_objects, split_tubes
 from axialvs.postprocess.finisher import Finisher
 from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.structures import ClipFeatures, ClipPrediction
@@ -50,9 +49,6 @@ class ClipMask2FormerHead(Mask2FormerHead):
             `video_cls_embed` and `video_mask_embed`. Training them leaves the clip head unchanged,
             whose masks tell its queries where to attend. False shares the clip head's layers, as
             the release does.
-        contrast: arguments of `TubeContrast` but its channels. The two halves of a training clip
-            are then tubes of their own whose losses add up, with the contrastive loss between them,
-            and clips are linked by embeddings. None for no such loss.
         args, kwargs: as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
     """
 
@@ -62,7 +58,6 @@ class ClipMask2FormerHead(Mask2FormerHead):
         positional_encoding: dict,
         cross_clip: dict | None = None,
         own_predictors: bool = True,
-        contrast: dict | None = None,
         **kwargs,
     ) -> None:
         super().__init__(*args, positional_encoding=positional_encoding, **kwargs)
@@ -84,9 +79,6 @@ class ClipMask2FormerHead(Mask2FormerHead):
         if self.own_predictors:
             self.video_cls_embed = copy.deepcopy(self.cls_embed)
             self.video_mask_embed = copy.deepcopy(self.mask_embed)
-        self.contrast = None
-        if contrast is not None:
-            self.contrast = TubeContrast(self.decoder_embed_dims, **contrast)
 
     def forward(
         self, feats: Sequence[Tensor], num_frames: int, all_layers: bool = True
@@ -157,34 +149,13 @@ class ClipMask2FormerHead(Mask2FormerHead):
 
         Returns:
             `loss_cls`, `loss_mask`, `loss_dice` of the last layer, and `d0.loss_cls` ... of the
-            earlier predictions; with `contrast` also the losses of `TubeContrast`.
+            earlier predictions.
         """
-        halves = [] if self.contrast is None else split_tubes(targets)
-        decoding = self(feats, num_frames // max(len(halves), 1))
+        decoding = self(feats, num_frames)
         with torch.autocast(feats[0].device.type, enabled=False):
             class_logits = [x.float() for x in decoding.class_logits]
             mask_logits = [x.float() for x in decoding.mask_logits]
-            if self.contrast is None:
-                return self.video_loss(class_logits, mask_logits, targets)
-            losses: dict[str, Tensor] = {}
-            objects = []
-            for half, tubes in enumerate(halves):
-                of_half = self.video_loss(
-                    [x[half::2] for x in class_logits], [x[half::2] for x in mask_logits], tubes
-                )
-                losses = {name: x + losses.get(name, 0) for name, x in of_half.items()}
-                logits = class_logits[-1][half::2], mask_logits[-1][half::2]
-                objects.append(
-                    torch.stack([self.match_objects(*x) for x in zip(*logits, tubes, strict=True)])
-                )
-            embeddings = self.contrast(decoding.queries.float())
-            return losses | self.contrast.loss((embeddings[::2], embeddings[1::2]), objects)
-
-    def match_objects(
-        self, class_logits: Tensor, mask_logits: Tensor, targets: InstanceData
-    ) -> Tensor:
-        """Match the queries of a tube to objects, see `tube_contrast.match_objects`."""
-        return match_objects(self.assigner, self.num_points, class_logits, mask_logits, targets)
+            return self.video_loss(class_logits, mask_logits, targets)
 
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
@@ -223,7 +194,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
 
     def embed_tracks(self, queries: Tensor) -> Tensor | None:
         """What clips are linked by (B, Q, C), if not the queries (B, Q, C) themselves."""
-        return None if self.contrast is None else self.contrast(queries)
+        return None
 
     def build_finisher(self, test_cfg: Mapping) -> Finisher:
         """Ranked (query, class) pairs.
@@ -253,7 +224,6 @@ class ClipMask2FormerHead(Mask2FormerHead):
     def unreached_parameters(self) -> list[str]:
         """Names of trained modules that no loss of a video reaches."""
         names = ['cls_embed', 'mask_embed'] if self.own_predictors else []
-        names += [] if self.contrast is None else ['contrast']
         return [name for name in names if not is_frozen([getattr(self, name)])]
 
     def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:

@@ -9,7 +9,9 @@ from mmdet.structures import TrackDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from axialvs.models.freezing import is_frozen
 from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
+from axialvs.models.tube_link.tube_contrast import TubeContrast, match_objects, split_tubes
 from axialvs.postprocess.panoptic_finisher import PanopticFinisher
 from axialvs.postprocess.panoptic_fusion import FusionThresholds, fuse_panoptic
 from axialvs.tracking.clip_memory import memory_of
@@ -26,14 +28,26 @@ class ClipPanopticHead(ClipMask2FormerHead):
 
     Args:
         thing_labels: labels of the thing classes; by default the first `num_things_classes`.
+        contrast: arguments of `TubeContrast` but its channels. The two halves of a training clip
+            are then tubes of their own whose losses add up, with the contrastive loss between them,
+            and clips are linked by embeddings. None for no such loss.
         args, kwargs: as in `ClipMask2FormerHead`.
 
     Raises:
         AxialVSError: if the labels or the number of queries do not fit the numbers of classes.
     """
 
-    def __init__(self, *args, thing_labels: Sequence[int] | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        thing_labels: Sequence[int] | None = None,
+        contrast: dict | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.contrast = None
+        if contrast is not None:
+            self.contrast = TubeContrast(self.decoder_embed_dims, **contrast)
         self.thing_labels = sorted(thing_labels or range(self.num_things_classes))
         self.stuff_labels = sorted(set(range(self.num_classes)) - set(self.thing_labels))
         if (len(self.thing_labels), len(self.stuff_labels)) != (
@@ -64,6 +78,40 @@ class ClipPanopticHead(ClipMask2FormerHead):
 
     def _is_thing(self, labels: Tensor) -> Tensor:
         return torch.isin(labels, torch.tensor(self.thing_labels, device=labels.device))
+
+    def loss(
+        self, feats: Sequence[Tensor], num_frames: int, targets: list[InstanceData]
+    ) -> dict[str, Tensor]:
+        """As in the clip head; with `contrast`, the sum over both tubes and its own losses."""
+        if self.contrast is None:
+            return super().loss(feats, num_frames, targets)
+        tubes = split_tubes(targets)
+        decoding = self(feats, num_frames // 2)
+        losses: dict[str, Tensor] = {}
+        objects = []
+        with torch.autocast(feats[0].device.type, enabled=False):
+            class_logits = [x.float().unflatten(0, (-1, 2)) for x in decoding.class_logits]
+            mask_logits = [x.float().unflatten(0, (-1, 2)) for x in decoding.mask_logits]
+            for half, of_half in enumerate(tubes):
+                logits = [x[:, half] for x in class_logits], [x[:, half] for x in mask_logits]
+                for name, value in self.video_loss(*logits, of_half).items():
+                    losses[name] = losses.get(name, 0) + value
+                last = logits[0][-1], logits[1][-1], of_half
+                objects.append(
+                    torch.stack([self.match_objects(*tube) for tube in zip(*last, strict=True)])
+                )
+            embeddings = self.contrast(decoding.queries.float()).unflatten(0, (-1, 2))
+            return losses | self.contrast.loss(embeddings.unbind(1), objects)
+
+    def match_objects(
+        self, class_logits: Tensor, mask_logits: Tensor, targets: InstanceData
+    ) -> Tensor:
+        """(Q,) number of the thing that each query of a tube is matched to, -1 for none."""
+        first_stuff = self.num_thing_queries
+        things = targets[self._is_thing(targets.labels)]
+        logits = class_logits[:first_stuff], mask_logits[:first_stuff]
+        objects = match_objects(self.assigner, self.num_points, *logits, things)
+        return F.pad(objects, (0, self.num_stuff_classes), value=-1)
 
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
@@ -113,24 +161,20 @@ class ClipPanopticHead(ClipMask2FormerHead):
         masks = [clip.masks for clip in targets]
         return labels, label_weights, masks, mask_weights, sum(map(len, masks))
 
-    def match_objects(
-        self, class_logits: Tensor, mask_logits: Tensor, targets: InstanceData
-    ) -> Tensor:
-        """As in the clip head, for things only."""
-        objects = super().match_objects(
-            class_logits[: self.num_thing_queries],
-            mask_logits[: self.num_thing_queries],
-            targets[self._is_thing(targets.labels)],
-        )
-        return F.pad(objects, (0, self.num_stuff_classes), value=-1)
-
     def embed_tracks(self, queries: Tensor) -> Tensor:
         """What clips are linked by, (B, Q, C'): a query of stuff is only similar to itself."""
-        learnt = super().embed_tracks(queries)
-        things = (queries if learnt is None else learnt)[:, : self.num_thing_queries]
+        learnt = queries if self.contrast is None else self.contrast(queries)
+        things = learnt[:, : self.num_thing_queries]
         stuff = torch.eye(self.num_stuff_classes, dtype=things.dtype, device=things.device)
         stuff = F.pad(stuff, (things.shape[-1], 0)).expand(len(things), -1, -1)
         return torch.cat((F.pad(things, (0, self.num_stuff_classes)), stuff), dim=1)
+
+    def unreached_parameters(self) -> list[str]:
+        """Names of trained modules that no loss of a video reaches."""
+        names = super().unreached_parameters()
+        if self.contrast is not None and not is_frozen([self.contrast]):
+            names.append('contrast')
+        return names
 
     def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
         """Mask2Former's panoptic fusion with `panoptic`, its thresholds, of `test_cfg`."""
