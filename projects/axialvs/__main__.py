@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from axialvs import __version__
+from axialvs.utils.cli import run_command
 from axialvs.utils.config_files import find_tool
 
 # Command -> script below tools/, summary.
@@ -39,11 +40,20 @@ COMMANDS = {
         'model_converters/export.py',
         'export the network of a clip to .pt2 or ONNX',
     ),
+    'publish': (
+        'model_converters/publish_model.py',
+        'extract the weights of a training for publication',
+    ),
     'check': ('check_dataset.py', 'check a data set'),
+    'split': (
+        'dataset_converters/split_dataset.py',
+        'split an annotation file into training and validation videos',
+    ),
     'generate': (
         'dataset_converters/generate_moving_shapes.py',
         'generate videos of moving shapes with annotations',
     ),
+    'plot': ('analysis_tools/plot_log.py', 'draw the losses and metrics of trainings'),
     'doctor': (None, 'report the environment and how to fix it'),
     'demo': ('demo.py', 'generate data, train, evaluate and segment in minutes'),
 }
@@ -68,6 +78,10 @@ def usage() -> str:
 
 def main() -> int:
     """Run a command with its arguments; the exit code is that of its script."""
+    return run_command(_dispatch)
+
+
+def _dispatch() -> int:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ('-h', '--help', 'help'):
         print(usage())
@@ -88,12 +102,7 @@ def _run(name: str, arguments: list[str]) -> int:
         from axialvs.doctor import main as doctor
 
         return doctor()
-    try:
-        tool = find_tool(script)
-    except FileNotFoundError as error:
-        print(f'axialvs: error: {error}', file=sys.stderr)
-        return 2
-    _run_script(tool, f'axialvs {name}', arguments)
+    _run_script(find_tool(script), f'axialvs {name}', arguments)
     return 0
 
 

@@ -230,7 +230,7 @@ def test_checkpoint_by_hand_names_page_and_converter():
     with pytest.raises(CheckpointUnavailableError) as error:
         fetch_checkpoint('release_near-online_r50_youtubevis2021')
     assert 'MODEL_ZOO.md' in str(error.value)
-    assert 'convert_release.py' in str(error.value)
+    assert 'axialvs convert release' in str(error.value)
 
 
 def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def test_without_it_the_training_that_comes_first_is_named(name, tmp_path, monke
     config = load(name)
     with pytest.raises(FileNotFoundError, match=r'load_from=FILE') as error:
         load_address(config.load_from)
-    (first,) = re.findall(r'python tools/train\.py ([\w.-]+\w)', str(error.value))
+    (first,) = re.findall(r'axialvs train ([\w.-]+\w)', str(error.value))
     near_online = Config.fromfile(find_config(first))
     assert f'work_dirs/{first}/iter_{near_online.train_cfg.max_iters}.pth' == config.load_from
 

@@ -470,7 +470,7 @@ def test_names_used_twice_can_be_scored_but_not_trained(content, write_json):
 @pytest.mark.parametrize(
     ('content', 'remedy'),
     [
-        ({'videos': {'a': {'objects': {}}}}, 'masks_to_youtube_vis'),
+        ({'videos': {'a': {'objects': {}}}}, 'axialvs convert masks'),
         ({'shapes': [], 'imagePath': 'a.jpg', 'version': '5.0'}, 'labelme'),
     ],
 )

@@ -150,3 +150,9 @@ def test_a_stopped_run_is_continued(run_tool, clips, tmp_path, capsys, monkeypat
 def test_outputs_that_would_replace_each_other(run_tool, clips, capsys, options, part):
     assert run_tool('segment_video.py', clips, *MODEL, *options) == 2
     assert part in capsys.readouterr().err
+
+
+def test_an_unknown_class_is_told_once(run_tool, clips, tmp_path, capsys):
+    videos = (clips / 'a.mp4', clips / 'b.mp4')
+    assert run_tool('segment_video.py', *videos, *MODEL, '--json', tmp_path, '--classes', 'x') == 2
+    assert capsys.readouterr().err.count('unknown class x') == 1

@@ -21,11 +21,11 @@ def test_a_part_that_is_missing_names_the_command_that_makes_it(run_tool, file, 
     parts = [file.with_name(f'instances_{part}.json') for part in ('main', 'holdout')]
     commands = []
     for part in parts:
-        with pytest.raises(FileNotFoundError, match='split_dataset') as error:
+        with pytest.raises(FileNotFoundError, match='axialvs split') as error:
             read_annotations(part)
-        commands += re.findall(r'python tools/(\S+\.py) (\S+)`', str(error.value))
-    assert commands == [(TOOL, str(file))] * 2
-    assert run_tool(*commands[0]) == 0
+        commands += re.findall(r'`axialvs split (\S+)`', str(error.value))
+    assert commands == [str(file)] * 2
+    assert run_tool(TOOL, file) == 0
     assert all(read_annotations(part).videos for part in parts)
 
 

@@ -209,7 +209,7 @@ def test_user_errors_are_one_line(trained, tmp_path):
                 '--cfg-options',
                 f'load_from=work_dirs/{NEAR_ONLINE}/x.pth',
             ),
-            f'first run python tools/train.py {NEAR_ONLINE}',
+            f'first run axialvs train {NEAR_ONLINE}',
         ),
         (('test.py', tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
     ]

@@ -1,6 +1,7 @@
 """How commands end: one line for errors meant for users, a traceback for the rest."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_exit_codes():
     assert run_command(lambda: None) == 0
     assert run_command(lambda: 1) == 1
     assert run_command(raising(KeyboardInterrupt())) == 130
+
+
+def test_reader_of_the_output_that_is_gone():
+    code = (
+        'import sys; from axialvs.utils.cli import run_command; '
+        'sys.exit(run_command(lambda: print("x" * 100_000)))'
+    )
+    options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, '-c', code], **options) as process:
+        process.stdout.close()
+        assert not process.stderr.read()
+    assert process.returncode == 141
 
 
 def test_user_errors_are_one_line(capsys):

@@ -34,7 +34,7 @@ class KnownCheckpoint:
         url: its only address, if it is not on `_HOSTS`.
         page: for a download by hand.
         shipped: its file in the folder `weights/` that comes with the package.
-        needs_conversion: whether it goes through tools/model_converters/convert_release.py.
+        needs_conversion: whether it goes through `axialvs convert release`.
     """
 
     name: str
@@ -259,7 +259,5 @@ def _by_hand(known: KnownCheckpoint) -> str:
         'then give its path instead of the name'
     )
     if known.needs_conversion:
-        message += (
-            ', after python tools/model_converters/convert_release.py DOWNLOADED CONVERTED.pth'
-        )
+        message += ', after axialvs convert release DOWNLOADED CONVERTED.pth'
     return message

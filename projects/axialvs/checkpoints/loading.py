@@ -76,8 +76,7 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
         raise UnsafeCheckpointError(
             f'checkpoint {path} was not loaded: it holds Python objects, and loading these can run '
             f'code ({error}). Ask its author for plain weights; or, if you trust it as you would a '
-            'program, extract them: python tools/model_converters/publish_model.py '
-            f'{path} NEW.pth --run-code-in-source'
+            f'program, extract them: axialvs publish {path} NEW.pth --run-code-in-source'
         ) from None
     except BrokenFileError as error:
         raise DamagedCheckpointError(
@@ -290,8 +289,8 @@ def _existing(path: str | Path) -> Path:
         remedy = 'check the path'
     else:
         remedy = (
-            f'training {config} writes it: first run python tools/train.py {config}, or start from '
-            'a different file with --cfg-options load_from=FILE'
+            f'training {config} writes it: first run axialvs train {config}, or start from a '
+            'different file with --cfg-options load_from=FILE'
         )
     raise FileNotFoundError(f'checkpoint {path} does not exist; {remedy}')
 
@@ -319,10 +318,7 @@ def _coco_classes(number: int) -> tuple[str, ...] | None:
 
 def _advice(weights: Mapping[str, Any], report: AdaptationReport) -> str:
     if is_release_state_dict(weights):
-        return (
-            'It is a checkpoint of the public release: convert it first with '
-            'python tools/model_converters/convert_release.py'
-        )
+        return 'It is a checkpoint of the public release; first run axialvs convert release on it'
     for bias in (CLASS_BIAS, KMAX_CLASS_BIAS):
         if bias in report.mismatched:
             theirs, ours = (shape[0] - 1 for shape in report.mismatched[bias])

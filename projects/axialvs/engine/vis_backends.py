@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 _HINT = (
     'No TensorBoard curves: the package tensorboard is missing (pip install tensorboard). Scalars '
-    'are in scalars.json, which tools/analysis_tools/plot_log.py plots.'
+    'are in scalars.json, which `axialvs plot` draws.'
 )
 
 

@@ -13,6 +13,7 @@ from axialvs.utils.errors import AxialVSError
 
 BAD_INPUT = 2  # argparse uses the same for bad arguments
 INTERRUPTED = 130
+CLOSED_PIPE = 141  # 128 + SIGPIPE
 # torch puts this before the traceback of an error that a data loader's worker raised.
 _WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
 
@@ -20,6 +21,7 @@ _WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
 def run_command(main: Callable[[], int | None]) -> int:
     """Run a command and report errors meant for users in one line.
 
+    The end of a pipe that nobody reads any more, as of `COMMAND | head -1`, is no error to report.
     `AxialVSError` and `OSError` are reported; every other error keeps its traceback, as do these
     if the environment variable `AXIALVS_TRACEBACK` is set.
 
@@ -27,10 +29,18 @@ def run_command(main: Callable[[], int | None]) -> int:
         main: returns an exit code, or None for success.
 
     Returns:
-        The exit code: that of `main`, or 2 after a reported error, or 130 after Ctrl-C.
+        The exit code: that of `main`, or 2 after a reported error, 130 after Ctrl-C, 141 if the
+        output's reader is gone.
     """
     try:
-        return main() or 0
+        try:
+            return main() or 0
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer cannot be written when the process ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return CLOSED_PIPE
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED

@@ -72,10 +72,7 @@ def _missing_file_remedy(path: str) -> str:
     for part in SPLIT_PARTS:
         if stem.endswith(f'_{part}'):
             whole = Path(path).with_stem(stem.removesuffix(f'_{part}'))
-            return (
-                f'Files of this name are made by `python tools/dataset_converters/split_dataset.py '
-                f'{whole}`; see docs/data.md.'
-            )
+            return f'Files of this name are made by `axialvs split {whole}`; see docs/data.md.'
     return (
         'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
         'each data set lie.'

@@ -149,13 +149,13 @@ def describe_other_tool(values: Mapping[str, Any]) -> tuple[str, str] | None:
     if isinstance(values.get('videos'), dict):
         return 'videos', (
             'this is a meta.json of YouTube-VOS, which holds classes but no masks; convert the '
-            'mask images with tools/dataset_converters/masks_to_youtube_vis.py --class-file FILE'
+            'mask images with axialvs convert masks --class-file FILE'
         )
     if 'shapes' in values and 'imagePath' in values:
         return 'shapes', (
             'this is a labelme file of a single image, whose objects have no identity over '
             'frames; export masks, one value per object of the video, and convert them with '
-            'tools/dataset_converters/masks_to_youtube_vis.py'
+            'axialvs convert masks'
         )
     return None
 
@@ -168,14 +168,14 @@ def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
         return 'images', (
             'this is a COCO-video file; give the official file of the data set, whose videos have '
             '"file_names" and whose instances have "segmentations", or convert it with '
-            'tools/dataset_converters/coco_video_to_youtube_vis.py'
+            'axialvs convert coco-video'
         )
     if 'images' in values:
         return 'images', (
             'this is a COCO file of still images (as Roboflow exports it), whose objects have no '
             'identity over frames; train on it with the data set CocoClips. If its images are the '
             'frames of a video and annotations have a track id, convert it with '
-            'tools/dataset_converters/coco_video_to_youtube_vis.py'
+            'axialvs convert coco-video'
         )
     return None
 
