@@ -25,6 +25,7 @@ LAYERS = (
     'inference',
     'register',
     'apis',
+    'web',
     'doctor',
     '__main__',
 )

@@ -1,8 +1,7 @@
 """The whole path on two cores: make data, score, train on, score again, segment videos.
 
-python tools/demo.py [--out work_dirs/demo].
-
-Every step prints the command that it runs.
+python tools/demo.py [--out work_dirs/demo]; every step prints the command that it runs. With --web,
+a page in the browser to try the shipped models instead.
 """
 
 import argparse
@@ -43,7 +42,13 @@ class DemoError(AxialVSError):
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'))
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='folder to write')
+    parser.add_argument(
+        '--web',
+        action='store_true',
+        help='serve a page on this machine to try the models instead; needs axialvs[web]',
+    )
+    parser.add_argument('--port', type=int, help='of --web (a free one from 7860)')
     return parser.parse_args()
 
 
@@ -157,7 +162,13 @@ def panoptic(out: Path) -> list[str]:
 
 def main() -> None:
     """Run all steps and list the results."""
-    out = parse_args().out
+    args = parse_args()
+    if args.web:
+        from axialvs.web import serve
+
+        serve(args.port)
+        return
+    out = args.out
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     lines = [*instances(out), *panoptic(out)]

@@ -9,7 +9,6 @@ from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axialvs.checkpoints.hub import find_known
 from axialvs.inference.batch import Job, OutputRecord, clear_images, describe_source
 from axialvs.inference.segment_options import DEFAULT_CHECKPOINT, Options, parse_args
 from axialvs.utils.cli import BAD_INPUT, error_message, run_command
@@ -18,7 +17,7 @@ from axialvs.utils.errors import AxialVSError
 # The libraries of the network are imported after the arguments are parsed.
 if TYPE_CHECKING:
     from axialvs.apis import VideoResult
-    from axialvs.inference.outputs import Output, SegmentedVideo
+    from axialvs.inference.outputs import Output
     from axialvs.inference.readers import VideoReader
     from axialvs.models.clip_segmenter import ClipSegmenter
 
@@ -192,6 +191,7 @@ class Task:
         from tqdm import tqdm
 
         from axialvs.apis import segment_video
+        from axialvs.inference.segmented_video import describe_run
 
         reader, options, outputs = self.reader, self.options, list(self.outputs.values())
         known_notes = print_notes(reader)
@@ -222,7 +222,16 @@ class Task:
                 # However the run ended, the tracks found so far are kept.
                 result.close()
                 if result.num_frames:
-                    video = describe(result, self.job.source, options, model)
+                    checkpoint = options.checkpoint or DEFAULT_CHECKPOINT.name
+                    video = describe_run(
+                        result,
+                        model,
+                        self.job.source,
+                        options.mode,
+                        options.config,
+                        checkpoint,
+                        options.score_thr,
+                    )
                     write_each(outputs, failures, methodcaller('finish', video))
                 write_each(outputs, failures, methodcaller('close'))
         print_notes(reader, known_notes)
@@ -272,48 +281,6 @@ def write_each(
                 failures[output] = error
                 with suppress(OSError):
                     output.close()
-
-
-def describe(
-    result: 'VideoResult', source: str, options: Options, model: 'ClipSegmenter'
-) -> 'SegmentedVideo':
-    """Collect what the outputs are made of."""
-    import axialvs
-    from axialvs.inference.outputs import SegmentedVideo
-
-    tracks = result.tracks()
-    threshold = model.test_cfg['score_thr'] if options.score_thr is None else 0
-    is_scored = result.protocol == 'scored'
-    times = result.timestamps
-    checkpoint = options.checkpoint or DEFAULT_CHECKPOINT.name
-    known = find_known(checkpoint)
-    return SegmentedVideo(
-        name=Path(result.reader.source).name,
-        video=dict(
-            source=source,
-            width=result.reader.width,
-            height=result.reader.height,
-            length=len(times),
-            frame_rate=result.reader.frame_rate,
-            timestamps=[None if time is None else round(time, 6) for time in times],
-            mode=options.mode,
-            protocol=result.protocol,
-        ),
-        model=dict(
-            axialvs=axialvs.__version__,
-            config=options.config or (known and known.config),
-            checkpoint=checkpoint,
-        ),
-        tracks=tracks,
-        shown=[track for track in tracks if track.score >= threshold or not is_scored],
-        times={i: time for i, time in enumerate(times) if time is not None},
-        frame_names={
-            i: result.reader.frame_name(i) for i, time in enumerate(times) if time is not None
-        },
-        class_names=model.class_names,
-        category_ids=model.category_ids,
-        thing_labels=model.finisher.thing_labels,
-    )
 
 
 def report(

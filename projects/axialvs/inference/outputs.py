@@ -1,9 +1,8 @@
 """What a segmented video is written as: overlay, tracks, page, masks, segments, boxes, crops."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +11,10 @@ from axialvs.inference.box_file import write_boxes
 from axialvs.inference.mask_files import CropWriter, write_id_masks
 from axialvs.inference.panoptic_files import write_panoptic
 from axialvs.inference.readers import VideoReader
+from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.inference.track_file import write_tracks
 from axialvs.inference.video_writer import VideoWriter
-from axialvs.structures import ClipResult, Track
+from axialvs.structures import ClipResult
 from axialvs.utils.files import check_writable
 from axialvs.visualization.html_page import Thumbnails, write_html_page
 from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle, draw_tracks
@@ -23,22 +23,6 @@ PAGE_WIDTH = 1280
 """Pixels; wider frames are scaled down for the HTML page."""
 OVERLAY_SIDE = 360
 """Pixels; frames with a shorter side are enlarged for the overlay, so that labels are readable."""
-
-
-@dataclass(frozen=True)
-class SegmentedVideo:
-    """A finished run, as outputs need it."""
-
-    name: str
-    video: dict[str, Any]  # description in the JSON
-    model: dict[str, Any]  # description in the JSON
-    tracks: list[Track]  # all
-    shown: list[Track]  # those whose score reaches the threshold
-    times: dict[int, float]  # seconds of the frames that were segmented, by position
-    frame_names: dict[int, str]  # of these frames, for files
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    thing_labels: frozenset[int] | None  # None if all classes are things
 
 
 class Output:
@@ -77,13 +61,14 @@ class OverlayOutput(Output):
         super().__init__(path)
         self._writer = _writer(path, reader)
         self._style = style
+        self.drawn: np.ndarray | None = None  # the last frame, (H, W, 3) uint8 RGB
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
         for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
             image, masks = _enlarged(image, clip.masks[:, t])
             tracks = clip.ids, clip.labels, clip.scores
-            drawn = draw_tracks(image, masks, *tracks, class_names, clip.is_thing, self._style)
-            self._writer.write(drawn, time)
+            self.drawn = draw_tracks(image, masks, *tracks, class_names, clip.is_thing, self._style)
+            self._writer.write(self.drawn, time)
 
     def finish(self, video: SegmentedVideo) -> None:
         self._writer.close()
