@@ -172,9 +172,10 @@ class Task:
         from axialvs.visualization.overlay import OverlayStyle
 
         self.reader = open_video(self.job.source)
-        style = OverlayStyle(self.options.labels, self.options.alpha)
+        style = OverlayStyle(self.options.labels, self.options.alpha, self.options.trail)
         self.outputs = {
-            name: make_output(name, path, self.reader, style) for name, path in self.targets.items()
+            name: make_output(name, path, self.reader, style, self.options.format)
+            for name, path in self.targets.items()
         }
 
     def run(self, model: 'ClipSegmenter', title: str) -> None:
@@ -207,7 +208,7 @@ class Task:
                 bar.update,
             )
             self._record(self.outputs, is_whole=False)
-            for name in {'masks', 'crops', 'panoptic'} & self.targets.keys():
+            for name in {'masks', 'mattes', 'crops', 'panoptic'} & self.targets.keys():
                 clear_images(self.targets[name])
             bar.total = _expected_frames(reader, options.max_frames)
             failures: dict[Output, OSError] = {}

@@ -3,7 +3,6 @@
 The server listens on 127.0.0.1 only, and the page loads nothing from other hosts.
 """
 
-import html
 import os
 import shutil
 import threading
@@ -25,10 +24,10 @@ from axialvs.inference.segmented_video import describe_run
 from axialvs.inference.trajectories import ClipAttention
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.models.clip_segmenter import ClipSegmenter
-from axialvs.structures import ClipResult
 from axialvs.utils.cli import error_message
 from axialvs.utils.errors import AxialVSError
-from axialvs.visualization.overlay import stuff_color, track_color
+from axialvs.visualization.overlay import OverlayStyle
+from axialvs.visualization.timeline import TIMELINE_CSS, Timeline
 from axialvs.visualization.trajectory_sheet import Point, trajectory_sheet
 
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
@@ -37,21 +36,18 @@ try:
 except ImportError as error:
     raise AxialVSError("gradio is not installed; run: pip install 'axialvs[web]'") from error
 
-MODELS = {x.description.split(',')[0]: x.name for x in CHECKPOINTS.values() if x.shipped}
+MODELS = {
+    f'{"panoptic" if "kmax" in name else "instances"}, '
+    f'{"offline" if "-cc" in name else "near-online"}': name
+    for name, known in CHECKPOINTS.items()
+    if known.shipped
+}
 OUTPUTS = {'out': 'overlay.mp4', 'json': 'tracks.json', 'html': 'page.html', 'masks': 'masks'}
 EXAMPLE_RATE, EXAMPLE_SIZE = 8, (640, 384)
 EXAMPLE_SEED = 2025  # weights were not trained on it
+STYLE = OverlayStyle(trail=24)
 TRAJECTORY_STEP = 4  # frames between those of a trajectory
 TRAJECTORY_HEIGHT = 160  # pixels of a frame
-CSS = """
-.track { display: flex; align-items: center; gap: 8px; margin: 3px 0; font-size: 13px; }
-.track .swatch { width: 12px; height: 12px; border-radius: 3px; flex: none; }
-.track .name { width: 150px; flex: none; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis; }
-.track .bar { position: relative; flex: 1; height: 12px; border-radius: 3px;
-  background: var(--background-fill-secondary); overflow: hidden; }
-.track .bar i { position: absolute; top: 0; bottom: 0; }
-"""
 ABOUT = (
     '# Axial-VS\nVideo segmentation with ids that stay. The weights that come with the package '
     'are tiny and know generated videos only: circle, square, triangle, star and cross, and for '
@@ -76,9 +72,9 @@ class Run:
         self.folder = folder
         self.stop = threading.Event()
         self.frame = 0  # the one that is shown
+        self.scale = 1.0  # of pixels of the video, relative to those of the overlay
         self.num_frames = 0
-        self._tracks: dict[int, tuple[str, float, tuple[int, int, int]]] = {}
-        self._spans: dict[int, list[list[int]]] = {}  # [first, last + 1] where a track is visible
+        self.timeline = Timeline()
 
     def segment(self, model: ClipSegmenter) -> Iterator[tuple[np.ndarray | None, int | None]]:
         """Segment the video and write all files; may be stopped after any clip.
@@ -88,13 +84,18 @@ class Run:
         """
         mode = 'offline' if self.is_offline else 'near-online'
         with open_video(self.video) as reader:
-            outputs = {x: make_output(x, self.folder / file, reader) for x, file in OUTPUTS.items()}
+            outputs = {
+                x: make_output(x, self.folder / file, reader, STYLE) for x, file in OUTPUTS.items()
+            }
             result = segment_video(model, reader, mode, 'live')
             try:
                 for clip in result:
                     for output in outputs.values():
                         output.add(clip, model.class_names)
-                    self._add(clip, model.class_names)
+                    self.timeline.add(clip, model.class_names)
+                    self.frame = clip.frame_indices[-1]
+                    self.num_frames = self.frame + 1
+                    self.scale = reader.width / outputs['out'].drawn.shape[1]
                     yield outputs['out'].drawn, reader.num_frames
             finally:
                 result.close()
@@ -105,46 +106,6 @@ class Run:
                         output.finish(video)
                 for output in outputs.values():
                     output.close()
-
-    def _add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
-        """Add a clip to the timeline."""
-        self.frame = clip.frame_indices[-1]
-        self.num_frames = self.frame + 1
-        rows = zip(clip.ids, clip.labels, clip.scores, clip.masks, clip.is_thing, strict=True)
-        for track, label, score, masks, is_thing in rows:
-            visible = [i for i, mask in zip(clip.frame_indices, masks, strict=True) if mask.any()]
-            if not visible:
-                continue
-            name = f'{class_names[label]} {track}' if is_thing else class_names[label]
-            color = track_color(int(track)) if is_thing else stuff_color(int(label))
-            self._tracks[track] = name, float(score), color
-            spans = self._spans.setdefault(track, [])
-            for index in visible:
-                if spans and spans[-1][1] == index:
-                    spans[-1][1] += 1
-                else:
-                    spans.append([index, index + 1])
-
-    def timeline(self, length: int) -> str:
-        """HTML with a row per track.
-
-        Args:
-            length: frames of the whole width.
-        """
-        rows = []
-        for track, (name, score, color) in self._tracks.items():
-            paint = 'background:rgb({},{},{})'.format(*color)
-            bars = ''.join(
-                f'<i style="{paint};left:{100 * first / length:.2f}%;'
-                f'width:{100 * (end - first) / length:.2f}%"></i>'
-                for first, end in self._spans[track]
-            )
-            rows.append(
-                f'<div class="track"><span class="swatch" style="{paint}"></span>'
-                f'<span class="name">{html.escape(name)}, {score:.2f}</span>'
-                f'<span class="bar">{bars}</span></div>'
-            )
-        return ''.join(rows)
 
     def files(self) -> list[str]:
         """Files to download; the folder of masks becomes a zip archive."""
@@ -170,27 +131,29 @@ class Page:
             gr.Markdown(ABOUT)
             self.run = gr.State()
             with gr.Row():
-                with gr.Column(scale=1, min_width=280):
+                with gr.Column(scale=1, min_width=330):
                     self.video = gr.Video(label='Video', sources=['upload'], height=240)
                     self.example = gr.Button('Take a generated example')
                     self.model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label='Model')
                     with gr.Row():
-                        self.start = gr.Button('Segment', variant='primary')
-                        self.stop = gr.Button('Stop')
+                        self.start = gr.Button('Segment', variant='primary', min_width=100)
+                        self.stop = gr.Button('Stop', min_width=100)
                     self.status = gr.Markdown('Drop a video or take the example.')
-                    self.files = gr.File(label='Download', file_count='multiple', visible=False)
+                    self.files = gr.File(label='Download', interactive=False, visible=False)
                 with gr.Column(scale=3):
                     self.overlay = gr.Image(label='Overlay', interactive=False, buttons=[])
                     self.frame = gr.Slider(0, 1, step=1, label='Frame', interactive=False)
-                    self.timeline = gr.HTML(label='Timeline', show_label=True, container=True)
-                    self.sheet = gr.Image(label='Trajectory', interactive=False, visible=False)
+                    self.timeline = gr.HTML()
+                    self.sheet = gr.Image(
+                        show_label=False, interactive=False, visible=False, buttons=['fullscreen']
+                    )
             self.example.click(self.write_example, self.model, self.video)
             parts = [self.run, self.status, self.overlay, self.frame, self.timeline]
             parts += [self.files, self.sheet]
             self.start.click(self.segment, [self.video, self.model], parts, show_progress='hidden')
             self.stop.click(stop, self.run, queue=False)
             self.frame.release(show_frame, [self.run, self.frame], self.overlay)
-            self.overlay.select(show_trajectory, [self.run, self.overlay], self.sheet)
+            self.overlay.select(show_trajectory, self.run, self.sheet)
 
     def write_example(self, title: str) -> str:
         """Write a generated video of the kind that the model knows."""
@@ -229,7 +192,7 @@ class Page:
                 yield {
                     self.status: f'Frame {run.num_frames} of {length or "?"}',
                     self.overlay: overlay,
-                    self.timeline: run.timeline(max(length or 0, run.num_frames)),
+                    self.timeline: run.timeline.to_html(max(length or 0, run.num_frames)),
                 }
                 if run.stop.is_set():
                     break
@@ -239,7 +202,7 @@ class Page:
             self.frame: gr.update(
                 maximum=max(1, run.num_frames - 1), value=run.frame, interactive=True
             ),
-            self.timeline: run.timeline(run.num_frames),
+            self.timeline: run.timeline.to_html(run.num_frames),
             self.files: gr.update(value=run.files(), visible=True),
         }
 
@@ -262,7 +225,7 @@ def read_frames(video: str, positions: Sequence[int]) -> list[np.ndarray]:
     return [frame.image for frame in wanted if frame.index in positions]
 
 
-def show_trajectory(run: Run | None, overlay: np.ndarray, event: gr.SelectData) -> dict:
+def show_trajectory(run: Run | None, event: gr.SelectData) -> dict:
     """Draw where attention looks for the pixel that was clicked on."""
     if run is None or not run.num_frames:
         raise gr.Error('Segment a video first.')
@@ -271,8 +234,7 @@ def show_trajectory(run: Run | None, overlay: np.ndarray, event: gr.SelectData) 
     first = min(run.frame, max(run.frame % step, run.num_frames - 1 - step * (length - 1)))
     positions = sorted({run.frame, *range(first, run.num_frames, step)[:length]})
     images = read_frames(run.video, positions)
-    scale = images[0].shape[1] / overlay.shape[1]  # small frames are enlarged in the overlay
-    x, y = (scale * value for value in event.index)
+    x, y = (run.scale * value for value in event.index)
     frame = positions.index(run.frame)
     trajectory = ClipAttention(model, images).trajectories(frame, (x, y))[-1]
     height, width = (weights.mean(0).cpu().numpy() for weights in trajectory[1:])
@@ -297,7 +259,7 @@ def serve(port: int | None = None, wait: bool = True) -> Page:
         wait: until Ctrl-C.
 
     Raises:
-        AxialVSError: the port is not free.
+        AxialVSError: the port is not free, or a proxy stands between.
     """
     page = Page()
     try:
@@ -309,10 +271,18 @@ def serve(port: int | None = None, wait: bool = True) -> Page:
             show_error=True,
             ssr_mode=False,
             footer_links=[],
-            css=CSS,
+            theme=gr.themes.Default(font='system-ui', font_mono='monospace'),
+            css=TIMELINE_CSS,
+            quiet=True,
         )
     except OSError as error:
         raise AxialVSError(f'--port {port}: {error}') from error
+    except ValueError as error:  # the server did not answer gradio within 3 seconds
+        raise AxialVSError(
+            '127.0.0.1 does not answer: set NO_PROXY=127.0.0.1 if there is a proxy, or try again '
+            'when the machine is less busy'
+        ) from error
+    print(f'page: {page.blocks.local_url} (Ctrl-C ends it)')
     if wait:
         page.blocks.block_thread()
     return page

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from axialvs.apis import init_segmenter, segment_video
 from encoded_videos import encode
@@ -117,6 +118,8 @@ def test_a_window_where_there_is_none(run_tool, folder, capsys, options):
         (['--json', 'x.json', '--mode', 'offline', '--feature-memory', -1], '-1: at least 0'),
         (['--json', 'x.json', '--score-thr', 50], '--score-thr 50.0: from 0 to 1'),
         (['--json', 'x.json', '--score-thr', 'nan'], '--score-thr nan: from 0 to 1'),
+        (['--out', 'x.mp4', '--format', 'coco-video'], 'coco-video needs --json'),
+        (['--out', 'x.mp4', '--trail', -1], '--trail -1: at least 0'),
         (['--out', 'x.mp4', '--alpha', 2], '--alpha 2.0: from 0 to 1'),
         (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: is --out'),
         (
@@ -306,7 +309,50 @@ def test_masks_boxes_and_crops_are_those_of_the_tracks(run_tool, folder, tmp_pat
         assert np.count_nonzero(alpha) == largest
 
 
-@pytest.mark.parametrize('option', ['--masks', '--crops'])
+def test_mattes_are_the_masks_of_each_track(run_tool, folder, tmp_path):
+    """Read by Pillow; a folder per track, with all frames."""
+    mattes = tmp_path / 'mattes'
+    code, found = near_online(run_tool, folder, tmp_path, '--mattes', mattes)
+    assert code == 0
+    assert {x.name for x in mattes.iterdir()} == {f'{x["id"]:05d}' for x in found['tracks']}
+    for track in found['tracks']:
+        for frame, rle in enumerate(track['segmentations']):
+            with Image.open(mattes / f'{track["id"]:05d}' / f'{frame:05d}.png') as image:
+                assert image.mode == 'L'
+                matte = np.array(image)
+            expected = coco_mask.decode(rle) * 255 if rle else 0
+            assert (matte == expected).all()
+
+
+def test_annotation_layouts_hold_the_same_tracks(run_tool, folder, tmp_path):
+    """YouTube-VIS as it is; COCO with videos through pycocotools."""
+    _, found = near_online(run_tool, folder, tmp_path)
+    tracks = {x['id']: x for x in found['tracks']}
+    assert tracks
+    _, vis = near_online(run_tool, folder, tmp_path, '--format', 'youtube-vis')
+    assert vis['categories'] == found['categories']
+    (video,) = vis['videos']
+    assert len(video['file_names']) == video['length'] == NUM_FRAMES
+    assert {x['id'] for x in vis['annotations']} == set(tracks)
+    for annotation in vis['annotations']:
+        track = tracks[annotation['id']]
+        assert annotation['segmentations'] == track['segmentations']
+        assert annotation['bboxes'] == track['bboxes']
+        assert annotation['category_id'] == track['category_id']
+        assert annotation['score'] == track['score']
+    near_online(run_tool, folder, tmp_path, '--format', 'coco-video')
+    coco = COCO(tmp_path / 'tracks.json')
+    count = 0
+    for image in coco.loadImgs(coco.getImgIds()):
+        for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
+            rle = tracks[annotation['instance_id']]['segmentations'][image['frame_id']]
+            assert np.array_equal(coco.annToMask(annotation), coco_mask.decode(rle))
+            assert annotation['area'] == coco_mask.area(rle)
+            count += 1
+    assert count == sum(x is not None for y in tracks.values() for x in y['segmentations'])
+
+
+@pytest.mark.parametrize('option', ['--masks', '--crops', '--mattes'])
 def test_a_folder_with_files_is_not_written_to(run_tool, folder, tmp_path, capsys, option):
     (tmp_path / 'kept.png').write_bytes(b'')
     assert run_tool('segment_video.py', folder, option, tmp_path) == 2

@@ -173,6 +173,6 @@ def describe_source(source: str) -> dict[str, Any]:
 
 def clear_images(folder: Path) -> None:
     """Remove what an earlier run has written to a folder of images, and nothing else."""
-    if folder.is_dir():
-        for path in folder.glob('*.png'):
+    for pattern in ('*.png', f'{"[0-9]" * 5}/*.png'):  # the latter are mattes
+        for path in folder.glob(pattern):
             path.unlink()

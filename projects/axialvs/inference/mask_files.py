@@ -1,4 +1,4 @@
-"""Tracks as images: one id mask per frame, one cut-out per thing."""
+"""Tracks as images: one id mask per frame, mattes and a cut-out per track."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -82,6 +82,33 @@ class IdPainter:
                 self.num_overlapping += np.count_nonzero(ids[mask])
                 ids[mask] = track.id
         return ids
+
+
+def write_mattes(
+    folder: str | Path, tracks: Sequence[Track], frame_indices: Sequence[int], size: Size
+) -> None:
+    """Write `00001/00000.png` ...: a folder per track id, with one matte per frame.
+
+    Mattes are 8-bit grey, 255 in the mask and 0 elsewhere; each folder has all frames, so that it
+    is a whole image sequence for compositing. Masks may overlap.
+
+    Args:
+        folder: made if it is missing.
+        tracks: to write.
+        frame_indices: positions of the frames to write, which name the files.
+        size: (height, width) of a frame.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for track in tracks:
+        own = Path(folder, f'{track.id:05d}')
+        own.mkdir(parents=True, exist_ok=True)
+        for index in frame_indices:
+            rle = track.segmentations[index]
+            mask = np.zeros(size, dtype=bool) if rle is None else decode_mask(rle)
+            matte = Image.fromarray(mask.astype(np.uint8) * 255)
+            write_image(own / f'{index:05d}.png', matte, compress_level=1)
 
 
 class CropWriter:

@@ -1,4 +1,4 @@
-"""What a segmented video is written as: overlay, tracks, page, masks, segments, boxes, crops."""
+"""What a segmented video is written as: overlay, tracks, page, masks, boxes, crops."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +8,17 @@ import cv2
 import numpy as np
 
 from axialvs.inference.box_file import write_boxes
-from axialvs.inference.mask_files import CropWriter, write_id_masks
+from axialvs.inference.mask_files import CropWriter, write_id_masks, write_mattes
 from axialvs.inference.panoptic_files import write_panoptic
 from axialvs.inference.readers import VideoReader
 from axialvs.inference.segmented_video import SegmentedVideo
-from axialvs.inference.track_file import write_tracks
+from axialvs.inference.track_file import Layout, write_tracks
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.structures import ClipResult
 from axialvs.utils.files import check_writable
 from axialvs.visualization.html_page import Thumbnails, write_html_page
 from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle, draw_tracks
+from axialvs.visualization.trails import Trails
 
 PAGE_WIDTH = 1280
 """Pixels; wider frames are scaled down for the HTML page."""
@@ -61,13 +62,17 @@ class OverlayOutput(Output):
         super().__init__(path)
         self._writer = _writer(path, reader)
         self._style = style
+        self._trails = Trails(style.trail) if style.trail else None
         self.drawn: np.ndarray | None = None  # the last frame, (H, W, 3) uint8 RGB
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
         for t, (image, time) in enumerate(zip(clip.images, clip.timestamps, strict=True)):
             image, masks = _enlarged(image, clip.masks[:, t])
             tracks = clip.ids, clip.labels, clip.scores
-            self.drawn = draw_tracks(image, masks, *tracks, class_names, clip.is_thing, self._style)
+            trails = self._trails.add(clip.ids, masks) if self._trails else None
+            self.drawn = draw_tracks(
+                image, masks, *tracks, class_names, clip.is_thing, self._style, trails
+            )
             self._writer.write(self.drawn, time)
 
     def finish(self, video: SegmentedVideo) -> None:
@@ -77,16 +82,20 @@ class OverlayOutput(Output):
 
 
 class TracksOutput(Output):
-    """All tracks as JSON."""
+    """All tracks as JSON.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        layout: see `LAYOUTS`.
+    """
+
+    def __init__(self, path: Path, layout: Layout = 'tracks') -> None:
         super().__init__(path)
+        self._layout = layout
         check_writable(path)
 
     def finish(self, video: SegmentedVideo) -> None:
-        write_tracks(
-            self.path, video.tracks, video.video, video.class_names, video.category_ids, video.model
-        )
+        write_tracks(self.path, video, self._layout)
 
 
 class MasksOutput(Output):
@@ -100,6 +109,18 @@ class MasksOutput(Output):
         size = video.video['height'], video.video['width']
         overlapping = write_id_masks(self.path, video.shown, video.times, size)
         _note_overlap(self, overlapping)
+
+
+class MattesOutput(Output):
+    """A folder per track with one greyscale matte per frame."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        check_writable(path / '00000.png')
+
+    def finish(self, video: SegmentedVideo) -> None:
+        size = video.video['height'], video.video['width']
+        write_mattes(self.path, video.shown, video.times, size)
 
 
 class PanopticOutput(Output):
@@ -238,15 +259,20 @@ def _narrowed(image: np.ndarray) -> np.ndarray:
 
 
 def make_output(
-    name: str, path: Path, reader: VideoReader, style: OverlayStyle = DEFAULT_STYLE
+    name: str,
+    path: Path,
+    reader: VideoReader,
+    style: OverlayStyle = DEFAULT_STYLE,
+    layout: Layout = 'tracks',
 ) -> Output:
     """Create an output and check that it can be written.
 
     Args:
-        name: 'json', 'out', 'html', 'masks', 'panoptic', 'boxes' or 'crops'.
+        name: 'json', 'out', 'html', 'masks', 'mattes', 'panoptic', 'boxes' or 'crops'.
         path: file or folder to write.
         reader: of the video.
         style: of the overlay.
+        layout: of the JSON.
 
     Raises:
         AxialVSError: the suffix is wrong.
@@ -256,9 +282,11 @@ def make_output(
         return OverlayOutput(path, reader, style)
     if name == 'html':
         return PageOutput(path, reader)
+    if name == 'json':
+        return TracksOutput(path, layout)
     kinds = {
-        'json': TracksOutput,
         'masks': MasksOutput,
+        'mattes': MattesOutput,
         'panoptic': PanopticOutput,
         'boxes': BoxesOutput,
         'crops': CropsOutput,

@@ -13,7 +13,7 @@ from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, output_folder
 
 MIB = 2**20
-OUTPUTS = ('out', 'json', 'html', 'masks', 'panoptic', 'boxes', 'crops')
+OUTPUTS = ('out', 'json', 'html', 'masks', 'mattes', 'panoptic', 'boxes', 'crops')
 _SUFFIXES = {'out': '.mp4', 'json': '.json', 'html': '.html', 'boxes': '.csv'}  # others: folders
 DEFAULT_CHECKPOINT = next(iter(CHECKPOINTS.values()))
 
@@ -28,12 +28,15 @@ class Options:
     out: str | None
     json: str | None
     html: str | None
+    format: Literal['tracks', 'youtube-vis', 'coco-video']
     masks: str | None
+    mattes: str | None
     panoptic: str | None
     boxes: str | None
     crops: str | None
     labels: Literal['id', 'class', 'none']
     alpha: float
+    trail: int
     overwrite: bool
     mode: str
     protocol: Literal['live', 'scored'] | None
@@ -72,6 +75,10 @@ class Options:
             return f'--score-thr {self.score_thr}: from 0 to 1'
         if not 0 <= self.alpha <= 1:
             return f'--alpha {self.alpha}: from 0 to 1'
+        if self.trail < 0:
+            return f'--trail {self.trail}: at least 0'
+        if self.format != 'tracks' and self.json is None:
+            return f'--format {self.format} needs --json'
         if self.max_frames is not None and self.max_frames < 1:
             return f'--max-frames {self.max_frames}: at least 1'
         return None
@@ -165,11 +172,23 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     )
     add('--out', metavar='FILE.mp4', help='overlay to write, .mp4')
     add('--json', metavar='FILE.json', help='tracks to write, .json')
+    add(
+        '--format',
+        choices=('tracks', 'youtube-vis', 'coco-video'),
+        default='tracks',
+        help='layout of --json: tracks with boxes and scores, or an annotation file as of '
+        'YouTube-VIS or COCO with videos (for panoptic results see --panoptic)',
+    )
     add('--html', metavar='FILE.html', help='page to write: video, masks and timeline')
     add(
         '--masks',
         metavar='DIR',
         help='folder of PNGs to write, one per frame: pixel values are track ids',
+    )
+    add(
+        '--mattes',
+        metavar='DIR',
+        help='folder to write with a folder per track, of one greyscale matte per frame',
     )
     add(
         '--panoptic',
@@ -189,6 +208,15 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         help='text in the overlay: class, id and score; class; or none',
     )
     add('--alpha', type=float, default=0.45, help='opacity of masks in the overlay (0.45)')
+    add(
+        '--trail',
+        type=int,
+        nargs='?',
+        const=24,
+        default=0,
+        metavar='FRAMES',
+        help='draw a fading line through the past positions of things in the overlay (24 frames)',
+    )
     add(
         '--overwrite',
         action='store_true',

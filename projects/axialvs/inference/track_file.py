@@ -1,51 +1,131 @@
 """Writes the tracks of a video as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from axialvs.structures import Track
+from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.utils.files import write_atomically
 from axialvs.utils.rle import measure
 
+Layout = Literal['tracks', 'youtube-vis', 'coco-video']
 
-def write_tracks(
-    path: str | Path,
-    tracks: Sequence[Track],
-    video: dict[str, Any],
-    class_names: Sequence[str],
-    category_ids: Sequence[int],
-    model: dict[str, Any],
-) -> None:
-    """Write `{video, model, categories, tracks}` atomically.
+
+def write_tracks(path: str | Path, video: SegmentedVideo, layout: Layout = 'tracks') -> None:
+    """Write all tracks atomically.
 
     Args:
         path: of the file.
-        tracks: of the video.
-        video: description of the video.
-        class_names: of the labels.
-        category_ids: of the labels.
-        model: description of the model.
+        video: with its tracks.
+        layout: 'tracks' is `{video, model, categories, tracks}`; 'youtube-vis' and 'coco-video' are
+            those of annotation files, with scores.
     """
-    content = {
-        'video': video,
-        'model': model,
+    write_atomically(path, json.dumps(LAYOUTS[layout](video)).encode())
+
+
+def as_tracks(video: SegmentedVideo) -> dict[str, Any]:
+    """The layout that `axialvs eval vis` reads."""
+    return {
+        'video': video.video,
+        'model': video.model,
         'categories': [
             {'id': category_id, 'name': name}
-            for category_id, name in zip(category_ids, class_names, strict=True)
+            for category_id, name in zip(video.category_ids, video.class_names, strict=True)
         ],
         'tracks': [
             {
                 'id': track.id,
-                'category_id': category_ids[track.label],
-                'category': class_names[track.label],
+                'category_id': video.category_ids[track.label],
+                'category': video.class_names[track.label],
                 'score': track.score,
                 'segmentations': track.segmentations,
                 'bboxes': [None if rle is None else measure(rle)[1] for rle in track.segmentations],
                 'is_thing': track.is_thing,
             }
-            for track in tracks
+            for track in video.tracks
         ],
     }
-    write_atomically(path, json.dumps(content).encode())
+
+
+def as_youtube_vis(video: SegmentedVideo) -> dict[str, Any]:
+    """YouTube-VIS: a video, and one annotation per track with all its masks."""
+    size = {'width': video.video['width'], 'height': video.video['height']}
+    length = video.video['length']
+    annotations = []
+    for track in video.tracks:
+        measured = [None if rle is None else measure(rle) for rle in track.segmentations]
+        annotations.append(
+            {
+                'id': track.id,
+                'video_id': 1,
+                'category_id': video.category_ids[track.label],
+                'score': track.score,
+                'iscrowd': 0,
+                **size,
+                'length': length,
+                'segmentations': track.segmentations,
+                'areas': [x and x[0] for x in measured],
+                'bboxes': [x and x[1] for x in measured],
+            }
+        )
+    files = [_file_name(video, i) for i in range(length)]
+    return {
+        **_head(video),
+        'videos': [{'id': 1, **size, 'length': length, 'file_names': files}],
+        'annotations': annotations,
+    }
+
+
+def as_coco_video(video: SegmentedVideo) -> dict[str, Any]:
+    """COCO with `videos`, as mmdet's CocoVID: an annotation per track and frame."""
+    size = {'width': video.video['width'], 'height': video.video['height']}
+    images = [
+        {'id': i + 1, 'video_id': 1, 'frame_id': i, **size, 'file_name': _file_name(video, i)}
+        for i in video.times
+    ]
+    annotations: list[dict[str, Any]] = []
+    for track in video.tracks:
+        for index in video.times:
+            rle = track.segmentations[index]
+            if rle is not None:
+                area, box = measure(rle)
+                annotations.append(
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': index + 1,
+                        'video_id': 1,
+                        'instance_id': track.id,
+                        'category_id': video.category_ids[track.label],
+                        'score': track.score,
+                        'iscrowd': 0,
+                        'segmentation': rle,
+                        'area': area,
+                        'bbox': box,
+                    }
+                )
+    videos = [{'id': 1, 'name': video.name, **size}]
+    return {**_head(video), 'videos': videos, 'images': images, 'annotations': annotations}
+
+
+LAYOUTS: dict[Layout, Callable[[SegmentedVideo], dict[str, Any]]] = {
+    'tracks': as_tracks,
+    'youtube-vis': as_youtube_vis,
+    'coco-video': as_coco_video,
+}
+
+
+def _head(video: SegmentedVideo) -> dict[str, Any]:
+    return {
+        'info': {**video.video, **video.model},
+        'categories': [
+            {'id': category_id, 'name': name}
+            for category_id, name in zip(video.category_ids, video.class_names, strict=True)
+        ],
+    }
+
+
+def _file_name(video: SegmentedVideo, index: int) -> str:
+    """Where the frame is, or would be after the frames of the video are extracted."""
+    stem = video.frame_names.get(index, f'{index:05d}')
+    return f'{Path(video.name).stem}/{stem}.jpg'

@@ -11,6 +11,7 @@ import numpy as np
 from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.labels import Box, Label, LabelStyle, draw_labels
 from axialvs.visualization.text import plain_text
+from axialvs.visualization.trails import Points, draw_trail
 
 _GOLDEN_RATIO = 0.618034
 _FIRST_HUE = 0.58
@@ -69,6 +70,8 @@ class OverlayStyle:
     """Text of things: class, id and score; the class alone; or no text, also for stuff."""
     opacity: float = MASK_OPACITY
     """Of the masks of things; those of stuff are fainter."""
+    trail: int = 0
+    """Number of past frames through which a line is drawn for each thing."""
 
 
 DEFAULT_STYLE = OverlayStyle()
@@ -83,6 +86,7 @@ def draw_tracks(
     class_names: Sequence[str],
     is_thing: Sequence[bool] | np.ndarray | None = None,
     style: OverlayStyle = DEFAULT_STYLE,
+    trails: Sequence[Points] | None = None,
 ) -> np.ndarray:
     """Draw the tracks of one frame.
 
@@ -98,6 +102,7 @@ def draw_tracks(
         class_names: of the classes.
         is_thing: (n,) bool; by default all are things.
         style: text and opacity.
+        trails: (n,) where the tracks were, see `Trails`; drawn for things.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -120,7 +125,7 @@ def draw_tracks(
     canvas = np.ascontiguousarray(image).copy()
     text = LabelStyle.for_image(*image.shape[:2])
     things = [True] * count if is_thing is None else list(map(bool, is_thing))
-    drawn = []
+    drawn, lines = [], []
     # Stuff, then things; large masks first, so that they do not cover small ones.
     sizes = [np.count_nonzero(mask) for mask in masks]
     for index in sorted(range(count), key=lambda i: (things[i], -sizes[i])):
@@ -131,6 +136,7 @@ def draw_tracks(
         name = plain_text(class_names[label]) if label < len(class_names) else f'class {label}'
         if things[index]:
             color = track_color(int(ids[index]))
+            lines.append((index, color))
             box = _tint(canvas, mask, color, style.opacity, text.line)
             if style.labels == 'id':
                 score = '' if scores is None else f'{float(scores[index]):.2f}'
@@ -141,6 +147,9 @@ def draw_tracks(
             color = stuff_color(label)
             box = _tint(canvas, mask, color, style.opacity * STUFF_OPACITY / MASK_OPACITY, 0)
             drawn.append(Label(box, color, name, mask=mask))
+    if trails is not None:
+        for index, color in lines:
+            draw_trail(canvas, trails[index], color, 2 * text.line)
     if style.labels != 'none':
         draw_labels(canvas, drawn, text)
     return canvas

@@ -1,0 +1,61 @@
+"""Tests of trails: where they are, how they fade, and that they are forgotten."""
+
+import numpy as np
+
+from axialvs.visualization.overlay import OverlayStyle, draw_tracks, track_color
+from axialvs.visualization.trails import Trails, draw_trail
+
+SIZE = 40, 60
+
+
+def square(x: int) -> np.ndarray:
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[18:23, x - 2 : x + 3] = True
+    return mask
+
+
+def test_a_trail_holds_the_last_centroids():
+    trails = Trails(3)
+    for x in (10, 20, 30, 40):
+        first, second = trails.add([7, 9], np.stack([square(x), square(5)]))
+    assert first.tolist() == [[20, 20], [30, 20], [40, 20]]
+    assert second.tolist() == [[5, 20]] * 3
+
+
+def test_a_hidden_track_has_a_gap_and_then_is_forgotten():
+    trails, empty = Trails(2), np.zeros((0, *SIZE), dtype=bool)
+    trails.add([7], square(10)[None])
+    trails.add([], empty)
+    (points,) = trails.add([7], square(30)[None])
+    assert np.isnan(points[0]).all()
+    assert points[1].tolist() == [30, 20]
+    for _ in range(2):
+        trails.add([], empty)
+    (points,) = trails.add([7], square(30)[None])
+    assert points.tolist() == [[30, 20]]
+
+
+def test_a_trail_fades_and_its_gaps_stay_empty():
+    image = np.zeros((*SIZE, 3), dtype=np.uint8)
+    points = np.array([[5, 20], [15, 20], [np.nan, np.nan], [30, 20], [40, 20], [50, 20]])
+    draw_trail(image, points, (200, 0, 0), 1)
+    old, gap, new, newest = image[20, [10, 22, 35, 45], 0].tolist()
+    assert gap == 0
+    assert 0 < old < new < newest <= 200
+    assert not image[..., 1:].any()
+    assert not image[:15].any()
+
+
+def test_trails_are_drawn_for_things_only():
+    image = np.zeros((*SIZE, 3), dtype=np.uint8)
+    masks = np.stack([square(50), square(50)[::-1]])
+    trails = [np.array([[10.0, 10], [40, 10]]), np.array([[10.0, 30], [40, 30]])]
+    style = OverlayStyle(labels='none')
+    arguments = [7, 8], [0, 1], None, ('a', 'b'), [True, False], style
+    plain = draw_tracks(image, masks, *arguments)
+    drawn = draw_tracks(image, masks, *arguments, trails)
+    changed = (plain != drawn).any(2)
+    assert changed[10, 12:39].all()
+    assert not changed[25:].any()
+    strongest = drawn[10, 38].astype(float)
+    assert np.allclose(strongest / strongest.max(), np.array(track_color(7)) / 255, atol=0.05)
