@@ -17,34 +17,32 @@ from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
 
 ROOT = Path(__file__).resolve().parents[2]
-_UNKNOWN = '-'
 PAGE = Path('docs', 'model_zoo.md')
 INDEX = 'model-index.yml'
 
 _HEAD = """\
 # Model zoo
 
-Made of `configs/*/metafile.yml` by `python tools/misc/write_model_zoo.py`.
+[Checkpoints](#checkpoints) can be named in `--checkpoint`, `init_segmenter` and
+`load_from='axialvs://NAME'`. The [configs](#configs) below them are those to train.
 
-No weights of this project on YouTube-VIS or OVIS exist: **what these configs give when they are
-trained here is not known**.
+Only the tiny models were trained with this code. What the other configs reach here is not known.
 
-- *clips* is what one sample of training has: clips x frames of each. *batch* counts samples over
-  all GPUs. *hours* are the paper's on YouTube-VIS; those of the tiny models are this project's.
-- *paper* is what the Axial-VS paper reports for such a model, with its authors' code and weights.
-  It is no result of the config. "Reproduced": by its authors, of Tube-Link.
-- AP and AR, in percent, stand only beside configs that fit the *weights* that they are of. Below
-  each table stands who reports them. Names of weights: [checkpoints](#checkpoints-known-by-name).
+## Checkpoints
 
-A dash is what is not known.
+Those of mmdet and of other authors are downloaded on first use. Those of the public release are
+downloaded by hand and converted by `axialvs convert release`; their scores are the paper's.
+
 """
-_PUBLIC = """\
-## Checkpoints known by name
+_CONFIGS = """\
+## Configs
 
-What `--checkpoint`, `init_segmenter` and `load_from='axialvs://NAME'` know by name. mmdet's are
-downloaded on first use. Those of the public release are downloaded by hand and converted by
-`tools/model_converters/convert_release.py`; their metrics are the paper's.
+- *clips* x frames of each are one training sample. Names have GPUs x batch size.
+- *score*, if it begins with "paper": what the Axial-VS paper reports for such a model, with its
+  authors' code and weights. Else that of the checkpoint that fits the config.
+- In the paper, near-online R50 models train for 7 hours on 8 V100 GPUs of 32 GB, offline for 4.
 
+This page is written by `python tools/misc/write_model_zoo.py` from `configs/*/metafile.yml`.
 """
 
 
@@ -99,54 +97,47 @@ def problems(root: Path, metafiles: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f'{model["Config"]}: its Name is {model["Name"]}'
         if model['In Collection'] not in collections:
             yield f'{model["Name"]}: there is no collection {model["In Collection"]}'
+        if model.get('Results') and not weights_of(model):
+            yield f'{model["Name"]} has Results, but no known checkpoint fits it'
 
 
 def page(metafiles: Sequence[dict[str, Any]]) -> str:
     """The page's text."""
-    parts = [_HEAD]
+    parts = [_HEAD + _checkpoint_table(), _CONFIGS]
     for metafile in metafiles:
         for collection in metafile['Collections']:
             models = [m for m in metafile['Models'] if m['In Collection'] == collection['Name']]
             paper = collection['Paper']
-            parts.append(f'## {collection["Name"]}\n\n[{paper["Title"]}]({paper["URL"]})\n')
-            datasets = dict.fromkeys(model['Metadata']['Training Data'] for model in models)
-            for dataset in datasets:
-                of_dataset = [m for m in models if m['Metadata']['Training Data'] == dataset]
-                parts.append(f'### {collection["Name"]}, {dataset}\n\n{table(of_dataset)}')
-    parts.append(_PUBLIC + _checkpoint_table())
+            parts.append(
+                f'### {collection["Name"]}\n\n[{paper["Title"]}]({paper["URL"]})\n\n'
+                + table(models)
+            )
     return '\n'.join(parts)
 
 
 def table(models: Sequence[dict[str, Any]]) -> str:
-    """Models on one data set: how they are trained, and metrics with their sources."""
-    results = {model['Name']: result for model in models for result in model.get('Results', ())[:1]}
-    metrics = list(dict.fromkeys(key for result in results.values() for key in result['Metrics']))
-    columns = ['config', 'backbone', 'clips', 'batch', 'iterations', 'hardware', 'hours']
-    rows = [[*columns, 'paper', *metrics, 'weights']]
-    rows.append(['---'] * len(rows[0]))
+    """Models of a collection: how they are trained, and scores with their sources."""
+    columns = ['config', 'backbone', 'data', 'clips', 'iterations', 'score']
+    rows = [columns, ['---'] * len(columns)]
+    sources: dict[str, list[str]] = {}
     for model in models:
         facts = model['Metadata']
-        metrics_of = results.get(model['Name'], {}).get('Metrics', {})
-        cells = [
-            f'[{model["Name"]}](../{model["Config"]})',
-            facts['Backbone'],
-            f'{facts["Clips"]} x {facts["Frames per Clip"]}',
-            facts['Batch Size'],
-            f'{facts["Iterations"]:,}',
-            facts['Training Resources'],
-            facts.get('Training Time (hours)', _UNKNOWN),
-            facts.get('Paper', _UNKNOWN),
-            *(metrics_of.get(metric, _UNKNOWN) for metric in metrics),
-            ', '.join(f'`{name}`' for name in weights_of(model)) or _UNKNOWN,
-        ]
-        rows.append([str(cell) for cell in cells])
-    sources: dict[str, list[str]] = {}
-    for name, result in results.items():
-        sources.setdefault(result['Reported By'], []).append(name)
-    notes = [f'{", ".join(names)}, reported by: {source}.\n' for source, names in sources.items()]
-    if len(sources) == 1:
-        notes = [f'Reported by: {source}.\n' for source in sources]
-    return _as_table(rows) + ''.join(f'\n{note}' for note in notes)
+        score = f'paper: {facts["Paper"]}' if 'Paper' in facts else ''
+        for result in model.get('Results', ())[:1]:
+            score = ', '.join(f'{key} {value}' for key, value in result['Metrics'].items())
+            sources.setdefault(result['Reported By'], []).append(model['Name'])
+        rows.append(
+            [
+                f'[{model["Name"]}](../{model["Config"]})',
+                facts['Backbone'],
+                facts['Training Data'],
+                f'{facts["Clips"]} x {facts["Frames per Clip"]}',
+                f'{facts["Iterations"]:,}',
+                score,
+            ]
+        )
+    notes = [f'- {", ".join(names)}: {source}.\n' for source, names in sources.items()]
+    return _as_table(rows) + ('\nScores reported by:\n\n' if notes else '') + ''.join(notes)
 
 
 def weights_of(model: dict[str, Any]) -> list[str]:
@@ -159,23 +150,23 @@ def weights_of(model: dict[str, Any]) -> list[str]:
 
 
 def _checkpoint_table() -> str:
-    rows = [['name', 'what it is', 'config that it fits', 'from'], ['---'] * 4]
+    rows = [['name', 'model', 'files'], ['---'] * 3]
     for known in CHECKPOINTS.values():
-        config = (
-            f'[{Path(known.config).stem}](../configs/{known.config})' if known.config else _UNKNOWN
-        )
-        rows.append([f'`{known.name}`', known.description, config, _origin(known)])
+        files = [_origin(known)]
+        if known.config:
+            files.insert(0, f'[config](../configs/{known.config})')
+        rows.append([f'`{known.name}`', known.description, ', '.join(files)])
     return _as_table(rows)
 
 
 def _origin(known: KnownCheckpoint) -> str:
     if known.shipped:
-        return f'[weights/{known.shipped}](../weights/{known.shipped})'
+        return f'[weights](../weights/{known.shipped})'
     if known.url:
-        return f'[its authors]({known.url})'
+        return f'[weights of its authors]({known.url})'
     if known.addresses:
-        return f'[mmdet]({known.addresses[0]})'
-    return f'[public release]({known.page})'
+        return f'[weights of mmdet]({known.addresses[0]})'
+    return f'[release]({known.page})'
 
 
 def _as_table(rows: Sequence[Sequence[str]]) -> str:

@@ -93,9 +93,11 @@ def _imagenet(backbone: str, description: str, url: str, licence: str) -> KnownC
 
 def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> KnownCheckpoint:
     method = {'near-online': 'axialvs-wc', 'offline': 'axialvs-cc'}[mode]
+    title = {'r50': 'R50', 'swin-l': 'Swin-L'}[backbone]
+    benchmark = data.replace('youtubevis', 'YouTube-VIS ').replace('ovis', 'OVIS')
     return KnownCheckpoint(
         name=f'release_{mode}_{backbone}_{data}',
-        description=f"The public release's {mode} {backbone}; {data} {score}",
+        description=f'Axial-VS {mode} {title} of the public release; {benchmark} {score}',
         config=f'axialvs/{method}_{backbone}_8xb1-{schedule}_{data}_release.py',
         page=_RELEASE_PAGE,
         needs_conversion=True,
