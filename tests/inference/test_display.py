@@ -328,6 +328,15 @@ def test_tiff_of_no_colors(tmp_path, depth):
         open_video(path)
 
 
+@pytest.mark.parametrize('num_pages', [1, 2])
+def test_tiff_of_lab_colors(tmp_path, num_pages):
+    pages = [Image.new('LAB', (8, 8), (80, 200, 40))] * num_pages
+    pages[0].save(tmp_path / 'lab.tif', save_all=True, append_images=pages[1:])
+    for source in (tmp_path / 'lab.tif', tmp_path):
+        with pytest.raises(VideoReadError, match=r'lab\.tif: has L\*a\*b\*'):
+            list(open_video(source))
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.webp', '.tif'])
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_images_and_their_alpha_are_turned_by_exif_data(tmp_path, suffix, orientation):

@@ -11,6 +11,7 @@ config has as data_prefix.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from axialvs.data_tools.converters.class_mapping import one_class, read_class_mapping
 from axialvs.data_tools.converters.labelled_video import SkipReport
 from axialvs.data_tools.converters.mask_folders import IDENTITY_HINT, find_videos, read_all
+from axialvs.data_tools.converters.mask_images import MaskReader
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
 from axialvs.utils.cli import run_command
 
@@ -52,6 +54,13 @@ def parse_args() -> argparse.Namespace:
         help='ids that are no objects, such as 255 for "do not care", or #RRGGBB',
     )
     parser.add_argument(
+        '--background',
+        type=_object_id,
+        default=0,
+        metavar='ID',
+        help='the value that is no object, such as 255 where objects are black (default: 0)',
+    )
+    parser.add_argument(
         '--unlabelled',
         choices=('error', 'drop', 'empty'),
         default='error',
@@ -81,7 +90,8 @@ def main() -> None:
         args.images, args.masks, args.videos, args.unlabelled, args.binary, skipped
     )
     with tqdm(total=sum(len(video.images) for video in videos), unit='frame') as bar:
-        labelled = read_all(videos, classes, args.ignore_ids, args.binary, skipped, bar.update)
+        make_reader = partial(MaskReader, args.binary, args.background)
+        labelled = read_all(videos, classes, args.ignore_ids, make_reader, skipped, bar.update)
         videos = list(labelled)
     convert(args, videos, classes.listed(), skipped, f'masks in {args.masks}', IDENTITY_HINT)
 

@@ -15,6 +15,7 @@ from axialvs.inference.readers import (
     Frame,
     VideoReader,
     VideoReadError,
+    check_tiff_colors,
     count_images,
     over_black,
     stored_bits,
@@ -36,6 +37,7 @@ def open_stack(path: Path, frame_rate: float | None = None) -> VideoReader | Non
         return None
     with open(path, 'rb') as file:
         if file.read(4) in TIFF_STARTS:
+            check_tiff_colors(path)
             return TiffReader(path, frame_rate)
     with Image.open(path) as image:
         is_animation = image.format in _ANIMATIONS and image.mode in _MODES

@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
@@ -219,6 +220,7 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise VideoReadError(f'{path}: cannot be read ({error.strerror})') from error
+    check_tiff_colors(path)
     return to_rgb(lambda flags: _decode(data, flags), bits, str(path))
 
 
@@ -288,6 +290,28 @@ def stored_bits(image: np.ndarray | None) -> int:
 
 
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_PHOTOMETRIC = 262
+_LAB_COLORS = (8, 9, 10)
+
+
+def check_tiff_colors(path: Path) -> None:
+    """Refuse a TIFF of L*a*b* colors, which OpenCV reads as wrong ones.
+
+    Raises:
+        VideoReadError: it has such colors.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        if start[:4] not in TIFF_STARTS[:2]:
+            return
+        directory = TiffImagePlugin.ImageFileDirectory_v2(start)
+        try:
+            file.seek(directory.next)
+            directory.load(file)
+        except (OSError, ValueError, SyntaxError, struct.error):  # the decoder says what is wrong
+            return
+        if directory.get(_PHOTOMETRIC) in _LAB_COLORS:
+            raise VideoReadError(f'{path}: has L*a*b* colors; convert it to RGB')
 
 
 def count_images(path: Path) -> int:

@@ -25,6 +25,8 @@ from converter_sources import (
 )
 from PIL import Image
 
+from axialvs.utils.rle import read_mask
+
 ALL = range(LENGTH)
 
 
@@ -109,6 +111,30 @@ class TestMasksThatArePictures:
         assert '.png' in said
         assert '--binary' in said
         assert len(convert(*folders(davis), '--binary').instances) == 1
+
+    @pytest.mark.parametrize('as_color', [False, True])
+    def test_black_objects_on_white(self, convert, davis, capsys, as_color):
+        for frame in ALL:
+            inverted = np.where(object_ids(frame) > 0, 0, 255).astype(np.uint8)
+            image = np.dstack([inverted] * 3) if as_color else inverted
+            cv2.imwrite(str(mask_path(davis, frame)), image)
+        for options in ((), ('--binary',)):
+            convert(*folders(davis), *options)
+            assert '--background 255' in capsys.readouterr().out
+            (only,) = convert(*folders(davis), *options, '--background', '255').instances
+            found = [read_mask(rle, HEIGHT, WIDTH) for rle in only.segmentations]
+            assert_masks(found, [ball(f) | late_box(f) for f in ALL])
+            assert 'WARNING' not in capsys.readouterr().out
+
+    def test_lines_around_objects(self, convert, davis, capsys):
+        for frame in ALL:
+            ids = object_ids(frame)
+            ids[(cv2.dilate(ids, np.ones((3, 3))) > 0) & (ids == 0)] = 255
+            cv2.imwrite(str(mask_path(davis, frame)), ids)
+        convert(*folders(davis))
+        assert '--ignore-ids 255' in capsys.readouterr().out
+        assert len(convert(*folders(davis), '--ignore-ids', '255').instances) == 2
+        assert 'WARNING' not in capsys.readouterr().out
 
     def test_smoothly_resized_masks_are_refused(self, refuse, davis):
         for frame in ALL:

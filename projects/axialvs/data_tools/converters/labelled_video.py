@@ -56,10 +56,17 @@ class LabelledVideo:
 
 @dataclass
 class SkipReport:
-    """Counts of what a conversion skipped or replaced, by reason, with examples."""
+    """Counts of what a conversion skipped or replaced, by reason, with examples.
+
+    Attributes:
+        counts: by reason.
+        examples: the first ones, by reason.
+        doubts: videos by what may be wrong with them.
+    """
 
     counts: Counter = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    doubts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, reason: str, example: str, number: int = 1) -> None:
         """Count `number` more items of a reason, which is a plural such as 'empty frames'."""

@@ -1,7 +1,7 @@
 """Folders of frames and folders of mask images, as DAVIS and YouTube-VOS have them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from axialvs.datasets.image_files import common_size, list_folders, list_images
 from axialvs.utils.files import IMAGE_SUFFIXES
 
 Unlabelled = Literal['error', 'drop', 'empty']
+_LARGEST_GREY = 65535
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
 IDENTITY_HINT = 'An object needs the same value in all masks of its video.'
@@ -151,7 +152,7 @@ def read_all(
     videos: Sequence[FolderVideo],
     classes: ClassMapping,
     ignored: Collection[int],
-    binary: bool,
+    make_reader: Callable[[], MaskReader],
     skipped: SkipReport,
     on_frame: ProgressFn,
 ) -> Iterator[LabelledVideo]:
@@ -161,7 +162,7 @@ def read_all(
         videos: from `find_videos`.
         classes: the objects' classes.
         ignored: object ids that are skipped, as 255 if it means "do not care".
-        binary: masks are one object on black; see `MaskReader`.
+        make_reader: of a video's masks.
         skipped: is added to.
         on_frame: is called once per frame.
 
@@ -169,20 +170,19 @@ def read_all(
         ConversionError: if an image is unreadable, sizes differ, or an object has no class.
     """
     for video in videos:
-        yield _read_video(video, classes, ignored, binary, skipped, on_frame)
+        yield _read_video(video, classes, ignored, make_reader(), skipped, on_frame)
 
 
 def _read_video(
     video: FolderVideo,
     classes: ClassMapping,
     ignored: Collection[int],
-    binary: bool,
+    reader: MaskReader,
     skipped: SkipReport,
     on_frame: ProgressFn,
 ) -> LabelledVideo:
     size = common_size(video.images, video.name)
     tracks: dict[int, list[RLE | None]] = defaultdict(lambda: [None] * len(video.images))
-    reader = MaskReader(binary)
     for index, path in enumerate(video.masks):
         if path is not None:
             for identifier, rle in _objects(reader, path, size).items():
@@ -191,6 +191,11 @@ def _read_video(
     reader.check_edges()
     names = reader.canonical_ids()
     tracks = {names.get(identifier, identifier): masks for identifier, masks in tracks.items()}
+    for identifier, doubt in reader.doubts().items():
+        if (value := names.get(identifier, identifier)) in tracks.keys() - set(ignored):
+            shown = 255 if reader.binary else value
+            shown = shown if shown <= _LARGEST_GREY else f'"#{shown:06x}"'
+            skipped.doubts[f'value {shown} {doubt} {shown}'].append(video.name)
     for identifier in sorted(tracks.keys() & set(ignored)):
         number = sum(mask is not None for mask in tracks.pop(identifier))
         skipped.add('masks of ignored ids', f'{video.name}: {identifier}', number)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from axialvs.data_tools.converters.id_shapes import IdShapes
 from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
 from axialvs.utils.rle import encode_mask
 
@@ -39,9 +40,13 @@ class MaskReader:
     Args:
         binary: images are one object on a black ground: every pixel of more than half brightness,
             or if transparency varies every opaque pixel, is object 1.
+        background: the value that is no object; it changes places with 0. With `binary`, any but
+            0 stands for a white ground.
     """
 
     binary: bool = False
+    background: int = 0
+    shapes: IdShapes = field(default_factory=IdShapes)
     _kind: tuple[str, Path] | None = None
     _colors: dict[int, tuple[tuple[int, ...], Path]] = field(default_factory=dict)
     _pixels: Counter = field(default_factory=Counter)
@@ -69,7 +74,9 @@ class MaskReader:
                     )
                 opaque = _opaque(image)
                 if self.binary:
-                    return _binary(image, opaque, path).astype(np.int64)
+                    ids = _binary(image, opaque, path, self.background == 0).astype(np.int64)
+                    self.shapes.add(ids)
+                    return ids
                 pixels = np.asarray(image.convert('L') if image.mode == '1' else image)
                 palette = image.getpalette() if kind == 'palette' else None
         except (
@@ -88,6 +95,13 @@ class MaskReader:
             self._check_palette(path, ids, palette)
         else:
             self._count_edges(path, ids, pixels)
+        if self.background:
+            value = self.background
+            if kind == 'color' and value <= _BRIGHTEST and (pixels == pixels[..., :1]).all():
+                value *= 0x010101
+            is_ground, is_zero = ids == value, (ids == 0) & opaque
+            ids[is_ground], ids[is_zero] = 0, value
+        self.shapes.add(ids)
         return ids
 
     def _check(self, path: Path, kind: str, ids: NDArray[np.int64]) -> None:
@@ -155,6 +169,18 @@ class MaskReader:
                 'object'
             )
 
+    def doubts(self) -> Mapping[int, str]:
+        """Return what may be wrong with ids, after the last image, in words."""
+        ground = 'fills the border of most masks and is an object; if it is the background, give '
+        line = (
+            'is a line around the other objects and an object itself; if it means "do not care", '
+            'give '
+        )
+        return {
+            **{i: f'{ground}--background' for i in self.shapes.backgrounds()},
+            **{i: f'{line}--ignore-ids' for i in self.shapes.lines()},
+        }
+
     def canonical_ids(self) -> Mapping[int, int]:
         """Return the final id of every id that changes: greys of a video without colors."""
         if self._kind is None or self._kind[0] != 'color':
@@ -171,7 +197,9 @@ def _opaque(image: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(image.getchannel('A')) >= _OPAQUE
 
 
-def _binary(image: Image.Image, opaque: NDArray[np.bool_], path: Path) -> NDArray[np.bool_]:
+def _binary(
+    image: Image.Image, opaque: NDArray[np.bool_], path: Path, on_black: bool
+) -> NDArray[np.bool_]:
     if not opaque.all():  # a cut-out: the mask is its alpha channel
         return opaque
     if image.mode in _DEEP_MODES:
@@ -188,7 +216,7 @@ def _binary(image: Image.Image, opaque: NDArray[np.bool_], path: Path) -> NDArra
             f'{values[y, x]:.2f}, and would be background; leave --binary out, so that every value '
             'or color is an object'
         )
-    return values > 0.5
+    return (values > 0.5) == on_black
 
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:

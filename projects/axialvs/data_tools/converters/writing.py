@@ -105,6 +105,8 @@ def convert(
     content = write_youtube_vis(args.out, chosen, classes, skipped, source)
     _print_summary(args.out, content)
     print(f'left out or replaced: {skipped}')
+    for doubt, names in skipped.doubts.items():
+        print(f'WARNING: in {len(names)} of {len(content["videos"])} videos ({names[0]}) {doubt}')
     longer = [one for one in content['annotations'] if one['length'] > 1]
     single = sum(_num_masks(one) == 1 for one in longer)
     if single > len(longer) / 2:
