@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from axialvs.clips import split_video
 from axialvs.inference.frame_preparation import FramePreparation
+from axialvs.tracking.matching import match_queries
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import PANOPTIC, WITHIN_CLIP, tiny_config, tiny_segmenter
@@ -50,11 +51,23 @@ def prepared_video(model, folder):
     return FramePreparation(model)(images)
 
 
-@pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
+@pytest.mark.parametrize(
+    ('split_mode', 'linking'),
+    [
+        ('repeat_last', 'queries'),
+        ('shorten', 'queries'),
+        ('repeat_last', dict(by='mask_iou', overlap=1)),
+        ('shorten', dict(by='mask_embeddings', overlap=2, memory=dict(momentum=0.5))),
+    ],
+    ids=['repeat last', 'shorten', 'mask iou', 'memory'],
+)
 @torch.no_grad()
-def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode, monkeypatch):
+def test_clips_of_the_test_loop_make_the_video(
+    model, config, split, split_mode, linking, monkeypatch
+):
     """Tracks of the loop equal those of all frames at once, to the last digit."""
     monkeypatch.setattr(model, 'split_mode', split_mode)
+    monkeypatch.setitem(model.test_cfg, 'linking', linking)
     finished = []
     for batch in loaded_clips(config, split_mode):
         outputs = model.test_step(batch)
@@ -73,6 +86,20 @@ def test_clips_of_the_test_loop_make_the_video(model, config, split, split_mode,
         assert torch.equal(sample.pred_tracks.scores, torch.tensor([x.score for x in tracks]))
         assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]
         assert any(any(x.segmentations) for x in tracks)
+
+
+@torch.no_grad()
+def test_overlapping_clips_see_the_frames_before(monkeypatch):
+    """The masks of a clip's own frames are those of a longer clip that begins earlier."""
+    model = tiny_segmenter(clip_length=CLIP_LENGTH)
+    frames = torch.randn(5, 3, 64, 64)
+    monkeypatch.setitem(model.test_cfg, 'linking', dict(overlap=2))
+    video = model.predict_video(frames)
+    first, second = (model.predict_clip(frames[x]) for x in ([0, 1, 2], [1, 2, 3, 4, 4]))
+    assert torch.equal(video.mask_logits[:, :3], first.mask_logits)
+    second = second.reorder(match_queries(first.identity, second.identity))
+    assert torch.equal(video.mask_logits[:, 3:], second.mask_logits[:, 2:4])
+    torch.testing.assert_close(video.class_logits, (first.class_logits + second.class_logits) / 2)
 
 
 @torch.no_grad()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from axialvs.structures import ClipPrediction
+from axialvs.tracking.linking import ClipLinker
 from axialvs.tracking.matching import match_queries
-from axialvs.tracking.near_online import ClipLinker
 
 QUERIES, CHANNELS = 8, 6
 

@@ -51,8 +51,7 @@ model = dict(
     ),
     test_cfg=dict(
         panoptic=dict(pixel=0.3, thing=0.2, stuff=0.3, overlap=0.8),
-        # 'memory' merges every clip by itself and links finished things, the release's clip-wise inference.
-        linking='queries',
+        # linking='memory' merges every clip by itself and links finished things, the release's clip-wise inference.
         score_thr=0.0,
     ),
 )

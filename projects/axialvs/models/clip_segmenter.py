@@ -19,6 +19,7 @@ from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ClipPrediction, ImageShapes, Size, Track, VideoPrediction
 from axialvs.tracking.clip_memory import memory_of
 from axialvs.tracking.clip_wise import ClipWiseTracker
+from axialvs.tracking.linking import LinkSettings
 from axialvs.tracking.near_online import NearOnlineTracker
 from axialvs.tracking.tracker import Tracker, VideoTracks
 from axialvs.utils.errors import AxialVSError
@@ -37,8 +38,8 @@ class ClipSegmenter(BaseMOTModel):
         backbone: runs frame by frame.
         panoptic_head: a `ClipHead`.
         test_cfg: settings of the head's finisher; `score_thr` of streams; `score_padded` of
-            `NearOnlineVideo`; `linking`, for panoptic models 'queries' (default) or 'memory', see
-            `ClipWiseTracker`.
+            `NearOnlineVideo`; `linking`, 'queries' (default), for panoptic models also 'memory',
+            see `ClipWiseTracker`, or `LinkSettings` as a dict.
         train_cfg: training settings of the head.
         data_preprocessor: normalises and pads.
         init_cfg: initialisation.
@@ -85,6 +86,8 @@ class ClipSegmenter(BaseMOTModel):
         self.test_pipeline = list(test_pipeline)
         # Id and tracks of the video that a test loop is in.
         self._video: tuple[int, VideoTracks] | None = None
+        # Of that video, if its clips overlap.
+        self._video_tracker: Tracker | None = None
 
     @property
     def num_classes(self) -> int:
@@ -101,8 +104,14 @@ class ClipSegmenter(BaseMOTModel):
         return {'near-online': self._near_online_tracker}
 
     def _near_online_tracker(self) -> NearOnlineTracker:
-        tracker = ClipWiseTracker if memory_of(self.test_cfg) else NearOnlineTracker
-        return tracker(self._predict_clips, self.finisher, self.test_cfg.get('score_padded', False))
+        settings = self._predict_clips, self.finisher, self.test_cfg.get('score_padded', False)
+        if memory_of(self.test_cfg):
+            return ClipWiseTracker(*settings)
+        return NearOnlineTracker(*settings, self._linking)
+
+    @property
+    def _linking(self) -> LinkSettings:
+        return LinkSettings.from_test_cfg(self.test_cfg, self.panoptic_head.masks_compete)
 
     def tracker(self, mode: str | None = None) -> Tracker:
         """Build the tracker of a mode, by default the model's own.
@@ -141,14 +150,29 @@ class ClipSegmenter(BaseMOTModel):
         Returns:
             One sample per clip; those that end a video have its `pred_tracks`.
         """
-        tracker = self.tracker()
-        clips = tracker.encode(inputs)
+        if self._linking.overlap:
+            tracker, clips = self._encode_overlapping(inputs, data_samples)
+        else:
+            tracker = self.tracker()
+            clips = tracker.encode(inputs)
         # The test loop's autocast is for the network; association runs in float32.
         with torch.autocast(inputs.device.type, enabled=False):
             return [
                 self._add_to_video(tracker, clip, sample)
                 for clip, sample in zip(clips, data_samples, strict=True)
             ]
+
+    def _encode_overlapping(
+        self, inputs: Tensor, data_samples: list[TrackDataSample]
+    ) -> tuple[Tracker, list]:
+        """Encode test clips one after another; the tracker keeps frames from call to call."""
+        clips = []
+        for clip, sample in zip(inputs.split(1), data_samples, strict=True):
+            if self._video_tracker is None or sample[0].metainfo['clip_start'] == 0:
+                self._video_tracker = self.tracker()
+            clips += self._video_tracker.encode(clip)
+        assert self._video_tracker is not None
+        return self._video_tracker, clips
 
     def _add_to_video(
         self, tracker: Tracker[T], clip: T, sample: TrackDataSample
@@ -204,7 +228,12 @@ class ClipSegmenter(BaseMOTModel):
     def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
         """Predictions for clips (B, T, 3, H, W)."""
         with self.autocast():
-            return self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
+            predictions = self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
+            if self._linking.by != 'mask_embeddings':
+                return predictions
+            return [
+                x._replace(mask_embeddings=self.panoptic_head.embed_masks(x)) for x in predictions
+            ]
 
     def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
         """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""

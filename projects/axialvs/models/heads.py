@@ -17,6 +17,7 @@ class ClipHead(Protocol):
     """Segment clips, given backbone maps (B * T, C_l, H_l, W_l) from high to low resolution."""
 
     num_classes: int
+    masks_compete: bool  # whether a pixel belongs to one query only
 
     def compile(self, **options: Any) -> None:
         """As in `nn.Module`."""
@@ -31,6 +32,9 @@ class ClipHead(Protocol):
 
     def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
         """Prediction of the last layer for each clip."""
+
+    def embed_masks(self, prediction: ClipPrediction) -> Tensor:
+        """Mask embeddings (Q, C') of a clip's queries."""
 
     def build_finisher(self, test_cfg: Mapping) -> Finisher:
         """What the logits of a video are finished into, with the settings of `test_cfg`."""

@@ -72,9 +72,11 @@ def memory_of(test_cfg: Mapping) -> type[ClipMemory] | None:
     """What links things with the setting `linking`; None if they are linked by their queries.
 
     Raises:
-        AxialVSError: if `linking` is neither 'queries' nor 'memory'.
+        AxialVSError: if `linking` is neither 'queries' nor 'memory' nor `LinkSettings` as a dict.
     """
     linking = test_cfg.get('linking', 'queries')
+    if isinstance(linking, Mapping):
+        return None
     if linking not in ('queries', 'memory'):
-        raise AxialVSError(f"test_cfg.linking is '{linking}', not 'queries' or 'memory'")
+        raise AxialVSError(f"test_cfg.linking is '{linking}', not 'queries', 'memory' or a dict")
     return ClipMemory if linking == 'memory' else None

@@ -28,14 +28,23 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
     Raises:
         NonFiniteQueriesError: if an identity is not finite.
     """
+    return match_by_similarity(cosine_similarity(target, current))
+
+
+def cosine_similarity(target: Tensor, current: Tensor) -> Tensor:
+    """Cosines (Q, Q) of features (Q, C), in float32 also under autocast."""
     with torch.autocast(current.device.type, enabled=False):
-        similarity = F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
+        return F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
+
+
+def match_by_similarity(similarity: Tensor) -> Tensor:
+    """Match so that the sum of similarities (Q, Q) is largest; see `match_queries`."""
     if not torch.isfinite(similarity).all():
         raise NonFiniteQueriesError(
             'clip queries are not finite: the training diverged or the weights are damaged'
         )
     _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())
-    return torch.from_numpy(columns).to(current.device)
+    return torch.from_numpy(columns).to(similarity.device)
 
 
 def align_clips(identities: Tensor) -> Tensor:

@@ -7,47 +7,10 @@ import torch
 from torch import Tensor
 
 from axialvs.postprocess.finisher import Finisher, check_same_shapes
-from axialvs.structures import ClipPrediction, ImageShapes, LinkedClip, Track, VideoPrediction
-from axialvs.tracking.matching import match_queries
+from axialvs.structures import ClipPrediction, ImageShapes, Track, VideoPrediction
+from axialvs.tracking.linking import ClipLinker, LinkSettings, OverlappingClips
 from axialvs.tracking.tensor_store import DEFAULT_MEMORY_LIMIT, TensorStore
 from axialvs.tracking.tracker import ClipStream, VideoTracks
-
-
-class ClipLinker:
-    """Align successive clips and average their class logits.
-
-    Memory is one clip's identities and a running sum, whatever the length of the video.
-    """
-
-    def __init__(self) -> None:
-        self._previous: Tensor | None = None
-        self._logit_sum: Tensor | None = None
-        self.num_clips = 0
-
-    def link(self, prediction: ClipPrediction) -> ClipPrediction:
-        """Reorder a clip's queries to follow the clip before, and add its class logits."""
-        if self._previous is not None:
-            prediction = prediction.reorder(match_queries(self._previous, prediction.identity))
-        logits = prediction.class_logits.float()
-        self._logit_sum = logits if self._logit_sum is None else self._logit_sum + logits
-        self._previous = prediction.identity
-        self.num_clips += 1
-        return prediction
-
-    def add(self, clip: ClipPrediction) -> list[LinkedClip]:
-        """Add the next clip of a stream, which is final at once."""
-        return [LinkedClip(self.link(clip).mask_logits, self.class_logits)]
-
-    def finish(self) -> list[LinkedClip]:
-        """No clip is ever pending."""
-        return []
-
-    @property
-    def class_logits(self) -> Tensor:
-        """Mean over the clips so far, (Q, N + 1)."""
-        if self._logit_sum is None:
-            raise RuntimeError('no clip was linked yet')
-        return self._logit_sum / self.num_clips
 
 
 class NearOnlineVideo:
@@ -58,6 +21,7 @@ class NearOnlineVideo:
         memory_limit: bytes of mask logits in memory, see `TensorStore`.
         score_padded: whether padded frames count in the choice of tracks, as in the release of
             Video-kMaX.
+        linking: what clips are linked by.
     """
 
     def __init__(
@@ -65,9 +29,10 @@ class NearOnlineVideo:
         finisher: Finisher,
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         score_padded: bool = False,
+        linking: LinkSettings = LinkSettings(),  # noqa: B008, immutable
     ) -> None:
         self._finisher = finisher
-        self._linker = ClipLinker()
+        self._linker = ClipLinker(linking)
         self._store = TensorStore(memory_limit)
         self._score_padded = score_padded
         self._num_frames = 0
@@ -105,7 +70,7 @@ class NearOnlineTracker:
     Args:
         encode: predictions for clips (B, T, 3, H, W).
         finisher: turns a video's logits into tracks.
-        score_padded: see `NearOnlineVideo`.
+        score_padded, linking: see `NearOnlineVideo`.
     """
 
     default_protocol: Literal['live', 'scored'] = 'live'
@@ -115,22 +80,26 @@ class NearOnlineTracker:
         encode: Callable[[Tensor], list[ClipPrediction]],
         finisher: Finisher,
         score_padded: bool = False,
+        linking: LinkSettings = LinkSettings(),  # noqa: B008, immutable
     ) -> None:
-        self.encode = encode
+        self.encode = OverlappingClips(encode, linking.overlap) if linking.overlap else encode
         self.finisher = finisher
+        self._linking = linking
         self._score_padded = score_padded
 
     def stream(self) -> ClipStream[ClipPrediction]:
         """Start a stream."""
-        return ClipLinker()
+        return ClipLinker(self._linking)
 
     def video(self) -> VideoTracks[ClipPrediction]:
         """Start a video."""
-        return NearOnlineVideo(self.finisher, score_padded=self._score_padded)
+        return NearOnlineVideo(
+            self.finisher, score_padded=self._score_padded, linking=self._linking
+        )
 
     def predict(self, clips: Sequence[ClipPrediction], lengths: Sequence[int]) -> VideoPrediction:
         """Prediction for a video in memory, see `Tracker.predict`."""
-        linker = ClipLinker()
+        linker = ClipLinker(self._linking)
         masks = [
             linker.link(clip).mask_logits[:, :length]
             for clip, length in zip(clips, lengths, strict=True)

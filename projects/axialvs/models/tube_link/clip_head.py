@@ -52,6 +52,8 @@ class ClipMask2FormerHead(Mask2FormerHead):
         args, kwargs: as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
     """
 
+    masks_compete = False
+
     def __init__(
         self,
         *args,
@@ -195,6 +197,10 @@ class ClipMask2FormerHead(Mask2FormerHead):
     def embed_tracks(self, queries: Tensor) -> Tensor | None:
         """What clips are linked by (B, Q, C), if not the queries (B, Q, C) themselves."""
         return None
+
+    def embed_masks(self, prediction: ClipPrediction) -> Tensor:
+        """Mask embeddings (Q, C) of a clip's queries."""
+        return self.mask_embed(self.transformer_decoder.post_norm(prediction.queries))
 
     def build_finisher(self, test_cfg: Mapping) -> Finisher:
         """Ranked (query, class) pairs.

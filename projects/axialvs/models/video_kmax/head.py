@@ -65,6 +65,8 @@ class VideoKMaXHead(BaseModule):
         init_cfg: initialisation.
     """
 
+    masks_compete = True
+
     def __init__(
         self,
         num_things_classes: int,
@@ -209,6 +211,11 @@ class VideoKMaXHead(BaseModule):
                 strict=True,
             )
         ]
+
+    def embed_masks(self, prediction: ClipPrediction) -> Tensor:
+        """Mask embeddings (Q, C) of a clip's queries."""
+        assert prediction.mask_embeddings is not None
+        return prediction.mask_embeddings
 
     def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
         """The panoptic merge with `thing_labels` and `panoptic`, its thresholds, of `test_cfg`.
