@@ -171,7 +171,7 @@ class Task:
         from axialvs.inference.pipeline import open_video
         from axialvs.visualization.overlay import OverlayStyle
 
-        self.reader = open_video(self.job.source)
+        self.reader = open_video(self.job.source, reconnect=self.options.reconnect)
         style = OverlayStyle(self.options.labels, self.options.alpha, self.options.trail)
         self.outputs = {
             name: make_output(name, path, self.reader, style, self.options.format)

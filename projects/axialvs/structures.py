@@ -11,6 +11,25 @@ from axialvs.utils.errors import AxialVSError
 
 Size = tuple[int, int]
 """Height and width."""
+_MAX_LISTED = 5  # items of a list in a repr
+
+
+def _shapes(value: Any) -> str:
+    """A short text for a field: shape and type of arrays, number of items in lists."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f'{tuple(value.shape)} {str(value.dtype).removeprefix("torch.")}'
+    if isinstance(value, list) and len(value) > _MAX_LISTED:
+        return f'[{_shapes(value[0])}, ... {len(value)} in all]'
+    if isinstance(value, list):
+        return f'[{", ".join(map(_shapes, value))}]'
+    if isinstance(value, dict):  # an RLE
+        return f'RLE of {value.get("size")}'
+    return f'{value:.4g}' if isinstance(value, float) else repr(value)
+
+
+def _with_shapes(record: Any, fields: dict[str, Any]) -> str:
+    listed = ', '.join(f'{name}={_shapes(value)}' for name, value in fields.items())
+    return f'{type(record).__name__}({listed})'
 
 
 class ClipPrediction(NamedTuple):
@@ -29,6 +48,9 @@ class ClipPrediction(NamedTuple):
     queries: Tensor
     mask_embeddings: Tensor | None = None
     track_embeddings: Tensor | None = None
+
+    def __repr__(self) -> str:
+        return _with_shapes(self, self._asdict())
 
     @property
     def identity(self) -> Tensor:
@@ -77,6 +99,9 @@ class VideoPrediction(NamedTuple):
     class_logits: Tensor
     mask_logits: Tensor
 
+    def __repr__(self) -> str:
+        return _with_shapes(self, self._asdict())
+
 
 class ImageShapes(NamedTuple):
     """Shapes of a frame in the data pipeline, named as in mmdet's metainfo."""
@@ -87,7 +112,7 @@ class ImageShapes(NamedTuple):
     align_corners: bool = False  # how mask logits are resized
 
 
-@dataclass
+@dataclass(repr=False)
 class Track:
     """One object, or one stuff class, in a video.
 
@@ -105,8 +130,11 @@ class Track:
     segmentations: list[dict | None]
     is_thing: bool = True
 
+    def __repr__(self) -> str:
+        return _with_shapes(self, vars(self))
 
-@dataclass
+
+@dataclass(repr=False)
 class ClipResult:
     """The n tracks in the frames of one clip, at the original frame size.
 
@@ -130,6 +158,9 @@ class ClipResult:
     images: list[np.ndarray]
     is_thing: np.ndarray
 
+    def __repr__(self) -> str:
+        return _with_shapes(self, vars(self))
+
     def to_supervision(self, class_names: Sequence[str] | None = None) -> list[Any]:
         """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.
 
@@ -143,7 +174,7 @@ class ClipResult:
             import supervision
         except ImportError as error:
             raise AxialVSError(
-                'supervision is not installed; run: pip install supervision'
+                "supervision is not installed; run: pip install 'axialvs[supervision]'"
             ) from error
         frames = []
         for masks in self.masks.swapaxes(0, 1):

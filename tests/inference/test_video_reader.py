@@ -3,6 +3,7 @@
 import gc
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import av
@@ -21,7 +22,7 @@ from tiny_videos import (
     write_video,
 )
 
-from axialvs.inference import video_file
+from axialvs.inference import stream_reader, video_file
 from axialvs.inference.pipeline import open_video
 from axialvs.inference.readers import VideoReadError
 from axialvs.inference.video_file import upright
@@ -248,10 +249,82 @@ def stalling_address(tmp_path):
 
 def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
     monkeypatch.setattr(video_file, '_STREAM_TIMEOUT', 1.0)
-    reader = open_video(stalling_address)
+    reader = open_video(stalling_address, reconnect=0)
+    assert not reader.can_rewind
     frames = list(reader)
     assert len(frames) > 30
     assert reader.truncated == f'nothing came for 1 s after {len(frames)} frames'
+
+
+def test_a_live_stream_that_breaks_is_opened_again(tmp_path, monkeypatch, caplog):
+    """A camera that hangs up twice and then is gone: frames keep their order and a gap is told."""
+    monkeypatch.setattr(stream_reader, '_FIRST_DELAY', 0.3)
+    data = write_video(tmp_path / 'stream.ts', [grey(90)] * 40).read_bytes()
+    listener = socket.create_server(('127.0.0.1', 0))
+
+    def serve():
+        for _ in range(4):  # the first is opened to look at the stream
+            connection, _ = listener.accept()
+            connection.recv(4096)
+            connection.sendall(b'HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n' + data)
+            connection.close()
+        listener.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    address = f'http://user:secret@127.0.0.1:{listener.getsockname()[1]}/live'
+    reader = open_video(address, reconnect=2)
+    frames = list(reader)
+    assert len(frames) == 3 * 40
+    positions = np.array([frame.index for frame in frames])
+    steps = np.diff(positions)
+    gaps = np.flatnonzero(steps > 1)
+    assert gaps.tolist() == [39, 79]
+    assert (steps[gaps] > 0.3 * RATE).all()
+    times = np.array([frame.timestamp for frame in frames])
+    np.testing.assert_allclose(np.diff(times), steps / RATE, atol=0.01)
+    missing = int((steps - 1).sum())
+    assert f'lost 2 times, about {missing} frames' in reader.truncated
+    assert '0.3 s' in caplog.text
+    assert 'secret' not in caplog.text
+
+
+def test_a_download_that_breaks_continues_where_it_was(tmp_path):
+    """An HTTP server that hangs up after every quarter of the file, but knows ranges."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(12)]
+    path = write_video(tmp_path / 'a.mp4', images)
+    data = path.read_bytes()
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            start = int(self.headers.get('Range', 'bytes=0-')[6:].split('-')[0])
+            requests.append(start)
+            self.send_response(206)
+            self.send_header('Accept-Ranges', 'bytes')
+            self.send_header('Content-Range', f'bytes {start}-{len(data) - 1}/{len(data)}')
+            self.send_header('Content-Length', str(len(data) - start))
+            self.end_headers()
+            self.wfile.write(data[start : start + len(data) // 4])
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        reader = open_video(f'http://127.0.0.1:{server.server_port}/a.mp4')
+        assert reader.can_rewind
+        frames = list(reader)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert reader.truncated is None
+    assert max(requests) > len(data) // 2
+    for frame, expected in zip(frames, open_video(path), strict=True):
+        assert np.array_equal(frame.image, expected.image)
+        assert frame.timestamp == expected.timestamp
 
 
 @pytest.mark.parametrize('address', ['rtsp://127.0.0.1:9/cam', 'http://127.0.0.1:9/cam', 'x://cam'])

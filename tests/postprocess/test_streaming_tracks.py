@@ -94,3 +94,15 @@ def test_an_empty_mask_is_no_segmentation():
     ids, *_ = live.add(logits, class_logits((0.9, 0)), SHAPES)
     assert ids.tolist() == [1]
     assert [code is not None for code in live.tracks()[0].segmentations] == [True, False]
+
+
+def test_a_class_stays_until_another_one_is_clearly_more_probable():
+    live = StreamingTracks(score_thr=0.3, max_tracks=10)
+    seen = []
+    for first, second in ((0.5, 0.3), (0.4, 0.45), (0.5, 0.4), (0.35, 0.5), (0.45, 0.4)):
+        logits = torch.tensor([[first, second, 1 - first - second]]).log()
+        _, labels, scores, *_ = live.add(masks(1, 1), logits, SHAPES)
+        seen.append((int(labels[0]), round(float(scores[0]), 4)))
+        (track,) = live.tracks()
+        assert (track.label, round(track.score, 4)) == seen[-1]
+    assert seen == [(0, 0.5), (0, 0.4), (0, 0.5), (1, 0.5), (1, 0.4)]

@@ -37,6 +37,7 @@ def open_video(
     source: str | Path | int | VideoReader | Iterable[np.ndarray],
     frame_rate: float | None = None,
     color: ColorOrder = 'rgb',
+    reconnect: float | None = None,
 ) -> VideoReader:
     """Open a source of frames.
 
@@ -45,6 +46,7 @@ def open_video(
             that are not the name of a file), frames in memory, or a reader, which is returned.
         frame_rate: of a folder or of frames in memory, for their timestamps.
         color: channel order of frames in memory.
+        reconnect: seconds in which a live stream that breaks is opened again, 30 by default.
 
     Raises:
         VideoReadError: if the source does not exist or has no frames.
@@ -62,9 +64,13 @@ def open_video(
         return open_stack(path, frame_rate) or ImageFolderReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal():
         return CameraReader(int(str(source)))
-    from axialvs.inference.video_file import VideoFileReader  # the only source that needs PyAV
+    # The only sources that need PyAV.
+    from axialvs.inference.stream_reader import DEFAULT_PATIENCE, StreamReader
+    from axialvs.inference.video_file import VideoFileReader
 
-    return VideoFileReader(source if is_url(source) and not path.exists() else path)
+    if not is_url(source) or path.exists():
+        return VideoFileReader(path)
+    return StreamReader(str(source), DEFAULT_PATIENCE if reconnect is None else reconnect)
 
 
 def stream_clips(
@@ -194,6 +200,11 @@ class VideoResult:
         self._truncated: str | None = None
         self._tracks: list[Track] = []
         self._clips = self._run_live() if self.protocol == 'live' else self._run_scored()
+
+    def __repr__(self) -> str:
+        return (
+            f'VideoResult({self.reader.source}, {self.protocol}, {self.num_frames} frames so far)'
+        )
 
     def __iter__(self) -> Iterator[ClipResult]:
         return self._clips

@@ -45,6 +45,7 @@ class Options:
     score_thr: float | None
     classes: list[str] | None
     max_frames: int | None
+    reconnect: float | None
     feature_memory: int | None
     half_features: bool
     device: str | None
@@ -79,6 +80,8 @@ class Options:
             return f'--trail {self.trail}: at least 0'
         if self.format != 'tracks' and self.json is None:
             return f'--format {self.format} needs --json'
+        if self.reconnect is not None and not self.reconnect >= 0:
+            return f'--reconnect {self.reconnect}: at least 0'
         if self.max_frames is not None and self.max_frames < 1:
             return f'--max-frames {self.max_frames}: at least 1'
         return None
@@ -133,7 +136,15 @@ class Options:
 
     def settings(self) -> dict[str, Any]:
         """What results depend on."""
-        apart = {*OUTPUTS, 'videos', 'overwrite', 'device', 'compile', 'feature_memory'}
+        apart = {
+            *OUTPUTS,
+            'videos',
+            'overwrite',
+            'device',
+            'compile',
+            'feature_memory',
+            'reconnect',
+        }
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     def outputs(self) -> dict[str, str]:
@@ -251,6 +262,12 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     add('--score-thr', type=float, help="least score of a track (the config's)")
     add('--classes', nargs='+', metavar='NAME', help='classes of interest (all)')
     add('--max-frames', type=int, metavar='N', help='stop after N frames')
+    add(
+        '--reconnect',
+        type=float,
+        metavar='SECONDS',
+        help='open a live stream again for so long after it breaks (30); 0 for never',
+    )
     add(
         '--feature-memory',
         type=int,

@@ -18,7 +18,9 @@ _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
 # Demuxers that play any text or binary file.
 _TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
 _GRID_TOLERANCE = 0.1  # frames
-_REWINDABLE = ('http://', 'https://')
+_HTTP = ('http://', 'https://')
+# FFmpeg continues a broken download where it was, after 0, 1, 3 and 7 seconds.
+_RECONNECT = {'reconnect': '1', 'reconnect_delay_max': '7'}
 _STREAM_TIMEOUT = 10.0  # seconds without data after which a stream has ended
 
 
@@ -32,6 +34,7 @@ def open_container(source: str | Path) -> av.container.InputContainer:
         if is_url(source):
             # Over UDP, packets are lost while the network computes.
             options = {'rtsp_transport': 'tcp'} if str(source).startswith('rtsp') else {}
+            options |= _RECONNECT if str(source).startswith(_HTTP) else {}
             timeout = _STREAM_TIMEOUT, _STREAM_TIMEOUT
             container = av.open(
                 str(source), options=options, timeout=timeout, metadata_errors='replace'
@@ -219,7 +222,7 @@ class _Decoder:
 
 
 class VideoFileReader(VideoReader):
-    """Frames of a video file or network stream.
+    """Frames of a video file or address; `StreamReader` also connects again to live streams.
 
     Frames are shown as in a player: turned upright, with square pixels, HDR tone-mapped,
     transparency over black, interlaced frames with one field; `notes` says what was converted.
@@ -236,11 +239,13 @@ class VideoFileReader(VideoReader):
         super().__init__()
         self.source = str(source)
         self._address = source
-        if is_url(source):
-            self.can_rewind = str(source).startswith(_REWINDABLE)
-        elif not Path(source).is_file():
+        if not is_url(source) and not Path(source).is_file():
             raise VideoReadError(f'{source}: no such file; check the name')
         with open_container(source) as container:
+            self.is_live = is_url(source) and container.duration is None
+            self.can_rewind = not is_url(source) or (
+                str(source).startswith(_HTTP) and not self.is_live
+            )
             stream = self._stream(container)
             rate = stream.average_rate or stream.guessed_rate
             self.frame_rate = float(rate) if rate else None

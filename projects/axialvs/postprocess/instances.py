@@ -11,6 +11,8 @@ from axialvs.postprocess.masks import postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes, Track
 from axialvs.utils.rle import encode_masks
 
+LABEL_MARGIN = 0.1
+
 
 class SelectedPairs(NamedTuple):
     """(Query, class) pairs, best first; a query may occur with several classes."""
@@ -104,6 +106,9 @@ class InstanceFinisher:
 class StreamingTracks:
     """Instances of a stream: a query that reaches the threshold keeps its track id.
 
+    It also keeps its class until another one is more probable by `LABEL_MARGIN`, so that classes do
+    not flicker.
+
     Args:
         score_thr: least class probability, averaged over the clips so far.
         max_tracks: objects shown at once.
@@ -115,7 +120,8 @@ class StreamingTracks:
         self._num_frames = 0
         self._ids: dict[int, int] = {}
         self._segmentations: dict[int, dict[int, dict]] = {}
-        self._class_logits: Tensor | None = None
+        self._scores = torch.zeros(0)  # (Q,) of the class of each query, which is in `_labels`
+        self._labels: Tensor | None = None  # (Q,)
 
     def add(
         self,
@@ -125,10 +131,15 @@ class StreamingTracks:
         identity: Tensor | None = None,
     ) -> StreamedClip:
         """Decide on the next clip, see `StreamFinisher.add`."""
-        self._class_logits = class_logits.float().cpu()
-        scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)
-        best = scores.topk(min(self.max_tracks, len(scores))).indices
-        chosen = best[scores[best] >= self.score_thr]
+        probabilities = class_logits.float().cpu().softmax(-1)[:, :-1]
+        highest, labels = probabilities.max(-1)
+        if self._labels is not None:
+            before = probabilities.gather(1, self._labels[:, None]).squeeze(1)
+            labels = labels.where(highest > before + LABEL_MARGIN, self._labels)
+        scores = probabilities.gather(1, labels[:, None]).squeeze(1)
+        self._scores, self._labels = scores, labels
+        best = highest.topk(min(self.max_tracks, len(highest))).indices
+        chosen = best[highest[best] >= self.score_thr]
         logits = mask_logits[chosen.to(mask_logits.device)].float()
         # Frame by frame: 100 masks of a clip at full size take gigabytes.
         frames = [resize_mask_logits(frame, shapes) > 0 for frame in logits.split(1, dim=1)]
@@ -150,14 +161,13 @@ class StreamingTracks:
 
     def tracks(self) -> list[Track]:
         """All objects so far that have a mask, with their current class and score."""
-        if self._class_logits is None:
+        if self._labels is None:
             return []
-        scores, labels = self._class_logits.softmax(-1)[:, :-1].max(-1)
         return [
             Track(
                 object_id,
-                int(labels[query]),
-                float(scores[query]),
+                int(self._labels[query]),
+                float(self._scores[query]),
                 [self._segmentations[object_id].get(i) for i in range(self._num_frames)],
             )
             for query, object_id in self._ids.items()

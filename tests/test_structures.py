@@ -1,0 +1,29 @@
+"""Tests of result types: in a notebook they show shapes, not numbers."""
+
+import numpy as np
+import torch
+
+from axialvs.structures import ClipPrediction, ClipResult, Track
+
+
+def test_reprs_show_shapes():
+    prediction = ClipPrediction(torch.rand(7, 6), torch.rand(7, 3, 24, 40), torch.rand(7, 32))
+    assert repr(prediction).startswith(
+        'ClipPrediction(class_logits=(7, 6) float32, mask_logits=(7, 3, 24, 40) float32'
+    )
+    clip = ClipResult(
+        frame_indices=[3, 4],
+        timestamps=[0.3, 0.4],
+        ids=np.array([1]),
+        labels=np.array([0]),
+        scores=np.array([0.5]),
+        masks=np.ones((1, 2, 48, 64), bool),
+        images=[np.zeros((48, 64, 3), np.uint8)] * 2,
+        is_thing=np.array([True]),
+    )
+    assert 'masks=(1, 2, 48, 64) bool, images=[(48, 64, 3) uint8, (48, 64, 3) uint8]' in repr(clip)
+    assert 'frame_indices=[3, 4]' in repr(clip)
+    rle = {'size': [48, 64], 'counts': 'x' * 1000}
+    track = repr(Track(1, 0, 0.51234567, [rle] * 500))
+    assert 'segmentations=[RLE of [48, 64], ... 500 in all]' in track
+    assert 'score=0.5123,' in track
