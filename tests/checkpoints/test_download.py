@@ -1,7 +1,9 @@
 """Tests of downloads against a server on this machine: resuming, hashes, the cache, errors."""
 
 import hashlib
+import io
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -22,7 +24,16 @@ from axialvs.checkpoints.hub import (
     resolve_checkpoint,
 )
 
-CONTENT = b'PK\x03\x04' + bytes(range(256)) * 300
+
+def archive(name: str) -> bytes:
+    """An archive like those of `torch.save`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as file:
+        file.writestr(name, bytes(range(256)) * 300)
+    return buffer.getvalue()
+
+
+CONTENT = archive('net/data.pkl')
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -138,7 +149,7 @@ def test_files_of_one_name_at_two_addresses_are_two_files(server, monkeypatch):
     """Every run has an iter_1000.pth."""
     first = download(f'{server.address}/runA/iter_1000.pth')
     assert first.read_bytes() == CONTENT
-    other = b'PK\x03\x04other'
+    other = archive('other/data.pkl')
     monkeypatch.setitem(globals(), 'CONTENT', other)
     second = download(f'{server.address}/runB/iter_1000.pth')
     assert second.read_bytes() == other
@@ -146,7 +157,17 @@ def test_files_of_one_name_at_two_addresses_are_two_files(server, monkeypatch):
     assert download(f'{server.address}/runA/iter_1000.pth') == first
 
 
-@pytest.mark.parametrize('answer', [b'<!DOCTYPE html><html>', b'', b'{"error": 404}'])
+@pytest.mark.parametrize(
+    'answer',
+    [
+        b'<!DOCTYPE html><html>',
+        b'',
+        b'{"error": 404}',
+        CONTENT[: len(CONTENT) // 2],
+        CONTENT[:500] + CONTENT[:-500],
+        archive('slides.pptx'),
+    ],
+)
 def test_pages_and_empty_answers_are_not_kept(server, monkeypatch, answer):
     url = f'{server.address}/whole/net.pth'
     whole = CONTENT

@@ -1,13 +1,16 @@
 """Tests of resuming: damage is seen, and what the config changes is told."""
 
+import errno
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_run import tiny_config
 
+from axialvs.checkpoints import loading
 from axialvs.checkpoints.loading import (
     CheckpointError,
     DamagedCheckpointError,
@@ -63,6 +66,28 @@ def test_changed_weights_are_seen_and_the_checkpoint_before_is_used(tmp_path, bi
     with pytest.raises(DamagedCheckpointError, match=re.escape(str(last))):
         load_checkpoint_safely(last)
     assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_4.pth'
+
+
+@pytest.mark.parametrize('left', [b'', bytes(30)])
+def test_pointer_that_a_power_cut_left_empty(folder, tmp_path, left):
+    run = shutil.copytree(folder / 'run', tmp_path / 'run')
+    (run / 'last_checkpoint').write_bytes(left)
+    newest = max(run.glob('iter_*.pth'), key=lambda path: int(path.stem[5:]))
+    assert find_resume_checkpoint(run) == newest
+
+
+@pytest.mark.parametrize('code', [errno.EIO, errno.EINVAL])
+def test_checkpoint_that_the_system_cannot_read_is_damaged(folder, monkeypatch, code):
+    """As on a bad sector, or if a damaged index names a place before the file."""
+
+    def read(path, with_data):
+        if path.name == 'iter_6.pth':
+            raise OSError(code, 'x')
+        return read_file(path, with_data)
+
+    read_file = loading.read_file
+    monkeypatch.setattr(loading, 'read_file', read)
+    assert find_resume_checkpoint(folder / 'run').name == 'iter_4.pth'
 
 
 def test_resume_without_changes_says_nothing(folder):

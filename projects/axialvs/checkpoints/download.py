@@ -5,9 +5,12 @@ import hashlib
 import http.client
 import os
 import re
+import struct
 import sys
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -92,8 +95,11 @@ def download(url: str, folder: Path | None = None, sha256: str | None = None) ->
             _fetch(url, partial)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise DownloadError(f'{url} could not be downloaded ({_cause(error)})') from error
-        _check_hash(url, partial, sha256 or hash_in_name(target.name))
+        promised = sha256 or hash_in_name(target.name)
+        _check_hash(url, partial, promised)
         _check_kind(url, partial)
+        if promised is None:
+            _check_whole(url, partial)
         os.replace(partial, target)
     return target
 
@@ -108,6 +114,28 @@ def _check_kind(url: str, partial: Path) -> None:
     raise DownloadError(
         f'{url} does not lead to a checkpoint but to {start!r}; open it in a browser, download the '
         'file and use its path'
+    )
+
+
+def _check_whole(url: str, partial: Path) -> None:
+    """Delete an archive that was cut off, continued with parts of a newer file, or no checkpoint.
+
+    Servers need not tell a file's length. Pickles from before torch 1.6 have no checksums.
+    """
+    with open(partial, 'rb') as file:
+        if file.read(2) != b'PK':
+            return
+    try:
+        with zipfile.ZipFile(partial) as archive:
+            is_checkpoint = any(name.endswith('/data.pkl') for name in archive.namelist())
+            if is_checkpoint and archive.testzip() is None:
+                return
+    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError):
+        pass
+    partial.unlink()
+    raise DownloadError(
+        f'{url} arrived damaged or is an archive of something else; try again, or download it '
+        'elsewhere and use its path'
     )
 
 

@@ -4,6 +4,7 @@
 user says so, to extract plain weights.
 """
 
+import errno
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from axialvs.utils.errors import AxialVSError
 
 # mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
 _CONFIG_TEXT = 'config'
+# Seeking to a place that a damaged index names, and a bad sector.
+_DAMAGE = (errno.EINVAL, errno.EIO)
 
 # In `meta`: the weights that another published checkpoint has, see publish_model.py --base.
 BASE_KEY = 'base'
@@ -78,7 +81,9 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
             f'code ({error}). Ask its author for plain weights; or, if you trust it as you would a '
             f'program, extract them: axialvs publish {path} NEW.pth --run-code-in-source'
         ) from None
-    except BrokenFileError as error:
+    except (BrokenFileError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _DAMAGE:
+            raise
         raise DamagedCheckpointError(
             f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or not a '
             f'checkpoint ({_first_line(error)}); copy or download it again, or use a different one'

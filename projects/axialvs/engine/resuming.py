@@ -1,6 +1,7 @@
 """Resume a run: find its checkpoint and compare it with the config."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,9 +44,10 @@ def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
     """
     pointer = Path(work_dir) / LAST_CHECKPOINT
     saved = sorted(_regular_checkpoints(pointer.parent), reverse=True)
-    if not pointer.is_file():
-        return _newest_whole([path for _, path in saved], f'{pointer} is missing')
-    named = Path(pointer.read_text().strip())
+    name = pointer.read_bytes().strip() if pointer.is_file() else b''
+    if not name or b'\0' in name:  # a power cut can leave zeros
+        return _newest_whole([path for _, path in saved], f'{pointer} is missing or empty')
+    named = Path(os.fsdecode(name))
     path = next((p for p in (named, pointer.parent / named.name) if p.exists()), None)
     if path is None:
         others = ', '.join(map(str, sorted(pointer.parent.glob('*.pth')))) or 'none'
@@ -125,6 +127,12 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
         runner.logger.warning(
             f'The config differs from the checkpoint, whose values are kept: '
             f'{"; ".join(changes[:_MAX_LISTED])}{more}. {new_start}'
+        )
+    step = _REGULAR.fullmatch(Path(source).name)
+    if step and isinstance(done, int) and done not in (0, int(step.group(1))):
+        runner.logger.warning(
+            f'{source} was saved after {done} iterations, though its name says {step.group(1)}: '
+            'files were renamed or swapped. Training continues after what the file says'
         )
     clips, clips_before = settings['clips_per_iteration'], meta.get('clips_per_iteration')
     if clips_before not in (None, clips):
