@@ -23,7 +23,9 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of a training run')
-    parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
+    parser.add_argument(
+        'target', type=Path, metavar='DST', help='checkpoint to write, .pth or .safetensors'
+    )
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
     parser.add_argument('--base', metavar='NAME', help='leave out weights equal to those of NAME')
     parser.add_argument(
@@ -51,6 +53,7 @@ def main() -> None:
         load_trusted_checkpoint,
         state_dict_of,
     )
+    from axialvs.checkpoints.safetensors_file import SUFFIX, write_safetensors
     from axialvs.utils.files import write_atomically
 
     if args.run_code_in_source:
@@ -80,9 +83,12 @@ def main() -> None:
         equal = {x for x in weights if x in shared and torch.equal(weights[x], shared[x])}
         meta[BASE_KEY] = {'name': known.name, 'weights': sorted(equal)}
         weights = {name: weight for name, weight in weights.items() if name not in equal}
-    buffer = io.BytesIO()
-    torch.save({'state_dict': weights, 'meta': meta}, buffer)
-    write_atomically(args.target, buffer.getvalue())
+    if args.target.suffix == SUFFIX:
+        write_safetensors(args.target, weights, meta)
+    else:
+        buffer = io.BytesIO()
+        torch.save({'state_dict': weights, 'meta': meta}, buffer)
+        write_atomically(args.target, buffer.getvalue())
     print(f'wrote {args.target}: {args.target.stat().st_size / 2**20:.1f} MiB')
 
 

@@ -24,6 +24,7 @@ from axialvs.checkpoints.key_mapping import (
 from axialvs.checkpoints.pickled_values import BrokenFileError, RefusedError
 from axialvs.checkpoints.release_names import is_release_state_dict
 from axialvs.checkpoints.safe_reader import read_file
+from axialvs.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
@@ -62,7 +63,7 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
     `meta['base']` names a known checkpoint, the weights that it lists come from there.
 
     Args:
-        path: local file.
+        path: local file, or one in the format safetensors if it ends in .safetensors.
         with_data: False only checks the file, including its checksums, and leaves the tensors' data
             out.
 
@@ -74,7 +75,8 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
     """
     path = _existing(path)
     try:
-        content = read_file(path, with_data)
+        read = read_safetensors if path.suffix == SUFFIX else read_file
+        content = read(path, with_data)
     except RefusedError as error:
         raise UnsafeCheckpointError(
             f'checkpoint {path} was not loaded: it holds Python objects, and loading these can run '
