@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from yapf.yapflib import yapf_api
 
 import axialvs.register  # noqa: F401 - before any test imports mmcv.ops or mmdet.models
 
@@ -21,6 +22,10 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 # channels on nothing was found.
 torch.set_num_threads(1)
 os.environ['OMP_NUM_THREADS'] = os.environ['MKL_NUM_THREADS'] = '1'
+
+# mmengine formats the config several times in a run and again for every checkpoint: most of the
+# time of a tiny training.
+yapf_api.FormatCode = lambda text, **_: (text, True)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmengine import Config
 from mmengine.runner import Runner
-from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_names import resolve_class_list
 from config_files import ALL, CONFIGS, EVERY, depth_of, load
@@ -26,12 +25,6 @@ NAME = re.compile(
 @pytest.fixture(scope='module')
 def split(tmp_path_factory):
     return write_videos(tmp_path_factory.mktemp('videos') / 'videos', [5, 4])
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_printed_as_they_are(monkeypatch):
-    """mmengine's runner prints and formats its config six times, which takes seconds."""
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
 
 
 def shrunk_config(name: str) -> Config:

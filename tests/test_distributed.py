@@ -1,4 +1,4 @@
-"""Several processes on a CPU, by the real launchers: they learn and score what one does alone."""
+"""Several processes on a CPU learn and score what one does alone."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.launch import build_runner
+from forked import run_tool_in_ranks
 from generated_videos import write_videos
 from repeatable_run import (
     largest_difference,
@@ -46,6 +47,13 @@ def output_of(process: subprocess.Popen) -> str:
     output, _ = process.communicate()
     assert process.returncode == 0, output[-6000:]
     return output
+
+
+def output_of_ranks(tool: str, *arguments: object) -> str:
+    """What two forks of this process, which run a tool, say."""
+    ended = run_tool_in_ranks(tool, *arguments)
+    assert [process.code for process in ended] == [0, 0], ended[0].output[-6000:]
+    return ''.join(process.output for process in ended)
 
 
 def log_of(folder: Path, name: str) -> str:
@@ -117,13 +125,14 @@ def test_two_processes_learn_what_one_learns(machines, folder, split):
 def test_the_first_machine_writes_the_log(machines, folder):
     assert f'Finished {ITERATIONS} iterations' in machines[0]
     assert 'Iter(train)' not in machines[1]
+    assert 'NUM_THREADS environment variable' not in machines[0]
     assert log_of(folder, 'machines').count(f'Iter(train) [{ITERATIONS}/') == 1
 
 
 def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
     loop = dict(type='AccumulatingTrainLoop', global_batch_size=4)
     repeatable_config(folder, 'processes', split, 1, ITERATIONS, **loop)
-    log = output_of(start('dist_train.sh', folder / 'processes.py', 2))
+    log = output_of_ranks('train.py', folder / 'processes.py')
     assert_learnt_as('alone', folder, 'processes')
     for line in (
         '2 processes x 2 batches x 1 clips = 4 clips',
@@ -133,7 +142,6 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
     saved = log_of(folder, 'processes')
     assert 'Distributed training: True' in saved
     assert saved.count(f'Iter(train) [{ITERATIONS}/') == 1
-    assert 'NUM_THREADS environment variable' not in log
 
 
 def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Config:
@@ -150,7 +158,7 @@ def test_sharded_processes_resume_as_one_would(folder, split):
     Runner.from_cfg(momentum_config(folder, 'whole', split, 2)).train()
     momentum_config(folder, 'sharded', split, 1)
     first = folder / 'whole' / 'iter_1.pth'
-    log = output_of(start('dist_train.sh', folder / 'sharded.py', 2, '--fsdp', '--resume', first))
+    log = output_of_ranks('train.py', folder / 'sharded.py', '--fsdp', '--resume', first)
     kept, number = re.search(r'2 processes keeps about ([\d.]+) of ([\d.]+) million', log).groups()
     assert float(kept) < 0.6 * float(number)
     assert 'resumed epoch: 0, iter: 1' in log_of(folder, 'sharded')
@@ -184,7 +192,7 @@ def test_two_processes_score_what_one_scores(alone, folder, split, tmp_path):
     alone.model.load_state_dict(torch.load(begin, weights_only=True)['state_dict'])
     expected = alone.test()
     out = tmp_path / 'metrics.json'
-    output_of(start('dist_test.sh', folder / 'scores.py', begin, 2, '--out', out))
+    output_of_ranks('test.py', folder / 'scores.py', begin, '--out', out)
     assert json.loads(out.read_text()) == expected
     ours, theirs = (
         json.loads((folder / run / 'results.json').read_text()) for run in ('scores', 'alone')

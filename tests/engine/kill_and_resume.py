@@ -21,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ sys.path.insert(0, str(TESTS))
 
 import axialvs.register  # noqa: E402, F401 - before mmdet's models
 from axialvs.checkpoints.loading import load_checkpoint_safely  # noqa: E402
+from forked import fork  # noqa: E402
 from generated_videos import point_at, write_videos  # noqa: E402
 from tiny_segmenter import tiny_config  # noqa: E402
 
@@ -88,10 +89,8 @@ class Training:
             '--verbose',
             *options,
         ]
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become(arguments, self.log)
+        with open(self.log, 'wb') as file:
+            self.pid = fork(partial(_become, arguments), file)
 
     def has_ended(self) -> bool:
         """Whether the process is gone by itself; an error if it failed."""
@@ -145,12 +144,9 @@ class Training:
         return True
 
 
-def _become(arguments: list[str], log: Path) -> None:
+def _become(arguments: list[str]) -> None:
     """Turn the forked process into the command."""
     os.setsid()
-    with open(log, 'wb') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     fsync = os.fsync
 
     def slow_fsync(descriptor: int) -> None:
@@ -159,17 +155,7 @@ def _become(arguments: list[str], log: Path) -> None:
 
     os.fsync = slow_fsync
     sys.argv = arguments
-    status = 1
-    try:
-        runpy.run_path(arguments[0], run_name='__main__')
-    except SystemExit as end:
-        status = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    runpy.run_path(arguments[0], run_name='__main__')
 
 
 def kill_in_iteration(run: Training, rng: random.Random, last: int) -> str | None:

@@ -1,7 +1,9 @@
 """Tests that a run always has a whole checkpoint, whenever it dies, and resumes from it."""
 
-import subprocess
-import sys
+import os
+import signal
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from axialvs.engine.resuming import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
 from axialvs.utils import files as atomic_files
 from axialvs.utils.files import write_atomically
+from forked import fork
 
 
 def train(folder: Path, **options) -> SafeRunner:
@@ -87,17 +90,10 @@ def test_failed_save_deletes_nothing(tmp_path, monkeypatch):
     assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_2.pth'
 
 
-# One interpreter forks a process for each case, before any of them trains.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from axialvs.engine.runner import SafeRunner
-from tiny_run import tiny_config
-from axialvs.utils import files as atomic_files
+def train_and_die(folder: Path, name: str, moment: str) -> None:
+    """Train in a process that kills itself at a moment of the writing of a file."""
+    replace, fsync = os.replace, os.fsync
 
-replace, fsync = os.replace, os.fsync
-
-def train_and_die(folder, name, moment):
     def is_being_written():
         return atomic_files.partial_path(folder / 'run' / name).exists()
 
@@ -115,18 +111,9 @@ def train_and_die(folder, name, moment):
             os.kill(os.getpid(), signal.SIGKILL)
 
     atomic_files.os.fsync, atomic_files.os.replace = killing_fsync, killing_replace
-    config = tiny_config(folder, default_hooks__checkpoint__max_keep_ckpts=1)
-    SafeRunner.from_cfg(config).train()
+    train(folder, default_hooks__checkpoint__max_keep_ckpts=1)
 
-for case in sys.argv[2:]:
-    folder = Path(sys.argv[1]) / case
-    folder.mkdir()
-    child = os.fork()
-    if child == 0:
-        train_and_die(folder, *case.split(':'))
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, case
-"""
+
 # File and moment of the death, and the iteration from which the run resumes.
 DEATHS = {
     'iter_3.pth:writing': 2,
@@ -140,11 +127,11 @@ DEATHS = {
 @pytest.fixture(scope='module')
 def killed_runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('killed')
-    (folder / 'killed.py').write_text(KILLED)
-    result = subprocess.run(
-        [sys.executable, folder / 'killed.py', folder, *DEATHS], capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
+    for case in DEATHS:
+        (folder / case).mkdir()
+        with tempfile.TemporaryFile() as log:
+            child = fork(partial(train_and_die, folder / case, *case.split(':')), log)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, case
     return folder
 
 

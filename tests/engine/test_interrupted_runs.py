@@ -3,10 +3,10 @@
 import os
 import resource
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
+import kill_and_resume
 import pytest
 import torch
 from mmdet.registry import HOOKS
@@ -270,11 +270,11 @@ def test_full_disk_leaves_the_old_file_and_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_killed_run_ends_as_an_undisturbed_one(tmp_path):
+def test_killed_run_ends_as_an_undisturbed_one(tmp_path, monkeypatch, capsys):
     """Twice, by the real tool: in an iteration, and while a checkpoint is being written."""
-    script = Path(__file__).with_name('kill_and_resume.py')
-    command = [sys.executable, script, '--kills', '2', '--iterations', '9', '--folder', tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert 'died writing ' in result.stdout
-    assert 'different: nothing; processes left: none' in result.stdout
+    options = ['--kills', '2', '--iterations', '9', '--folder', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', ['kill_and_resume.py', *options])
+    assert kill_and_resume.main() == 0
+    output = capsys.readouterr().out
+    assert 'died writing ' in output
+    assert 'different: nothing; processes left: none' in output

@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from yapf.yapflib import yapf_api
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.datasets.moving_shapes import generate_dataset
@@ -23,12 +22,6 @@ class BreakOffHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         if runner.iter == 2:
             raise KeyboardInterrupt
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_printed_as_they_are(monkeypatch):
-    """mmengine's runner prints and formats its config six times, which takes seconds."""
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
 
 
 @pytest.fixture(scope='module')

@@ -1,8 +1,6 @@
 """VPQ, STQ and PQ in the loop equal those from files, in one process and in two."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_metrics import id_map
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.utils.rle import encode_masks
+from forked import run_ranks
 
 # Labels in another order than the categories, and one that the ground truth lacks.
 META = {'category_ids': [*(c['id'] for c in CATEGORIES[::-1]), None]}
@@ -74,11 +73,8 @@ def test_two_processes(tmp_path):
     seed = next(s for s in range(99) if len(random_case(s)[0]) == 3)
     gt, predicted = random_case(seed)
     expected = score(tmp_path, gt, predicted).summary()
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(seed), str(tmp_path)])
-        for rank in (0, 1)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    ended = run_ranks(lambda rank: _as_one_of_two(rank, predicted, tmp_path))
+    assert [process.code for process in ended] == [0, 0], ended
     for rank in (0, 1):
         metrics = json.loads((tmp_path / f'rank_{rank}.json').read_text())
         assert metrics['panoptic/vpq'] == pytest.approx(expected['vpq'])
@@ -129,17 +125,10 @@ def test_pq_of_images(tmp_path):
     )
 
 
-def _as_one_of_two(rank: int, seed: int, folder: Path) -> None:
+def _as_one_of_two(rank: int, predicted: list[Side], folder: Path) -> None:
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder / "store"}', rank=rank, world_size=2
     )
-    _, predicted = random_case(seed)
     metrics = run(folder, predicted, {0} if rank == 0 else {1, 2})
     (folder / f'rank_{rank}.json').write_text(json.dumps(metrics))
     torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    import axialvs.register  # noqa: F401 - registers the metric
-
-    _as_one_of_two(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,8 +1,6 @@
 """The metric gives the metrics of the files, in one process and in two."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,11 +8,11 @@ import torch
 from mmdet.registry import METRICS
 from mmdet.structures import TrackDataSample
 from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from track_cases import box, gt_of, read, result, summary
 
 from axialvs.evaluation.results import ResultsError, read_results
+from forked import run_ranks
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'youtube_vis_ap.json'
 NUM_CLIPS = 1000  # of the data set; not the number of videos
@@ -167,18 +165,9 @@ def test_wrong_length_names_the_video(case, path):
 
 def test_two_processes_with_uneven_shares(case, path, tmp_path):
     """Process 0 has videos 1 to 3, process 1 all others; and both name a video that is lost."""
-    (tmp_path / 'case.json').write_text(json.dumps(case[:2]))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors[-3000:]
+    gt, results, _ = case
+    ended = run_ranks(lambda rank: _as_one_of_two(rank, tmp_path, gt, results))
+    assert [process.code for process in ended] == [0, 0], ended
     expected = run(path, *case[:2])
     for rank in (0, 1):
         answer = json.loads((tmp_path / f'rank_{rank}.json').read_text())
@@ -187,12 +176,10 @@ def test_two_processes_with_uneven_shares(case, path, tmp_path):
     assert len(json.loads((tmp_path / 'r.json').read_text())) == len(case[1])
 
 
-def _as_one_of_two(rank: int, folder: Path) -> None:
-    init_default_scope('mmdet')
+def _as_one_of_two(rank: int, folder: Path, gt: dict, results: list[dict]) -> None:
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder / "store"}', rank=rank, world_size=2
     )
-    gt, results = json.loads((folder / 'case.json').read_text())
     videos = {video['id'] for video in gt['videos']}
     share = {1, 2, 3} if rank == 0 else videos - {1, 2, 3}
     path = folder / 'gt.json'
@@ -208,12 +195,6 @@ def _as_one_of_two(rank: int, folder: Path) -> None:
         answer['lost'] = str(error)
     (folder / f'rank_{rank}.json').write_text(json.dumps(answer))
     torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    import axialvs.register  # noqa: F401 - registers the metric
-
-    _as_one_of_two(int(sys.argv[1]), Path(sys.argv[2]))
 
 
 def test_labels_beyond_the_classes_of_the_data_count_nowhere(case, path):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 from mmengine.runner import Runner
-from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import write_videos
@@ -38,12 +37,6 @@ def flat(values, prefix: str = '') -> dict:
         for name, part in values.items()
         for key, value in flat(part, f'{prefix}.{name}' if prefix else name).items()
     }
-
-
-@pytest.fixture(autouse=True)
-def _configs_are_printed_as_they_are(monkeypatch):
-    """mmengine's runner prints and formats its config six times, which takes seconds."""
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
 
 
 @pytest.mark.parametrize('path', HOLDOUTS, ids=lambda path: path.stem)

@@ -9,7 +9,6 @@ import torch
 from mmdet.registry import MODELS
 from mmengine import Config
 from pycocotools import mask as coco_mask
-from yapf.yapflib import yapf_api
 
 from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import SIZE, write_videos
@@ -26,7 +25,6 @@ SHORT, LONG = 1, 2
 def shrunk(tmp_path, monkeypatch) -> tuple[str, str]:
     """Config and checkpoint in a folder where the data of 2022 lie as they are unpacked."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, True))
     file = write_videos(DATA / 'valid', [3, 9]) / 'instances.json'
     content = json.loads(file.read_text())
     assert [video['id'] for video in content['videos']] == [SHORT, LONG]

@@ -1,8 +1,6 @@
 """Clips that cannot be loaded end a training, which loses nothing by it."""
 
 import os
-import subprocess
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +12,11 @@ from tiny_run import tiny_config
 from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.resuming import find_resume_checkpoint
 from axialvs.engine.runner import SafeRunner
+from forked import run_tool_in_ranks
 
 ITERATIONS = 6
 BATCH = 2
 SEED = 0  # the runtime's
-DIST_TRAIN = Path(__file__).parents[3] / 'tools' / 'dist_train.sh'
 NO_SAVES = dict(default_hooks__checkpoint__interval=100)
 
 
@@ -103,15 +101,7 @@ def test_two_processes_save_and_end_together(tmp_path):
     path = tmp_path / 'config.py'
     config.dump(path)
     make_missing(tmp_path, sample_of(iteration=4))
-    command = ['bash', str(DIST_TRAIN), str(path), '2', '--work-dir', str(tmp_path / 'run')]
-    done = subprocess.run(
-        command,
-        env=os.environ | {'PYTHON': sys.executable},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert 'is missing' in done.stdout + done.stderr
+    ended = run_tool_in_ranks('train.py', path, '--work-dir', tmp_path / 'run')
+    assert any(process.code != 0 for process in ended)
+    assert any('is missing' in process.output for process in ended)
     assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_3.pth'
