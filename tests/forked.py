@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -80,11 +80,21 @@ def run_ranks(function: Callable[[int], object], count: int = 2) -> list[Ended]:
         return [Ended(codes[rank], log.read().decode()) for rank, log in enumerate(logs)]
 
 
+def _become(tool: str, arguments: Sequence[object]) -> None:
+    sys.argv = [str(TOOLS / tool), *map(str, arguments)]
+    runpy.run_path(sys.argv[0], run_name='__main__')
+
+
+def run_tool(tool: str, *arguments: object) -> Ended:
+    """Run a tool in a process of its own."""
+    with tempfile.TemporaryFile() as log:
+        pid = fork(lambda: _become(tool, arguments), log)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        log.seek(0)
+        return Ended(code, log.read().decode())
+
+
 def run_tool_in_ranks(tool: str, *arguments: object, count: int = 2) -> list[Ended]:
     """Run a tool as torchrun does, in processes on this machine."""
-
-    def run(rank: int) -> None:
-        sys.argv = [str(TOOLS / tool), *map(str, arguments), '--launcher', 'pytorch']
-        runpy.run_path(sys.argv[0], run_name='__main__')
-
-    return run_ranks(run, count)
+    options = (*arguments, '--launcher', 'pytorch')
+    return run_ranks(lambda rank: _become(tool, options), count)

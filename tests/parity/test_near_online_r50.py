@@ -1,9 +1,6 @@
 """The release's near-online R50 network, its weights by way of the converter."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import torch
 from release_weights import release_weight
 
 from axialvs.apis import init_segmenter
+from forked import run_tool
 
 ROOT = Path(__file__).parents[2]
 KEYS = ROOT / 'tests' / 'data' / 'release_keys' / 'near_online_r50.json'
@@ -36,15 +34,10 @@ def model(tmp_path_factory):
         for name, shape in shapes.items()
     }
     torch.save({'meta': {}, 'state_dict': weights}, folder / 'release.pth')
-    command = [ROOT / 'tools' / 'model_converters' / 'convert_release.py', '--quiet']
-    result = subprocess.run(
-        [sys.executable, *command, folder / 'release.pth', folder / 'converted.pth'],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-    )
-    assert result.returncode == 0, result.stderr
-    assert f'{len(shapes)} tensors mapped' in result.stdout
+    files = folder / 'release.pth', folder / 'converted.pth'
+    result = run_tool('model_converters/convert_release.py', '--quiet', *files)
+    assert result.code == 0, result.output
+    assert f'{len(shapes)} tensors mapped' in result.output
     return init_segmenter(CONFIG, folder / 'converted.pth', 'cpu')
 
 

@@ -1,9 +1,5 @@
 """Tests of the pictures of training clips."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 
@@ -11,7 +7,6 @@ from axialvs.data_tools.from_config import training_data
 from axialvs.visualization.contact_sheet import contact_sheet
 from generated_videos import write_videos
 
-ROOT = Path(__file__).parents[2]
 CONFIG = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes.py'
 
 
@@ -23,13 +18,11 @@ def options_for(split):
     }
 
 
-def test_one_picture_a_clip_of_those_that_training_sees(tmp_path):
+def test_one_picture_a_clip_of_those_that_training_sees(tmp_path, run_tool):
     options = options_for(write_videos(tmp_path / 'train', [5, 4]))
-    command = [sys.executable, ROOT / 'tools/analysis_tools/browse_dataset.py', CONFIG]
-    command += ['--out', tmp_path / 'out', '--clips', '2', '--start', '3', '--height', '120']
-    command += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    arguments = ['--out', tmp_path / 'out', '--clips', 2, '--start', 3, '--height', 120]
+    arguments += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+    assert not run_tool('analysis_tools/browse_dataset.py', CONFIG, *arguments)
     pictures = sorted((tmp_path / 'out').iterdir())
     assert [path.name for path in pictures] == ['clip_000003.jpg', 'clip_000004.jpg']
 

@@ -1,27 +1,17 @@
 """Tests of the converter's command on checkpoints of the release's names and shapes."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
+from forked import run_tool
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools' / 'model_converters' / 'convert_release.py'
+TOOL = 'model_converters/convert_release.py'
 GAMMA = 'panoptic_head.pixel_decoder.encoder.layers.2.attentions.0.gamma'
-
-
-def convert(*arguments: str | Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT.parent,
-    )
 
 
 @pytest.fixture(scope='module')
@@ -38,11 +28,11 @@ def release(tmp_path_factory) -> Path:
 
 
 def test_every_tensor_arrives_under_our_name(release, tmp_path):
-    result = convert(release, tmp_path / 'ours.pth')
-    assert result.returncode == 0, result.stderr
-    assert '809 tensors mapped' in result.stdout
-    assert f'{GAMMA} -> {GAMMA.replace("attentions.0", "self_attn")}' in result.stdout
-    assert 'backbone.conv1.weight (kept)' in result.stdout
+    result = run_tool(TOOL, release, tmp_path / 'ours.pth')
+    assert result.code == 0, result.output
+    assert '809 tensors mapped' in result.output
+    assert f'{GAMMA} -> {GAMMA.replace("attentions.0", "self_attn")}' in result.output
+    assert 'backbone.conv1.weight (kept)' in result.output
     source = load_checkpoint_safely(release)['state_dict']
     converted = load_checkpoint_safely(tmp_path / 'ours.pth')
     assert len(converted['state_dict']) == 809
@@ -58,9 +48,9 @@ def test_stray_tensor_stops_it_and_is_named(release, tmp_path):
     checkpoint['state_dict']['panoptic_head.stray'] = torch.zeros(1)
     del checkpoint['state_dict'][GAMMA]
     torch.save(checkpoint, tmp_path / 'stray.pth')
-    result = convert(tmp_path / 'stray.pth', tmp_path / 'ours.pth', '--quiet')
-    assert result.returncode == 2
-    assert 'panoptic_head.stray' in result.stderr
-    assert GAMMA.replace('attentions.0', 'self_attn') in result.stderr
-    assert 'Traceback' not in result.stderr
+    result = run_tool(TOOL, tmp_path / 'stray.pth', tmp_path / 'ours.pth', '--quiet')
+    assert result.code == 2
+    assert 'panoptic_head.stray' in result.output
+    assert GAMMA.replace('attentions.0', 'self_attn') in result.output
+    assert 'Traceback' not in result.output
     assert not (tmp_path / 'ours.pth').exists()
