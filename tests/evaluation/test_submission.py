@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from track_cases import box, gt_of, read, result
 
-from axialvs.evaluation.metrics import unused_prefix
 from axialvs.evaluation.results import read_results, write_results, write_submission
+from axialvs.evaluation.video_metric import unused_prefix
 
 ENTRIES = [result(1, 2, 0.123456789012345, [box(1, 2, 3, 4), None])]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from axialvs.evaluation.youtube_vis import match_tracks
+from axialvs.evaluation.track_matching import match_tracks
 
 HALF = np.array([0.5])
 

@@ -15,7 +15,12 @@ from rlemasklib import RLEMask
 from scipy.optimize import linear_sum_assignment
 
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
-from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
+from axialvs.evaluation.results import (
+    TrackResult,
+    read_gt_tubes,
+    read_result_tubes,
+    results_by_video,
+)
 from axialvs.evaluation.tube_iou import Tube, frame_ious
 
 MAX_TRACKS = 20  # of a video, as in the challenge; those of the highest scores count
@@ -42,14 +47,11 @@ def evaluate_davis(
     """
     annotations.require_instances()
     instances = annotations.instances_by_video()
-    tracks: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
-    for result in sorted(results, key=lambda result: -result.score):
-        if len(tracks[result.video_id]) < MAX_TRACKS:
-            tracks[result.video_id].append(result)
+    tracks = results_by_video(annotations, sorted(results, key=lambda result: -result.score))
     scores = [np.zeros((0, 2))]
     for video in annotations.videos:
         gts = read_gt_tubes(video, [x for x in instances[video.id] if not x.iscrowd])
-        tubes = read_result_tubes(video, tracks[video.id])
+        tubes = read_result_tubes(video, tracks[video.id][:MAX_TRACKS])
         scores.append(object_scores(gts, tubes, (video.height, video.width)))
     pooled = np.concatenate(scores)
     if not len(pooled):

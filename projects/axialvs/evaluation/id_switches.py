@@ -1,6 +1,5 @@
 """Identity of tracks: switches (CLEAR MOT), and the ids of the objects that tracks overlap."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -10,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
-from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
+from axialvs.evaluation.results import (
+    TrackResult,
+    read_gt_tubes,
+    read_result_tubes,
+    results_by_video,
+)
 from axialvs.evaluation.tube_iou import Tube, frame_ious, tube_overlaps
 
 # Makes a match of the previous frame preferable to any IoU, which is at most 1.
@@ -63,10 +67,7 @@ def count_id_switches(
         AnnotationError: if the ground truth has no annotations.
     """
     annotations.require_instances()
-    tracks = defaultdict(list)
-    for result in results:
-        if result.score >= min_score:
-            tracks[result.video_id].append(result)
+    tracks = results_by_video(annotations, (x for x in results if x.score >= min_score))
     instances = annotations.instances_by_video()
     switches, visible, followed = {}, 0, 0
     for video in annotations.videos:

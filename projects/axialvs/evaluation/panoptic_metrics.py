@@ -26,9 +26,9 @@ from axialvs.datasets.annotations.panoptic import (
     segments_info,
 )
 from axialvs.datasets.annotations.schema import JsonRecord
-from axialvs.evaluation.metrics import VideoMetric
 from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_video
+from axialvs.evaluation.video_metric import VideoMetric
 from axialvs.evaluation.vpq import WINDOWS
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically

@@ -109,6 +109,16 @@ def only_video(annotations: VideoAnnotations, video_id: int) -> VideoAnnotations
     )
 
 
+def results_by_video(
+    annotations: VideoAnnotations, results: Iterable[TrackResult]
+) -> dict[int, list[TrackResult]]:
+    """Group tracks by the id of their video, in their order; videos without tracks have none."""
+    grouped: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
+    for result in results:
+        grouped[result.video_id].append(result)
+    return grouped
+
+
 def read_result_tubes(video: Video, results: Sequence[TrackResult]) -> list[Tube]:
     """Parse the masks of detected tracks of a video.
 

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
-from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_tubes
+from axialvs.evaluation.results import (
+    TrackResult,
+    read_gt_tubes,
+    read_result_tubes,
+    results_by_video,
+)
 from axialvs.evaluation.tube_iou import Tube, frame_ious
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)  # IoU thresholds of HOTA
@@ -133,9 +138,7 @@ def evaluate_tracking(
     """
     annotations.require_instances()
     gts = annotations.instances_by_video()
-    tracks: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
-    for result in results:
-        tracks[result.video_id].append(result)
+    tracks = results_by_video(annotations, results)
     counts = {(c.id, c.name): TrackingCounts() for c in annotations.categories}
     for video in annotations.videos:
         for (category, _), total in counts.items():
