@@ -152,7 +152,9 @@ class _Decoder:
 
     def _count(self, frame: av.VideoFrame) -> _Decoded:
         if self._first_time is None:
-            self._first_time = frame.time
+            start, base = self.stream.start_time, self.stream.time_base
+            is_first = not self.problems or start is None or base is None
+            self._first_time = frame.time if is_first else float(start * base)
         position, grid = self._next + self._lost_before(frame.pts), self._grid_position(frame)
         if not self.problems:
             self._on_grid &= grid == position
