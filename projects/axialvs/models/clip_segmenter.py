@@ -32,7 +32,7 @@ class ClipSegmenter(BaseMOTModel):
     """A clip-level segmenter with near-online tracking (Axial-VS Sec. 3.1 and 3.2).
 
     The head decides which model it is: Tube-Link or Video-kMaX, each with or without the
-    within-clip tracking module.
+    within-clip tracking module. Configs may name the class by its model.
 
     Args:
         backbone: runs frame by frame.

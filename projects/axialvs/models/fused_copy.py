@@ -22,8 +22,8 @@ class FusedCopy:
 
     def __init__(self, compile_options: dict | None = None) -> None:
         self._compile_options = compile_options
-        self._folded: nn.Module | None = None
-        self._made_from: tuple | None = None
+        self._fused: nn.Module | None = None
+        self._fingerprint: tuple | None = None
 
     def of(self, module: nn.Module) -> nn.Module:
         """Return the module to run now.
@@ -43,18 +43,18 @@ class FusedCopy:
         norms = [x for x in module.modules() if isinstance(x, _BatchNorm)]
         if not norms or any(x.training or x.running_mean is None for x in norms):
             return module
-        weights = _fingerprint(module)
-        if self._made_from != weights:
-            folded = fuse_conv_bn(copy.deepcopy(module))
-            self._folded = folded.to(memory_format=torch.channels_last)
+        fingerprint = _fingerprint_of(module)
+        if self._fingerprint != fingerprint:
+            fused = fuse_conv_bn(copy.deepcopy(module))
+            self._fused = fused.to(memory_format=torch.channels_last)
             if self._compile_options is not None:
-                self._folded.compile(**self._compile_options)
-            self._made_from = weights
-        assert self._folded is not None
-        return self._folded
+                self._fused.compile(**self._compile_options)
+            self._fingerprint = fingerprint
+        assert self._fused is not None
+        return self._fused
 
 
-def _fingerprint(module: nn.Module) -> tuple:
+def _fingerprint_of(module: nn.Module) -> tuple:
     """Return a key that changes if a parameter or buffer is written to, moved or replaced."""
     tensors = (*module.parameters(), *module.buffers())
     return tuple((x.data_ptr(), x.dtype, 0 if x.is_inference() else x._version) for x in tensors)
