@@ -25,6 +25,7 @@ sys.path.insert(0, str(TINY_RUN))
 
 from tiny_run import write_config  # noqa: E402
 
+from forked import run_tool_in_ranks  # noqa: E402
 from generated_videos import write_videos  # noqa: E402
 
 
@@ -167,8 +168,9 @@ def test_scores_are_written(trained, tmp_path):
     }
 
 
-def test_launchers_train_and_test_on_two_processes(tmp_path):
-    """dist_train.sh and dist_test.sh on a CPU: arguments with blanks arrive, scores agree."""
+def test_two_processes_train_and_test(tmp_path, monkeypatch):
+    """By dist_train.sh on a CPU, and test.py as dist_test.sh starts it: scores agree."""
+    monkeypatch.chdir(tmp_path)  # for work_dirs
     folder = tmp_path / 'with blank'
     folder.mkdir()
     write_config(folder)
@@ -178,9 +180,8 @@ def test_launchers_train_and_test_on_two_processes(tmp_path):
     checkpoint = tmp_path / 'work_dirs' / 'tiny' / 'iter_2.pth'
     weights = load_checkpoint_safely(checkpoint)['state_dict']
     out = folder / 'metrics.json'
-    command = ['bash', TOOLS / 'dist_test.sh', folder / 'tiny.py', checkpoint, 2, '--out', out]
-    result = run(command, tmp_path)
-    assert result.code == 0, result.errors
+    ended = run_tool_in_ranks('test.py', folder / 'tiny.py', checkpoint, '--out', out)
+    assert [process.code for process in ended] == [0, 0], ended
     assert json.loads(out.read_text()) == {
         'tiny/sum': pytest.approx(weights['weight'].sum().item()),
         'tiny/samples': 16,
@@ -278,6 +279,18 @@ def test_several_machines_meet_at_the_given_address(tmp_path):
     result = run(command, tmp_path, PYTHON=str(tmp_path / 'python'), **variables)
     assert result.code != 0
     assert 'set MASTER_ADDR' in result.errors
+
+
+def test_a_test_on_several_gpus_gets_its_arguments(tmp_path):
+    fake('python', tmp_path)
+    arguments = ['my config.py', 'w.pth', '4', '--out', 'm.json']
+    command = ['bash', TOOLS / 'dist_test.sh', *arguments]
+    result = run(command, tmp_path, PYTHON=str(tmp_path / 'python'))
+    lines = result.output.splitlines()
+    assert lines[lines.index('--nproc-per-node') + 1] == '4'
+    expected = ['my config.py', 'w.pth', '--out', 'm.json', '--launcher', 'pytorch']
+    assert lines[-len(expected) :] == expected
+    assert Path(lines[-len(expected) - 1]).name == 'test.py'
 
 
 @pytest.mark.parametrize(
