@@ -43,6 +43,12 @@ def test_help_imports_only_what_it_needs():
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
 
 
+def test_outputs_import_without_registration():
+    """mmdet.models cannot be imported before axialvs.register; other tests have imported it."""
+    code = 'import sys, axialvs.inference.outputs; assert "mmdet.models" not in sys.modules'
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize('name', ['segment', 'eval vis', 'generate'])
 def test_a_command_is_called_by_its_name(run, name):
     code, out, _ = run(*name.split(), '--help')

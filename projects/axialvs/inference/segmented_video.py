@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from axialvs import __version__
 from axialvs.checkpoints.hub import find_known
 from axialvs.inference.pipeline import VideoResult
-from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import Track
+
+# mmdet.models cannot be imported before axialvs.register.
+if TYPE_CHECKING:
+    from axialvs.models.clip_segmenter import ClipSegmenter
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class SegmentedVideo:
 
 def describe_run(
     result: VideoResult,
-    model: ClipSegmenter,
+    model: 'ClipSegmenter',
     source: str,
     mode: str,
     config: str | None,
