@@ -405,6 +405,14 @@ def test_absurd_sizes_are_errors(content, write_json, size, kind):
         read_annotations(path)
 
 
+def test_absurd_length_is_an_error(content, write_json):
+    content['videos'][0]['length'] = 10**9
+    path = write_json(content)
+    assert any('1000000000' in text for text in found(check(path))['layout'])
+    with pytest.raises(AnnotationError, match='1000000000'):
+        read_annotations(path)
+
+
 @pytest.mark.parametrize('size', [(100_000, 100_000), (30_000, 30_000)])
 def test_absurd_image_headers_do_not_end_the_report(content, write_json, write_images, size):
     folder = Path(write_images(content))

@@ -21,6 +21,7 @@ from axialvs.datasets.class_names import repair_name
 
 # Pixels. OpenCV decodes no larger image (2**30 pixels), and pycocotools counts areas in 32 bits.
 MAX_SIDE = 2**15
+MAX_LENGTH = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,8 @@ def _read_videos(content: JsonRecord, ids: set[int]) -> dict[int, Video]:
     """Read the videos; `ids` gets the ids of all, also of those with a wrong field."""
     videos: dict[int, Video] = {}
     for record in content.records('videos', 'video'):
-        identifier, length = record.unique_integer('id', ids), record.integer('length', 1)
+        identifier = record.unique_integer('id', ids)
+        length = record.integer('length', 1, MAX_LENGTH)
         width, height = read_size(record)
         names = None if length is None else _read_file_names(record, length)
         if None not in (identifier, length, width, height) and identifier not in videos:
