@@ -1,8 +1,11 @@
 """Reading in the background gives what reading in place gives."""
 
+import ctypes
 import threading
+from pathlib import Path
 
 import pytest
+import torch
 
 from axialvs.inference.read_ahead import read_ahead
 
@@ -60,3 +63,20 @@ def test_no_more_is_read_than_may_wait_and_closing_ends_it(threads_reading):
     assert closed == [True]
     assert threads_reading() == 0
     assert made == [0, 1, 2, 3]
+
+
+def test_kernels_get_the_number_of_threads_of_torch():
+    """Also those of oneDNN, which ask OpenMP and not torch."""
+    maps = Path('/proc/self/maps')
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    paths = [x.split()[-1] for x in lines if 'libgomp' in x or 'libiomp' in x]
+    if not paths:
+        pytest.skip('torch runs without OpenMP here')
+    openmp = ctypes.CDLL(paths[0])
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 2)
+    try:
+        (number,) = read_ahead(openmp.omp_get_max_threads() for _ in range(1))
+    finally:
+        torch.set_num_threads(before)
+    assert number == before + 2

@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
+import torch
+
 T = TypeVar('T')
 
 # How often a waiting thread checks whether its items are still wanted, in seconds.
@@ -43,6 +45,9 @@ def read_ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
         return False
 
     def read() -> None:
+        # OpenMP counts per thread, and kernels of oneDNN take all cores in a new one until torch
+        # was asked for its number of threads there.
+        torch.get_num_threads()
         last: object = _END
         try:
             for item in items:
