@@ -12,7 +12,7 @@ BASES = {
     'tiny': {
         'Video-kMaX': 'video_kmax/video-kmax_tiny_1xb4-6k_movingshapes-panoptic.py',
         'near-online': 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py',
-        'offline': 'axialvs/axialvs-cc-kmax_tiny_1xb2-400_movingshapes-panoptic.py',
+        'offline': 'axialvs/axialvs-cc-kmax_tiny_1xb2-1200_movingshapes-panoptic.py',
     },
 }
 FRAMES_OF_VIDEO = {'vipseg': 24, 'tiny': 16}  # of a training sample of offline models

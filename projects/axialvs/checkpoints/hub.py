@@ -190,7 +190,7 @@ _CHECKPOINTS = (
     ),
     _tiny(
         'axialvs-cc-kmax',
-        '1xb2-400',
+        '1xb2-1200',
         'movingshapes-panoptic',
         'The tiny offline Axial-VS for panoptic segmentation',
     ),

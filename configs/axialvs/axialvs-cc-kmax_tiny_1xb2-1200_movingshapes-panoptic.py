@@ -24,7 +24,7 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=2, dataset=dict(num_frames=num_clips * _base_.clip_length))
-max_iters = 400
+max_iters = 1_200
 warmup_iters = 20
 param_scheduler = [
     dict(_base_.warmup, end=warmup_iters + 1),
