@@ -9,9 +9,10 @@ from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from axialvs.checkpoints.loading import (
     CheckpointError,
@@ -112,6 +113,11 @@ def check_resumed_state(runner: Runner, checkpoint: Mapping[str, Any], source: s
             f'{source}: the optimizer state of a tensor is {shapes[0]}, but the config trains '
             f'{shapes[1]} there, so different layers are frozen or the model differs. {new_start}'
         )
+    if names := find_reordered(checkpoint.get('state_dict', {}), runner.model):
+        raise CheckpointError(
+            f'{source}: its parameter {names[0]} is in the place of {names[1]}, so a different '
+            f'version wrote it and the optimizer states do not fit. {new_start}'
+        )
     done = meta.get('iter')
     if isinstance(done, int) and done > runner.max_iters:
         raise CheckpointError(
@@ -181,6 +187,18 @@ def _changed_shape(
                 if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
                     return list(value.shape), list(parameter.shape)
     return None
+
+
+def find_reordered(saved: Mapping[str, Any], model: nn.Module) -> tuple[str, str] | None:
+    """Return the first parameter that both have in different places: theirs and ours.
+
+    An optimizer knows its states by the order of the parameters, which is that of the weights.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    ours = [name for name, _ in model.named_parameters() if name in saved]
+    known = set(ours)
+    theirs = [name for name in saved if name in known]
+    return next((pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]), None)
 
 
 def _changed_options(
