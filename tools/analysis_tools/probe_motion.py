@@ -1,0 +1,166 @@
+"""Train a temporal attention alone to find what only motion gives away.
+
+Every cell of a still background and of a moving object has random features, so a single frame shows
+nothing. Reports the average precision of object cells in new clips.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axialvs.utils.cli import run_command
+from axialvs.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+NAMES = ('none', 'DividedSpaceTime', 'JointSpaceTime', 'WindowSpaceTime', 'Trajectory')
+NAMES += ('AxialTrajectory',)
+SIZE = (3, 12, 20)  # T, H, W
+FEATURES = 8
+BATCH_SIZE = 16
+TEST_CLIPS = 256
+OBJECT_SIDES = (3, 5)
+STEPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]  # cells a frame
+
+
+@dataclass(frozen=True)
+class Result:
+    """Average precision in percent of one training, and its CPU time in seconds."""
+
+    ap: float
+    seconds: float
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'types', nargs='*', default=NAMES, metavar='TYPE', help=f'({" ".join(NAMES)})'
+    )
+    parser.add_argument('--layers', type=int, default=2)
+    parser.add_argument('--channels', type=int, default=64)
+    parser.add_argument('--iterations', type=int, nargs='+', default=[300])
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--out', type=Path, metavar='OUT.md', help='table to write')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train each attention with each seed and print a table."""
+    args = parse_args()
+    import axialvs.register  # noqa: F401
+    from axialvs.utils.env import limit_threads
+
+    limit_threads(1)
+    rows = [
+        '| attention | iterations | mean AP | AP of each seed | CPU s |',
+        '|---|---|---|---|---|',
+    ]
+    print('\n'.join(rows))
+    for name in args.types:
+        for iterations in args.iterations:
+            results = [
+                train(name, args.layers, args.channels, iterations, seed) for seed in args.seeds
+            ]
+            mean = sum(result.ap for result in results) / len(results)
+            each = ', '.join(f'{result.ap:.1f}' for result in results)
+            seconds = sum(result.seconds for result in results) / len(results)
+            rows.append(f'| {name} | {iterations} | {mean:.1f} | {each} | {seconds:.0f} |')
+            print(rows[-1], flush=True)
+    if args.out:
+        write_atomically(args.out, ('\n'.join(rows) + '\n').encode())
+
+
+def train(name: str, layers: int, channels: int, iterations: int, seed: int) -> Result:
+    """Train one attention between a linear embedding and a classifier of cells."""
+    import torch
+    import torch.nn.functional as F
+    from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
+    from torch import nn
+
+    from axialvs.layers.temporal.encoder import build_temporal_encoder
+
+    start = time.process_time()
+    torch.manual_seed(seed)
+    embed = nn.Linear(FEATURES, channels)
+    encoder = build_temporal_encoder(
+        channels,
+        dict(type=name, num_layers=layers, num_heads=4, feedforward_channels=4 * channels),
+    )
+    head = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 1))
+    encoding = SinePositionalEncoding3D(num_feats=channels // 2, normalize=True)
+    position = encoding(torch.zeros(1, *SIZE, dtype=torch.bool)).permute(0, 1, 3, 4, 2)
+    model = nn.ModuleList([embed, head] + ([] if encoder is None else [encoder]))
+
+    def predict(clips: 'Tensor') -> 'Tensor':
+        features = embed(clips)
+        return head(features if encoder is None else encoder(features, position)).squeeze(-1)
+
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, iterations, pct_start=0.1)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(iterations):
+        clips, masks = camouflaged_clips(BATCH_SIZE, generator)
+        loss = F.binary_cross_entropy_with_logits(predict(clips), masks.float())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    clips, masks = camouflaged_clips(TEST_CLIPS, torch.Generator().manual_seed(2**31))
+    with torch.no_grad():
+        scores = torch.cat([predict(part) for part in clips.split(BATCH_SIZE)])
+    return Result(100 * average_precision(scores, masks), time.process_time() - start)
+
+
+def camouflaged_clips(number: int, generator: 'Generator') -> tuple['Tensor', 'Tensor']:
+    """Clips (B, T, H, W, C) of random cells, and the moving object's cells (B, T, H, W).
+
+    Args:
+        number: B.
+        generator: source of all random numbers.
+    """
+    import torch
+
+    frames, height, width = SIZE
+
+    def draw(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    background = torch.randn(number, 1, height, width, FEATURES, generator=generator)
+    clips = background.expand(-1, frames, -1, -1, -1).clone()
+    masks = torch.zeros(number, *SIZE, dtype=torch.bool)
+    for clip, mask in zip(clips, masks, strict=True):
+        sides = draw(*OBJECT_SIDES), draw(*OBJECT_SIDES)
+        step = STEPS[draw(0, len(STEPS) - 1)]
+        texture = torch.randn(*sides, FEATURES, generator=generator)
+        travels = [(frames - 1) * x for x in step]
+        first = [
+            draw(max(0, -travel), extent - side - max(0, travel))
+            for extent, side, travel in zip((height, width), sides, travels, strict=True)
+        ]
+        for t in range(frames):
+            cells = tuple(
+                slice(start + t * move, start + t * move + side)
+                for start, move, side in zip(first, step, sides, strict=True)
+            )
+            clip[(t, *cells)], mask[(t, *cells)] = texture, True
+    return clips, masks
+
+
+def average_precision(scores: 'Tensor', positive: 'Tensor') -> float:
+    """Mean precision at each positive, best score first."""
+    import torch
+
+    hits = positive.flatten()[scores.flatten().argsort(descending=True, stable=True)]
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    return precision[hits].mean().item()
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
