@@ -69,7 +69,9 @@ def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
         try:
             task = Task(job, options, records)
             if not task.targets:
-                print(f'{job.source}: finished before, skipped; --overwrite segments it again')
+                print(
+                    f'{job.display_name}: finished before, skipped; --overwrite segments it again'
+                )
                 num_skipped += 1
                 continue
             task.open()
@@ -93,7 +95,7 @@ def _fail(job: Job, error: Exception, failures: list[str], num_jobs: int) -> Non
         raise error
     if not isinstance(error, AxialVSError | OSError):
         traceback.print_exception(error)
-    failures.append(_named(error, job.source))
+    failures.append(_named(error, job.display_name))
     print(f'failed: {failures[-1]}', file=sys.stderr)
 
 
@@ -217,7 +219,7 @@ class Task:
                     write_each(outputs, failures, methodcaller('add', clip, model.class_names))
             except KeyboardInterrupt:
                 bar.close()
-                print(f'{self.job.source}: stopped; the frames so far are written')
+                print(f'{self.job.display_name}: stopped; the frames so far are written')
                 raise
             finally:
                 # However the run ended, the tracks found so far are kept.
@@ -227,7 +229,7 @@ class Task:
                     video = describe_run(
                         result,
                         model,
-                        self.job.source,
+                        self.job.display_name,
                         options.mode,
                         options.config,
                         checkpoint,
@@ -236,7 +238,7 @@ class Task:
                     write_each(outputs, failures, methodcaller('finish', video))
                 write_each(outputs, failures, methodcaller('close'))
         print_notes(reader, known_notes)
-        report(result, self.job.source, outputs, failures)
+        report(result, self.job.display_name, outputs, failures)
         written = [name for name, x in self.outputs.items() if x not in failures]
         errors = [_named(error, str(output.path)) for output, error in failures.items()]
         try:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axialvs.inference.batch import find_sources, name_sources
+from axialvs.inference.batch import describe_source, find_sources, name_sources
+from axialvs.inference.pipeline import open_video
+from axialvs.inference.readers import VideoReadError
 from axialvs.inference.video_file import VideoFileReader
 from axialvs.utils.errors import AxialVSError
 from encoded_videos import encode
@@ -62,6 +64,16 @@ def test_names_are_unique_and_keep_folders(tmp_path):
     sources = [str(x) for x in sorted(tmp_path.rglob('*.*'))]
     assert name_sources(sources) == ['one/cam', 'two/cam_avi', 'two/cam_mp4', 'two/v1.2']
     assert name_sources(['rtsp://10.0.0.1:554/live', '0']) == ['10.0.0.1_554_live', '0']
+
+
+def test_a_password_is_in_no_message_and_no_file():
+    address = 'rtsp://admin:p@ss:word@127.0.0.1:9/live'
+    assert name_sources([address]) == ['127.0.0.1_9_live']
+    assert describe_source(address) == {'source': 'rtsp://127.0.0.1:9/live'}
+    with pytest.raises(VideoReadError) as caught:
+        open_video(address)
+    assert str(caught.value).startswith('rtsp://127.0.0.1:9/live: ')
+    assert 'word@' not in str(caught.value)
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from axialvs.utils.addresses import display_name
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
 
@@ -26,6 +27,11 @@ class Job(NamedTuple):
     name: str
     targets: dict[str, Path]  # file or folder to write, by option
     recorded: frozenset[str]  # options whose targets lie in a folder for several videos
+
+    @property
+    def display_name(self) -> str:
+        """The source as it is printed."""
+        return display_name(self.source)
 
 
 def find_sources(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -101,7 +107,7 @@ def name_sources(sources: Sequence[str]) -> list[str]:
 def _name(source: str, root: str, with_suffix: bool) -> str:
     path = Path(os.path.abspath(source))
     if not path.exists():  # an address, a camera, or a wrong path
-        return re.sub(r'[^\w.-]+', '_', source.partition('://')[2] or source).strip('_')
+        return re.sub(r'[^\w.-]+', '_', display_name(source).rpartition('://')[2]).strip('_')
     name = path if path.is_dir() or with_suffix else path.with_suffix('')
     name = name.relative_to(root) if root else Path(name.name)
     return str(name).replace('.', '_') if with_suffix else str(name)
@@ -166,7 +172,7 @@ def describe_source(source: str) -> dict[str, Any]:
     """What tells whether a video is still the same."""
     path = Path(source)
     if not path.exists():
-        return {'source': source}
+        return {'source': display_name(source)}
     state = path.stat()
     return {'source': str(path.resolve()), 'size': state.st_size, 'changed': state.st_mtime}
 

@@ -21,11 +21,11 @@ from axialvs.inference.readers import (
     ImageFolderReader,
     MemoryReader,
     VideoReader,
-    is_url,
 )
 from axialvs.postprocess.finisher import StreamedClip, StreamFinisher
 from axialvs.structures import ClipResult, ImageShapes, LinkedClip, Track
 from axialvs.tracking.tracker import Tracker
+from axialvs.utils.addresses import is_url
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES
 from axialvs.utils.rle import decode_mask

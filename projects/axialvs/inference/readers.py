@@ -25,11 +25,6 @@ DEFAULT_FRAME_RATE = 25.0
 """Frames per second of folders and arrays, for their timestamps."""
 
 
-def is_url(source: str | Path) -> bool:
-    """Whether a source is an address such as `rtsp://camera/stream`."""
-    return isinstance(source, str) and '://' in source
-
-
 class VideoReadError(AxialVSError):
     """A source cannot be read."""
 

@@ -1,7 +1,6 @@
 """Frames of a network stream, which is opened again when the connection is lost."""
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 
@@ -31,7 +30,6 @@ class StreamReader(VideoFileReader):
     def __init__(self, source: str, patience: float = DEFAULT_PATIENCE) -> None:
         super().__init__(source)
         self._patience = patience
-        self._name = re.sub(r'//[^/@]*@', '//', source)  # without user and password
 
     def __iter__(self) -> Iterator[Frame]:
         if not self.is_live or not self._patience:
@@ -51,7 +49,7 @@ class StreamReader(VideoFileReader):
                         offset, shift = offset + missed, shift + missed / rate
                         num_missed += missed
                         _logger.warning(
-                            '%s: connected again, about %d frames were missed', self._name, missed
+                            '%s: connected again, about %d frames were missed', self.source, missed
                         )
                         lost_at = None
                     yield Frame(offset + frame.index, shift + frame.timestamp, frame.image)
@@ -68,7 +66,7 @@ class StreamReader(VideoFileReader):
                 break
             _logger.warning(
                 '%s: connection lost after %d frames; connecting again in %g s',
-                *(self._name, num_frames, delay),
+                *(self.source, num_frames, delay),
             )
             time.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)

@@ -11,7 +11,8 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
 from axialvs.inference.color import deinterlace, describe_conversion, has_alpha, to_rgb
-from axialvs.inference.readers import Frame, VideoReader, VideoReadError, is_url
+from axialvs.inference.readers import Frame, VideoReader, VideoReadError
+from axialvs.utils.addresses import display_name, is_url
 
 _FALLBACK_RATE = 25.0  # spaces frames without timestamps in files without a frame rate
 _TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
@@ -47,8 +48,8 @@ def open_container(source: str | Path) -> av.container.InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         if is_url(source):
             raise VideoReadError(
-                f'{source}: cannot be opened ({_reason(error)}); check the address, user and '
-                'password in it, and that a player opens it on this machine'
+                f'{display_name(source)}: cannot be opened ({_reason(error)}); check the address, '
+                'user and password in it, and that a player opens it on this machine'
             ) from error
         raise VideoReadError(
             f'{source}: is not a video that FFmpeg can read ({_reason(error)}); '
@@ -239,7 +240,7 @@ class VideoFileReader(VideoReader):
 
     def __init__(self, source: str | Path) -> None:
         super().__init__()
-        self.source = str(source)
+        self.source = display_name(source)
         self._address = source
         if not is_url(source) and not Path(source).is_file():
             raise VideoReadError(f'{source}: no such file; check the name')
@@ -257,7 +258,7 @@ class VideoFileReader(VideoReader):
             if first is None:
                 reason = f' ({decoder.problems[0]})' if decoder.problems else ''
                 raise VideoReadError(
-                    f'{source}: has a video stream without a single readable frame{reason}; '
+                    f'{self.source}: has a video stream without a single readable frame{reason}; '
                     'the file is empty or damaged, record or download it again'
                 )
             ratio = stream.sample_aspect_ratio
