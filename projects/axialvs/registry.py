@@ -5,9 +5,13 @@ for them in the scope `axialvs`, so every registry of mmdet gets an empty child 
 finds them in its parent.
 """
 
+from typing import Any
+
 import mmdet.registry
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
+
+from axialvs.utils.errors import AxialVSError
 
 SCOPE = 'axialvs'
 
@@ -36,3 +40,26 @@ CROSS_CLIP_DESIGNS = Registry(
 
 # Lets mmengine find the configs in the installed package.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
+
+
+def get_registered(registry: Registry, name: str, setting: str, kind: str, also: str = '') -> Any:
+    """Look a class up by its name.
+
+    Args:
+        registry: of the classes.
+        name: from a config.
+        setting: of the config that holds the name, for messages.
+        kind: what the classes are, for messages.
+        also: further names that the setting takes, for messages.
+
+    Raises:
+        AxialVSError: if the name is not registered.
+    """
+    found = registry.get(name)
+    if found is None:
+        known = ', '.join([*sorted(registry.module_dict), *([also] if also else [])])
+        raise AxialVSError(
+            f"{setting}: unknown type '{name}' (known: {known}); custom_imports must name the "
+            f'module of a {kind} of your own'
+        )
+    return found

@@ -3,8 +3,7 @@
 # The designs of this package register themselves.
 from axialvs.layers.cross_clip import tracking, vita  # noqa: F401
 from axialvs.layers.cross_clip.base import CrossClipModule
-from axialvs.registry import CROSS_CLIP_DESIGNS
-from axialvs.utils.errors import AxialVSError
+from axialvs.registry import CROSS_CLIP_DESIGNS, get_registered
 
 
 def build_cross_clip(channels: int, cfg: dict) -> CrossClipModule:
@@ -19,11 +18,5 @@ def build_cross_clip(channels: int, cfg: dict) -> CrossClipModule:
     """
     options = dict(cfg)
     name = options.pop('type', 'Trajectory')
-    design = CROSS_CLIP_DESIGNS.get(name)
-    if design is None:
-        known = ', '.join(sorted(CROSS_CLIP_DESIGNS.module_dict))
-        raise AxialVSError(
-            f"cross_clip: unknown type '{name}' (known: {known}); custom_imports must name the "
-            'module of a design of your own'
-        )
+    design = get_registered(CROSS_CLIP_DESIGNS, name, 'cross_clip', 'design')
     return design(channels, **options)

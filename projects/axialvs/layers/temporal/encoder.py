@@ -4,8 +4,7 @@ from torch import Tensor, nn
 
 # The layers of this package register themselves.
 from axialvs.layers.temporal import axial_trajectory, space_time  # noqa: F401
-from axialvs.registry import TEMPORAL_LAYERS
-from axialvs.utils.errors import AxialVSError
+from axialvs.registry import TEMPORAL_LAYERS, get_registered
 
 
 class TemporalEncoder(nn.Module):
@@ -25,13 +24,7 @@ class TemporalEncoder(nn.Module):
         self, channels: int, type: str = 'AxialTrajectory', num_layers: int = 1, **layer
     ) -> None:
         super().__init__()
-        layer_class = TEMPORAL_LAYERS.get(type)
-        if layer_class is None:
-            known = ', '.join(sorted(TEMPORAL_LAYERS.module_dict))
-            raise AxialVSError(
-                f"temporal_layer: unknown type '{type}' (known: {known}, none); "
-                'custom_imports must name the module of a layer of your own'
-            )
+        layer_class = get_registered(TEMPORAL_LAYERS, type, 'temporal_layer', 'layer', also='none')
         self.layers = nn.ModuleList(layer_class(channels, **layer) for _ in range(num_layers))
 
     def forward(self, features: Tensor, position: Tensor) -> Tensor:
