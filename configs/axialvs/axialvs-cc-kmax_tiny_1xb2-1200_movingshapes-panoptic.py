@@ -6,14 +6,7 @@ num_clips = 8
 model = dict(
     type='AxialVSOffline',
     frozen=[
-        'backbone.*',
-        'panoptic_head.within_clip.*',
-        'panoptic_head.pixel_decoder.*',
-        'panoptic_head.decoder_layers.*',
-        'panoptic_head.cluster_centers',
-        'panoptic_head.class_proj.*',
-        'panoptic_head.mask_proj.*',
-        'panoptic_head.predictor.*',
+        *_base_.frozen,
         # Batch norm of all four blocks together: in so few iterations its statistics would fit none of them.
         'panoptic_head.video_predictor.*',
     ],

@@ -56,3 +56,14 @@ model = dict(
     ),
 )
 sync_bn = 'torch'  # batch norm is trained, with two clips per GPU
+# Of an offline model: everything but cross-clip tracking and the heads of refined queries.
+frozen = [
+    'backbone.*',
+    'panoptic_head.within_clip.*',
+    'panoptic_head.pixel_decoder.*',
+    'panoptic_head.decoder_layers.*',
+    'panoptic_head.cluster_centers',
+    'panoptic_head.class_proj.*',
+    'panoptic_head.mask_proj.*',
+    'panoptic_head.predictor.*',
+]

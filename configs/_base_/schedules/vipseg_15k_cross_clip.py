@@ -11,16 +11,6 @@ param_scheduler = [
 train_cfg = dict(max_iters=max_iters)
 
 num_clips = 12
-frozen = [
-    'backbone.*',
-    'panoptic_head.within_clip.*',
-    'panoptic_head.pixel_decoder.*',
-    'panoptic_head.decoder_layers.*',
-    'panoptic_head.cluster_centers',
-    'panoptic_head.class_proj.*',
-    'panoptic_head.mask_proj.*',
-    'panoptic_head.predictor.*',
-]
 cross_clip_loss = dict(dice_weight=4.0, mask_weight=0.0, contrast_weight=0.0, semantic_weight=0.0)
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.head_lr))
 auto_scale_lr = dict(base_batch_size=16)
