@@ -1,7 +1,7 @@
 # axialvs on a CPU, for x86-64.
 #
 #   docker build --tag axialvs --build-arg TORCH_INDEX=ADDRESS .    ADDRESS: index of torch's CPU builds
-#   docker run --rm --volume "$PWD:/work" axialvs segment video.mp4 --out overlay.mp4
+#   docker run --rm --volume "$PWD:/videos" axialvs segment video.mp4 --out overlay.mp4
 #
 # Without TORCH_INDEX, pip installs torch with CUDA, several gigabytes. PIP_ARGS is passed to every `pip install`.
 FROM python:3.11-slim
@@ -20,7 +20,7 @@ COPY . .
 RUN pip install $PIP_ARGS --no-deps .
 
 # Downloaded weights stay in the mounted folder.
-ENV AXIALVS_CACHE=/work/.axialvs
-WORKDIR /work
+ENV AXIALVS_CACHE=/videos/.axialvs
+WORKDIR /videos
 ENTRYPOINT ["axialvs"]
 CMD ["--help"]
