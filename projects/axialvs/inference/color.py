@@ -6,7 +6,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
-from axialvs.inference.readers import over_black
+from axialvs.inference.image_files import over_black
 
 _PQ, _HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
 _TRANSFERS = {_PQ: 'PQ', _HLG: 'HLG'}

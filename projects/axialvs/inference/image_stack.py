@@ -8,19 +8,16 @@ import cv2
 import numpy as np
 from PIL import Image, ImageSequence
 
-from axialvs.inference.readers import (
+from axialvs.inference.image_files import (
     COLOR_AND_DEPTH,
-    DEFAULT_FRAME_RATE,
     TIFF_STARTS,
-    Frame,
-    VideoReader,
-    VideoReadError,
     check_tiff_colors,
     count_images,
     over_black,
     stored_bits,
     to_rgb,
 )
+from axialvs.inference.readers import DEFAULT_FRAME_RATE, Frame, VideoReader, VideoReadError
 
 _ANIMATIONS = ('WEBP', 'PNG')
 _MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # of 8 bits

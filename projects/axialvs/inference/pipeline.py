@@ -12,13 +12,13 @@ from torch import Tensor
 
 from axialvs.clips import SplitMode, split_video
 from axialvs.inference.frame_preparation import FramePreparation, Segmenter
+from axialvs.inference.image_files import ImageFolderReader
 from axialvs.inference.image_stack import open_stack
 from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.readers import (
     CameraReader,
     ColorOrder,
     Frame,
-    ImageFolderReader,
     MemoryReader,
     VideoReader,
 )
