@@ -23,6 +23,7 @@ from axialvs.utils.cli import run_command
 from axialvs.utils.config_files import find_config, find_tool
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
+from axialvs.utils.markdown import markdown_table
 
 DATA_ROOT = 'data/moving_shapes/panoptic/'
 METRIC = 'vpq'
@@ -69,7 +70,7 @@ def main() -> None:
         else:
             result |= train_row(row, folder, args)
         results.append(result)
-        table = markdown(results)
+        table = markdown_table(results)
         if args.out:
             write_atomically(args.out, table.encode())
     print(table)
@@ -138,11 +139,10 @@ def train_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any
     ]
     scores = [run[METRIC] for run in runs]
     spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-    size = (row.clip_length or 2, 97, 161)
     return {
         'VPQ': f'{statistics.mean(scores):.2f} ± {spread:.2f}',
         'seeds': ', '.join(f'{score:.2f}' for score in scores),
-        'GFLOPs': f'{clip_gflops(config, size):.3f}',
+        'GFLOPs': f'{clip_gflops(config):.3f}',
         'peak, MiB': max(run['MiB'] for run in runs),
     }
 
@@ -174,10 +174,13 @@ def train(config: Path, work_dir: Path, seed: int, options: list[str]) -> dict[s
     return result
 
 
-def clip_gflops(config: Path, shape: tuple[int, int, int]) -> float:
-    """GFLOPs, as papers define them, of a clip (T, H, W)."""
+def clip_gflops(config: Path) -> float:
+    """GFLOPs, as papers define them, of a clip of the config's length and padded size."""
     from benchmark_cases import work_row
+    from mmengine import Config
 
+    model = Config.fromfile(config).model
+    shape = (model.clip_length, *model.data_preprocessor.pad_size)
     return work_row(str(config), shape)['GFLOPs, as defined']
 
 
@@ -188,7 +191,7 @@ def gflops(row: Row, config: Path) -> dict[str, Any]:
         ours, with_masks = cross_clip_gflops(config)
         result |= {'GFLOPs': f'{ours:.1f}', 'with predictions': f'{with_masks:.1f}'}
     else:
-        ours = clip_gflops(config, (row.clip_length or 2, 769, 1345))
+        ours = clip_gflops(config)
         result['GFLOPs'] = f'{ours:.1f}'
     if row.gflops:
         result |= {'paper': row.gflops, 'difference': f'{100 * (ours / row.gflops - 1):+.1f} %'}
@@ -196,7 +199,7 @@ def gflops(row: Row, config: Path) -> dict[str, Any]:
 
 
 def cross_clip_gflops(config: Path, num_frames: int = 24) -> tuple[float, float]:
-    """GFLOPs of the cross-clip module for a video of 769x1345, alone and with its predictions."""
+    """GFLOPs of the cross-clip module for a video, alone and with its predictions."""
     import torch
     from benchmark_cases import count_gflops
 
@@ -205,6 +208,7 @@ def cross_clip_gflops(config: Path, num_frames: int = 24) -> tuple[float, float]
     model = init_segmenter(str(config), device='meta').requires_grad_(False)
     head = model.panoptic_head
     num_clips, channels = num_frames // model.clip_length, head.cross_clip.clip_weight.in_features
+    sides = [-(-side // 4) for side in model.data_preprocessor.pad_size]  # of mask features
     queries = torch.empty(1, num_clips, len(head.cluster_centers.T), channels, device='meta')
 
     def predict() -> None:
@@ -212,19 +216,11 @@ def cross_clip_gflops(config: Path, num_frames: int = 24) -> tuple[float, float]
         features = head.video_class_features(refined)
         head.predict_video_classes(head.cross_clip.pool_clips(features))
         for embeddings in head.embed_video_masks(refined).unbind(1):
-            size = (1, model.clip_length, embeddings.shape[-1], 193, 337)
-            head.predict_video_masks(embeddings, torch.empty(size, device='meta'))
+            features = (1, model.clip_length, embeddings.shape[-1], *sides)
+            head.predict_video_masks(embeddings, torch.empty(features, device='meta'))
 
     alone = count_gflops(lambda: head.cross_clip(queries), as_defined=True)
     return alone, count_gflops(predict, as_defined=True)
-
-
-def markdown(results: list[dict[str, Any]]) -> str:
-    """A table whose columns are the keys of the results."""
-    columns = list(dict.fromkeys(key for row in results for key in row))
-    lines = [columns, ['---'] * len(columns)]
-    lines += [[str(row.get(key, '')) for key in columns] for row in results]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from axialvs.utils.config_files import find_config
+
 # Configs of each method: of the paper on VIPSeg, and tiny ones on generated panoptic videos.
 BASES = {
     'vipseg': {
@@ -15,7 +17,6 @@ BASES = {
         'offline': 'axialvs/axialvs-cc-kmax_tiny_1xb2-1200_movingshapes-panoptic.py',
     },
 }
-FRAMES_OF_VIDEO = {'vipseg': 24, 'tiny': 16}  # of a training sample of offline models
 
 
 class Row(NamedTuple):
@@ -107,12 +108,15 @@ TABLES: dict[str, list[Row]] = {
 
 def changes_of(row: Row, scale: str) -> dict[str, Any]:
     """Dotted settings of a row, on the base config of its method."""
+    from mmengine import Config
+
     changes = dict(row.options)
     if (length := row.clip_length) is not None:
         changes['model.clip_length'] = length
         for part in ('train', 'val', 'test'):
             changes[f'{part}_dataloader.dataset.clip_length'] = length
         if row.method == 'offline':
-            frames = FRAMES_OF_VIDEO[scale] // length * length
+            base = Config.fromfile(find_config(BASES[scale][row.method]))
+            frames = base.train_dataloader.dataset.num_frames // length * length
             changes['train_dataloader.dataset.num_frames'] = frames
     return changes

@@ -26,6 +26,7 @@ from axialvs.utils.cli import ConfigOptions, run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
+from axialvs.utils.markdown import markdown_table
 
 DTYPES = ('bfloat16', 'float16', 'float32')
 ATTENTION_SHAPES = ((5, 23, 40), (2, 48, 84), (2, 97, 169), (24, 100))  # (T, H, W) or (K, Q)
@@ -55,11 +56,9 @@ class Report:
 
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
-    """A Markdown table; a key that a row lacks is an empty cell."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ['---'] * len(columns)]
-    lines += [[_cell(row.get(key, '')) for key in columns] for row in rows]
-    return '\n'.join([f'## {title}\n', *(f'| {" | ".join(line)} |' for line in lines), ''])
+    """A heading and a Markdown table."""
+    cells = [{key: _cell(value) for key, value in row.items()} for row in rows]
+    return f'## {title}\n\n{markdown_table(cells)}'
 
 
 def _cell(value: object) -> str:

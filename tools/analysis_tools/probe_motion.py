@@ -5,6 +5,7 @@ nothing. Reports the average precision of object cells in new clips.
 """
 
 import argparse
+import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from axialvs.utils.cli import run_command
 from axialvs.utils.files import write_atomically
+from axialvs.utils.markdown import markdown_table
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -56,23 +58,25 @@ def main() -> None:
     from axialvs.utils.env import limit_threads
 
     limit_threads(1)
-    rows = [
-        '| attention | iterations | mean AP | AP of each seed | CPU s |',
-        '|---|---|---|---|---|',
-    ]
-    print('\n'.join(rows))
+    rows = []
     for name in args.types:
         for iterations in args.iterations:
             results = [
                 train(name, args.layers, args.channels, iterations, seed) for seed in args.seeds
             ]
-            mean = sum(result.ap for result in results) / len(results)
-            each = ', '.join(f'{result.ap:.1f}' for result in results)
-            seconds = sum(result.seconds for result in results) / len(results)
-            rows.append(f'| {name} | {iterations} | {mean:.1f} | {each} | {seconds:.0f} |')
+            rows.append(
+                {
+                    'attention': name,
+                    'iterations': iterations,
+                    'mean AP': f'{statistics.mean(x.ap for x in results):.1f}',
+                    'AP of each seed': ', '.join(f'{x.ap:.1f}' for x in results),
+                    'CPU s': f'{statistics.mean(x.seconds for x in results):.0f}',
+                }
+            )
             print(rows[-1], flush=True)
-    if args.out:
-        write_atomically(args.out, ('\n'.join(rows) + '\n').encode())
+            if args.out:
+                write_atomically(args.out, markdown_table(rows).encode())
+    print(markdown_table(rows), end='')
 
 
 def train(name: str, layers: int, channels: int, iterations: int, seed: int) -> Result:

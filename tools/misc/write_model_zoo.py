@@ -15,6 +15,7 @@ import yaml
 from axialvs.checkpoints.hub import CHECKPOINTS, KnownCheckpoint
 from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.markdown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path('docs', 'model_zoo.md')
@@ -117,8 +118,7 @@ def page(metafiles: Sequence[dict[str, Any]]) -> str:
 
 def table(models: Sequence[dict[str, Any]]) -> str:
     """Models of a collection: how they are trained, and scores with their sources."""
-    columns = ['config', 'backbone', 'data', 'clips', 'iterations', 'score']
-    rows = [columns, ['---'] * len(columns)]
+    rows = []
     sources: dict[str, list[str]] = {}
     for model in models:
         facts = model['Metadata']
@@ -127,17 +127,17 @@ def table(models: Sequence[dict[str, Any]]) -> str:
             score = ', '.join(f'{key} {value}' for key, value in result['Metrics'].items())
             sources.setdefault(result['Reported By'], []).append(model['Name'])
         rows.append(
-            [
-                f'[{model["Name"]}](../{model["Config"]})',
-                facts['Backbone'],
-                facts['Training Data'],
-                f'{facts["Clips"]} x {facts["Frames per Clip"]}',
-                f'{facts["Iterations"]:,}',
-                score,
-            ]
+            {
+                'config': f'[{model["Name"]}](../{model["Config"]})',
+                'backbone': facts['Backbone'],
+                'data': facts['Training Data'],
+                'clips': f'{facts["Clips"]} x {facts["Frames per Clip"]}',
+                'iterations': f'{facts["Iterations"]:,}',
+                'score': score,
+            }
         )
     notes = [f'- {", ".join(names)}: {source}.\n' for source, names in sources.items()]
-    return _as_table(rows) + ('\nScores reported by:\n\n' if notes else '') + ''.join(notes)
+    return markdown_table(rows) + ('\nScores reported by:\n\n' if notes else '') + ''.join(notes)
 
 
 def weights_of(model: dict[str, Any]) -> list[str]:
@@ -150,13 +150,15 @@ def weights_of(model: dict[str, Any]) -> list[str]:
 
 
 def _checkpoint_table() -> str:
-    rows = [['name', 'model', 'files'], ['---'] * 3]
+    rows = []
     for known in CHECKPOINTS.values():
         files = [_origin(known)]
         if known.config:
             files.insert(0, f'[config](../configs/{known.config})')
-        rows.append([f'`{known.name}`', known.description, ', '.join(files)])
-    return _as_table(rows)
+        rows.append(
+            {'name': f'`{known.name}`', 'model': known.description, 'files': ', '.join(files)}
+        )
+    return markdown_table(rows)
 
 
 def _origin(known: KnownCheckpoint) -> str:
@@ -167,10 +169,6 @@ def _origin(known: KnownCheckpoint) -> str:
     if known.addresses:
         return f'[weights of mmdet]({known.addresses[0]})'
     return f'[release]({known.page})'
-
-
-def _as_table(rows: Sequence[Sequence[str]]) -> str:
-    return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
 
 
 if __name__ == '__main__':
