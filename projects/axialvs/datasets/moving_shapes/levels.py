@@ -55,6 +55,11 @@ class Level:
     """In each video an object leaves the image and comes back."""
     stuff: tuple[str, ...] = ()
     """Stuff classes, names in `STUFF`; the background then consists of bands of them."""
+    block_size: int = 0
+    """Side in pixels of the blocks of random colors of which camouflaged objects and background
+    consist; 0 for drawn shapes. Of the settings above, camouflage has the first six."""
+    max_contrast: float = 0.0
+    """Training videos draw their contrast of camouflaged objects from 0 to this; others have 0."""
     min_visible_pixels: int = 16
     """An object with fewer visible pixels counts as not visible in that frame."""
 
@@ -94,6 +99,14 @@ LEVELS = {
             min_frames=6,
             num_objects=(2, 4),
             stuff=('sky', 'grass', 'sand', 'water'),
+        ),
+        Level(
+            name='camouflage',
+            classes=('object',),
+            num_objects=(1, 2),
+            num_frames=12,
+            block_size=8,
+            max_contrast=1.0,
         ),
     )
 }
