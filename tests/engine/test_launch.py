@@ -75,17 +75,29 @@ def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path):
     for amp, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         config = tiny_config(tmp_path, model__type='AutocastModel')
         if amp:
-            amp_module.use_in_test(config, 'auto')
+            amp_module.use_in_test(config, 'bfloat16')
         SEEN.clear()
         assert Runner.from_cfg(config).test()['tiny/samples'] == 16
         assert set(SEEN) == {dtype}
 
 
-def test_precision_goes_by_the_device_and_not_by_the_machine(monkeypatch):
+@pytest.mark.parametrize(('speedup', 'dtype'), [(2.4, torch.bfloat16), (0.02, None)])
+def test_precision_is_the_fastest_of_the_device(monkeypatch, speedup, dtype):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    assert amp_module.precision_of_device('auto', 'cpu') == torch.bfloat16
+    monkeypatch.setattr(amp_module, 'bfloat16_speedup', lambda: speedup)
+    assert amp_module.precision_of_device('auto', 'cpu') == dtype
+    assert amp_module.precision_of_device('bfloat16', 'cpu') == torch.bfloat16
     with pytest.raises(ValueError, match='float16 needs a GPU'):
         amp_module.precision_of_device('float16', torch.device('cpu'))
+
+
+def test_float32_leaves_the_config_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(amp_module, 'bfloat16_speedup', lambda: 0.5)
+    config = tiny_config(tmp_path)
+    before = config.to_dict()
+    amp_module.use_in_test(config, 'auto')
+    amp_module.use_in_training(config, 'auto')
+    assert config.to_dict() == before
 
 
 def test_a_batch_that_differs_from_the_config_is_logged(tmp_path):

@@ -13,7 +13,7 @@ def add_amp_option(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
+        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
     )
 
 

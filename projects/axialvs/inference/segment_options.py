@@ -286,7 +286,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         nargs='?',
         const='auto',
         choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default bfloat16 if the device has it; float16 needs a GPU',
+        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
     )
     add(
         '--compile',
