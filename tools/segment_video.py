@@ -79,6 +79,7 @@ def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
             _fail(job, error, failures, len(jobs))
             continue
         if model is None:
+            print(f'{job.display_name}: {task.describe()}; loading the model', file=sys.stderr)
             model = load_model(options)
         try:
             task.run(model, 'segmenting' if len(jobs) == 1 else f'{number}/{len(jobs)} {job.name}')
@@ -179,6 +180,12 @@ class Task:
             name: make_output(name, path, self.reader, style, self.options.format)
             for name, path in self.targets.items()
         }
+
+    def describe(self) -> str:
+        """Size and length of the open video."""
+        length = _expected_frames(self.reader, self.options.max_frames)
+        size = f'{self.reader.width}x{self.reader.height}'
+        return size if length is None else f'{size}, {length} frames'
 
     def run(self, model: 'ClipSegmenter', title: str) -> None:
         """Segment the video and write its outputs.
