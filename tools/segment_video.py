@@ -3,12 +3,14 @@
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axialvs.checkpoints.hub import find_known
 from axialvs.inference.batch import Job, OutputRecord, clear_images, describe_source
 from axialvs.inference.segment_options import DEFAULT_CHECKPOINT, Options, parse_args
 from axialvs.utils.cli import BAD_INPUT, error_message, run_command
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from axialvs.apis import VideoResult
     from axialvs.inference.outputs import Output
     from axialvs.inference.readers import VideoReader
+    from axialvs.inference.segmented_video import SegmentedVideo
     from axialvs.models.clip_segmenter import ClipSegmenter
+
+MAX_LISTED = 12  # classes in a line
 
 
 def main() -> int | None:
@@ -126,7 +131,17 @@ def load_model(options: Options) -> 'ClipSegmenter':
     )
     model.tracker(options.mode)
     find_labels(model, options.classes or ())
+    print(describe_classes(model.class_names, options.checkpoint or DEFAULT_CHECKPOINT.name))
     return model
+
+
+def describe_classes(class_names: Sequence[str], checkpoint: str) -> str:
+    """One line about what the weights can find."""
+    names = ', '.join(class_names[:MAX_LISTED])
+    more = ', ...' if len(class_names) > MAX_LISTED else ''
+    known = find_known(checkpoint)
+    where = '; trained on generated videos only' if known and known.shipped else ''
+    return f'{checkpoint}: {len(class_names)} classes: {names}{more}{where}'
 
 
 class Task:
@@ -221,6 +236,7 @@ class Task:
                 clear_images(self.targets[name])
             bar.total = _expected_frames(reader, options.max_frames)
             failures: dict[Output, OSError] = {}
+            video = None
             try:
                 for clip in result:
                     write_each(outputs, failures, methodcaller('add', clip, model.class_names))
@@ -245,7 +261,7 @@ class Task:
                     write_each(outputs, failures, methodcaller('finish', video))
                 write_each(outputs, failures, methodcaller('close'))
         print_notes(reader, known_notes)
-        report(result, self.job.display_name, outputs, failures)
+        report(result, video, self.job.display_name, outputs, failures)
         written = [name for name, x in self.outputs.items() if x not in failures]
         errors = [_named(error, str(output.path)) for output, error in failures.items()]
         try:
@@ -295,19 +311,32 @@ def write_each(
 
 def report(
     result: 'VideoResult',
+    video: 'SegmentedVideo | None',
     source: str,
     outputs: list['Output'],
     failures: dict['Output', OSError],
 ) -> None:
-    """Print what was done and where the results are."""
+    """Print what was found and where the results are."""
     if result.truncated:
         print(f'{source}: {result.truncated}; the {result.num_frames} frames read are kept')
-    print(f'{result.num_frames} frames, {len(result.tracks())} tracks')
+    print(f'{result.num_frames} frames, {summarize_tracks(video) if video else "no tracks"}')
     for output in outputs:
         for note in output.notes:
             print(note)
         if output not in failures:
             print(f'wrote {output.path}')
+
+
+def summarize_tracks(video: 'SegmentedVideo') -> str:
+    """Number of tracks, by class."""
+    counts = Counter(video.class_names[track.label] for track in video.shown).most_common()
+    classes = ', '.join(f'{count} {name}' for name, count in counts[:MAX_LISTED])
+    if len(counts) > MAX_LISTED:
+        classes += ', ...'
+    text = f'{len(video.shown)} tracks{": " if classes else ""}{classes}'
+    if hidden := len(video.tracks) - len(video.shown):
+        text += f'; {hidden} more below the score threshold'
+    return text
 
 
 if __name__ == '__main__':

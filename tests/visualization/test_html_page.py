@@ -55,6 +55,7 @@ def page(tmp_path_factory, request):
         range(100, 100 + LENGTH),
         thumbnails.crops,
         title='<b>clip</b> $100',
+        num_left_out=17,
     )
     return folder / 'page.html'
 
@@ -66,6 +67,7 @@ def test_data_of_the_page(page):
     (embedded,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
     data = json.loads(embedded)
     assert data['title'] == '<b>clip</b> $100'
+    assert '17' in data['summary']
     assert [track['name'] for track in data['tracks']] == ['cat', 'dog & </script> co']
     assert data['frames'] == list(range(100, 100 + LENGTH))
     assert [x is None for x in data['tracks'][1]['rles']] == [False] * 6 + [True] * 6
@@ -137,6 +139,20 @@ def test_a_click_on_an_object_hides_its_mask(browser_page):
     click_on(tab, 5.5, 8.5)
     assert np.array_equal(drawn_masks(tab) > 0, square(2, 0))
     assert tab.locator('li[data-id="1"]').get_attribute('aria-checked') == 'false'
+
+
+def test_a_label_is_at_the_largest_part(browser_page):
+    place = browser_page.evaluate(
+        """() => {
+            const mask = new Uint8Array(data.width * data.height), w = data.width;
+            mask.fill(1, 2, 5);
+            for (let y = 20; y < 40; y++) mask.fill(1, y * w + 30, y * w + 45);
+            return widest(mask);
+        }"""
+    )
+    assert place['corner'] == [30, 20]
+    assert 30 < place['center'][0] < 45
+    assert 20 < place['center'][1] < 40
 
 
 @pytest.mark.parametrize('page', [(True, False)], indirect=True)

@@ -1,11 +1,12 @@
 """Tests of trails: where they are, how they fade, and that they are forgotten."""
 
 import numpy as np
+import pytest
 
 from axialvs.visualization.overlay import OverlayStyle, draw_tracks, track_color
 from axialvs.visualization.trails import Trails, draw_trail
 
-SIZE = 40, 60
+SIZE = 40, 120
 
 
 def square(x: int) -> np.ndarray:
@@ -16,9 +17,9 @@ def square(x: int) -> np.ndarray:
 
 def test_a_trail_holds_the_last_centroids():
     trails = Trails(3)
-    for x in (10, 20, 30, 40):
+    for x in (10, 15, 20, 25):
         first, second = trails.add([7, 9], np.stack([square(x), square(5)]))
-    assert first.tolist() == [[20, 20], [30, 20], [40, 20]]
+    assert first.tolist() == [[15, 20], [20, 20], [25, 20]]
     assert second.tolist() == [[5, 20]] * 3
 
 
@@ -26,13 +27,26 @@ def test_a_hidden_track_has_a_gap_and_then_is_forgotten():
     trails, empty = Trails(2), np.zeros((0, *SIZE), dtype=bool)
     trails.add([7], square(10)[None])
     trails.add([], empty)
-    (points,) = trails.add([7], square(30)[None])
+    (points,) = trails.add([7], square(15)[None])
     assert np.isnan(points[0]).all()
-    assert points[1].tolist() == [30, 20]
+    assert points[1].tolist() == [15, 20]
     for _ in range(2):
         trails.add([], empty)
     (points,) = trails.add([7], square(30)[None])
     assert points.tolist() == [[30, 20]]
+
+
+@pytest.mark.parametrize('num_hidden', [0, 1])
+def test_a_trail_starts_again_where_the_mask_jumps(num_hidden):
+    trails, empty = Trails(9), np.zeros((0, *SIZE), dtype=bool)
+    for x in (10, 15):
+        trails.add([7], square(x)[None])
+    for _ in range(num_hidden):
+        trails.add([], empty)
+    (points,) = trails.add([7], square(90)[None])
+    assert points.tolist() == [[90, 20]]
+    (points,) = trails.add([7], square(95)[None])
+    assert points.tolist() == [[90, 20], [95, 20]]
 
 
 def test_a_trail_fades_and_its_gaps_stay_empty():

@@ -226,6 +226,7 @@ def fetch_checkpoint(name: str) -> Path:
     raise CheckpointUnavailableError(
         f'checkpoint {name} cannot be downloaded: {"; ".join(failures)}. Download it elsewhere '
         f'from one of these addresses and give its path instead of the name, or put it in {folder}'
+        f'. Without a download, from the package: {_names_of_shipped()}'
     )
 
 
@@ -253,6 +254,10 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
         f'checkpoint {name_or_path} is neither a file nor a known name; '
         f'known names are {", ".join(CHECKPOINTS)}'
     )
+
+
+def _names_of_shipped() -> str:
+    return ', '.join(name for name, known in CHECKPOINTS.items() if known.shipped)
 
 
 def _by_hand(known: KnownCheckpoint) -> str:

@@ -110,7 +110,8 @@ def _resolve(backend: Backend, device_type: str, dtype: torch.dtype) -> Backend:
                 f"{device_type}; use backend='auto' or 'torch'"
             )
         reason = 'by configuration'
-    _log_once(backend, reason)
+    if device_type != 'cpu':  # where there is no choice
+        _log_once(backend, reason)
     return backend
 
 

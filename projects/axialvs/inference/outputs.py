@@ -219,6 +219,7 @@ class PageOutput(Output):
                 self._thumbnails.crops,
                 title=video.name,
                 footer=', '.join([f'axialvs {model["axialvs"]}', *map(str, footer)]),
+                num_left_out=len(video.tracks) - len(video.shown),
             )
 
     def close(self) -> None:

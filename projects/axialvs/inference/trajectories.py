@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from axialvs.functional.trajectory_attention import split_heads
 from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.layers.temporal.axial_trajectory import AxialTrajectoryLayer
 from axialvs.layers.trajectory_attention import TrajectoryAttention
-from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import ImageShapes, Size
 from axialvs.utils.errors import AxialVSError
+
+# mmdet.models cannot be imported before axialvs.register.
+if TYPE_CHECKING:
+    from axialvs.models.clip_segmenter import ClipSegmenter
 
 
 class Trajectory(NamedTuple):
@@ -63,7 +66,7 @@ class ClipAttention:
     """
 
     @torch.no_grad()
-    def __init__(self, model: ClipSegmenter, images: Sequence[np.ndarray]) -> None:
+    def __init__(self, model: 'ClipSegmenter', images: Sequence[np.ndarray]) -> None:
         self._num_frames, self._size = len(images), images[0].shape[:2]
         inputs, self._shapes = FramePreparation(model)(images)
         with _recorded_calls(model) as self._calls:

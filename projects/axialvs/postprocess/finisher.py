@@ -8,6 +8,7 @@ from torch import Tensor
 
 from axialvs.structures import ImageShapes, Track
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.rle import encode_masks
 
 # Yields the mask logits (n, T, H, W) of some queries (n,), clip by clip.
 LogitReader = Callable[[Tensor], Iterator[Tensor]]
@@ -29,6 +30,45 @@ class StreamedClip(NamedTuple):
     def select(self, keep: np.ndarray) -> 'StreamedClip':
         """The objects where `keep` (n,) is true."""
         return StreamedClip(*(field[keep] for field in self))
+
+
+class StreamedTracks:
+    """Collects the tracks of a stream from its clips."""
+
+    def __init__(self) -> None:
+        self._num_frames = 0
+        self._labels: dict[int, tuple[int, bool]] = {}  # of the last clip; whether it is a thing
+        self._rles: dict[int, dict[int, dict]] = {}  # by frame
+        self._score_sums: dict[int, float] = {}  # over frames with a mask
+
+    def add(self, clip: StreamedClip) -> None:
+        """Add the next clip."""
+        for track_id, label, score, masks, is_thing in zip(*clip, strict=True):
+            rles = {self._num_frames + t: rle for t, rle in enumerate(encode_masks(masks)) if rle}
+            if rles:
+                number = int(track_id)
+                self._labels[number] = int(label), bool(is_thing)
+                self._rles.setdefault(number, {}).update(rles)
+                total = self._score_sums.get(number, 0.0)
+                self._score_sums[number] = total + len(rles) * float(score)
+        self._num_frames += clip.masks.shape[1]
+
+    def tracks(self) -> list[Track]:
+        """All tracks so far that have a mask.
+
+        Their class is the last one. Their score is the mean over the frames with a mask, as that of
+        the last clip falls when the object is gone.
+        """
+        return [
+            Track(
+                number,
+                label,
+                self._score_sums[number] / len(self._rles[number]),
+                [self._rles[number].get(i) for i in range(self._num_frames)],
+                is_thing,
+            )
+            for number, (label, is_thing) in self._labels.items()
+        ]
 
 
 class StreamFinisher(Protocol):

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from axialvs.postprocess.finisher import LogitReader, StreamedClip
+from axialvs.postprocess.finisher import LogitReader, StreamedClip, StreamedTracks
 from axialvs.postprocess.masks import postprocess_masks, resize_mask_logits
 from axialvs.structures import ImageShapes, Track
-from axialvs.utils.rle import encode_masks
 
 LABEL_MARGIN = 0.1
 
@@ -117,11 +116,9 @@ class StreamingTracks:
     def __init__(self, score_thr: float, max_tracks: int) -> None:
         self.score_thr = score_thr
         self.max_tracks = max_tracks
-        self._num_frames = 0
-        self._ids: dict[int, int] = {}
-        self._segmentations: dict[int, dict[int, dict]] = {}
-        self._scores = torch.zeros(0)  # (Q,) of the class of each query, which is in `_labels`
+        self._ids: dict[int, int] = {}  # by query
         self._labels: Tensor | None = None  # (Q,)
+        self._tracks = StreamedTracks()
 
     def add(
         self,
@@ -137,7 +134,7 @@ class StreamingTracks:
             before = probabilities.gather(1, self._labels[:, None]).squeeze(1)
             labels = labels.where(highest > before + LABEL_MARGIN, self._labels)
         scores = probabilities.gather(1, labels[:, None]).squeeze(1)
-        self._scores, self._labels = scores, labels
+        self._labels = labels
         best = highest.topk(min(self.max_tracks, len(highest))).indices
         chosen = best[highest[best] >= self.score_thr]
         logits = mask_logits[chosen.to(mask_logits.device)].float()
@@ -145,31 +142,16 @@ class StreamingTracks:
         frames = [resize_mask_logits(frame, shapes) > 0 for frame in logits.split(1, dim=1)]
         masks = torch.cat(frames, dim=1).cpu().numpy()
         ids = [self._ids.setdefault(query, len(self._ids) + 1) for query in chosen.tolist()]
-        for object_id, clip_masks in zip(ids, masks, strict=True):
-            rles = self._segmentations.setdefault(object_id, {})
-            for t, rle in enumerate(encode_masks(clip_masks)):
-                if rle is not None:
-                    rles[self._num_frames + t] = rle
-        self._num_frames += mask_logits.shape[1]
-        return StreamedClip(
+        clip = StreamedClip(
             np.array(ids, dtype=int),
             labels[chosen].numpy(),
             scores[chosen].numpy(),
             masks,
             np.ones(len(ids), dtype=bool),
         )
+        self._tracks.add(clip)
+        return clip
 
     def tracks(self) -> list[Track]:
-        """All objects so far that have a mask, with their current class and score."""
-        if self._labels is None:
-            return []
-        return [
-            Track(
-                object_id,
-                int(self._labels[query]),
-                float(self._scores[query]),
-                [self._segmentations[object_id].get(i) for i in range(self._num_frames)],
-            )
-            for query, object_id in self._ids.items()
-            if self._segmentations[object_id]
-        ]
+        """All tracks so far, see `StreamedTracks`."""
+        return self._tracks.tracks()

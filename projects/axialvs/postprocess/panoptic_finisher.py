@@ -5,10 +5,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from axialvs.postprocess.finisher import LogitReader, StreamedClip
+from axialvs.postprocess.finisher import LogitReader, StreamedClip, StreamedTracks
 from axialvs.postprocess.panoptic import (
     MergedVideo,
     PanopticSegment,
@@ -104,10 +103,9 @@ class PanopticStream:
         self._thresholds = thresholds
         self._merge = merge
         self._memory = memory
-        self._num_frames = 0
         # By (is_thing, number of a thing or label of stuff), in order of appearance.
-        self._tracks: dict[tuple[bool, int], Track] = {}
-        self._rles: dict[int, dict[int, dict]] = {}
+        self._ids: dict[tuple[bool, int], int] = {}
+        self._tracks = StreamedTracks()
 
     def add(
         self,
@@ -123,22 +121,24 @@ class PanopticStream:
 
         merged = self._merge(class_logits, read, shapes, self._thing_labels, self._thresholds)
         id_maps = np.stack(list(merged.frames()))
-        shown, masks = [], []
+        ids, shown, masks = [], [], []
         for segment, number in zip(
             merged.segments, self._numbers(merged.segments, identity), strict=True
         ):
             mask = id_maps == segment.id
             if mask.any():
-                shown.append(self._update(segment, number, mask))
+                ids.append(self._ids.setdefault((segment.is_thing, number), len(self._ids) + 1))
+                shown.append(segment)
                 masks.append(mask)
-        self._num_frames += mask_logits.shape[1]
-        return StreamedClip(
-            np.array([track.id for track in shown], dtype=int),
-            np.array([track.label for track in shown], dtype=int),
-            np.array([track.score for track in shown], dtype=float),
+        clip = StreamedClip(
+            np.array(ids, dtype=int),
+            np.array([segment.label for segment in shown], dtype=int),
+            np.array([segment.score for segment in shown], dtype=float),
             np.stack(masks) if masks else np.zeros((0, *id_maps.shape), dtype=bool),
-            np.array([track.is_thing for track in shown], dtype=bool),
+            np.array([segment.is_thing for segment in shown], dtype=bool),
         )
+        self._tracks.add(clip)
+        return clip
 
     def _numbers(self, segments: list[PanopticSegment], identity: Tensor | None) -> list[int]:
         """What stays the same of a segment from clip to clip."""
@@ -150,25 +150,6 @@ class PanopticStream:
             things = iter(self._memory.link(torch.tensor(labels), identity[queries]))
         return [next(things) if segment.is_thing else segment.label for segment in segments]
 
-    def _update(self, segment: PanopticSegment, number: int, mask: NDArray[np.bool_]) -> Track:
-        """Give a segment of the clip (T, H, W) its track, with its current class and score."""
-        track = self._tracks.setdefault(
-            (segment.is_thing, number),
-            Track(len(self._tracks) + 1, segment.label, segment.score, [], segment.is_thing),
-        )
-        track.label, track.score = segment.label, segment.score
-        rles = self._rles.setdefault(track.id, {})
-        for t, rle in enumerate(encode_masks(mask)):
-            if rle is not None:
-                rles[self._num_frames + t] = rle
-        return track
-
     def tracks(self) -> list[Track]:
-        """All segments so far, with their last class and score."""
-        return [
-            Track(track.id, track.label, track.score, self._of_video(track.id), track.is_thing)
-            for track in self._tracks.values()
-        ]
-
-    def _of_video(self, track_id: int) -> list[dict | None]:
-        return [self._rles[track_id].get(frame) for frame in range(self._num_frames)]
+        """All tracks so far, see `StreamedTracks`."""
+        return self._tracks.tracks()

@@ -61,6 +61,7 @@ def write_html_page(
     thumbnails: Mapping[int, np.ndarray],
     title: str,
     footer: str = '',
+    num_left_out: int = 0,
 ) -> None:
     """Write a page that needs neither a network nor other files.
 
@@ -74,12 +75,16 @@ def write_html_page(
         thumbnails: track id -> crop (h, w, 3), uint8 RGB, see `Thumbnails`.
         title: heading of the page.
         footer: small print, for example model and version.
+        num_left_out: tracks that are not shown, as their score is low.
     """
     start = timestamps[0] if len(timestamps) else 0.0
     height, width = _size(tracks, video)
+    summary = f'{len(timestamps)} frames, {width}x{height}, {len(tracks)} tracks'
+    if num_left_out:
+        summary += f' ({num_left_out} below the score threshold left out)'
     data = {
         'title': title,
-        'summary': f'{len(timestamps)} frames, {width}x{height}, {len(tracks)} tracks',
+        'summary': summary,
         'footer': footer,
         'width': width,
         'height': height,

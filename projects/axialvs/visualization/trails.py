@@ -1,5 +1,6 @@
 """Fading lines through the past positions of tracks."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -12,11 +13,15 @@ Points = NDArray[np.float64]
 """(n, 2): x and y, oldest first; NaN where the track was not visible."""
 
 _SUBPIXEL_BITS = 4
+_HIDDEN = (np.nan, np.nan)
 _MAX_OPACITY = 230  # of 255, at the newest end
 
 
 class Trails:
     """Remembers where the tracks of a video were.
+
+    A trail starts again where the centre of a track jumps further than the track is large: a mask
+    that changes from one object to another has not moved between them.
 
     Args:
         length: number of frames to remember.
@@ -40,17 +45,26 @@ class Trails:
         for track in seen:
             self._points.setdefault(track, deque(maxlen=self._length))
         for track, points in list(self._points.items()):
-            points.append(_centroid(seen[track]) if track in seen else (np.nan, np.nan))
+            position, size = _measured(seen[track]) if track in seen else (_HIDDEN, 0)
+            last = next((x for x in reversed(points) if x != _HIDDEN), position)
+            if math.dist(position, last) > size:
+                points.clear()
+            points.append(position)
             if np.isnan(points).all():
                 del self._points[track]  # flat memory
         empty = np.empty((0, 2))
         return [np.array(self._points.get(track, empty)) for track in seen]
 
 
-def _centroid(mask: NDArray[np.bool_]) -> tuple[float, float]:
-    moments = cv2.moments(mask.astype(np.uint8, copy=False), binaryImage=True)
+def _measured(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
+    """Centroid of a mask (H, W), and the diagonal of its box."""
+    pixels = mask.astype(np.uint8, copy=False)
+    moments = cv2.moments(pixels, binaryImage=True)
     area = moments['m00']
-    return (moments['m10'] / area, moments['m01'] / area) if area else (np.nan, np.nan)
+    if not area:
+        return _HIDDEN, 0
+    centroid = moments['m10'] / area, moments['m01'] / area
+    return centroid, math.hypot(*cv2.boundingRect(pixels)[2:])
 
 
 def draw_trail(
