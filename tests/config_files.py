@@ -3,6 +3,7 @@
 import ast
 import copy
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine import Config
@@ -15,7 +16,12 @@ EVERY = sorted(
     if path.parent.name != BASES.name
 )
 PANOPTIC = [name for name in EVERY if any(word in name for word in ('kmax', 'vipseg', 'panoptic'))]
-ALL = [name for name in EVERY if name not in PANOPTIC]  # of video instance segmentation
+NEEDS_TIMM = [name for name in EVERY if '_dinov2-' in name or '_effnet-' in name]
+ALL = [  # of video instance segmentation
+    name
+    for name in EVERY
+    if name not in PANOPTIC and (name not in NEEDS_TIMM or find_spec('timm') is not None)
+]
 
 
 @cache

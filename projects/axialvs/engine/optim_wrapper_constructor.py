@@ -12,7 +12,6 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from axialvs.utils.errors import AxialVSError
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
-_RULES = {'norm_decay_mult', 'bias_decay_mult', 'custom_keys'}
 _KEY_RULES = {'lr_mult', 'decay_mult', 'norm_decay_mult'}
 
 
@@ -34,15 +33,17 @@ class MultiplicativeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         AxialVSError: if a rule is unknown.
     """
 
+    rules = frozenset({'norm_decay_mult', 'bias_decay_mult', 'custom_keys'})
+
     def _validate_cfg(self) -> None:
         super()._validate_cfg()
         custom_keys = self.paramwise_cfg.get('custom_keys', {})
-        unknown = set(self.paramwise_cfg) - _RULES
+        unknown = set(self.paramwise_cfg) - self.rules
         unknown |= {rule for rules in custom_keys.values() for rule in rules} - _KEY_RULES
         if unknown:
             raise AxialVSError(
                 f'paramwise_cfg: unknown {sorted(unknown)}; {type(self).__name__} has '
-                f'{sorted(_RULES)} and, for custom_keys, {sorted(_KEY_RULES)}'
+                f'{sorted(self.rules)} and, for custom_keys, {sorted(_KEY_RULES)}'
             )
 
     def add_params(

@@ -36,7 +36,8 @@ class ClipSegmenter(BaseMOTModel):
 
     Args:
         backbone: runs frame by frame.
-        panoptic_head: a `ClipHead`.
+        panoptic_head: a `ClipHead`; if its `in_channels` are None, they are the `out_channels` of
+            the backbone, which `TimmBackbone` has.
         test_cfg: settings of the head's finisher; `score_thr` of streams; `score_padded` of
             `NearOnlineVideo`; `linking`, 'queries' (default), for panoptic models also 'memory',
             see `ClipWiseTracker`, or `LinkSettings` as a dict.
@@ -70,7 +71,10 @@ class ClipSegmenter(BaseMOTModel):
         # Channels last: convolutions take three quarters of the time on a CPU.
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self._fused_backbone = FusedCopy()
-        self.panoptic_head: ClipHead = MODELS.build({**panoptic_head, 'train_cfg': train_cfg})
+        in_channels = self._in_channels(panoptic_head.get('in_channels'))
+        self.panoptic_head: ClipHead = MODELS.build(
+            {**panoptic_head, 'in_channels': in_channels, 'train_cfg': train_cfg}
+        )
         self.test_cfg = test_cfg
         self.clip_length = clip_length
         self.split_mode: SplitMode = split_mode
@@ -88,6 +92,21 @@ class ClipSegmenter(BaseMOTModel):
         self._video: tuple[int, VideoTracks] | None = None
         # Of that video, if its clips overlap.
         self._video_tracker: Tracker | None = None
+
+    def _in_channels(self, given: Sequence[int] | None) -> Sequence[int]:
+        """Channels of the backbone maps, which a config need not repeat if the backbone tells."""
+        known = getattr(self.backbone, 'out_channels', None)
+        if given is None and known is None:
+            raise AxialVSError(
+                f'panoptic_head.in_channels is missing; {type(self.backbone).__name__} does not '
+                'tell the channels of its four maps'
+            )
+        if isinstance(known, list) and given is not None and known != list(given):
+            raise AxialVSError(
+                f'panoptic_head.in_channels is {list(given)}, but the maps of the backbone have '
+                f'{known} channels; set in_channels=None to take these'
+            )
+        return known if given is None else given
 
     @property
     def num_classes(self) -> int:

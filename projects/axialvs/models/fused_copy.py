@@ -33,12 +33,14 @@ class FusedCopy:
 
         Returns:
             A copy with fused norms, or the module itself if fusion does not apply: in training,
-            with gradients, under a compiler (which fuses by itself), without batch norms, or if
-            its weights are sharded.
+            with gradients, under a compiler (which fuses by itself), without batch norms, if its
+            weights are sharded, or if `can_fuse_norms` is False.
         """
         if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return module
         if any(isinstance(x, FSDPModule) for x in module.modules()):
+            return module
+        if not getattr(module, 'can_fuse_norms', True):
             return module
         norms = [x for x in module.modules() if isinstance(x, _BatchNorm)]
         if not norms or any(x.training or x.running_mean is None for x in norms):
