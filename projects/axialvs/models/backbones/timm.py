@@ -167,7 +167,7 @@ class TimmBackbone(nn.Module):
         except TypeError as error:
             raise AxialVSError(
                 f"backbone: timm's {self.model_name} refuses model_args ({error})"
-                + "; frames of any size do not fit it, set model_args=dict(img_size=(H, W))"
+                + '; frames of any size do not fit it, set model_args=dict(img_size=(H, W))'
                 * ('dynamic_img_size' in str(error))
             ) from error
         except Exception as error:  # the hub's client has many classes of its own
