@@ -215,6 +215,7 @@ def test_downloaded_weights_replace_the_random_ones(monkeypatch):
         (dict(model_name='levit_128s', model_args=dict(img_size=64)), r'levit_128s.*16, 32, 64'),
         (dict(model_name='test_vit', model_args=dict(colour='red')), 'colour'),
         (dict(model_name='mixer_s32_224'), 'img_size'),
+        (dict(model_name='poolformer_s12', frozen_stages=0), 'frozen_stages'),
     ],
 )
 def test_models_that_do_not_fit(settings, named):

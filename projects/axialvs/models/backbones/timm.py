@@ -89,9 +89,10 @@ class TimmBackbone(nn.Module):
         self._indices = self.net.prune_intermediate_layers(indices, prune_norm=not self.pyramid)
         if activation_checkpointing:
             self.net.set_grad_checkpointing()
-        for name, stage in self._group(coarse=True).items():
-            if stage <= frozen_stages:
-                self.net.get_parameter(name).requires_grad_(False)
+        if frozen_stages >= 0:
+            for name, stage in self._group(coarse=True).items():
+                if stage <= frozen_stages:
+                    self.net.get_parameter(name).requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
@@ -182,6 +183,11 @@ class TimmBackbone(nn.Module):
     def _group(self, coarse: bool) -> dict[str, int]:
         from timm.models import group_parameters
 
+        if not hasattr(self.net, 'group_matcher'):
+            raise AxialVSError(
+                f'backbone: timm does not know the layers of {self.model_name}, which '
+                'frozen_stages and layer_decay need; leave them out'
+            )
         return group_parameters(self.net, self.net.group_matcher(coarse=coarse), reverse=True)
 
 
