@@ -1,5 +1,6 @@
 """The rows of the ablations as configs, and a table of tiny trainings."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from training_clips import moving_boxes
 TOOLS = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
 sys.path.insert(0, str(TOOLS))
 import ablate  # noqa: E402
-from ablation_rows import TABLES  # noqa: E402
+from ablation_rows import STUDIES, TABLES  # noqa: E402
 
 ROWS = {f'{table}: {row.name}': row for table, rows in TABLES.items() for row in rows}
 # One of each design; other rows differ in numbers.
@@ -77,36 +78,80 @@ def test_training_step_of_a_row(name, tmp_path):
     assert all(x.grad is not None and x.grad.isfinite().all() for x in module.parameters())
 
 
-def test_table_of_trainings(tmp_path, monkeypatch, capsys):
-    data = generate_dataset(tmp_path / 'panoptic', 'panoptic', 2, 1, num_frames=6)
-    command = ['ablate.py', '4', '--rows', 'deformable', '--max-iters', '2', '--seeds', '0', '1']
-    command += ['--data-root', f'{data}/', '--work-dir', str(tmp_path / 'runs')]
-    command += ['--out', str(tmp_path / 'table.md')]
-    trained = []
+@pytest.fixture
+def finish_at_once(monkeypatch):
+    """Trainings and tests end at once, as real ones would but with made-up scores; the commands."""
+    started = []
 
-    def train(process, **_):
-        """Finish at once, as a training would."""
-        trained.append(process)
-        work_dir = Path(process[process.index('--work-dir') + 1])
-        log = work_dir / '0' / 'vis_data' / 'scalars.json'
-        log.parent.mkdir(parents=True)
-        log.write_text(json.dumps({'vpq': 3.0 * len(trained), 'step': 2}) + '\n')
-        return original([sys.executable, '-c', ''])
+    def start(process, **_):
+        started.append(process)
+        option = dict(itertools.pairwise(process))
+        work_dir = Path(option['--work-dir'])
+        work_dir.mkdir(parents=True, exist_ok=True)
+        if '--out' in option:
+            seed = int(work_dir.name[-1])
+            scores = {
+                'panoptic/vpq': 3.0 + seed,
+                'panoptic/vpq_thing': 1.0,
+                'panoptic/vpq_stuff': 5,
+            }
+            if 'hard' in process[2]:
+                scores = {'youtube_vis/AP': 0.25 * seed}
+                (work_dir / 'results.json').write_text('[]')
+            Path(option['--out']).write_text(json.dumps(scores))
+        else:
+            (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_2.pth'))
+        return original([sys.executable, '-S', '-c', ''])
 
     original = ablate.subprocess.Popen
-    monkeypatch.setattr(ablate.subprocess, 'Popen', train)
-    monkeypatch.setattr(sys, 'argv', command)
+    monkeypatch.setattr(ablate.subprocess, 'Popen', start)
+    return started
+
+
+def run_ablate(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['ablate.py', *map(str, arguments)])
     ablate.main()
-    assert [x[x.index('--seed') + 1] for x in trained] == ['0', '1']
-    config = Config.fromfile(trained[0][2])
+
+
+def test_table_of_trainings(tmp_path, monkeypatch, finish_at_once):
+    data = generate_dataset(tmp_path / 'panoptic', 'panoptic', 2, 1, num_frames=6)
+    command = ['4', '--rows', 'deformable', '--max-iters', 2, '--seeds', 0, 1]
+    command += ['--data-root', f'{data}/', '--work-dir', tmp_path / 'runs']
+    command += ['--out', tmp_path / 'table.md']
+    run_ablate(monkeypatch, *command)
+    assert [x[x.index('--seed') + 1] for x in finish_at_once if '--seed' in x] == ['0', '1']
+    config = Config.fromfile(finish_at_once[0][2])
     assert config.train_cfg.max_iters == 2
     assert config.param_scheduler[-1].end == 2
-    assert Path(config.val_evaluator.ann_file).is_file()
-    assert config.val_dataloader.dataset.data_root == f'{data}/'
+    assert Path(config.test_evaluator.ann_file).is_file()
+    assert config.test_dataloader.dataset.data_root == f'{data}/'
     _, _, line = (tmp_path / 'table.md').read_text().splitlines()
-    assert line.startswith('| deformable | 44.5 | 4.50 ± 2.12 | 3.00, 6.00 | ')
-    ablate.main()  # nothing is trained again
-    assert len(trained) == 2
-    monkeypatch.setattr(sys, 'argv', ['ablate.py', '4', '--rows', 'deform'])
+    assert line.startswith('| deformable | 44.5 | 3.50 ± 0.71 | 3.00, 4.00 | 1.00 ± 0.00 | ')
+    run_ablate(monkeypatch, *command)  # nothing is run again
+    assert len(finish_at_once) == 4
     with pytest.raises(ablate.AxialVSError, match=r"'deform'.*'axial-trajectory'"):
-        ablate.main()
+        run_ablate(monkeypatch, '4', '--rows', 'deform')
+
+
+def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finish_at_once):
+    data = generate_dataset(tmp_path / 'hard', 'hard', 1, 1, num_frames=24)
+    command = ['hard', '--max-iters', 10, '--seeds', 0, 1, '--data-root', f'{data}/']
+    command += ['--work-dir', tmp_path / 'runs', '--out', tmp_path / 'table.md']
+    with pytest.raises(ablate.AxialVSError, match='within-clip'):
+        run_ablate(monkeypatch, *command, '--rows', '+ cross-clip tracking')
+    run_ablate(monkeypatch, *command)
+    trained = [x for x in finish_at_once if '--seed' in x]
+    assert [Path(x[2]).stem for x in trained] == [
+        *['tube-link'] * 2,
+        *['within-clip-tracking'] * 2,
+        *['cross-clip-tracking'] * 2,
+    ]
+    assert Config.fromfile(trained[-1][2]).train_cfg.max_iters == 4
+    start = tmp_path / 'runs' / 'hard' / 'within-clip-tracking_10_seed1' / 'iter_2.pth'
+    assert f'load_from={start}' in trained[-1]
+    (memory,) = {x[2] for x in finish_at_once if 'memory' in x[2]}
+    assert Config.fromfile(memory).model.test_cfg.linking == dict(memory={})
+    assert [x[3] for x in finish_at_once if x[2] == memory][-1] == str(start)
+    lines = (tmp_path / 'table.md').read_text().splitlines()
+    assert lines[2].startswith('| Tube-Link | 0.125 ± 0.177 | 0.000, 0.250 | 0.00 ± 0.00 | ')
+    assert len(lines) == 2 + len(STUDIES['hard'])

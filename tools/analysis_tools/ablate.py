@@ -1,6 +1,7 @@
-"""Run the paper's ablations at a small scale, or count the operations of its networks.
+"""Run the paper's ablations and studies at a small scale, or count operations of networks.
 
 ablate.py 4 --max-iters 600 --seeds 0 1 2 --out table4.md   train tiny models on generated data
+ablate.py hard --max-iters 1000 --out hard.md               the same for a study
 ablate.py 5 --write configs/mine                            write configs for VIPSeg, with R50
 ablate.py 4 --gflops                                        GFLOPs beside the paper's
 
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ablation_rows import BASES, TABLES, Row, changes_of
+from ablation_rows import BASES, SCALES, STUDIES, TABLES, Row, changes_of
 
 from axialvs.utils.cli import run_command
 from axialvs.utils.config_files import find_config, find_tool
@@ -25,8 +26,10 @@ from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
 from axialvs.utils.markdown import markdown_table
 
-DATA_ROOT = 'data/moving_shapes/panoptic/'
-METRIC = 'vpq'
+# Columns and the scores that they show.
+PANOPTIC = {'VPQ': 'vpq', 'things': 'vpq_thing', 'stuff': 'vpq_stuff'}
+INSTANCES = {'AP': 'AP', 'HOTA': 'HOTA', 'IDF1': 'IDF1', 'switches / 1000 frames': 'switches'}
+MIN_SCORE = 0.3  # of tracks that count for HOTA, IDF1 and identity switches
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,11 +37,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('table', choices=TABLES, help='table of the paper')
+    parser.add_argument('table', choices=[*TABLES, *STUDIES], help='of the paper, or a study')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='some rows only')
     parser.add_argument('--max-iters', type=int, default=600, help='iterations of a training')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--data-root', default=DATA_ROOT, help='generated data, level panoptic')
+    parser.add_argument('--data-root', help="generated data (the configs')")
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ablations'))
     parser.add_argument('--out', type=Path, help='Markdown file of the table')
     other = parser.add_mutually_exclusive_group()
@@ -53,27 +56,32 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run a table."""
     args = parse_args()
-    rows = [row for row in TABLES[args.table] if not args.rows or row.name in args.rows]
+    table = (TABLES | STUDIES)[args.table]
+    rows = [row for row in table if not args.rows or row.name in args.rows]
     if unknown := set(args.rows or ()) - {row.name for row in rows}:
-        names = ', '.join(repr(row.name) for row in TABLES[args.table])
+        names = ', '.join(repr(row.name) for row in table)
         raise AxialVSError(f'table {args.table} has no row {sorted(unknown)}; it has {names}')
+    if args.table in STUDIES and (args.write or args.gflops):
+        raise AxialVSError(f'{args.table} is a study on generated data; it has no VIPSeg configs')
     if args.write:
         for row in rows:
             print(write_config(row, 'vipseg', args.write))
         return
-    folder = args.work_dir / f'table{args.table}'
+    folder = args.work_dir / (f'table{args.table}' if args.table in TABLES else args.table)
     results = []
     for row in rows:
-        result: dict[str, Any] = {'row': row.name, 'VPQ, paper': row.vpq or 'out of memory'}
+        result: dict[str, Any] = {'row': row.name}
+        if args.table in TABLES:
+            result['VPQ, paper'] = row.vpq or 'out of memory'
         if args.gflops:
             result |= gflops(row, write_config(row, 'vipseg', folder / 'vipseg'))
         else:
-            result |= train_row(row, folder, args)
+            result |= run_row(row, folder, args)
         results.append(result)
-        table = markdown_table(results)
+        text = markdown_table(results)
         if args.out:
-            write_atomically(args.out, table.encode())
-    print(table)
+            write_atomically(args.out, text.encode())
+    print(text)
 
 
 def slug(name: str) -> str:
@@ -88,7 +96,7 @@ def write_config(
 
     Args:
         row: the row.
-        scale: 'vipseg' or 'tiny'.
+        scale: a key of `BASES`.
         folder: of the file.
         settings: further top-level settings.
     """
@@ -100,7 +108,8 @@ def write_config(
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    lines = [f'# {row.name} (VPQ in the paper: {row.vpq}).', f'_base_ = {str(base)!r}']
+    paper = f' (VPQ in the paper: {row.vpq})' if scale == 'vipseg' else ''
+    lines = [f'# {row.name}{paper}.', f'_base_ = {str(base)!r}']
     lines += [f'{name} = {value!r}' for name, value in nested.items()]
     path = folder / f'{slug(row.name)}.py'
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,70 +117,155 @@ def write_config(
     return path
 
 
-def short_schedule(row: Row, max_iters: int, data_root: str) -> dict[str, Any]:
-    """Settings that train a tiny model for `max_iters` iterations on the data."""
+def short_schedule(base: Path, max_iters: int, data_root: str | None) -> dict[str, Any]:
+    """Settings that train a config for `max_iters` iterations, on other data if given."""
     from mmengine import Config
 
-    config = Config.fromfile(find_config(BASES['tiny'][row.method]))
+    config = Config.fromfile(base)
     factor = max_iters / config.train_cfg.max_iters
-    schedulers = [dict(x, end=max(2, round(x.end * factor))) for x in config.param_scheduler]
-    folder = Path(data_root) / 'valid'
-    files = dict(ann_file=str(folder / 'panoptic.json'), mask_prefix=str(folder / 'panomasksRGB'))
+    schedulers = [
+        dict(x, begin=round(x.get('begin', 0) * factor), end=max(2, round(x.end * factor)))
+        for x in config.param_scheduler
+    ]
     settings: dict[str, Any] = dict(
-        train_cfg=dict(max_iters=max_iters, val_interval=max_iters),
+        train_cfg=dict(max_iters=max_iters),
         param_scheduler=schedulers,
         default_hooks=dict(checkpoint=dict(interval=max(1, max_iters // 4), max_keep_ckpts=1)),
-        val_evaluator=dict(files),
-        test_evaluator=dict(files),
+        val_cfg=None,  # `test.py` scores the result
+        val_dataloader=None,
+        val_evaluator=None,
     )
-    for part in ('train', 'val', 'test'):
-        settings[f'{part}_dataloader'] = dict(dataset=dict(data_root=data_root))
+    if data_root is not None:
+        for part in ('train', 'test'):
+            settings[f'{part}_dataloader'] = dict(dataset=dict(data_root=data_root))
+        settings['test_evaluator'] = {
+            key: value.replace(config.data_root, data_root)
+            for key, value in config.test_evaluator.items()
+            if isinstance(value, str)
+        }
     return settings
 
 
-def train_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Train a row with all seeds: mean and spread of the score, work and memory."""
-    settings = short_schedule(row, args.max_iters, args.data_root)
-    config = write_config(row, 'tiny', folder, settings)
-    runs = [
-        train(config, folder / f'{config.stem}_{args.max_iters}_seed{seed}', seed, args.cfg_options)
-        for seed in args.seeds
-    ]
-    scores = [run[METRIC] for run in runs]
-    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-    return {
-        'VPQ': f'{statistics.mean(scores):.2f} ± {spread:.2f}',
-        'seeds': ', '.join(f'{score:.2f}' for score in scores),
-        'GFLOPs': f'{clip_gflops(config):.3f}',
-        'peak, MiB': max(run['MiB'] for run in runs),
-    }
+def run_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Train and evaluate a row with all seeds: scores, operations and memory."""
+    scale = SCALES.get(args.table, 'tiny')
+    max_iters = round(row.share * args.max_iters)
+    base = find_config(BASES[scale][row.method])
+    settings = short_schedule(base, max(1, max_iters), args.data_root)
+    config = write_config(row, scale, folder, settings)
+    columns = PANOPTIC if scale == 'tiny' else INSTANCES
+    runs = []
+    for seed in args.seeds:
+        suffix = f'_{args.max_iters}_seed{seed}'
+        work_dir = folder / (config.stem + suffix)
+        start = row.start and find_checkpoint(folder / (slug(row.start) + suffix))
+        runs.append(
+            run(config, work_dir, seed, start, max_iters, args.cfg_options, columns is INSTANCES)
+        )
+    result: dict[str, Any] = {}
+    for column, name in columns.items():
+        scores = [run[name] for run in runs]
+        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+        digits = 3 if column == 'AP' else 2
+        result[column] = f'{statistics.mean(scores):.{digits}f} ± {spread:.{digits}f}'
+        if not result.keys() - {column}:
+            result['seeds'] = ', '.join(f'{score:.{digits}f}' for score in scores)
+    if scale == 'tiny':
+        result['GFLOPs'] = f'{clip_gflops(config):.3f}'
+    return result | {'peak, MiB': max(run['MiB'] for run in runs) or '-'}
 
 
-def train(config: Path, work_dir: Path, seed: int, options: list[str]) -> dict[str, float]:
-    """Train with a seed, or return what an earlier run of this command found.
+def find_checkpoint(work_dir: Path) -> Path:
+    """The last checkpoint of a training.
 
     Raises:
-        AxialVSError: if the training fails.
+        AxialVSError: if there is none.
     """
-    from axialvs.engine.run_log import read_run
+    pointer = work_dir / 'last_checkpoint'
+    if not pointer.is_file():
+        raise AxialVSError(f'{work_dir} has no training; run the row that this one starts from')
+    return Path(pointer.read_text())
 
+
+def run(
+    config: Path,
+    work_dir: Path,
+    seed: int,
+    start: Path | None,
+    max_iters: int,
+    options: list[str],
+    with_tracks: bool,
+) -> dict[str, float]:
+    """Train with a seed and evaluate, or return what an earlier run of this command found.
+
+    Args:
+        config: of the row.
+        work_dir: of the run.
+        seed: of the training.
+        start: checkpoint to start from.
+        max_iters: 0 evaluates `start`.
+        options: `--cfg-options` of both.
+        with_tracks: also evaluate identities.
+
+    Returns:
+        The scores, and `MiB`, the peak memory of the training.
+
+    Raises:
+        AxialVSError: if a process fails.
+    """
     found = work_dir / 'ablation.json'
     if found.is_file():
         return json.loads(found.read_text())
-    command = [sys.executable, find_tool('train.py'), config, '--work-dir', work_dir, '--resume']
-    command += ['--seed', seed, *(['--cfg-options', *options] if options else [])]
+    memory = 0
+    if max_iters:
+        command = [config, '--work-dir', work_dir, '--resume', '--seed', seed]
+        memory = call('train.py', command, [*([f'load_from={start}'] if start else []), *options])
+        start = find_checkpoint(work_dir)
+    scores, results = work_dir / 'scores.json', work_dir / 'results.json'
+    results.unlink(missing_ok=True)  # of a test that was stopped
+    command = [config, start, '--work-dir', work_dir, '--out', scores]
+    if with_tracks:
+        options = [*options, f'test_evaluator.outfile_prefix={results.with_suffix("")}']
+    call('test.py', command, options)
+    metrics = json.loads(scores.read_text())
+    result = {name.split('/')[-1]: value for name, value in metrics.items()}
+    if with_tracks:
+        result |= tracking_scores(config, results)
+    result['MiB'] = memory
+    write_atomically(found, json.dumps(result).encode())
+    return result
+
+
+def call(tool: str, arguments: list[Any], options: list[str]) -> int:
+    """Run a tool and return its peak memory in MiB.
+
+    Raises:
+        AxialVSError: if it fails.
+    """
+    command = [sys.executable, find_tool(tool), *arguments]
+    command += ['--cfg-options', *options] if options else []
     process = subprocess.Popen([str(x) for x in command])
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise AxialVSError(f'{work_dir}: the training ended with code {process.returncode}')
-    log = read_run(work_dir)
-    name = log.find(METRIC)
-    if name is None:
-        raise AxialVSError(f'{work_dir}: the log has no {METRIC}')
-    result = {METRIC: float(log.curves[name].values[-1]), 'MiB': usage.ru_maxrss // 1024}
-    write_atomically(found, json.dumps(result).encode())
-    return result
+        raise AxialVSError(f'{arguments[0]}: {tool} ended with code {process.returncode}')
+    return usage.ru_maxrss // 1024
+
+
+def tracking_scores(config: Path, results: Path) -> dict[str, float]:
+    """HOTA, IDF1 and identity switches per 1000 frames, of tracks of at least `MIN_SCORE`."""
+    from mmengine import Config
+
+    from axialvs.datasets.annotations.youtube_vis import read_annotations
+    from axialvs.evaluation.id_switches import count_id_switches
+    from axialvs.evaluation.results import read_results
+    from axialvs.evaluation.tracking import evaluate_tracking
+
+    annotations = read_annotations(Config.fromfile(config).test_evaluator.ann_file)
+    tracks = [x for x in read_results(results, annotations) if x.score >= MIN_SCORE]
+    switches = count_id_switches(annotations, tracks, 0.5, MIN_SCORE)
+    rate = 1000 * switches.total / max(1, switches.followed)
+    return {**evaluate_tracking(annotations, tracks).summary(), 'switches': rate}
 
 
 def clip_gflops(config: Path) -> float:

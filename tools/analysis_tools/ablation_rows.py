@@ -1,10 +1,10 @@
-"""Rows of the paper's ablations (tables 4 to 9) as changes of configs."""
+"""Rows of the paper's ablations (tables 4 to 9) and of studies, as changes of configs."""
 
 from typing import Any, NamedTuple
 
 from axialvs.utils.config_files import find_config
 
-# Configs of each method: of the paper on VIPSeg, and tiny ones on generated panoptic videos.
+# Configs of each method: of the paper on VIPSeg, and tiny ones on generated videos.
 BASES = {
     'vipseg': {
         'Video-kMaX': 'video_kmax/video-kmax_r50_16xb2-40k_vipseg.py',
@@ -15,6 +15,11 @@ BASES = {
         'Video-kMaX': 'video_kmax/video-kmax_tiny_1xb4-6k_movingshapes-panoptic.py',
         'near-online': 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py',
         'offline': 'axialvs/axialvs-cc-kmax_tiny_1xb2-1200_movingshapes-panoptic.py',
+    },
+    'hard': {
+        'Tube-Link': 'tube_link/tube-link_tiny_1xb4-1k_movingshapes-hard.py',
+        'near-online': 'axialvs/axialvs-wc_tiny_1xb4-1k_movingshapes-hard.py',
+        'offline': 'axialvs/axialvs-cc_tiny_1xb2-400_movingshapes-hard.py',
     },
 }
 
@@ -28,6 +33,8 @@ class Row(NamedTuple):
     vpq: float | None = None  # in the paper; None if it ran out of memory
     gflops: float | None = None  # in the paper's tables 8 and 9
     clip_length: int | None = None
+    start: str | None = None  # a row whose weights of the same seed it starts from
+    share: float = 1.0  # of `--max-iters`; 0 evaluates the weights of `start`
 
 
 def within_clip(
@@ -104,6 +111,27 @@ TABLES: dict[str, list[Row]] = {
         ),
     ],
 }
+
+STUDIES: dict[str, list[Row]] = {
+    'panoptic': [
+        Row('Video-kMaX', 'Video-kMaX'),
+        Row('+ within-clip tracking', 'near-online'),
+        Row('+ cross-clip tracking', 'offline', start='+ within-clip tracking', share=0.25),
+    ],
+    'hard': [
+        Row('Tube-Link', 'Tube-Link'),
+        Row('+ within-clip tracking', 'near-online'),
+        Row(
+            'the same, linked with a memory',
+            'near-online',
+            {'model.test_cfg.linking': dict(memory={})},
+            start='+ within-clip tracking',
+            share=0.0,
+        ),
+        Row('+ cross-clip tracking', 'offline', start='+ within-clip tracking', share=0.4),
+    ],
+}
+SCALES = {'hard': 'hard'}  # a key of `BASES`; 'tiny' for the others
 
 
 def changes_of(row: Row, scale: str) -> dict[str, Any]:
