@@ -153,5 +153,5 @@ def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finis
     assert Config.fromfile(memory).model.test_cfg.linking == dict(memory={})
     assert [x[3] for x in finish_at_once if x[2] == memory][-1] == str(start)
     lines = (tmp_path / 'table.md').read_text().splitlines()
-    assert lines[2].startswith('| Tube-Link | 0.125 ± 0.177 | 0.000, 0.250 | 0.00 ± 0.00 | ')
+    assert lines[2].startswith('| Tube-Link | 0.125 ± 0.177 | 0.000, 0.250 | 0.000 ± 0.000 | ')
     assert len(lines) == 2 + len(STUDIES['hard'])

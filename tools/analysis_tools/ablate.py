@@ -166,7 +166,7 @@ def run_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     for column, name in columns.items():
         scores = [run[name] for run in runs]
         spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-        digits = 3 if column == 'AP' else 2
+        digits = 3 if column in {'AP', 'HOTA', 'IDF1'} else 2  # those are fractions
         result[column] = f'{statistics.mean(scores):.{digits}f} ± {spread:.{digits}f}'
         if not result.keys() - {column}:
             result['seeds'] = ', '.join(f'{score:.{digits}f}' for score in scores)
