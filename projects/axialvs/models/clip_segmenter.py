@@ -96,7 +96,8 @@ class ClipSegmenter(BaseMOTModel):
     def _in_channels(self, given: Sequence[int] | None) -> Sequence[int]:
         """Channels of the backbone maps, which a config need not repeat if the backbone tells."""
         known = getattr(self.backbone, 'out_channels', None)
-        if given is None and known is None:
+        channels = known if given is None else given
+        if channels is None:
             raise AxialVSError(
                 f'panoptic_head.in_channels is missing; {type(self.backbone).__name__} does not '
                 'tell the channels of its four maps'
@@ -106,7 +107,7 @@ class ClipSegmenter(BaseMOTModel):
                 f'panoptic_head.in_channels is {list(given)}, but the maps of the backbone have '
                 f'{known} channels; set in_channels=None to take these'
             )
-        return known if given is None else given
+        return channels
 
     @property
     def num_classes(self) -> int:

@@ -50,6 +50,7 @@ class TimmBackbone(nn.Module):
 
     # Read by `FusedCopy`: norms of timm can include an activation or follow one.
     can_fuse_norms = False
+    net: Any  # timm's networks share an interface, but no base class
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class TimmBackbone(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Return the names of parameters that timm trains without weight decay."""
-        excluded = getattr(self.net, 'no_weight_decay', set)()
+        excluded: set[str] = getattr(self.net, 'no_weight_decay', set)()
         return {
             f'net.{name}'
             for name, x in self.net.named_parameters()
@@ -149,7 +150,7 @@ class TimmBackbone(nn.Module):
             weights = state_dict_of(load_checkpoint_safely(path), path)
             self.net.load_state_dict(_fitting(weights, self.net.state_dict(), str(path)))
 
-    def _create(self, pretrained: bool = False) -> nn.Module:
+    def _create(self, pretrained: bool = False) -> Any:
         timm = _import_timm()
         args = dict(self.model_args)
         try:
