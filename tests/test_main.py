@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from axialvs import __main__ as command
+from axialvs.checkpoints.hub import CHECKPOINTS
 from axialvs.utils.config_files import find_tool
 
 
@@ -54,6 +55,14 @@ def test_a_command_is_called_by_its_name(run, name):
     code, out, _ = run(*name.split(), '--help')
     assert code == 0
     assert out.startswith(f'usage: axialvs {name} ')
+
+
+@pytest.mark.parametrize('text', [None, 'tiny'])
+def test_models_are_listed(run, text):
+    code, out, _ = run('models', *filter(None, [text]))
+    assert code == 0
+    listed = {line.split()[0] for line in out.splitlines() if line.startswith(' ')}
+    assert listed == {name for name in CHECKPOINTS if (text or '') in name}
 
 
 def test_arguments_and_exit_codes_are_passed_through(run, tmp_path):

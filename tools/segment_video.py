@@ -198,7 +198,7 @@ class Task:
 
     def describe(self) -> str:
         """Size and length of the open video."""
-        length = _expected_frames(self.reader, self.options.max_frames)
+        length = _expected_frames(self.reader, self.options)
         size = f'{self.reader.width}x{self.reader.height}'
         return size if length is None else f'{size}, {length} frames'
 
@@ -230,11 +230,12 @@ class Task:
                 options.classes,
                 options.max_frames,
                 bar.update,
+                stride=options.stride,
             )
             self._record(self.outputs, is_whole=False)
             for name in {'masks', 'mattes', 'crops', 'panoptic'} & self.targets.keys():
                 clear_images(self.targets[name])
-            bar.total = _expected_frames(reader, options.max_frames)
+            bar.total = _expected_frames(reader, options)
             failures: dict[Output, OSError] = {}
             video = None
             try:
@@ -290,9 +291,9 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _expected_frames(reader: 'VideoReader', max_frames: int | None) -> int | None:
-    known = [x for x in (reader.num_frames, max_frames) if x is not None]
-    return min(known, default=None)
+def _expected_frames(reader: 'VideoReader', options: Options) -> int | None:
+    total = reader.num_frames and -(-reader.num_frames // options.stride)
+    return min((x for x in (total, options.max_frames) if x is not None), default=None)
 
 
 def write_each(

@@ -11,6 +11,7 @@ from axialvs.utils.config_files import find_tool
 # Command -> script below tools/, summary.
 COMMANDS = {
     'segment': ('segment_video.py', 'segment videos: overlays, tracks, masks, boxes, HTML pages'),
+    'models': ('misc/list_models.py', 'list the weights that are known by name'),
     'trajectories': (
         'analysis_tools/show_trajectories.py',
         'show where axial-trajectory attention looks for a point',

@@ -135,6 +135,7 @@ def segment_video(
     progress: Callable[[int], None] | None = None,
     color: ColorOrder = 'rgb',
     frame_rate: float | None = None,
+    stride: int = 1,
 ) -> VideoResult:
     """Segment a video file, a folder of frames, a camera, a network stream or frames in memory.
 
@@ -149,10 +150,11 @@ def segment_video(
         score_thr: least score of tracks that are shown and returned. By default the
             config's for what is shown, and 'scored' returns all tracks.
         classes: names of the classes of interest; all by default.
-        max_frames: stop after this many frames.
+        max_frames: stop after this many segmented frames.
         progress: called with the number of frames of each finished clip.
         color: channel order of frames in memory.
         frame_rate: of frames in memory and of folders, for timestamps; 25 by default.
+        stride: segment every `stride`-th frame; the others have no masks.
 
     Returns:
         An iterable of one `ClipResult` per clip, with `.tracks()`.
@@ -164,4 +166,6 @@ def segment_video(
     labels = None if classes is None else find_labels(model, classes)
     tracker = model.tracker(mode)
     reader = open_video(source, frame_rate, color)
-    return VideoResult(model, tracker, reader, protocol, score_thr, labels, max_frames, progress)
+    return VideoResult(
+        model, tracker, reader, protocol, score_thr, labels, max_frames, progress, stride
+    )

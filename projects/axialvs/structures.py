@@ -161,6 +161,20 @@ class ClipResult:
     def __repr__(self) -> str:
         return _with_shapes(self, vars(self))
 
+    @property
+    def boxes(self) -> np.ndarray:
+        """Boxes around the masks (n, T, 4): x, y of the first pixel, x, y after the last one.
+
+        NaN where a track has no mask.
+        """
+        boxes = np.full((*self.masks.shape[:2], 4), np.nan, dtype=np.float32)
+        for axis, along in enumerate((2, 3)):  # columns, rows
+            pixels = self.masks.any(along)
+            visible = pixels.any(2)
+            boxes[visible, axis] = pixels.argmax(2)[visible]
+            boxes[visible, axis + 2] = pixels.shape[2] - pixels[..., ::-1].argmax(2)[visible]
+        return boxes
+
     def to_supervision(self, class_names: Sequence[str] | None = None) -> list[Any]:
         """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.
 

@@ -141,7 +141,7 @@ class Page:
                     self.status = gr.Markdown('Drop a video or take the example.')
                     self.files = gr.File(label='Download', interactive=False, visible=False)
                 with gr.Column(scale=3):
-                    self.overlay = gr.Image(label='Overlay', interactive=False, buttons=[])
+                    self.overlay = gr.Image(show_label=False, interactive=False, buttons=[])
                     self.frame = gr.Slider(0, 1, step=1, label='Frame', interactive=False)
                     self.timeline = gr.HTML()
                     self.sheet = gr.Image(

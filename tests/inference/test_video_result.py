@@ -178,6 +178,18 @@ def test_frames_beyond_the_limit_are_not_read(model, folder, protocol):
     assert {len(track.segmentations) for track in result.tracks()} == {CLIP_LENGTH + 1}
 
 
+@pytest.mark.parametrize('protocol', ['live', 'scored'])
+def test_only_every_third_frame(model, folder, protocol):
+    arguments = dict(protocol=protocol, score_thr=0.0)
+    result = segment_video(model, folder, stride=3, max_frames=3, **arguments)
+    clips = list(result)
+    assert [i for clip in clips for i in clip.frame_indices] == [0, 3, 6]
+    ours = segment_video(model, images_of(folder)[:7:3], **arguments).tracks()
+    for track, expected in zip(result.tracks(), ours, strict=True):
+        assert track.segmentations[::3] == expected.segmentations
+        assert set(track.segmentations[1::3] + track.segmentations[2::3]) == {None}
+
+
 def test_limit_beyond_the_end(model, folder):
     result = segment_video(model, folder, score_thr=0.0, max_frames=1000)
     check_frames(list(result), folder)

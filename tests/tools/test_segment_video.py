@@ -194,7 +194,7 @@ def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
     capsys.readouterr()
     monkeypatch.setattr(
         'axialvs.apis.segment_video',
-        lambda *args: [limit_file_size(limit), segment_video(*args)][1],
+        lambda *args, **options: [limit_file_size(limit), segment_video(*args, **options)][1],
     )
     code, _ = near_online(run_tool, folder, tmp_path, *options)
     assert code == 2

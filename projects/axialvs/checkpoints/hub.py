@@ -236,9 +236,9 @@ def fetch_checkpoint(name: str) -> Path:
             failures.append(str(error))
     folder = cached_path(known.addresses[0]).parent
     raise CheckpointUnavailableError(
-        f'checkpoint {name} cannot be downloaded: {"; ".join(failures)}. Download it elsewhere '
-        f'from one of these addresses and give its path instead of the name, or put it in {folder}'
-        f'. Without a download, from the package: {_names_of_shipped()}'
+        f'checkpoint {name} cannot be downloaded. Weights that come with the package: '
+        f'{_names_of_shipped()}. Or download it elsewhere from one of these addresses and give its '
+        f'path instead of the name, or put it in {folder}: {"; ".join(failures)}'
     )
 
 

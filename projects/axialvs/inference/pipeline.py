@@ -154,12 +154,13 @@ class VideoResult:
         score_thr: least score of tracks that are shown and returned. None for that of
             `test_cfg`, which 'scored' does not apply to `tracks()`.
         labels: classes of interest; None for all.
-        max_frames: stop after this many frames.
+        max_frames: stop after this many segmented frames.
         progress: called with the number of frames of each finished clip.
+        stride: segment every `stride`-th frame.
 
     Raises:
-        AxialVSError: if the protocol is unknown, `max_frames` is negative, or 'scored' is asked of
-            a source that cannot be read twice.
+        AxialVSError: if the protocol is unknown, `max_frames` or `stride` is too small, or
+            'scored' is asked of a source that cannot be read twice.
     """
 
     def __init__(
@@ -172,12 +173,15 @@ class VideoResult:
         labels: Sequence[int] | None = None,
         max_frames: int | None = None,
         progress: Callable[[int], None] | None = None,
+        stride: int = 1,
     ) -> None:
         self.protocol: Protocol = tracker.default_protocol if protocol is None else protocol
         if self.protocol not in ('live', 'scored'):
             raise AxialVSError(f"protocol is '{protocol}', not 'live' or 'scored'")
         if max_frames is not None and max_frames < 0:
             raise AxialVSError(f'max_frames={max_frames}: at least 0, or None for all frames')
+        if stride < 1:
+            raise AxialVSError(f'stride={stride}: at least 1')
         if self.protocol == 'scored' and not reader.can_rewind:
             raise AxialVSError(
                 f"{reader.source}: protocol 'scored' reads a video twice, which this source does "
@@ -195,6 +199,7 @@ class VideoResult:
         self._least_score = 0.0 if score_thr is None else score_thr
         self._labels = None if labels is None else set(labels)
         self._max_frames = max_frames
+        self._stride = stride
         self._progress = progress or (lambda num_frames: None)
         self._times: dict[int, float] = {}  # of the frames that were segmented, by position
         self._truncated: str | None = None
@@ -235,9 +240,11 @@ class VideoResult:
 
     def _chunks(self) -> Iterator[list[Frame]]:
         length = self.reader.num_frames
+        if length:
+            length = -(-length // self._stride)
         if self._max_frames is not None:
             length = min(length, self._max_frames) if length else None
-        frames = islice(self.reader, self._max_frames)
+        frames = islice(islice(self.reader, 0, None, self._stride), self._max_frames)
         return stream_clips(frames, self._clip_length, self._split_mode, length)
 
     def _encoded_clips(self) -> Iterator[EncodedClip]:

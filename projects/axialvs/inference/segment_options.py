@@ -44,6 +44,7 @@ class Options:
     window_overlap: int | None
     score_thr: float | None
     classes: list[str] | None
+    stride: int
     max_frames: int | None
     reconnect: float | None
     feature_memory: int | None
@@ -82,6 +83,8 @@ class Options:
             return f'--format {self.format} needs --json'
         if self.reconnect is not None and not self.reconnect >= 0:
             return f'--reconnect {self.reconnect}: at least 0'
+        if self.stride < 1:
+            return f'--stride {self.stride}: at least 1'
         if self.max_frames is not None and self.max_frames < 1:
             return f'--max-frames {self.max_frames}: at least 1'
         return None
@@ -168,57 +171,81 @@ class Options:
 def build_parser(description: str) -> argparse.ArgumentParser:
     """Define the arguments."""
     parser = argparse.ArgumentParser(description=description)
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         'videos',
         nargs='+',
         metavar='VIDEO',
-        help='video file, folder of images or of videos, pattern, number of a camera or address '
-        '(rtsp://...); for several videos the outputs below are folders',
+        help='video file, folder of images or of videos, glob pattern, number of a camera or '
+        'address (rtsp://...); for several videos the outputs below are folders',
     )
+    _add_model(parser.add_argument_group('model'))
+    _add_outputs(parser.add_argument_group('outputs, at least one'))
+    _add_overlay(parser.add_argument_group('overlay'))
+    _add_tracking(parser.add_argument_group('tracks'))
+    _add_reading(parser.add_argument_group('frames'))
+    return parser
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
     add(
         '--checkpoint',
-        help=f'weights: a file or a known name ({DEFAULT_CHECKPOINT.name}, downloaded once)',
+        help=f'weights: a file or a name that `axialvs models` lists ({DEFAULT_CHECKPOINT.name}, '
+        'downloaded once)',
     )
-    add('--out', metavar='FILE.mp4', help='overlay to write, .mp4')
-    add('--json', metavar='FILE.json', help='tracks to write, .json')
+    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
+    add(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', 'float16', 'bfloat16'),
+        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
+    )
+    add(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
+    )
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--out', metavar='FILE.mp4', help='the video with masks, contours and labels')
+    add('--html', metavar='FILE.html', help='page with the video, its masks and a timeline')
+    add('--json', metavar='FILE.json', help='tracks: class, score, masks (RLE) and boxes')
     add(
         '--format',
         choices=('tracks', 'youtube-vis', 'coco-video'),
         default='tracks',
-        help='layout of --json: tracks with boxes and scores, or an annotation file as of '
-        'YouTube-VIS or COCO with videos (for panoptic results see --panoptic)',
+        help='layout of --json: tracks, or an annotation file as of YouTube-VIS or COCO with '
+        'videos (for panoptic results see --panoptic)',
     )
-    add('--html', metavar='FILE.html', help='page to write: video, masks and timeline')
-    add(
-        '--masks',
-        metavar='DIR',
-        help='folder of PNGs to write, one per frame: pixel values are track ids',
-    )
-    add(
-        '--mattes',
-        metavar='DIR',
-        help='folder to write with a folder per track, of one greyscale matte per frame',
-    )
+    add('--boxes', metavar='FILE.csv', help='boxes of things, a row per track and frame')
+    add('--masks', metavar='DIR', help='a PNG per frame: pixel values are track ids')
+    add('--mattes', metavar='DIR', help='a folder per track with a greyscale matte per frame')
+    add('--crops', metavar='DIR', help='a cut-out with alpha per thing')
     add(
         '--panoptic',
         metavar='DIR',
-        help="folder in VIPSeg's submission layout: pred.json and pan_pred/VIDEO/FRAME.png",
+        help="VIPSeg's submission layout: pred.json and pan_pred/VIDEO/FRAME.png",
     )
-    add('--boxes', metavar='FILE.csv', help='boxes of things to write, .csv')
     add(
-        '--crops',
-        metavar='DIR',
-        help='folder of cut-outs with alpha to write, one per thing',
+        '--overwrite',
+        action='store_true',
+        help='repeat finished videos, and replace files of other programs',
     )
+
+
+def _add_overlay(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         '--labels',
         choices=('id', 'class', 'none'),
         default='id',
-        help='text in the overlay: class, id and score; class; or none',
+        help='text: class, id and score; class; or none (id)',
     )
-    add('--alpha', type=float, default=0.45, help='opacity of masks in the overlay (0.45)')
+    add('--alpha', type=float, default=0.45, help='opacity of masks (0.45)')
     add(
         '--trail',
         type=int,
@@ -226,19 +253,20 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         const=24,
         default=0,
         metavar='FRAMES',
-        help='draw a fading line through the past positions of things in the overlay (24 frames)',
+        help='draw a fading line through the past positions of things (24 frames)',
     )
-    add(
-        '--overwrite',
-        action='store_true',
-        help='write again what is finished, and replace what other programs have written',
-    )
+
+
+def _add_tracking(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--score-thr', type=float, help="minimum score of a track (the config's)")
+    add('--classes', nargs='+', metavar='NAME', help='keep only these classes')
     add(
         '--mode',
         choices=('near-online', 'offline'),
         default='near-online',
         help='near-online: clip by clip; offline: all clips refined together, needs a config '
-        'axialvs-cc_... and its weights',
+        'axialvs-cc_... and its weights (near-online)',
     )
     add(
         '--protocol',
@@ -259,15 +287,6 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         metavar='CLIPS',
         help="clips that neighbouring windows share (the config's, else 4)",
     )
-    add('--score-thr', type=float, help="least score of a track (the config's)")
-    add('--classes', nargs='+', metavar='NAME', help='classes of interest (all)')
-    add('--max-frames', type=int, metavar='N', help='stop after N frames')
-    add(
-        '--reconnect',
-        type=float,
-        metavar='SECONDS',
-        help='open a live stream again for so long after it breaks (30); 0 for never',
-    )
     add(
         '--feature-memory',
         type=int,
@@ -280,20 +299,18 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         action='store_true',
         help='offline: keep mask features in half precision, at half the size',
     )
-    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
+
+
+def _add_reading(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--stride', type=int, default=1, metavar='N', help='segment every Nth frame (1)')
+    add('--max-frames', type=int, metavar='N', help='stop after N segmented frames')
     add(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
+        '--reconnect',
+        type=float,
+        metavar='SECONDS',
+        help='keep trying to reopen a live stream that broke (30); 0 for never',
     )
-    add(
-        '--compile',
-        action='store_true',
-        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
-    )
-    return parser
 
 
 def parse_args(description: str) -> Options:

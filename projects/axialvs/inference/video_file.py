@@ -326,8 +326,13 @@ class VideoFileReader(VideoReader):
             # Video and sound keep their offset: both count from the start of the file.
             start = (container.start_time or 0) / av.time_base
             decoder = _Decoder(container, self._stream(container))
-            time = -step  # of the frame before the first
+            time, is_timed = -step, False  # of the frame before the first
             for position, frame in decoder:
-                time = time + step if frame.time is None else frame.time - start
+                if frame.time is None:
+                    time += step
+                else:
+                    if not is_timed and time >= 0:  # RTSP: those before came without a time
+                        start = frame.time - time - step
+                    time, is_timed = frame.time - start, True
                 yield Frame(position, time, self._image(frame))
             self.truncated = decoder.verdict(time + step)

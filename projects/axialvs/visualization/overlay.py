@@ -8,6 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from axialvs.structures import ClipResult
 from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.labels import Box, Label, LabelStyle, draw_labels
 from axialvs.visualization.text import plain_text
@@ -153,3 +154,20 @@ def draw_tracks(
     if style.labels != 'none':
         draw_labels(canvas, drawn, text)
     return canvas
+
+
+def draw_clip(
+    clip: ClipResult, class_names: Sequence[str], style: OverlayStyle = DEFAULT_STYLE
+) -> list[np.ndarray]:
+    """Draw the tracks of a clip.
+
+    Args:
+        clip: from `segment_video`.
+        class_names: of the model.
+        style: text and opacity.
+
+    Returns:
+        T frames (H, W, 3), uint8 RGB.
+    """
+    tracks = clip.ids, clip.labels, clip.scores, class_names, clip.is_thing, style
+    return [draw_tracks(x, clip.masks[:, t], *tracks) for t, x in enumerate(clip.images)]

@@ -1,0 +1,37 @@
+"""List the weights that --checkpoint and init_segmenter know by name."""
+
+import argparse
+import sys
+
+from axialvs.checkpoints.hub import CHECKPOINTS, KnownCheckpoint
+from axialvs.utils.cli import run_command
+
+
+def main() -> None:
+    """Print the weights by the way to get them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('text', nargs='?', default='', help='only names that contain this')
+    text = parser.parse_args().text
+    groups: dict[str, list[KnownCheckpoint]] = {}
+    for known in CHECKPOINTS.values():
+        if text in known.name:
+            groups.setdefault(how_to_get(known), []).append(known)
+    for title, checkpoints in groups.items():
+        print(f'{title}:')
+        for known in checkpoints:
+            print(f'  {known.name:44}{known.description}')
+
+
+def how_to_get(known: KnownCheckpoint) -> str:
+    """Where the weights come from."""
+    if known.shipped:
+        return 'in this package'
+    if known.package:
+        return 'in a package to install, docs/model_zoo.md'
+    if known.addresses:
+        return 'downloaded on first use'
+    return f'downloaded by hand from {known.page}, then axialvs convert release'
+
+
+if __name__ == '__main__':
+    sys.exit(run_command(main))
