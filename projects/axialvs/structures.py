@@ -169,8 +169,8 @@ class ClipResult:
         """
         boxes = np.full((*self.masks.shape[:2], 4), np.nan, dtype=np.float32)
         for axis, along in enumerate((2, 3)):  # columns, rows
-            pixels = self.masks.any(along)
-            visible = pixels.any(2)
+            pixels: np.ndarray = np.any(self.masks, axis=along)
+            visible = np.any(pixels, axis=2)
             boxes[visible, axis] = pixels.argmax(2)[visible]
             boxes[visible, axis + 2] = pixels.shape[2] - pixels[..., ::-1].argmax(2)[visible]
         return boxes
