@@ -1,13 +1,16 @@
 """The Python interface: building a segmenter, its class names, and what it says about mistakes."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from axialvs.apis import init_segmenter, segment_video
+from axialvs.apis import init_segmenter, segment_video, write_video
 from axialvs.checkpoints.loading import CheckpointError
 from axialvs.datasets.class_names import CLASS_LISTS
+from axialvs.inference.pipeline import open_video
 from axialvs.utils.env import own_threads
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, write_videos
@@ -202,3 +205,23 @@ def test_frames_in_memory(model, tmp_path):
     assert found.tracks() == expected
     with pytest.raises(AxialVSError, match='scored'):
         segment_video(model, iter(images), protocol='scored')
+
+
+def test_results_are_written(model, tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (4, 40, 64, 3), np.uint8)
+    names = {'out': 'overlay.mp4', 'html': 'page.html', 'json': 'tracks.json', 'masks': 'masks'}
+    outputs = {name: tmp_path / file for name, file in names.items()}
+    tracks = write_video(model, frames, outputs, score_thr=0.0, stride=2)
+    found = json.loads(outputs['json'].read_text())
+    assert [x['id'] for x in found['tracks']] == [track.id for track in tracks] != []
+    assert [x is None for x in found['video']['timestamps']] == [False, True, False]
+    assert sorted(x.name for x in outputs['masks'].iterdir()) == ['00000.png', '00002.png']
+    assert len(list(open_video(outputs['out']))) == 2
+    assert '2 frames, 64x40' in outputs['html'].read_text()
+
+
+@pytest.mark.parametrize('name', ['panoptic', 'gif'])
+def test_outputs_that_cannot_be_written(model, tmp_path, name):
+    frames = np.zeros((2, 40, 64, 3), np.uint8)
+    with pytest.raises(AxialVSError, match=name):
+        write_video(model, frames, {'json': tmp_path / 'x.json', name: tmp_path / 'x'})

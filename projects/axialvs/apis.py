@@ -1,6 +1,7 @@
 """Python interface: build a segmenter, segment a video."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from axialvs.checkpoints.loading import (
     load_weights,
 )
 from axialvs.datasets.class_names import resolve_class_list
+from axialvs.inference.outputs import make_output
 from axialvs.inference.pipeline import Protocol, VideoResult, open_video
 from axialvs.inference.readers import ColorOrder, VideoReader
+from axialvs.inference.segmented_video import describe_run
 from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
 from axialvs.utils.config_files import find_config
 from axialvs.utils.env import find_device, limit_threads
 from axialvs.utils.errors import AxialVSError
+from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle
 
 __all__ = [
     'ClipPrediction',
@@ -35,6 +39,7 @@ __all__ = [
     'VideoResult',
     'init_segmenter',
     'segment_video',
+    'write_video',
 ]
 
 
@@ -169,3 +174,51 @@ def segment_video(
     return VideoResult(
         model, tracker, reader, protocol, score_thr, labels, max_frames, progress, stride
     )
+
+
+def write_video(
+    model: ClipSegmenter,
+    source: str | Path | int | VideoReader | Iterable[np.ndarray],
+    outputs: Mapping[str, str | Path],
+    mode: str = 'near-online',
+    style: OverlayStyle = DEFAULT_STYLE,
+    score_thr: float | None = None,
+    **options: Any,
+) -> list[Track]:
+    """Segment a video and write its results, as `axialvs segment` does.
+
+    Files are replaced.
+
+    Args:
+        model: from `init_segmenter`.
+        source: see `segment_video`.
+        outputs: files and folders by the name of the command's option, such as
+            `{'out': 'overlay.mp4', 'html': 'page.html', 'json': 'tracks.json', 'masks': 'masks'}`.
+        mode: 'near-online' or 'offline'.
+        style: of the overlay.
+        score_thr: see `segment_video`.
+        **options: further arguments of `segment_video`.
+
+    Returns:
+        The tracks of the video.
+
+    Raises:
+        AxialVSError: for an unknown output, and what `segment_video` raises.
+        OSError: if an output cannot be written.
+    """
+    if 'panoptic' in outputs:
+        raise AxialVSError('panoptic: submissions are written by axialvs segment --panoptic')
+    result = segment_video(model, source, mode, score_thr=score_thr, **options)
+    reader = result.reader
+    with ExitStack() as stack:
+        writers = []
+        for name, path in outputs.items():
+            writers.append(make_output(name, Path(path), reader, style))
+            stack.callback(writers[-1].close)
+        for clip in result:
+            for writer in writers:
+                writer.add(clip, model.class_names)
+        video = describe_run(result, model, str(reader.source), mode, None, None, score_thr)
+        for writer in writers:
+            writer.finish(video)
+    return video.tracks

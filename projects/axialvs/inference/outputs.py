@@ -15,6 +15,7 @@ from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.inference.track_file import Layout, write_tracks
 from axialvs.inference.video_writer import VideoWriter
 from axialvs.structures import ClipResult
+from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import check_writable
 from axialvs.visualization.html_page import Thumbnails, write_html_page
 from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle, draw_tracks
@@ -276,7 +277,7 @@ def make_output(
         layout: of the JSON.
 
     Raises:
-        AxialVSError: the suffix is wrong.
+        AxialVSError: the name is unknown or the suffix is wrong.
         OSError: the path is not writable.
     """
     if name == 'out':
@@ -292,4 +293,7 @@ def make_output(
         'boxes': BoxesOutput,
         'crops': CropsOutput,
     }
+    if name not in kinds:
+        known = ', '.join(['out', 'html', 'json', *kinds])
+        raise AxialVSError(f"unknown output '{name}'; known are {known}")
     return kinds[name](path)

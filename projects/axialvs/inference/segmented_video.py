@@ -36,7 +36,7 @@ def describe_run(
     source: str,
     mode: str,
     config: str | None,
-    checkpoint: str,
+    checkpoint: str | None,
     score_thr: float | None = None,
 ) -> SegmentedVideo:
     """Collect what outputs need of a run that has ended or was stopped.
@@ -47,12 +47,12 @@ def describe_run(
         source: of the video, as the user names it.
         mode: 'near-online' or 'offline'.
         config: of the model; None for that of a known checkpoint.
-        checkpoint: file or known name.
+        checkpoint: file or known name; None if it is not known.
         score_thr: least score of tracks that are shown; None for the model's.
     """
     tracks, times = result.tracks(), result.timestamps
     threshold = model.test_cfg['score_thr'] if score_thr is None else 0
-    known = find_known(checkpoint)
+    known = None if checkpoint is None else find_known(checkpoint)
     segmented = {i: time for i, time in enumerate(times) if time is not None}
     return SegmentedVideo(
         name=Path(result.reader.source).name,
