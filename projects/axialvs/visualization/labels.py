@@ -41,13 +41,15 @@ class LabelStyle:
     """Width of a mask's contour."""
 
     @staticmethod
-    def for_image(height: int, width: int) -> 'LabelStyle':
+    def for_image(height: int, width: int, text_scale: float = 1.0) -> 'LabelStyle':
         letter = float(np.clip(_LETTER_SHARE * np.sqrt(height * width), _MIN_LETTER, _MAX_LETTER))
+        line = max(1, round(letter / 7))
+        letter *= text_scale
         return LabelStyle(
             scale=letter / _HERSHEY_CAPITAL,
             stroke=max(1, round(letter / 8)),
             padding=max(1, round(letter / 4)),
-            line=max(1, round(letter / 7)),
+            line=line,
         )
 
 

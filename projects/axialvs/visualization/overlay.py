@@ -73,6 +73,8 @@ class OverlayStyle:
     """Of the masks of things; those of stuff are fainter."""
     trail: int = 0
     """Number of past frames through which a line is drawn for each thing."""
+    text_scale: float = 1.0
+    """Larger for frames that will be shown smaller than they are."""
 
 
 DEFAULT_STYLE = OverlayStyle()
@@ -124,7 +126,7 @@ def draw_tracks(
             'resize them to the size of the image'
         )
     canvas = np.ascontiguousarray(image).copy()
-    text = LabelStyle.for_image(*image.shape[:2])
+    text = LabelStyle.for_image(*image.shape[:2], style.text_scale)
     things = [True] * count if is_thing is None else list(map(bool, is_thing))
     drawn, lines = [], []
     # Stuff, then things; large masks first, so that they do not cover small ones.
