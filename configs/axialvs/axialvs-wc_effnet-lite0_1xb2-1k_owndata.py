@@ -6,6 +6,8 @@ _base_ = [
     '../_base_/schedules/moving_shapes_1k.py',
     '../_base_/default_runtime.py',
 ]
+# Its decoders, which know generated shapes; the backbone's weights are not in it.
+load_from = 'axialvs://axialvs-wc_tiny_movingshapes'
 
 num_classes = 1  # of the class 'object'
 model = dict(

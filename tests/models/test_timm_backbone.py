@@ -72,6 +72,16 @@ def test_maps_are_those_of_features_only(name):
 
 
 @needs_timm
+@pytest.mark.parametrize('name', ['test_vit', 'vit_small_patch16_dinov3'])
+@torch.no_grad()
+def test_stride_16_has_the_normed_patch_tokens(name):
+    backbone = build(name).eval()
+    randomise(backbone)
+    tokens = backbone.net.forward_features(FRAMES)[:, backbone.net.num_prefix_tokens :]
+    torch.testing.assert_close(backbone(FRAMES)[2].flatten(2), tokens.transpose(1, 2))
+
+
+@needs_timm
 @torch.no_grad()
 def test_a_patch_covers_16_pixels_of_any_frame():
     for name in PLAIN:
