@@ -190,7 +190,8 @@ class Task:
         from axialvs.visualization.overlay import OverlayStyle
 
         self.reader = open_video(self.job.source, reconnect=self.options.reconnect)
-        style = OverlayStyle(self.options.labels, self.options.alpha, self.options.trail)
+        options = self.options
+        style = OverlayStyle(options.labels, options.alpha, options.trail, options.draw_boxes)
         self.outputs = {
             name: make_output(name, path, self.reader, style, self.options.format)
             for name, path in self.targets.items()

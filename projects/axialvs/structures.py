@@ -1,7 +1,7 @@
 """Predictions of a clip and of a video, tracks, and the shapes of a frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,6 +122,8 @@ class Track:
         score: in 0..1.
         segmentations: one COCO RLE per frame, None where the object is absent.
         is_thing: False for stuff.
+        frame_scores: score in each frame, None where the object is absent; empty if a panoptic
+            video was scored as a whole.
     """
 
     id: int
@@ -129,6 +131,7 @@ class Track:
     score: float
     segmentations: list[dict | None]
     is_thing: bool = True
+    frame_scores: list[float | None] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return _with_shapes(self, vars(self))

@@ -52,6 +52,8 @@ def test_a_point_has_a_distribution_per_frame_layer_and_resolution():
         large = trajectory.resized(SIZE)
         assert large.shape == (CLIP_LENGTH, *SIZE)
         torch.testing.assert_close(large.sum((1, 2)), torch.ones(CLIP_LENGTH))
+        heads = [trajectory.head(i).heat() for i in range(len(trajectory.height))]
+        torch.testing.assert_close(torch.stack(heads).mean(0), heat)
     other = attention.trajectories(1, (3, 3))
     assert not torch.equal(other[-1].heat(), found[-1].heat())
     assert not any(module._forward_pre_hooks for module in model.modules())

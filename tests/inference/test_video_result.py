@@ -187,6 +187,10 @@ def test_only_every_third_frame(model, folder, protocol):
     ours = segment_video(model, images_of(folder)[:7:3], **arguments).tracks()
     for track, expected in zip(result.tracks(), ours, strict=True):
         assert track.segmentations[::3] == expected.segmentations
+        assert track.frame_scores[::3] == expected.frame_scores
+        if track.frame_scores:  # none of panoptic videos that are scored as a whole
+            visible = [x is not None for x in track.segmentations]
+            assert [x is not None for x in track.frame_scores] == visible
         assert set(track.segmentations[1::3] + track.segmentations[2::3]) == {None}
 
 

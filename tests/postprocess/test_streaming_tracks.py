@@ -57,6 +57,8 @@ def test_ids_stay_with_their_query_and_masks_with_their_frames():
     # Over the frames with a mask: neither 0.1 of the last clip nor 0.4 of the second.
     assert tracks[1].score == pytest.approx((2 * 0.9 + 3 * 0.8) / 5)
     assert tracks[2].score == pytest.approx((2 * 0.6 + 0.9) / 3)
+    assert tracks[2].frame_scores[2:5] == [None] * 3
+    assert tracks[2].frame_scores[:2] + tracks[2].frame_scores[5:] == pytest.approx([0.6, 0.6, 0.9])
     assert coco_mask.decode(tracks[2].segmentations[5])[2].all()
 
 

@@ -22,7 +22,7 @@ def test_picture_and_video(run_tool, video, tmp_path, capsys):
     assert '10x6 tokens' in capsys.readouterr().out
     assert Image.open(picture).width == 3 * 400 + 2 * 4 + 8
     options += ('--length', 2, '--layer', 0, '--out', tmp_path / 'x.mp4')
-    assert run_tool(tool, *options) == 0
+    assert run_tool(tool, *options, '--head', 1) == 0
     with av.open(str(tmp_path / 'x.mp4')) as container:
         assert sum(1 for _ in container.decode(video=0)) == 2
 
@@ -33,6 +33,7 @@ def test_picture_and_video(run_tool, video, tmp_path, capsys):
         (('--point', 200, 5), '200, 5 of frame 0'),
         (('--point', 5, 5, '--frame', 9), 'no frame 9'),
         (('--point', 5, 5, '--layer', 6), '--layer 6'),
+        (('--point', 5, 5, '--head', 99), '--head 99'),
         (('--point', 5, 5, '--step', 0), '--step 0'),
     ],
 )

@@ -95,6 +95,8 @@ def test_style_sets_text_and_opacity():
     bare = draw(labels='none', opacity=1)
     assert label_width(bare) == 0
     assert (bare[150, 160] == track_color(7)).all()
+    rows, columns = np.nonzero((draw(labels='none', boxes=True) != draw(labels='none')).any(2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (100, 200, 110, 210)
 
 
 def test_a_label_inside_is_where_the_mask_is_widest_or_nowhere():

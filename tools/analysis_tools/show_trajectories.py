@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     add('--length', type=int, metavar='T', help="frames of the clip (the config's)")
     add('--step', type=int, default=1, help='distance of the frames of the clip in the video')
     add('--layer', type=int, help='number of the layer in the list that is printed (the last)')
+    add('--head', type=int, help='only this attention head (the mean of all)')
     add('--height', type=int, default=240, help='of a frame in the picture, pixels')
     add('--device', help='cpu, cuda, ... (a GPU if there is one, else cpu)')
     return parser.parse_args()
@@ -57,7 +58,11 @@ def main() -> None:
         rows, columns = x.heat().shape[1:]
         mark = '*' if number == shown else ' '
         print(f'{mark}{number:3}  {x.layer}, {columns}x{rows} tokens, {len(x.height)} heads')
-    trajectory = trajectories[shown]
+    trajectory, heads = trajectories[shown], 'mean of heads'
+    if args.head is not None:
+        if not 0 <= args.head < len(trajectory.height):
+            raise AxialVSError(f'--head {args.head}: there are 0 to {len(trajectory.height) - 1}')
+        trajectory, heads = trajectory.head(args.head), f'head {args.head}'
     point = Point(0, *args.point)
     heat = trajectory.heat().cpu().numpy()
     if args.out.suffix.lower() == '.mp4':
@@ -74,7 +79,7 @@ def main() -> None:
             width,
             heat,
             point,
-            f'{Path(args.video).name}, layer {shown}, mean of {len(trajectory.height)} heads',
+            f'{Path(args.video).name}, layer {shown}, {heads}',
             [f'frame {frame.index}' for frame in frames],
             args.height,
         )

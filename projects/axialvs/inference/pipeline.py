@@ -313,15 +313,21 @@ class VideoResult:
             yield _clip_result(frames, _decode_tracks(frames, shown))
 
     def _at_source_positions(self, tracks: list[Track]) -> list[Track]:
-        """Move segmentations to the positions of their frames in the source."""
+        """Move what tracks have per frame to the positions of the frames in the source."""
         positions = list(self._times)
         if positions != list(range(len(positions))):
             for track in tracks:
-                segmentations: list[dict | None] = [None] * (positions[-1] + 1)
-                for position, rle in zip(positions, track.segmentations, strict=False):
-                    segmentations[position] = rle
-                track.segmentations = segmentations
+                track.segmentations = _spread(track.segmentations, positions)
+                track.frame_scores = _spread(track.frame_scores, positions)
         return tracks
+
+
+def _spread(values: list, positions: Sequence[int]) -> list:
+    """Put values at positions, None in between; none stay none."""
+    spread = [None] * (positions[-1] + 1) if values else []
+    for position, value in zip(positions, values, strict=False):
+        spread[position] = value
+    return spread
 
 
 def _decode_tracks(frames: list[Frame], tracks: Sequence[Track]) -> StreamedClip:

@@ -36,6 +36,7 @@ class Options:
     crops: str | None
     labels: Literal['id', 'class', 'none']
     alpha: float
+    draw_boxes: bool
     trail: int
     overwrite: bool
     mode: str
@@ -246,6 +247,7 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         help='text: class, id and score; class; or none (id)',
     )
     add('--alpha', type=float, default=0.45, help='opacity of masks (0.45)')
+    add('--draw-boxes', action='store_true', help='draw a box around each thing')
     add(
         '--trail',
         type=int,

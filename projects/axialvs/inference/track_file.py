@@ -39,6 +39,7 @@ def as_tracks(video: SegmentedVideo) -> dict[str, Any]:
                 'category_id': video.category_ids[track.label],
                 'category': video.class_names[track.label],
                 'score': track.score,
+                'scores': [x and round(x, 6) for x in track.frame_scores],
                 'segmentations': track.segmentations,
                 'bboxes': [None if rle is None else measure(rle)[1] for rle in track.segmentations],
                 'is_thing': track.is_thing,

@@ -38,6 +38,10 @@ class Trajectory(NamedTuple):
         """Product of both axes (Fig. 1 and 12 to 14), mean of the heads: (T, H, W)."""
         return (self.height[..., :, None] * self.width[..., None, :]).mean(0)
 
+    def head(self, index: int) -> 'Trajectory':
+        """That of one head."""
+        return Trajectory(self.layer, self.height[[index]], self.width[[index]])
+
     def resized(self, size: Size) -> Tensor:
         """`heat` at a different size (H, W), with a sum of 1 per frame."""
         heat = F.interpolate(

@@ -39,7 +39,7 @@ class StreamedTracks:
         self._num_frames = 0
         self._labels: dict[int, tuple[int, bool]] = {}  # of the last clip; whether it is a thing
         self._rles: dict[int, dict[int, dict]] = {}  # by frame
-        self._score_sums: dict[int, float] = {}  # over frames with a mask
+        self._scores: dict[int, dict[int, float]] = {}  # by frame
 
     def add(self, clip: StreamedClip) -> None:
         """Add the next clip."""
@@ -49,8 +49,7 @@ class StreamedTracks:
                 number = int(track_id)
                 self._labels[number] = int(label), bool(is_thing)
                 self._rles.setdefault(number, {}).update(rles)
-                total = self._score_sums.get(number, 0.0)
-                self._score_sums[number] = total + len(rles) * float(score)
+                self._scores.setdefault(number, {}).update(dict.fromkeys(rles, float(score)))
         self._num_frames += clip.masks.shape[1]
 
     def tracks(self) -> list[Track]:
@@ -59,13 +58,15 @@ class StreamedTracks:
         Their class is the last one. Their score is the mean over the frames with a mask, as that of
         the last clip falls when the object is gone.
         """
+        frames = range(self._num_frames)
         return [
             Track(
                 number,
                 label,
-                self._score_sums[number] / len(self._rles[number]),
-                [self._rles[number].get(i) for i in range(self._num_frames)],
+                sum(self._scores[number].values()) / len(self._scores[number]),
+                [self._rles[number].get(i) for i in frames],
                 is_thing,
+                [self._scores[number].get(i) for i in frames],
             )
             for number, (label, is_thing) in self._labels.items()
         ]

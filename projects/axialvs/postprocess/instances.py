@@ -70,6 +70,7 @@ class InstanceFinisher:
         # A query with several classes is processed once.
         queries, row_of_pair = pairs.queries.unique(return_inverse=True)
         segmentations: list[list[dict | None]] = [[] for _ in row_of_pair]
+        frame_scores: list[list[float | None]] = [[] for _ in row_of_pair]
         score_sum = torch.zeros(len(row_of_pair))
         num_scored = torch.zeros(len(row_of_pair))
         for clip in read_logits(queries):
@@ -80,12 +81,22 @@ class InstanceFinisher:
                 kept = self._kept(scores, present)
                 score_sum += scores * kept
                 num_scored += kept
-                for pair, keep in enumerate(kept.tolist()):
-                    segmentations[pair].append(rles[row_of_pair[pair]] if keep else None)
+                for pair, (keep, score) in enumerate(
+                    zip(kept.tolist(), scores.tolist(), strict=True)
+                ):
+                    rle = rles[row_of_pair[pair]] if keep else None
+                    segmentations[pair].append(rle)
+                    frame_scores[pair].append(None if rle is None else score)
         scores = score_sum / num_scored.clamp(min=1)
         with_mask = [pair for pair, rles in enumerate(segmentations) if any(rles)]
         return [
-            Track(i, int(pairs.labels[pair]), float(scores[pair]), segmentations[pair])
+            Track(
+                i,
+                int(pairs.labels[pair]),
+                float(scores[pair]),
+                segmentations[pair],
+                frame_scores=frame_scores[pair],
+            )
             for i, pair in enumerate(with_mask, start=1)
         ]
 

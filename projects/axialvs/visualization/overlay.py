@@ -73,6 +73,8 @@ class OverlayStyle:
     """Of the masks of things; those of stuff are fainter."""
     trail: int = 0
     """Number of past frames through which a line is drawn for each thing."""
+    boxes: bool = False
+    """Whether things get a box around the whole mask."""
     text_scale: float = 1.0
     """Larger for frames that will be shown smaller than they are."""
 
@@ -141,6 +143,10 @@ def draw_tracks(
             color = track_color(int(ids[index]))
             lines.append((index, color))
             box = _tint(canvas, mask, color, style.opacity, text.line)
+            if style.boxes:
+                x, y, width, height = cv2.boundingRect(mask)
+                corners = (x, y), (x + width - 1, y + height - 1)
+                cv2.rectangle(canvas, *corners, color, text.line)
             if style.labels == 'id':
                 score = '' if scores is None else f'{float(scores[index]):.2f}'
                 drawn.append(Label(box, color, f'{name} {int(ids[index])}', score))
