@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--fast', action='store_true', help='look for images, do not open them')
     parser.add_argument('--examples', type=int, default=5, help='shown of each kind (5)')
-    parser.add_argument('--workers', type=int, help='threads that open images (one a core)')
+    parser.add_argument('--workers', type=int, help='threads that open images (one per core)')
     parser.add_argument(
         '--out', metavar='REPORT.json', type=output_file, help='also write all findings'
     )

@@ -1,4 +1,4 @@
-"""The whole path on two cores: make data, score, train on, score again, segment videos.
+"""Run everything on a CPU: generate data, evaluate, train, evaluate again, segment videos.
 
 python tools/demo.py [--out work_dirs/demo]; every step prints the command that it runs. With --web,
 a page in the browser to try the shipped models instead.

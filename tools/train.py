@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed',
         type=_seed,
-        help="of all random draws (the config's randomness.seed, 0 in the project's configs; "
+        help="random seed (the config's randomness.seed, 0 in the project's configs; "
         'random where a config has none)',
     )
     parser.add_argument(

@@ -23,7 +23,9 @@ def parse_args() -> argparse.Namespace:
     add('--checkpoint', default='axialvs-wc_tiny_movingshapes', help='weights: file or known name')
     add('--config', help="config of the model (the known checkpoint's)")
     add('--length', type=int, metavar='T', help="frames of the clip (the config's)")
-    add('--step', type=int, default=1, help='distance of the frames of the clip in the video')
+    add(
+        '--step', type=int, default=1, help='take every STEP-th frame of the video for the clip (1)'
+    )
     add('--layer', type=int, help='number of the layer in the list that is printed (the last)')
     add('--head', type=int, help='only this attention head (the mean of all)')
     add('--height', type=int, default=240, help='of a frame in the picture, pixels')

@@ -22,7 +22,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', help='folder to make; gets train/ and valid/')
+    parser.add_argument('out', help='folder to create, with train/ and valid/')
     parser.add_argument('--level', default='demo', choices=list(LEVELS))
     parser.add_argument('--train', type=int, default=400, help='number of training videos')
     parser.add_argument('--valid', type=int, default=40, help='number of validation videos')

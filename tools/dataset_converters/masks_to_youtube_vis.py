@@ -51,14 +51,14 @@ def parse_args() -> argparse.Namespace:
         type=_object_id,
         default=(),
         metavar='ID',
-        help='ids that are no objects, such as 255 for "do not care", or #RRGGBB',
+        help='ids to ignore, such as 255 for "do not care", or #RRGGBB',
     )
     parser.add_argument(
         '--background',
         type=_object_id,
         default=0,
         metavar='ID',
-        help='the value that is no object, such as 255 where objects are black (default: 0)',
+        help='the value of the background, such as 255 where objects are black (default: 0)',
     )
     parser.add_argument(
         '--unlabelled',

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         required=True,
         metavar=('HEIGHT', 'WIDTH'),
-        help='of the frames as the network gets them: resized and padded',
+        help="of the network's input: frames resized and padded",
     )
     add('--length', type=int, metavar='T', help="frames of a clip (the config's)")
     args = parser.parse_args()

@@ -20,7 +20,7 @@ def add_amp_option(parser: argparse.ArgumentParser) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add `--verbose`, `--launcher`, and the rank that old versions of torch's launcher pass."""
     parser.add_argument(
-        '--verbose', action='store_true', help='show all that the log file gets on the screen too'
+        '--verbose', action='store_true', help='print to the screen all that goes to the log file'
     )
     parser.add_argument(
         '--launcher',

@@ -60,7 +60,7 @@ class Options:
         scored_offline = self.mode == 'offline' and self.protocol != 'live'
         known = None if self.checkpoint is None else find_known(self.checkpoint)
         if not self.outputs():
-            return f'nothing to write: give one of --{", --".join(OUTPUTS)}'
+            return f'nothing to write: give --out overlay.mp4, or --{", --".join(OUTPUTS[1:])}'
         if self.checkpoint is not None and self.config is None:
             if known is None:
                 return '--checkpoint needs the --config that it was trained with'
