@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
@@ -195,8 +196,11 @@ class TimmBackbone(nn.Module):
 def _import_timm() -> ModuleType:
     try:
         import timm
-    except ImportError as error:
-        raise AxialVSError("timm is not installed; run: pip install 'axialvs[timm]'") from error
+    except (ImportError, RuntimeError) as error:  # the latter from a torchvision for other builds
+        raise AxialVSError(
+            f'timm cannot be imported ({error}); it needs a torchvision that fits torch '
+            f"{torch.__version__}: pip install 'axialvs[timm]'"
+        ) from error
     return timm
 
 
