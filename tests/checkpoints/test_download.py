@@ -236,6 +236,7 @@ def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
     assert 'HTTP status 404' in message
     assert f'{server.address}/none/mmdetection/v3.0/mask2former/' in message
     assert str(cache_folder() / 'checkpoints') in message
+    assert 'axialvs-wc_tiny_movingshapes' in message
 
 
 def test_checkpoint_that_was_put_into_the_cache_is_used(server):

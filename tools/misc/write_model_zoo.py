@@ -25,7 +25,8 @@ _HEAD = """\
 # Model zoo
 
 [Checkpoints](#checkpoints) can be named in `--checkpoint`, `init_segmenter` and
-`load_from='axialvs://NAME'`. The [configs](#configs) below them are those to train.
+`load_from='axialvs://NAME'`; `axialvs models` lists them. The [configs](#configs) below them are
+those to train.
 
 Only the tiny models were trained with this code. What the other configs reach here is not known.
 

@@ -62,6 +62,8 @@ class Options:
         if not self.outputs():
             return f'nothing to write: give --out overlay.mp4, or --{", --".join(OUTPUTS[1:])}'
         if self.checkpoint is not None and self.config is None:
+            if known is None and not Path(self.checkpoint).is_file():
+                return f'--checkpoint {self.checkpoint}: no such file, nor one of `axialvs models`'
             if known is None:
                 return '--checkpoint needs the --config that it was trained with'
             if known.config is None:
@@ -171,7 +173,8 @@ class Options:
 
 def build_parser(description: str) -> argparse.ArgumentParser:
     """Define the arguments."""
-    parser = argparse.ArgumentParser(description=description)
+    usage = '%(prog)s VIDEO [VIDEO ...] --out FILE.mp4 [options]'
+    parser = argparse.ArgumentParser(usage=usage, description=description)
     parser.add_argument(
         'videos',
         nargs='+',

@@ -142,7 +142,10 @@ class ClipSegmenter(BaseMOTModel):
         trackers = self.trackers()
         mode = next(iter(trackers)) if mode is None else mode
         if mode not in trackers:
-            raise AxialVSError(f"mode is '{mode}'; this model has {', '.join(map(repr, trackers))}")
+            raise AxialVSError(
+                f"mode is '{mode}'; this model has {', '.join(map(repr, trackers))}; "
+                'offline models have configs axialvs-cc_...'
+            )
         return trackers[mode]()
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
