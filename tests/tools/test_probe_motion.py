@@ -38,6 +38,6 @@ def test_table_of_short_trainings(tmp_path, run_tool):
     assert run_tool('analysis_tools/probe_motion.py', 'none', 'AxialTrajectory', *options) == 0
     rows = [line.strip('| ').split(' | ') for line in out.read_text().splitlines()[2:]]
     assert [row[0] for row in rows] == ['none', 'AxialTrajectory']
-    for _, _, mean, each, _ in rows:
+    for _, _, mean, _, each, _ in rows:
         assert float(mean) == pytest.approx(sum(map(float, each.split(', '))) / 2, abs=0.1)
-        assert float(mean) < 20  # about 7 % of all cells are an object's
+        assert float(mean) < 30  # about 14 % of all cells are an object's
