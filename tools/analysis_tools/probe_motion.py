@@ -24,7 +24,7 @@ NAMES += ('AxialTrajectory',)
 SIZE = (3, 6, 8)  # T, H, W
 FEATURES = 8
 BATCH_SIZE = 16
-TEST_CLIPS = 256
+TEST_CLIPS = 128
 OBJECT_SIDES = (2, 3)
 STEPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]  # cells a frame
 
