@@ -137,6 +137,7 @@ def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finis
     data = generate_dataset(tmp_path / 'hard', 'hard', 1, 1, num_frames=24)
     command = ['hard', '--max-iters', 10, '--seeds', 0, 1, '--data-root', f'{data}/']
     command += ['--work-dir', tmp_path / 'runs', '--out', tmp_path / 'table.md']
+    command += ['--cfg-options', 'load_from=other.pth']
     with pytest.raises(ablate.AxialVSError, match='within-clip'):
         run_ablate(monkeypatch, *command, '--rows', '+ cross-clip tracking')
     run_ablate(monkeypatch, *command)
@@ -148,7 +149,8 @@ def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finis
     ]
     assert Config.fromfile(trained[-1][2]).train_cfg.max_iters == 4
     start = tmp_path / 'runs' / 'hard' / 'within-clip-tracking_10_seed1' / 'iter_2.pth'
-    assert f'load_from={start}' in trained[-1]
+    assert trained[-1][-2:] == ['load_from=other.pth', f'load_from={start}']
+    assert trained[0][-1] == 'load_from=other.pth'
     (memory,) = {x[2] for x in finish_at_once if 'memory' in x[2]}
     assert Config.fromfile(memory).model.test_cfg.linking == dict(memory={})
     assert [x[3] for x in finish_at_once if x[2] == memory][-1] == str(start)

@@ -219,7 +219,7 @@ def run(
     memory = 0
     if max_iters:
         command = [config, '--work-dir', work_dir, '--resume', '--seed', seed]
-        memory = call('train.py', command, [*([f'load_from={start}'] if start else []), *options])
+        memory = call('train.py', command, [*options, *([f'load_from={start}'] if start else [])])
         start = find_checkpoint(work_dir)
     scores, results = work_dir / 'scores.json', work_dir / 'results.json'
     results.unlink(missing_ok=True)  # of a test that was stopped
