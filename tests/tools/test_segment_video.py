@@ -16,6 +16,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from axialvs.apis import init_segmenter, segment_video
+from axialvs.inference.segment_options import parse_args
+from axialvs.tracking.linking import LinkSettings
 from encoded_videos import encode
 from generated_videos import frame_folders, write_videos
 
@@ -63,6 +65,17 @@ def test_window(tracks, folder):
     window = dict(num_clips=2, overlap=1)
     assert small == expected(folder, protocol='live', window=window)
     assert small != tracks('--protocol', 'live')  # all five clips at once
+
+
+def test_track_buffer(monkeypatch, capsys):
+    command = ['segment_video.py', 'video.mp4', '--json', 'tracks.json', '--track-buffer', '2']
+    monkeypatch.setattr(sys, 'argv', command)
+    settings = LinkSettings.from_test_cfg(parse_args('').test_cfg(), masks_compete=False)
+    assert settings.memory == {'max_age': 2}
+    monkeypatch.setattr(sys, 'argv', [*command, '--mode', 'offline'])
+    with pytest.raises(SystemExit):
+        parse_args('')
+    assert '--track-buffer needs --mode near-online' in capsys.readouterr().err
 
 
 def test_features_that_wait_in_a_file(tracks, folder):

@@ -43,6 +43,7 @@ class Options:
     protocol: Literal['live', 'scored'] | None
     window: int | None
     window_overlap: int | None
+    track_buffer: int | None
     score_thr: float | None
     classes: list[str] | None
     stride: int
@@ -72,6 +73,10 @@ class Options:
             return f'--config {self.config} needs --checkpoint, the weights of that model'
         if (self.window, self.window_overlap) != (None, None) and not live_offline:
             return '--window and --window-overlap need --mode offline --protocol live'
+        if self.track_buffer is not None and self.mode == 'offline':
+            return '--track-buffer needs --mode near-online; offline sees all clips anyway'
+        if self.track_buffer is not None and self.track_buffer < 1:
+            return f'--track-buffer {self.track_buffer}: at least 1'
         if (self.feature_memory is not None or self.half_features) and not scored_offline:
             return '--feature-memory and --half-features need --mode offline --protocol scored'
         if self.feature_memory is not None and self.feature_memory < 0:
@@ -168,6 +173,8 @@ class Options:
         window = dict(num_clips=self.window, overlap=self.window_overlap)
         if chosen := {name: clips for name, clips in window.items() if clips is not None}:
             settings['window'] = chosen
+        if self.track_buffer is not None:
+            settings['linking'] = dict(memory=dict(max_age=self.track_buffer))
         return settings
 
 
@@ -291,6 +298,12 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
         type=int,
         metavar='CLIPS',
         help="clips that neighbouring windows share (the config's, else 4)",
+    )
+    add(
+        '--track-buffer',
+        type=int,
+        metavar='CLIPS',
+        help='near-online: remember a hidden object for this many clips, so that it keeps its id',
     )
     add(
         '--feature-memory',
