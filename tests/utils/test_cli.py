@@ -110,7 +110,7 @@ def parse(*options):
 @pytest.mark.parametrize(
     'text',
     [
-        *('1', '-2.5', '1e-4', 'true', 'False', 'None', 'a/b.pth', '', 'http://x/y(1).pth'),
+        *('1', '-2.5', '1e-4', 'true', 'False', 'None', 'none', 'a/b.pth', '', 'http://x/y(1).pth'),
         *('1,2,3', '[a,b]', '(1,2)', 'a,b', '[(1, 2, 3), [a, b], c]', '[]', "['a','b']", '[1,]'),
     ],
 )

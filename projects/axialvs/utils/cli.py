@@ -114,4 +114,6 @@ def _parse_scalar(text: str) -> Any:
             return number(text)
         except ValueError:
             pass
-    return {'true': True, 'false': False, 'none': None}.get(text.lower(), text)
+    if text == 'None':  # 'none' is a name, as of a temporal layer
+        return None
+    return {'true': True, 'false': False}.get(text.lower(), text)
