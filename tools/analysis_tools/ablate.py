@@ -168,8 +168,7 @@ def run_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
         digits = 3 if column in {'AP', 'HOTA', 'IDF1'} else 2  # those are fractions
         result[column] = f'{statistics.mean(scores):.{digits}f} ± {spread:.{digits}f}'
-        if not result.keys() - {column}:
-            result['seeds'] = ', '.join(f'{score:.{digits}f}' for score in scores)
+        result.setdefault('seeds', ', '.join(f'{score:.{digits}f}' for score in scores))
     if scale == 'tiny':
         result['GFLOPs'] = f'{clip_gflops(config):.3f}'
     return result | {'peak, MiB': max(run['MiB'] for run in runs) or '-'}
@@ -263,7 +262,7 @@ def tracking_scores(config: Path, results: Path) -> dict[str, float]:
 
     annotations = read_annotations(Config.fromfile(config).test_evaluator.ann_file)
     tracks = [x for x in read_results(results, annotations) if x.score >= MIN_SCORE]
-    switches = count_id_switches(annotations, tracks, 0.5, MIN_SCORE)
+    switches = count_id_switches(annotations, tracks)
     rate = 1000 * switches.total / max(1, switches.followed)
     return {**evaluate_tracking(annotations, tracks).summary(), 'switches': rate}
 

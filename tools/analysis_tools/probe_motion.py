@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axialvs.datasets.moving_shapes.camouflage import STEPS
 from axialvs.utils.cli import run_command
 from axialvs.utils.files import write_atomically
 from axialvs.utils.markdown import markdown_table
@@ -26,7 +27,6 @@ FEATURES = 8
 BATCH_SIZE = 16
 TEST_CLIPS = 128
 OBJECT_SIDES = (2, 3)
-STEPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]  # cells a frame
 
 
 @dataclass(frozen=True)

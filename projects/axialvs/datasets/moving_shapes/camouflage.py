@@ -10,7 +10,8 @@ import numpy as np
 
 from axialvs.datasets.moving_shapes.levels import Level
 
-_STEPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
+STEPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
+"""How an object moves from frame to frame, in blocks."""
 
 
 @dataclass
@@ -65,7 +66,7 @@ def _random_patch(
     colors = rng.uniform(size=(*sides, 3))
     colors += contrast * (rng.uniform(size=3) - colors)
     room = np.array(grid) - sides
-    corner, step = rng.integers(room + 1), np.array(_STEPS[rng.integers(len(_STEPS))])
+    corner, step = rng.integers(room + 1), np.array(STEPS[rng.integers(len(STEPS))])
     corners = [corner]
     for _ in range(level.num_frames - 1):
         after = corners[-1] + step
