@@ -199,9 +199,12 @@ class Task:
 
     def describe(self) -> str:
         """Size and length of the open video."""
-        length = _expected_frames(self.reader, self.options)
+        length = self._length()
         size = f'{self.reader.width}x{self.reader.height}'
         return size if length is None else f'{size}, {length} frames'
+
+    def _length(self) -> int | None:
+        return self.reader.expected_frames(self.options.stride, self.options.max_frames)
 
     def run(self, model: 'ClipSegmenter', title: str) -> None:
         """Segment the video and write its outputs.
@@ -236,7 +239,7 @@ class Task:
             self._record(self.outputs, is_whole=False)
             for name in {'masks', 'mattes', 'crops', 'panoptic'} & self.targets.keys():
                 clear_images(self.targets[name])
-            bar.total = _expected_frames(reader, options)
+            bar.total = self._length()
             failures: dict[Output, OSError] = {}
             video = None
             try:
@@ -290,11 +293,6 @@ def print_notes(reader: 'VideoReader', known: Collection[str] = ()) -> list[str]
 def _stop(*_: object) -> None:
     """End the run like Ctrl-C, so that finished frames are kept."""
     raise KeyboardInterrupt
-
-
-def _expected_frames(reader: 'VideoReader', options: Options) -> int | None:
-    total = reader.num_frames and -(-reader.num_frames // options.stride)
-    return min((x for x in (total, options.max_frames) if x is not None), default=None)
 
 
 def write_each(

@@ -12,7 +12,7 @@ from mmengine import Config
 from mmengine.registry import init_default_scope
 
 import axialvs.register  # noqa: F401
-from axialvs.checkpoints.hub import find_known, resolve_checkpoint
+from axialvs.checkpoints.hub import find_known
 from axialvs.checkpoints.loading import (
     category_ids_of,
     class_names_of,
@@ -83,8 +83,6 @@ def init_segmenter(
     cfg = config if isinstance(config, Config) else Config.fromfile(find_config(config))
     loaded: dict[str, Any] = {}
     if checkpoint is not None:
-        if not Path(checkpoint).is_file():
-            checkpoint = resolve_checkpoint(str(checkpoint))
         loaded = load_checkpoint_safely(checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     limit_threads(cfg.get('num_threads'))

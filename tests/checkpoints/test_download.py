@@ -20,9 +20,9 @@ from axialvs.checkpoints.download import (
 from axialvs.checkpoints.hub import (
     CHECKPOINTS,
     CheckpointUnavailableError,
-    fetch_checkpoint,
     resolve_checkpoint,
 )
+from axialvs.utils.errors import AxialVSError
 
 
 def archive(name: str) -> bytes:
@@ -222,16 +222,16 @@ def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
     name = 'mask2former-vis_r50_youtubevis2021'
     monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none', f'{server.address}/mirror'))
     with pytest.raises(CheckpointUnavailableError, match='not 5d215283'):
-        fetch_checkpoint(name)
+        resolve_checkpoint(name)
     monkeypatch.setattr(download_module, '_check_hash', lambda *args: None)
-    assert fetch_checkpoint(name).read_bytes() == CONTENT
+    assert resolve_checkpoint(name).read_bytes() == CONTENT
     assert [path.split('/')[1] for path, _ in server.requests] == ['none', 'mirror'] * 2
 
 
 def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
     monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none',))
     with pytest.raises(CheckpointUnavailableError) as error:
-        fetch_checkpoint('mask2former_r50_coco')
+        resolve_checkpoint('mask2former_r50_coco')
     message = str(error.value)
     assert 'HTTP status 404' in message
     assert f'{server.address}/none/mmdetection/v3.0/mask2former/' in message
@@ -244,15 +244,27 @@ def test_checkpoint_that_was_put_into_the_cache_is_used(server):
     path = cache_folder() / 'checkpoints' / known.addresses[0].rpartition('/')[-1]
     path.parent.mkdir(parents=True)
     path.write_bytes(b'by hand')
-    assert fetch_checkpoint(known.name) == path
+    assert resolve_checkpoint(known.name) == path
     assert not server.requests
 
 
 def test_checkpoint_by_hand_names_page_and_converter():
     with pytest.raises(CheckpointUnavailableError) as error:
-        fetch_checkpoint('release_near-online_r50_youtubevis2021')
+        resolve_checkpoint('release_near-online_r50_youtubevis2021')
     assert 'MODEL_ZOO.md' in str(error.value)
     assert 'axialvs convert release' in str(error.value)
+
+
+def test_torchvision_names_need_no_torchvision(monkeypatch):
+    monkeypatch.setattr(hub, 'download', lambda url: url)
+    assert resolve_checkpoint('torchvision://resnet50').endswith('/resnet50-0676ba61.pth')
+    with pytest.raises(AxialVSError, match='resnet99'):
+        resolve_checkpoint('torchvision://resnet99')
+
+
+def test_other_schemes_are_refused():
+    with pytest.raises(AxialVSError, match='s3://bucket'):
+        resolve_checkpoint('s3://bucket/x.pth')
 
 
 def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypatch):
@@ -261,8 +273,6 @@ def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypa
     assert resolve_checkpoint('mask2former_r50_coco').read_bytes() == b'x'
     with pytest.raises(FileNotFoundError, match='mask2former-vis_swin-l_youtubevis2021'):
         resolve_checkpoint('no-such')
-    with pytest.raises(ValueError, match='no checkpoint is called no-such'):
-        fetch_checkpoint('no-such')
 
 
 def test_table_is_consistent():
@@ -270,7 +280,7 @@ def test_table_is_consistent():
         assert name == known.name
         assert sum(map(bool, (known.addresses, known.page, known.package, known.shipped))) == 1
         if known.shipped:
-            assert fetch_checkpoint(name).is_file()
+            assert resolve_checkpoint(name).is_file()
         if known.addresses and 'convnext' not in name:  # whose names carry no hash
             assert len(known.sha256) == 8
             assert all(address.startswith('https://') for address in known.addresses)

@@ -14,13 +14,12 @@ from tiny_run import tiny_config
 from torch import nn
 
 import axialvs.models  # noqa: F401 - registers
-from axialvs.checkpoints.loading import CheckpointError, UnsafeCheckpointError
+from axialvs.checkpoints.loading import UnsafeCheckpointError
 from axialvs.engine import runner as module
 from axialvs.engine.runner import (
     LoaderWorkerError,
     SafeRunner,
     WorkDirInUseError,
-    load_address,
 )
 
 
@@ -29,35 +28,6 @@ def checkpoint(tmp_path):
     path = tmp_path / 'x.pth'
     torch.save({'state_dict': {'a': torch.tensor([4.0])}}, path)
     return path
-
-
-def value_of(address) -> float:
-    return load_address(str(address))['state_dict']['a'].item()
-
-
-def test_paths(checkpoint):
-    assert value_of(checkpoint) == 4.0
-
-
-def test_zoo_names(checkpoint, monkeypatch):
-    asked = []
-    monkeypatch.setattr(module, 'fetch_checkpoint', lambda name: asked.append(name) or checkpoint)
-    assert value_of('axialvs://mask2former_r50_coco') == 4.0
-    assert asked == ['mask2former_r50_coco']
-
-
-def test_torchvision_names_need_no_torchvision(checkpoint, monkeypatch):
-    asked = []
-    monkeypatch.setattr(module, 'download', lambda url: asked.append(url) or checkpoint)
-    assert value_of('torchvision://resnet50') == 4.0
-    assert asked[0].endswith('/resnet50-0676ba61.pth')
-    with pytest.raises(CheckpointError, match='resnet99'):
-        load_address('torchvision://resnet99')
-
-
-def test_other_schemes_are_refused():
-    with pytest.raises(CheckpointError, match='s3://bucket'):
-        load_address('s3://bucket/x.pth')
 
 
 class MakesFolder:

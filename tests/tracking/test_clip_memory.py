@@ -9,10 +9,9 @@ import torch
 from axialvs.postprocess.panoptic import PanopticThresholds
 from axialvs.postprocess.panoptic_finisher import PanopticFinisher
 from axialvs.structures import ClipPrediction, ImageShapes
-from axialvs.tracking.clip_memory import ClipMemory, memory_of
+from axialvs.tracking.clip_memory import ClipMemory
 from axialvs.tracking.clip_wise import ClipWiseVideo
 from axialvs.tracking.near_online import NearOnlineVideo
-from axialvs.utils.errors import AxialVSError
 from axialvs.utils.rle import decode_mask
 
 FOLDER = Path(__file__).parents[1] / 'data' / 'parity'
@@ -112,13 +111,6 @@ def test_the_repeated_frame_changes_the_scores(release):
         assert {len(track.segmentations) for track in tracks} == {1}
         scores.append([track.score for track in tracks])
     assert scores[0] != scores[1]
-
-
-def test_unknown_linking_is_refused():
-    assert memory_of({}) is None
-    assert memory_of({'linking': 'memory'}) is ClipMemory
-    with pytest.raises(AxialVSError, match='memmory'):
-        memory_of({'linking': 'memmory'})
 
 
 def link(memory, *things):

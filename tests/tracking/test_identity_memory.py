@@ -191,6 +191,7 @@ def test_queries_and_masks_that_overlap():
         (dict(by='mask_iou'), 'overlap'),
         (dict(overlap=-1), '-1'),
         (dict(overlaps=1), 'overlaps'),
+        ('memmory', 'memmory'),
     ],
 )
 def test_broken_linking_settings_raise(linking, value):

@@ -44,7 +44,7 @@ def main() -> None:
 
     import torch
 
-    from axialvs.checkpoints.hub import fetch_checkpoint, find_known
+    from axialvs.checkpoints.hub import ZOO_PREFIX, find_known
     from axialvs.checkpoints.loading import (
         BASE_KEY,
         class_names_of,
@@ -78,7 +78,7 @@ def main() -> None:
         known = find_known(args.base)
         if known is None:
             raise AxialVSError(f'--base {args.base}: no known checkpoint has this name')
-        base = fetch_checkpoint(known.name)
+        base = ZOO_PREFIX + known.name
         shared = state_dict_of(load_checkpoint_safely(base), base)
         equal = {x for x in weights if x in shared and torch.equal(weights[x], shared[x])}
         meta[BASE_KEY] = {'name': known.name, 'weights': sorted(equal)}

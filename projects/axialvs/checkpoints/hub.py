@@ -1,11 +1,12 @@
 """Known checkpoints and their names."""
 
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from axialvs.checkpoints.download import DownloadError, cached_path, download, hash_in_name
-from axialvs.utils.config_files import find_shipped_weights
+from axialvs.utils.config_files import find_config, find_shipped_weights
 from axialvs.utils.errors import AxialVSError
 
 # Before names of the table, where mmengine or a metafile would take a bare one for a path:
@@ -215,19 +216,7 @@ _CHECKPOINTS = (
 CHECKPOINTS = {checkpoint.name: checkpoint for checkpoint in _CHECKPOINTS}
 
 
-def fetch_checkpoint(name: str) -> Path:
-    """Return the local file of a known checkpoint, downloaded on the first call.
-
-    Args:
-        name: a name in `CHECKPOINTS`.
-
-    Raises:
-        AxialVSError: if the name is not in the table.
-        CheckpointUnavailableError: if it cannot be downloaded, or only by hand.
-    """
-    known = CHECKPOINTS.get(name)
-    if known is None:
-        raise AxialVSError(f'no checkpoint is called {name}; known are {", ".join(CHECKPOINTS)}')
+def _fetch(known: KnownCheckpoint) -> Path:
     if known.shipped:
         return find_shipped_weights(known.shipped)
     if known.package:
@@ -242,7 +231,7 @@ def fetch_checkpoint(name: str) -> Path:
             failures.append(str(error))
     folder = cached_path(known.addresses[0]).parent
     raise CheckpointUnavailableError(
-        f'checkpoint {name} cannot be downloaded. Weights that come with the package: '
+        f'checkpoint {known.name} cannot be downloaded. Weights that come with the package: '
         f'{_names_of_shipped()}. Or download it elsewhere from one of these addresses and give its '
         f'path instead of the name, or put it in {folder}: {"; ".join(failures)}'
     )
@@ -253,24 +242,56 @@ def find_known(name: str | Path) -> KnownCheckpoint | None:
     return CHECKPOINTS.get(str(name).removeprefix(ZOO_PREFIX))
 
 
-def resolve_checkpoint(name_or_path: str | Path) -> Path:
-    """Return the local file of a path, or of a name in the table.
+def resolve_checkpoint(source: str | Path) -> Path:
+    """Return the local file of a checkpoint, downloaded on the first call.
 
-    The name may have the prefix `axialvs://`, as in configs and metafiles.
+    Args:
+        source: a path; a name in `CHECKPOINTS`, also with `axialvs://` in front; the name of a
+            backbone in mmengine's table with `torchvision://` in front; or an http address.
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a name.
         CheckpointUnavailableError: if the name is known but its file cannot be downloaded.
+        AxialVSError: if the address is of a different kind, or cannot be downloaded.
     """
-    path = Path(name_or_path).expanduser()
+    path = Path(source).expanduser()
     if path.is_file():
         return path
-    known = find_known(name_or_path)
-    if known is not None:
-        return fetch_checkpoint(known.name)
-    raise FileNotFoundError(
-        f'checkpoint {name_or_path} is neither a file nor a known name; '
-        f'known names are {", ".join(CHECKPOINTS)}'
+    if known := find_known(source):
+        return _fetch(known)
+    scheme, separator, name = str(source).partition('://')
+    if scheme in ('http', 'https'):
+        return download(str(source))
+    if scheme in ('torchvision', 'modelzoo'):
+        return download(_torchvision_address(name))
+    if separator and scheme + separator != ZOO_PREFIX:
+        raise AxialVSError(
+            f'checkpoint {source}: {scheme}:// is not supported; download the file and use its path'
+        )
+    raise FileNotFoundError(f'checkpoint {source} does not exist; {_remedy(path)}')
+
+
+def _torchvision_address(name: str) -> str:
+    """Look up a backbone in mmengine's table, which does not need torchvision itself."""
+    import mmengine
+
+    table = Path(mmengine.__path__[0]) / 'hub' / 'torchvision_0.12.json'
+    addresses = json.loads(table.read_text())
+    if name not in addresses:
+        known = ', '.join(sorted(addresses))
+        raise AxialVSError(f'torchvision://{name} is unknown; available: {known}')
+    return addresses[name]
+
+
+def _remedy(path: Path) -> str:
+    config = path.parent.name  # perhaps a checkpoint that a different config has to write first
+    try:
+        find_config(f'{config}.py')
+    except FileNotFoundError:
+        return f'check the path, or use a known name: {", ".join(CHECKPOINTS)}'
+    return (
+        f'training {config} writes it: first run axialvs train {config}, or start from a different '
+        'file with --cfg-options load_from=FILE'
     )
 
 

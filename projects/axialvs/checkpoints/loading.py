@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from axialvs.checkpoints.hub import fetch_checkpoint, find_known
+from axialvs.checkpoints.hub import ZOO_PREFIX, find_known, resolve_checkpoint
 from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
     KMAX_CLASS_BIAS,
@@ -25,7 +25,6 @@ from axialvs.checkpoints.pickled_values import BrokenFileError, RefusedError
 from axialvs.checkpoints.release_names import is_release_state_dict
 from axialvs.checkpoints.safe_reader import read_file
 from axialvs.checkpoints.safetensors_file import SUFFIX, read_safetensors
-from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 
 # mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
@@ -56,14 +55,15 @@ class CheckpointMismatchError(CheckpointError):
     """A checkpoint belongs to a different model."""
 
 
-def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str, Any]:
+def load_checkpoint_safely(source: str | Path, with_data: bool = True) -> dict[str, Any]:
     """Load a checkpoint of PyTorch, mmcv or mmengine onto the CPU, weights-only.
 
     A config text, which mmengine would execute on resuming, is moved to `meta['config_text']`. If
     `meta['base']` names a known checkpoint, the weights that it lists come from there.
 
     Args:
-        path: local file, or one in the format safetensors if it ends in .safetensors.
+        source: path, name or address, see `resolve_checkpoint`; a file that ends in .safetensors
+            has this format.
         with_data: False only checks the file, including its checksums, and leaves the tensors' data
             out.
 
@@ -73,7 +73,7 @@ def load_checkpoint_safely(path: str | Path, with_data: bool = True) -> dict[str
         DamagedCheckpointError: if it is cut off, damaged or not a checkpoint, or its base is
             unknown.
     """
-    path = _existing(path)
+    path = resolve_checkpoint(source)
     try:
         read = read_safetensors if path.suffix == SUFFIX else read_file
         content = read(path, with_data)
@@ -114,7 +114,7 @@ def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
             f'checkpoint {path}: meta.{BASE_KEY} is {reprlib.repr(base)}, not a known checkpoint '
             'and names of its weights; use a different file'
         )
-    file = fetch_checkpoint(known.name)
+    file = resolve_checkpoint(ZOO_PREFIX + known.name)
     weights = state_dict_of(load_checkpoint_safely(file), file)
     missing = [key for key in keys if key not in weights]
     if missing:
@@ -135,9 +135,10 @@ def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         DamagedCheckpointError: if it cannot be read, or holds neither a dict nor a module.
     """
-    path = _existing(path)
     try:
         content = torch.load(path, map_location='cpu', weights_only=False)
+    except FileNotFoundError:
+        raise
     except Exception as error:  # it may need classes that are not installed, or do anything else
         raise DamagedCheckpointError(
             f'checkpoint {path} cannot be read ({type(error).__name__}: {error})'
@@ -283,23 +284,6 @@ def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
             f'{num_classes} different whole numbers, one per class; use a different file'
         )
     return tuple(ids)
-
-
-def _existing(path: str | Path) -> Path:
-    path = Path(path).expanduser()
-    if path.is_file():
-        return path
-    config = path.parent.name  # perhaps a checkpoint that a different config has to write first
-    try:
-        find_config(f'{config}.py')
-    except FileNotFoundError:
-        remedy = 'check the path'
-    else:
-        remedy = (
-            f'training {config} writes it: first run axialvs train {config}, or start from a '
-            'different file with --cfg-options load_from=FILE'
-        )
-    raise FileNotFoundError(f'checkpoint {path} does not exist; {remedy}')
 
 
 def _as_dict(content: Any, path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The runner of this package: safe loading, a quiet screen and clear errors."""
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -9,15 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mmengine
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
 
-from axialvs.checkpoints.download import download
-from axialvs.checkpoints.hub import ZOO_PREFIX, fetch_checkpoint
-from axialvs.checkpoints.loading import CheckpointError, load_checkpoint_safely
+from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.screen import set_up_screen
 from axialvs.utils.errors import AxialVSError
 
@@ -25,10 +21,6 @@ try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
-
-_TORCHVISION_PREFIXES = ('torchvision://', 'modelzoo://')
-_TORCHVISION_TABLE = Path(mmengine.__path__[0]) / 'hub' / 'torchvision_0.12.json'
-
 
 _LOCK_FILE = 'train.lock'
 # How torch tells that a loader worker was killed or that memory, shared or not, ended.
@@ -94,7 +86,7 @@ class SafeRunner(Runner):
 
 
 def load_address(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-    """Read a checkpoint by path, http address, `axialvs://` or `torchvision://` name.
+    """Read a checkpoint, see `resolve_checkpoint`, in place of mmengine's loaders.
 
     Files with weights under 'model', such as ConvNeXt's, are read as mmengine's 'state_dict'.
 
@@ -103,36 +95,12 @@ def load_address(filename: str, map_location: Any = None, logger: Any = None) ->
         map_location: unused, as is `logger`: tensors stay on the CPU, and a model copies them.
 
     Raises:
-        CheckpointError: if the scheme is not supported or the file cannot be used.
+        AxialVSError: if the scheme is not supported or the file cannot be used.
     """
-    scheme, separator, name = str(filename).partition('://')
-    prefix = scheme + separator
-    if not separator:
-        path = Path(filename)
-    elif prefix == ZOO_PREFIX:
-        path = fetch_checkpoint(name)
-    elif prefix in _TORCHVISION_PREFIXES:
-        path = download(_torchvision_address(name))
-    elif scheme in ('http', 'https'):
-        path = download(filename)
-    else:
-        raise CheckpointError(
-            f'checkpoint {filename}: {prefix} is not supported; download the file and use its path'
-        )
-    checkpoint = load_checkpoint_safely(path)
+    checkpoint = load_checkpoint_safely(filename)
     if 'state_dict' not in checkpoint and isinstance(checkpoint.get('model'), dict):
         checkpoint['state_dict'] = checkpoint.pop('model')
     return checkpoint
-
-
-def _torchvision_address(name: str) -> str:
-    """Look up a backbone in mmengine's table, which does not need torchvision itself."""
-    addresses = json.loads(_TORCHVISION_TABLE.read_text())
-    if name not in addresses:
-        raise CheckpointError(
-            f'torchvision://{name} is unknown; available: {", ".join(sorted(addresses))}'
-        )
-    return addresses[name]
 
 
 @contextlib.contextmanager

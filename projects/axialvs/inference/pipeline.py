@@ -239,11 +239,7 @@ class VideoResult:
         return self._labels is None or label in self._labels
 
     def _chunks(self) -> Iterator[list[Frame]]:
-        length = self.reader.num_frames
-        if length:
-            length = -(-length // self._stride)
-        if self._max_frames is not None:
-            length = min(length, self._max_frames) if length else None
+        length = self.reader.expected_frames(self._stride, self._max_frames)
         frames = islice(islice(self.reader, 0, None, self._stride), self._max_frames)
         return stream_clips(frames, self._clip_length, self._split_mode, length)
 

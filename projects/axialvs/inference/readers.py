@@ -72,6 +72,11 @@ class VideoReader(ABC):
             VideoReadError: if a frame cannot be read, and none after it.
         """
 
+    def expected_frames(self, stride: int, max_frames: int | None) -> int | None:
+        """Number of every `stride`-th frame up to `max_frames`, as far as it is known."""
+        claimed = self.num_frames and -(-self.num_frames // stride)
+        return min((x for x in (claimed, max_frames) if x is not None), default=None)
+
     def frame_name(self, index: int) -> str:
         """Name of a frame for files that are made of it, without suffix."""
         return f'{index:05d}'

@@ -17,7 +17,6 @@ from axialvs.models.fused_copy import FusedCopy
 from axialvs.models.heads import ClipHead
 from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ClipPrediction, ImageShapes, Size, Track, VideoPrediction
-from axialvs.tracking.clip_memory import memory_of
 from axialvs.tracking.clip_wise import ClipWiseTracker
 from axialvs.tracking.linking import LinkSettings
 from axialvs.tracking.near_online import NearOnlineTracker
@@ -117,7 +116,7 @@ class ClipSegmenter(BaseMOTModel):
     @property
     def finisher(self) -> Finisher:
         """What videos are finished into, with the settings of `test_cfg`."""
-        return self.panoptic_head.build_finisher(self.test_cfg)
+        return self.panoptic_head.build_finisher(self.test_cfg, self._linking.thing_memory)
 
     def trackers(self) -> dict[str, Callable[[], Tracker]]:
         """Constructors of trackers by mode; the first mode is the default."""
@@ -125,7 +124,7 @@ class ClipSegmenter(BaseMOTModel):
 
     def _near_online_tracker(self) -> NearOnlineTracker:
         settings = self._predict_clips, self.finisher, self.test_cfg.get('score_padded', False)
-        if memory_of(self.test_cfg):
+        if self._linking.thing_memory is not None:
             return ClipWiseTracker(*settings)
         return NearOnlineTracker(*settings, self._linking)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from axialvs.layers.cross_clip.base import CrossClipModule
 from axialvs.postprocess.finisher import Finisher
+from axialvs.postprocess.panoptic_finisher import NewMemory
 from axialvs.structures import ClipFeatures, ClipPrediction, Size
 
 
@@ -36,8 +37,8 @@ class ClipHead(Protocol):
     def embed_masks(self, prediction: ClipPrediction) -> Tensor:
         """Mask embeddings (Q, C') of a clip's queries."""
 
-    def build_finisher(self, test_cfg: Mapping) -> Finisher:
-        """What the logits of a video are finished into, with the settings of `test_cfg`."""
+    def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> Finisher:
+        """What the logits of a video are finished into; `new_memory` as in `PanopticFinisher`."""
 
     def align_corners(self, batch_input_shape: Size) -> bool:
         """How mask logits of inputs of this size are resized."""

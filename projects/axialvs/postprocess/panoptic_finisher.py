@@ -29,6 +29,10 @@ class ThingMemory(Protocol):
         """Ids in the video of the things of the next clip: labels (n,), embeddings (n, C)."""
 
 
+# What links the things of a stream by their embeddings; None links them by query.
+NewMemory = Callable[[], ThingMemory] | None
+
+
 class PanopticFinisher:
     """Finish a video into things and stuff that do not overlap.
 
@@ -36,7 +40,7 @@ class PanopticFinisher:
         thing_labels: labels of thing classes; all others are stuff.
         thresholds: of the merge.
         merge: `merge_panoptic` (Video-kMaX) or `fuse_panoptic` (Mask2Former).
-        new_memory: what links the things of a stream by their embeddings; None links them by query.
+        new_memory: see `NewMemory`.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class PanopticFinisher:
         thing_labels: Collection[int],
         thresholds: PanopticThresholds | FusionThresholds | None = None,
         merge: Merge = merge_panoptic,
-        new_memory: Callable[[], ThingMemory] | None = None,
+        new_memory: NewMemory = None,
     ) -> None:
         self.thing_labels = frozenset(thing_labels)
         self.thresholds = PanopticThresholds() if thresholds is None else thresholds

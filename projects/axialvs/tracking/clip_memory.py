@@ -1,13 +1,9 @@
 """Link clips that were merged one by one: the release's clip-wise protocol for panoptic videos."""
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-
-from axialvs.utils.errors import AxialVSError
 
 
 class ClipMemory:
@@ -66,17 +62,3 @@ class ClipMemory:
             for i, slot in zip(*pairs, strict=True)
             if cost[i, slot] < self.cost_limit
         }
-
-
-def memory_of(test_cfg: Mapping) -> type[ClipMemory] | None:
-    """What links things with the setting `linking`; None if they are linked by their queries.
-
-    Raises:
-        AxialVSError: if `linking` is neither 'queries' nor 'memory' nor `LinkSettings` as a dict.
-    """
-    linking = test_cfg.get('linking', 'queries')
-    if isinstance(linking, Mapping):
-        return None
-    if linking not in ('queries', 'memory'):
-        raise AxialVSError(f"test_cfg.linking is '{linking}', not 'queries', 'memory' or a dict")
-    return ClipMemory if linking == 'memory' else None

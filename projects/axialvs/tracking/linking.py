@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from axialvs.structures import ClipPrediction, LinkedClip
+from axialvs.tracking.clip_memory import ClipMemory
 from axialvs.tracking.identity_memory import IdentityMemory, binary_masks
 from axialvs.tracking.matching import cosine_similarity, match_by_similarity, match_queries
 from axialvs.utils.errors import AxialVSError
@@ -15,7 +16,7 @@ LinkedBy = Literal['identity', 'queries', 'mask_embeddings', 'mask_iou']
 
 
 class LinkSettings(NamedTuple):
-    """How the clips of a video are linked: `test_cfg.linking`, if it is a dict."""
+    """How clips are linked: `test_cfg.linking`, a name or some of these as a dict."""
 
     # What the queries of two clips are compared by: 'identity' is the model's own choice, and
     # 'mask_iou' the masks in the frames that both clips see.
@@ -26,6 +27,8 @@ class LinkSettings(NamedTuple):
     # Arguments of `IdentityMemory`; None links each clip to the previous one.
     memory: Mapping[str, Any] | None = None
     masks_compete: bool = False  # see `IdentityMemory`; set by the model
+    # What links the things of clips that are merged one by one, with 'memory' for a name.
+    thing_memory: type[ClipMemory] | None = None
 
     @classmethod
     def from_test_cfg(cls, test_cfg: Mapping, masks_compete: bool) -> 'LinkSettings':
@@ -34,10 +37,14 @@ class LinkSettings(NamedTuple):
         Raises:
             AxialVSError: if a setting is unknown or does not fit the others.
         """
-        linking = test_cfg.get('linking', {})
+        linking = test_cfg.get('linking', 'queries')
         settings = cls(masks_compete=masks_compete)
-        if isinstance(linking, str):
-            return settings
+        if linking in ('queries', 'memory'):
+            return settings._replace(thing_memory=ClipMemory if linking == 'memory' else None)
+        if not isinstance(linking, Mapping):
+            raise AxialVSError(
+                f"test_cfg.linking is '{linking}', not 'queries', 'memory' or a dict"
+            )
         if unknown := set(linking) - {'by', 'overlap', 'memory'}:
             raise AxialVSError(f'test_cfg.linking has no {sorted(unknown)}; by, overlap, memory')
         settings = settings._replace(**linking)

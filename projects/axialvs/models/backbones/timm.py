@@ -12,7 +12,6 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from axialvs.checkpoints.hub import resolve_checkpoint
 from axialvs.checkpoints.loading import (
     CheckpointMismatchError,
     load_checkpoint_safely,
@@ -147,9 +146,8 @@ class TimmBackbone(nn.Module):
             source.prune_intermediate_layers(self._indices, prune_norm=not self.pyramid)
             self.net.load_state_dict(source.state_dict())
         elif self.pretrained:
-            path = resolve_checkpoint(self.pretrained)
-            weights = state_dict_of(load_checkpoint_safely(path), path)
-            self.net.load_state_dict(_fitting(weights, self.net.state_dict(), str(path)))
+            weights = state_dict_of(load_checkpoint_safely(self.pretrained), self.pretrained)
+            self.net.load_state_dict(_fitting(weights, self.net.state_dict(), self.pretrained))
 
     def _create(self, pretrained: bool = False) -> Any:
         timm = _import_timm()

@@ -21,8 +21,8 @@ from axialvs.models.freezing import is_frozen
 from axialvs.models.ground_truth import collate_clip_instances
 from axialvs.postprocess.finisher import Finisher
 from axialvs.postprocess.instances import InstanceFinisher
+from axialvs.postprocess.panoptic_finisher import NewMemory
 from axialvs.structures import ClipFeatures, ClipPrediction
-from axialvs.tracking.clip_memory import memory_of
 from axialvs.utils.errors import AxialVSError
 
 
@@ -202,13 +202,13 @@ class ClipMask2FormerHead(Mask2FormerHead):
         """Mask embeddings (Q, C) of a clip's queries."""
         return self.mask_embed(self.transformer_decoder.post_norm(prediction.queries))
 
-    def build_finisher(self, test_cfg: Mapping) -> Finisher:
+    def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> Finisher:
         """Ranked (query, class) pairs.
 
         Raises:
-            AxialVSError: if `test_cfg` sets a `linking` that panoptic models alone have.
+            AxialVSError: if there is a memory, which panoptic models alone have.
         """
-        if memory_of(test_cfg) is not None:
+        if new_memory is not None:
             raise AxialVSError("test_cfg.linking='memory' is for panoptic models only")
         return InstanceFinisher(test_cfg['max_tracks'], test_cfg.get('max_masks_per_frame'))
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from axialvs.models.freezing import is_frozen
 from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
 from axialvs.models.tube_link.tube_contrast import TubeContrast, match_objects, split_tubes
-from axialvs.postprocess.panoptic_finisher import PanopticFinisher
+from axialvs.postprocess.panoptic_finisher import NewMemory, PanopticFinisher
 from axialvs.postprocess.panoptic_fusion import FusionThresholds, fuse_panoptic
-from axialvs.tracking.clip_memory import memory_of
 from axialvs.utils.errors import AxialVSError
 
 
@@ -176,11 +175,11 @@ class ClipPanopticHead(ClipMask2FormerHead):
             names.append('contrast')
         return names
 
-    def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
+    def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> PanopticFinisher:
         """Mask2Former's panoptic fusion with `panoptic`, its thresholds, of `test_cfg`."""
         return PanopticFinisher(
             self.thing_labels,
             FusionThresholds(**test_cfg.get('panoptic', {})),
             fuse_panoptic,
-            memory_of(test_cfg),
+            new_memory,
         )

@@ -22,9 +22,8 @@ from axialvs.models.video_kmax.matching import ClipTargets
 from axialvs.models.video_kmax.semantic_head import SemanticHead
 from axialvs.models.video_kmax.video_predictor import VideoPredictor
 from axialvs.postprocess.panoptic import PanopticThresholds
-from axialvs.postprocess.panoptic_finisher import PanopticFinisher
+from axialvs.postprocess.panoptic_finisher import NewMemory, PanopticFinisher
 from axialvs.structures import ClipFeatures, ClipPrediction
-from axialvs.tracking.clip_memory import memory_of
 
 # Of mask logits, and of the ground truth that they are compared with.
 MASK_STRIDE = 4
@@ -217,7 +216,7 @@ class VideoKMaXHead(BaseModule):
         assert prediction.mask_embeddings is not None
         return prediction.mask_embeddings
 
-    def build_finisher(self, test_cfg: Mapping) -> PanopticFinisher:
+    def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> PanopticFinisher:
         """The panoptic merge with `thing_labels` and `panoptic`, its thresholds, of `test_cfg`.
 
         `thing_labels` are the first `num_things_classes` by default.
@@ -225,7 +224,7 @@ class VideoKMaXHead(BaseModule):
         return PanopticFinisher(
             test_cfg.get('thing_labels') or range(self.num_things_classes),
             PanopticThresholds(**test_cfg.get('panoptic', {})),
-            new_memory=memory_of(test_cfg),
+            new_memory=new_memory,
         )
 
     def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
