@@ -207,7 +207,7 @@ def test_user_errors_are_one_line(trained, tmp_path):
             ),
             f'first run axialvs train {NEAR_ONLINE}',
         ),
-        (('test.py', tmp_path, config, 'none.pth'), 'none.pth is neither a file nor a known name'),
+        (('test.py', tmp_path, config, 'none.pth'), 'none.pth does not exist'),
     ]
     if not torch.cuda.is_available():
         cases.append((('train.py', tmp_path, config, '--amp', 'float16'), 'float16 needs a GPU'))
