@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from axialvs.checkpoints.hub import find_known
 from axialvs.inference.batch import Job, OutputRecord, clear_images, describe_source
-from axialvs.inference.segment_options import DEFAULT_CHECKPOINT, Options, parse_args
+from axialvs.inference.segment_options import Options, parse_args
 from axialvs.utils.cli import BAD_INPUT, error_message, run_command
 from axialvs.utils.errors import AxialVSError
 
@@ -123,7 +123,7 @@ def load_model(options: Options) -> 'ClipSegmenter':
     device = find_device(options.device)
     model = init_segmenter(
         options.config,
-        options.checkpoint or DEFAULT_CHECKPOINT.name,
+        options.weights,
         device,
         precision_of_device(options.amp, device) if options.amp else None,
         options.compile,
@@ -131,7 +131,7 @@ def load_model(options: Options) -> 'ClipSegmenter':
     )
     model.tracker(options.mode)
     find_labels(model, options.classes or ())
-    print(describe_classes(model.class_names, options.checkpoint or DEFAULT_CHECKPOINT.name))
+    print(describe_classes(model.class_names, options.weights))
     return model
 
 
@@ -162,7 +162,7 @@ class Task:
         self.settings = {
             **options.settings(),
             'video': describe_source(job.source),
-            'weights': describe_source(options.checkpoint or DEFAULT_CHECKPOINT.name),
+            'weights': describe_source(options.weights),
         }
         self.records = {name: records[name] for name in sorted(job.recorded)}
         self.targets = {
@@ -253,14 +253,13 @@ class Task:
                 # However the run ended, the tracks found so far are kept.
                 result.close()
                 if result.num_frames:
-                    checkpoint = options.checkpoint or DEFAULT_CHECKPOINT.name
                     video = describe_run(
                         result,
                         model,
                         self.job.display_name,
                         options.mode,
                         options.config,
-                        checkpoint,
+                        options.weights,
                         options.score_thr,
                     )
                     write_each(outputs, failures, methodcaller('finish', video))

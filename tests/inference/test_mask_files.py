@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from axialvs.inference.mask_files import CropWriter, write_id_masks
+from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.structures import ClipResult, Track
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.rle import encode_mask
@@ -23,7 +24,9 @@ def test_ids_beyond_255_take_16_bits_and_the_higher_score_is_on_top(tmp_path):
         Track(300, 0, 0.9, [encode_mask(columns(0, 4)), None]),
         Track(7, 0, 0.5, [encode_mask(columns(2, 6)), encode_mask(columns(2, 6))]),
     ]
-    assert write_id_masks(tmp_path, tracks, [0, 1], (4, 8)) == 8
+    size, times = dict(height=4, width=8), {0: 0.0, 1: 0.1}
+    video = SegmentedVideo('x', size, {}, tracks, tracks, times, {}, ('a',), (1,), None)
+    assert write_id_masks(tmp_path, video) == 8
     images = [Image.open(tmp_path / f'0000{i}.png') for i in (0, 1)]
     assert [np.array(x)[0].tolist() for x in images] == [
         [300] * 4 + [7] * 2 + [0] * 2,

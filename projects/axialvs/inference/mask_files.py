@@ -1,12 +1,13 @@
 """Tracks as images: one id mask per frame, mattes and a cut-out per track."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.structures import ClipResult, Size, Track
 from axialvs.utils.images import write_image
 from axialvs.utils.rle import decode_mask
@@ -26,9 +27,7 @@ def davis_palette() -> np.ndarray:
     return palette
 
 
-def write_id_masks(
-    folder: str | Path, tracks: Sequence[Track], frame_indices: Iterable[int], size: Size
-) -> int:
+def write_id_masks(folder: Path, video: SegmentedVideo) -> int:
     """Write `00000.png` ... whose pixel values are track ids, 0 for the background.
 
     8 bits with the palette of DAVIS, or 16 bits of grey if an id exceeds 255. Where masks overlap,
@@ -36,9 +35,7 @@ def write_id_masks(
 
     Args:
         folder: made if it is missing.
-        tracks: with ids from 1 to 65535.
-        frame_indices: positions of the frames to write, which name the files.
-        size: (height, width) of a frame.
+        video: whose shown tracks have ids from 1 to 65535; positions of frames name the files.
 
     Returns:
         The number of pixels in which masks overlap, of all frames.
@@ -46,13 +43,12 @@ def write_id_masks(
     Raises:
         OSError: a file cannot be written.
     """
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    largest = max((track.id for track in tracks), default=0)
+    largest = max((track.id for track in video.shown), default=0)
     dtype = np.uint8 if largest <= _MAX_PALETTE_ID else np.uint16
     palette = davis_palette().tobytes() if dtype is np.uint8 else None
-    painter = IdPainter(tracks, size)
-    for index in frame_indices:
+    painter = IdPainter(video.shown, video.size)
+    for index in video.times:
         image = Image.fromarray(painter.paint(index).astype(dtype))
         if palette is not None:
             image.putpalette(palette)  # makes it a palette image
@@ -84,9 +80,7 @@ class IdPainter:
         return ids
 
 
-def write_mattes(
-    folder: str | Path, tracks: Sequence[Track], frame_indices: Sequence[int], size: Size
-) -> None:
+def write_mattes(folder: Path, video: SegmentedVideo) -> None:
     """Write `00001/00000.png` ...: a folder per track id, with one matte per frame.
 
     Mattes are 8-bit grey, 255 in the mask and 0 elsewhere; each folder has all frames, so that it
@@ -94,19 +88,17 @@ def write_mattes(
 
     Args:
         folder: made if it is missing.
-        tracks: to write.
-        frame_indices: positions of the frames to write, which name the files.
-        size: (height, width) of a frame.
+        video: whose shown tracks are written; positions of frames name the files.
 
     Raises:
         OSError: a file cannot be written.
     """
-    for track in tracks:
-        own = Path(folder, f'{track.id:05d}')
+    for track in video.shown:
+        own = folder / f'{track.id:05d}'
         own.mkdir(parents=True, exist_ok=True)
-        for index in frame_indices:
+        for index in video.times:
             rle = track.segmentations[index]
-            mask = np.zeros(size, dtype=bool) if rle is None else decode_mask(rle)
+            mask = np.zeros(video.size, dtype=bool) if rle is None else decode_mask(rle)
             matte = Image.fromarray(mask.astype(np.uint8) * 255)
             write_image(own / f'{index:05d}.png', matte, compress_level=1)
 

@@ -1,6 +1,8 @@
 """What a segmented video is written as: overlay, tracks, page, masks, boxes, crops."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -82,93 +84,27 @@ class OverlayOutput(Output):
             self.notes.append(self._writer.sound_problem)
 
 
-class TracksOutput(Output):
-    """All tracks as JSON.
+class FinalOutput(Output):
+    """A file or folder that is written at the end of the video.
 
     Args:
-        path: of the file.
-        layout: see `LAYOUTS`.
+        path: of it.
+        write: writes it; may return the number of pixels in which masks overlap.
+        first_file: name of a file in a folder, to check that it can be written.
     """
 
-    def __init__(self, path: Path, layout: Layout = 'tracks') -> None:
+    def __init__(
+        self, path: Path, write: Callable[[Path, SegmentedVideo], int | None], first_file: str = ''
+    ) -> None:
         super().__init__(path)
-        self._layout = layout
-        check_writable(path)
+        check_writable(path / first_file)
+        self._write = write
 
     def finish(self, video: SegmentedVideo) -> None:
-        write_tracks(self.path, video, self._layout)
-
-
-class MasksOutput(Output):
-    """A folder with one id mask per frame."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        check_writable(path / '00000.png')
-
-    def finish(self, video: SegmentedVideo) -> None:
-        size = video.video['height'], video.video['width']
-        overlapping = write_id_masks(self.path, video.shown, video.times, size)
-        _note_overlap(self, overlapping)
-
-
-class MattesOutput(Output):
-    """A folder per track with one greyscale matte per frame."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        check_writable(path / '00000.png')
-
-    def finish(self, video: SegmentedVideo) -> None:
-        size = video.video['height'], video.video['width']
-        write_mattes(self.path, video.shown, video.times, size)
-
-
-class PanopticOutput(Output):
-    """The video in a folder in VIPSeg's submission layout; `join_parts` completes it.
-
-    Args:
-        path: folder of the video's PNGs, `SUBMISSION/pan_pred/VIDEO`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._folder = path.parents[1]
-        check_writable(path / '00000.png')
-
-    def finish(self, video: SegmentedVideo) -> None:
-        categories = [
-            {
-                'id': category_id,
-                'name': name,
-                'isthing': int(video.thing_labels is None or label in video.thing_labels),
-            }
-            for label, (name, category_id) in enumerate(
-                zip(video.class_names, video.category_ids, strict=True)
+        if num_pixels := self._write(self.path, video):
+            self.notes.append(
+                f'{self.path}: masks overlap in {num_pixels} pixels; the higher score is on top'
             )
-        ]
-        size = video.video['height'], video.video['width']
-        overlapping = write_panoptic(
-            self._folder,
-            self.path.name,
-            video.shown,
-            video.frame_names,
-            size,
-            video.category_ids,
-            categories,
-        )
-        _note_overlap(self, overlapping)
-
-
-class BoxesOutput(Output):
-    """The boxes as CSV."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        check_writable(path)
-
-    def finish(self, video: SegmentedVideo) -> None:
-        write_boxes(self.path, video.shown, video.times, video.class_names)
 
 
 class CropsOutput(Output):
@@ -236,13 +172,6 @@ def _writer(path: Path, reader: VideoReader) -> VideoWriter:
     return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
 
 
-def _note_overlap(output: Output, num_pixels: int) -> None:
-    if num_pixels:
-        output.notes.append(
-            f'{output.path}: masks overlap in {num_pixels} pixels; the higher score is on top'
-        )
-
-
 def _enlarged(image: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Enlarge a small image and its masks (n, H, W) by a whole factor."""
     factor = -(-OVERLAY_SIDE // min(image.shape[:2]))
@@ -284,16 +213,16 @@ def make_output(
         return OverlayOutput(path, reader, style)
     if name == 'html':
         return PageOutput(path, reader)
-    if name == 'json':
-        return TracksOutput(path, layout)
-    kinds = {
-        'masks': MasksOutput,
-        'mattes': MattesOutput,
-        'panoptic': PanopticOutput,
-        'boxes': BoxesOutput,
-        'crops': CropsOutput,
+    if name == 'crops':
+        return CropsOutput(path)
+    final: dict[str, tuple] = {
+        'json': (partial(write_tracks, layout=layout),),
+        'masks': (write_id_masks, '00000.png'),
+        'mattes': (write_mattes, '00000.png'),
+        'panoptic': (write_panoptic, '00000.png'),
+        'boxes': (write_boxes,),
     }
-    if name not in kinds:
-        known = ', '.join(['out', 'html', 'json', *kinds])
+    if name not in final:
+        known = ', '.join(['out', 'html', 'crops', *final])
         raise AxialVSError(f"unknown output '{name}'; known are {known}")
-    return kinds[name](path)
+    return FinalOutput(path, *final[name])

@@ -6,7 +6,6 @@ time of a run is linear in its videos.
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from PIL import Image
 
 from axialvs.datasets.annotations.panoptic import ids_to_rgb, segments_info
 from axialvs.inference.mask_files import IdPainter
-from axialvs.structures import Size, Track
+from axialvs.inference.segmented_video import SegmentedVideo
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import natural_key, write_atomically
 from axialvs.utils.images import write_image
 
-JSON_NAME, IMAGE_FOLDER, PART_FOLDER = 'pred.json', 'pan_pred', 'parts'
+JSON_NAME, PART_FOLDER = 'pred.json', 'parts'
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -41,27 +40,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_panoptic(
-    folder: Path,
-    video_id: str,
-    tracks: Sequence[Track],
-    frame_names: Mapping[int, str],
-    size: Size,
-    category_ids: Sequence[int],
-    categories: Sequence[dict[str, Any]],
-) -> int:
+def write_panoptic(images: Path, video: SegmentedVideo) -> int:
     """Write the PNGs of a video and its part of `pred.json`.
 
-    A pixel is R + 256 G + 65536 B = track id, 0 where there is no segment.
+    A pixel is R + 256 G + 65536 B = track id, 0 where there is no segment. Where tracks overlap,
+    the higher score is on top. `join_parts` completes the submission.
 
     Args:
-        folder: of the submission.
-        video_id: names the folder of PNGs.
-        tracks: with unique ids; where they overlap, the higher score is on top.
-        frame_names: file names without suffix, by position in the tracks.
-        size: (height, width) of a frame.
-        category_ids: of the labels.
-        categories: of the JSON file.
+        images: folder of the PNGs, `SUBMISSION/pan_pred/VIDEO`.
+        video: whose shown tracks are written.
 
     Returns:
         The number of pixels in which tracks overlap, of all frames.
@@ -69,19 +56,22 @@ def write_panoptic(
     Raises:
         OSError: a file cannot be written.
     """
-    images = folder / IMAGE_FOLDER / video_id
-    category_of = {track.id: category_ids[track.label] for track in tracks}
-    painter = IdPainter(tracks, size)
+    category_of = {track.id: video.category_ids[track.label] for track in video.shown}
+    painter = IdPainter(video.shown, video.size)
     frames = []
-    for index, stem in frame_names.items():
+    for index, stem in video.frame_names.items():
         ids = painter.paint(index)
         image = Image.fromarray(ids_to_rgb(ids))
         write_image(images / f'{stem}.png', image, compress_level=1)
         segments = segments_info(ids, category_of.__getitem__)
         frames.append({'image_id': stem, 'file_name': f'{stem}.png', 'segments_info': segments})
-    video = {'video_id': video_id, 'annotations': frames}
-    part = json.dumps({'categories': list(categories), 'annotations': [video]})
-    write_atomically(folder / PART_FOLDER / f'{video_id}.json', part.encode())
+    categories = [
+        {**category, 'isthing': int(video.thing_labels is None or label in video.thing_labels)}
+        for label, category in enumerate(video.categories)
+    ]
+    part = {'video_id': images.name, 'annotations': frames}
+    content = json.dumps({'categories': categories, 'annotations': [part]})
+    write_atomically(images.parents[1] / PART_FOLDER / f'{images.name}.json', content.encode())
     return painter.num_overlapping
 
 

@@ -56,6 +56,11 @@ class Options:
     amp: str | None
     compile: bool
 
+    @property
+    def weights(self) -> str:
+        """Checkpoint, by default the first known one."""
+        return self.checkpoint or DEFAULT_CHECKPOINT.name
+
     def problem(self) -> str | None:
         """Why the options do not go together, or None."""
         live_offline = self.mode == 'offline' and self.protocol == 'live'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from axialvs import __version__
 from axialvs.checkpoints.hub import find_known
 from axialvs.inference.pipeline import VideoResult
-from axialvs.structures import Track
+from axialvs.structures import Size, Track
 
 # mmdet.models cannot be imported before axialvs.register.
 if TYPE_CHECKING:
@@ -28,6 +28,17 @@ class SegmentedVideo:
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     thing_labels: frozenset[int] | None  # None if all classes are things
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of a frame."""
+        return self.video['height'], self.video['width']
+
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """Classes as in annotation files."""
+        pairs = zip(self.category_ids, self.class_names, strict=True)
+        return [{'id': category_id, 'name': name} for category_id, name in pairs]
 
 
 def describe_run(

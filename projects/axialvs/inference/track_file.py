@@ -29,10 +29,7 @@ def as_tracks(video: SegmentedVideo) -> dict[str, Any]:
     return {
         'video': video.video,
         'model': video.model,
-        'categories': [
-            {'id': category_id, 'name': name}
-            for category_id, name in zip(video.category_ids, video.class_names, strict=True)
-        ],
+        'categories': video.categories,
         'tracks': [
             {
                 'id': track.id,
@@ -117,13 +114,7 @@ LAYOUTS: dict[Layout, Callable[[SegmentedVideo], dict[str, Any]]] = {
 
 
 def _head(video: SegmentedVideo) -> dict[str, Any]:
-    return {
-        'info': {**video.video, **video.model},
-        'categories': [
-            {'id': category_id, 'name': name}
-            for category_id, name in zip(video.category_ids, video.class_names, strict=True)
-        ],
-    }
+    return {'info': {**video.video, **video.model}, 'categories': video.categories}
 
 
 def _file_name(video: SegmentedVideo, index: int) -> str:
