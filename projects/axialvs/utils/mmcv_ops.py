@@ -12,6 +12,7 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
+from axialvs.utils.deferred_imports import deferred_imports
 from axialvs.utils.errors import AxialVSError
 
 EXTENSION = 'mmcv._ext'
@@ -78,10 +79,15 @@ def install_stand_in() -> bool:
 def import_mmdet() -> None:
     """Import mmdet's registered parts, without its notice at every start about a data format.
 
+    The packages that only its corruptions, lane lines and plots use are imported when these are.
     The stand-in has to be in place.
     """
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+        deferred_imports('imagecorruptions', 'imgaug', 'matplotlib'),
+    ):
         importlib.import_module('mmdet.datasets')
+        importlib.import_module('mmdet.models')
     for line in printed.getvalue().splitlines():
         if not line.startswith(_NOTICE):
             print(line)
