@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import pytest
 from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
 
 from axialvs.datasets.youtube_vis import YouTubeVISDataset  # also registers transforms and samplers
 from tiny_video_data import (
@@ -20,11 +19,6 @@ from tiny_video_data import (
     paint,
     train_pipeline,
 )
-
-
-@pytest.fixture(autouse=True)
-def _mmdet_scope():
-    init_default_scope('mmdet')
 
 
 class LogText(logging.Handler):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
 from axialvs.datasets.moving_shapes import generate_dataset
@@ -18,11 +18,6 @@ SCHEDULES = json.loads(
 )['schedule']
 NUM_CLASSES = {'vipseg': 124, 'coco': 133, 'movingshapes-panoptic': 9}
 TINY = [name for name in PANOPTIC if '_tiny_' in name]
-
-
-@pytest.fixture(autouse=True)
-def _mmdet_scope():
-    init_default_scope('mmdet')
 
 
 @pytest.mark.parametrize('name', PANOPTIC)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from axialvs.data_tools.checking.check import check_dataset
 from axialvs.data_tools.checking.target import SPLITS, Target, targets_of_config
 from axialvs.datasets.class_names import CLASS_LISTS
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
@@ -36,9 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--split', choices=SPLITS, default='train', help='which data of the config (train)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='as in training'
-    )
+    add_config_options(parser)
     parser.add_argument(
         '--classes',
         nargs='+',

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from axialvs.engine.options import add_amp_option, add_run_options, parse_run_options
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 from axialvs.utils.files import output_file
 
 
@@ -20,13 +20,7 @@ def parse_args() -> argparse.Namespace:
         '--out', metavar='METRICS.json', type=output_file, help='also write the scores to this file'
     )
     add_amp_option(parser)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=ConfigOptions,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as test_evaluator.classwise=True',
-    )
+    add_config_options(parser, 'test_evaluator.classwise=True')
     add_run_options(parser)
     return parse_run_options(parser)
 

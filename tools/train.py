@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axialvs.engine.options import add_amp_option, add_run_options, parse_run_options
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -54,13 +54,7 @@ def parse_args() -> argparse.Namespace:
         help="random seed (the config's randomness.seed, 0 in the project's configs; "
         'random where a config has none)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=ConfigOptions,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as train_cfg.max_iters=100',
-    )
+    add_config_options(parser)
     add_run_options(parser)
     return parse_run_options(parser)
 

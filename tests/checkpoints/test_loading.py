@@ -1,6 +1,5 @@
 """Tests of safe reading: what checkpoints hold is never run, and errors say what is wrong."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -19,18 +18,9 @@ from axialvs.checkpoints.loading import (
     load_weights,
     state_dict_of,
 )
+from crafted import MakesFolder
 
 FORMATS = pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy'])
-
-
-class Touching:
-    """Create a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 class Fetching:
@@ -71,7 +61,7 @@ def test_what_mmengine_writes_is_read_back(tmp_path, as_zip):
 @FORMATS
 def test_crafted_file_does_not_run(tmp_path, as_zip):
     trace = tmp_path / 'trace'
-    path = save({'state_dict': {}, 'x': Touching(trace)}, tmp_path / 'crafted.pth', as_zip)
+    path = save({'state_dict': {}, 'x': MakesFolder(trace)}, tmp_path / 'crafted.pth', as_zip)
     with pytest.raises(UnsafeCheckpointError) as error:
         load_checkpoint_safely(path)
     assert not trace.exists()
@@ -147,7 +137,7 @@ def test_config_text_is_kept_where_nobody_executes_it(tmp_path):
 def test_plain_pickle_does_not_run(tmp_path):
     trace = tmp_path / 'trace'
     path = tmp_path / 'x.pkl'
-    path.write_bytes(pickle.dumps({'x': Touching(trace)}, protocol=2))
+    path.write_bytes(pickle.dumps({'x': MakesFolder(trace)}, protocol=2))
     with pytest.raises((DamagedCheckpointError, UnsafeCheckpointError)):
         load_checkpoint_safely(path)
     assert not trace.exists()

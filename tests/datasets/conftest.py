@@ -1,3 +1,3 @@
 """Fixtures of tiny video data sets."""
 
-from dataset_fixtures import _mmdet_scope, build, content, log, write_images, write_json  # noqa: F401
+from dataset_fixtures import build, content, log, write_images, write_json  # noqa: F401

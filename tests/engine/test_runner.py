@@ -1,6 +1,5 @@
 """Tests of the runner's loading of checkpoints."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from mmengine.runner import CheckpointLoader, Runner
 from tiny_run import tiny_config
 from torch import nn
 
-import axialvs.models  # noqa: F401 - registers
 from axialvs.checkpoints.loading import UnsafeCheckpointError
 from axialvs.engine import runner as module
 from axialvs.engine.runner import (
@@ -21,6 +19,7 @@ from axialvs.engine.runner import (
     SafeRunner,
     WorkDirInUseError,
 )
+from crafted import MakesFolder
 
 
 @pytest.fixture
@@ -28,16 +27,6 @@ def checkpoint(tmp_path):
     path = tmp_path / 'x.pth'
     torch.save({'state_dict': {'a': torch.tensor([4.0])}}, path)
     return path
-
-
-class MakesFolder:
-    """Create a folder when it is unpickled."""
-
-    def __init__(self, folder) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
 
 
 def test_only_this_runner_reads_weights_only(tmp_path, checkpoint):

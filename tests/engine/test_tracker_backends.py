@@ -5,8 +5,6 @@ import pytest
 from mmengine.config import Config
 from mmengine.visualization import Visualizer
 
-import axialvs.register  # noqa: F401  (registers the backends)
-
 CONFIG = Config(dict(work_dir='', model=dict(type='Model', classes=['a', 'b'])))
 PICTURE = np.full((4, 6, 3), 128, np.uint8)
 

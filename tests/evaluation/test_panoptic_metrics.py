@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmdet.structures import TrackDataSample
 from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from panoptic_cases import CATEGORIES, Side, random_case, score, write, write_png
 
@@ -39,7 +38,6 @@ def sample_of(index, side: Side) -> TrackDataSample:
 
 
 def run(folder, predicted, videos=None, **options):
-    init_default_scope('mmdet')
     paths = {'ann_file': str(folder / 'gt.json'), 'mask_prefix': str(folder / 'gt')}
     evaluator = Evaluator(dict(type='VideoPanopticMetric', **paths, **options))
     evaluator.dataset_meta = META
@@ -110,7 +108,6 @@ def test_pq_of_images(tmp_path):
     annotations = [{'image_id': 7, 'file_name': '7.png', 'segments_info': segments}]
     content = {'categories': CATEGORIES, 'annotations': annotations}
     (tmp_path / 'gt.json').write_text(json.dumps(content))
-    init_default_scope('mmdet')
     paths = {'ann_file': str(tmp_path / 'gt.json'), 'mask_prefix': str(tmp_path)}
     evaluator = Evaluator(dict(type='ImagePanopticMetric', **paths))
     evaluator.dataset_meta = META

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from axialvs.apis import segment_video
-from axialvs.inference.frame_preparation import FramePreparation
 from tiny_offline import contained_near_online, tiny_offline
+from whole_videos import tracks_at_once
 
 LENGTH = 7  # two clips of 3 and a frame
 
@@ -31,29 +31,31 @@ def test_tracks_are_those_of_all_frames_at_once(model, folder):
     seen = []
     result = segment_video(model, folder, mode='offline', progress=seen.append)
     tracks = result.tracks()
-    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    frames, shapes = FramePreparation(model)(images)
-    video = model.predict_video(frames)
-    assert tracks == model.finisher.finish(
-        video.class_logits, lambda queries: iter([video.mask_logits[queries]]), shapes
-    )
+    assert tracks == tracks_at_once(model, folder)
     assert (result.protocol, result.num_frames) == ('scored', LENGTH)
     assert {len(track.segmentations) for track in tracks} == {LENGTH}
     assert seen == [3, 3, 1]
 
 
-def test_clips_show_one_class_and_score_a_track(model, folder):
-    result = segment_video(model, folder, mode='offline', score_thr=0.0)
+def check_masks(result) -> tuple[list, dict]:
+    """Compare the masks of clips with those of tracks; return both."""
     clips = list(result)
     tracks = {track.id: track for track in result.tracks()}
     assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
+    for clip in clips:
+        for row, track_id in enumerate(clip.ids.tolist()):
+            codes = [tracks[track_id].segmentations[i] for i in clip.frame_indices]
+            assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
+    return clips, tracks
+
+
+def test_clips_show_one_class_and_score_a_track(model, folder):
+    clips, tracks = check_masks(segment_video(model, folder, mode='offline', score_thr=0.0))
     assert any(len(clip.ids) for clip in clips)
     for clip in clips:
         for row, track_id in enumerate(clip.ids.tolist()):
             assert clip.labels[row] == tracks[track_id].label
             assert clip.scores[row] == tracks[track_id].score
-            codes = [tracks[track_id].segmentations[i] for i in clip.frame_indices]
-            assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
 
 
 def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
@@ -70,14 +72,7 @@ def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
 
 def test_a_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
     monkeypatch.setitem(model.test_cfg, 'window', dict(num_clips=2, overlap=1))
-    result = segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0)
-    clips = list(result)
-    assert [clip.frame_indices for clip in clips] == [[0, 1, 2], [3, 4, 5], [6]]
-    tracks = {track.id: track for track in result.tracks()}
-    for clip in clips:
-        for row, track_id in enumerate(clip.ids.tolist()):
-            codes = [tracks[track_id].segmentations[i] for i in clip.frame_indices]
-            assert clip.masks[row].any(axis=(1, 2)).tolist() == [bool(code) for code in codes]
+    check_masks(segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0))
 
 
 def test_a_stopped_window_keeps_what_was_read(model, folder):

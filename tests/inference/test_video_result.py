@@ -3,20 +3,19 @@
 import gc
 import threading
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
-from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.inference.readers import VideoReadError
 from axialvs.postprocess import instances
 from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos
 from tiny_segmenter import PANOPTIC, WITHIN_CLIP, randomise, tiny_config
+from whole_videos import images_of, prepared_video, tracks_at_once
 
 NUM_FRAMES, CLIP_LENGTH = 8, 3
 SIZE = (40, 64)
@@ -45,10 +44,6 @@ def model(request):
     with torch.no_grad():
         model.panoptic_head.cls_embed.weight.mul_(2)
     return model
-
-
-def images_of(folder):
-    return [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
 
 
 def decoded(code):
@@ -122,7 +117,7 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
 def test_live_masks_are_those_of_the_video_in_memory(model, folder):
     """With no threshold every query is shown, in each frame with the masks of that frame."""
     clips = list(segment_video(model, folder, score_thr=0.0))
-    frames, shapes = FramePreparation(model)(images_of(folder))
+    frames, shapes = prepared_video(model, folder)
     expected = resize_mask_logits(model.predict_video(frames).mask_logits, shapes) > 0
     for clip in clips:
         for t, index in enumerate(clip.frame_indices):
@@ -145,11 +140,7 @@ def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
     result = segment_video(model, folder, protocol='scored', score_thr=0.0)
     clips = list(result)
     check_frames(clips, folder)
-    frames, shapes = FramePreparation(model)(images_of(folder))
-    video = model.predict_video(frames)
-    expected = model.finisher.finish(
-        video.class_logits, lambda queries: iter([video.mask_logits[queries]]), shapes
-    )
+    expected = tracks_at_once(model, folder)
     assert result.tracks() == expected
     shown = masks_by_id(clips)
     for track in expected:

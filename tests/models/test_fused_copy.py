@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-import axialvs.register  # noqa: F401, registers its parts
 from axialvs.models.fused_copy import FusedCopy
 
 

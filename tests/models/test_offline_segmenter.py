@@ -1,12 +1,10 @@
 """Predictions of the offline segmenter: whole videos, and clip by clip as a test gives them."""
 
-import cv2
 import pytest
 import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from axialvs.inference.frame_preparation import FramePreparation
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_offline import (
     BLOCKS,
@@ -15,6 +13,7 @@ from tiny_offline import (
     tiny_offline_config,
 )
 from tiny_segmenter import QUERIES
+from whole_videos import tracks_at_once
 
 HEIGHT, WIDTH = 64, 64
 CLIP_LENGTH = 3
@@ -117,20 +116,12 @@ def test_clips_of_the_test_loop_make_the_video(split, settings):
     for batch in Runner.build_dataloader(config.test_dataloader, seed=0):
         finished += [x for x in model.test_step(batch) if 'pred_tracks' in x]
     assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
-    prepare = FramePreparation(model)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
-        files = sorted(folder.iterdir())
-        frames, shapes = prepare([cv2.imread(str(file))[..., ::-1] for file in files])
-        video = model.predict_video(frames)
-        tracks = model.finisher.finish(
-            video.class_logits,
-            lambda queries, video=video: iter([video.mask_logits[queries]]),
-            shapes,
-        )
+        tracks = tracks_at_once(model, folder)
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
         assert sample.pred_tracks.scores.tolist() == [x.score for x in tracks]
         assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]
-        assert {len(x.segmentations) for x in tracks} == {len(files)}
+        assert {len(x.segmentations) for x in tracks} == {len(list(folder.iterdir()))}
 
 
 def test_settings_of_the_collector():

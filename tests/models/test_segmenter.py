@@ -2,18 +2,17 @@
 
 import copy
 
-import cv2
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
 from axialvs.clips import split_video
-from axialvs.inference.frame_preparation import FramePreparation
 from axialvs.tracking.matching import match_queries
 from axialvs.utils.errors import AxialVSError
 from generated_videos import frame_folders, point_at, write_videos
 from tiny_segmenter import PANOPTIC, WITHIN_CLIP, tiny_config, tiny_segmenter
+from whole_videos import prepared_video, tracks_at_once
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 CLIP_LENGTH = 3
@@ -46,11 +45,6 @@ def loaded_clips(config, split_mode):
     return list(Runner.build_dataloader(config.test_dataloader, seed=0))
 
 
-def prepared_video(model, folder):
-    images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
-    return FramePreparation(model)(images)
-
-
 @pytest.mark.parametrize(
     ('split_mode', 'linking'),
     [
@@ -75,13 +69,7 @@ def test_clips_of_the_test_loop_make_the_video(
         finished += [x for x in outputs if 'pred_tracks' in x]
     assert [x.metainfo['video_length'] for x in finished] == list(LENGTHS)
     for sample, folder in zip(finished, frame_folders(split), strict=True):
-        frames, shapes = prepared_video(model, folder)
-        video = model.predict_video(frames)
-        tracks = model.finisher.finish(
-            video.class_logits,
-            lambda queries, video=video: iter([video.mask_logits[queries]]),
-            shapes,
-        )
+        tracks = tracks_at_once(model, folder)
         assert sample.pred_tracks.labels.tolist() == [x.label for x in tracks]
         assert torch.equal(sample.pred_tracks.scores, torch.tensor([x.score for x in tracks]))
         assert sample.pred_tracks.segmentations == [x.segmentations for x in tracks]

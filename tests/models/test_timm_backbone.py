@@ -8,7 +8,6 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 
-import axialvs.register  # noqa: F401, registers its parts
 from axialvs.checkpoints.loading import CheckpointMismatchError
 from axialvs.models.backbones.timm import STRIDES, TimmBackbone
 from axialvs.models.fused_copy import FusedCopy

@@ -10,7 +10,6 @@ from mmdet.registry import MODELS
 from release_weights import release_weight
 from torch import Tensor, nn
 
-import axialvs.models  # noqa: F401 - registers
 from axialvs.checkpoints.release_names import rename_kmax_tensor
 
 KEYS = Path(__file__).parents[1] / 'data' / 'release_keys'

@@ -17,6 +17,18 @@ _TABLES = (
     '_cluster_centers.weight',
 )
 
+TOLERANCE = 1e-4
+HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
+
+
+def assert_agrees(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Compare an output with the release's, relative to its scale."""
+    assert ours.shape == theirs.shape
+    rounding = HALF_STEP if theirs.dtype == torch.float16 else 0.0
+    theirs = theirs.float()
+    error = ((ours - theirs).abs() - rounding * theirs.abs()).max() / theirs.abs().max()
+    assert error < TOLERANCE, f'differs by {error:.1e} of the scale'
+
 
 def release_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     """The float32 tensor that the release calls `name`.

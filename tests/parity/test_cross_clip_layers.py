@@ -1,13 +1,11 @@
 """The layers of the cross-clip tracking module equal the release's with its weights."""
 
 import torch
-from release_weights import fill_by_release_names
+from release_weights import assert_agrees, fill_by_release_names
 
 from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.layers.cross_clip.tracking import CrossClipLayer
 from axialvs.layers.temporal_aspp import TemporalASPP
-
-TOLERANCE = 1e-4
 
 # In the release's networks a block lies in three lists; the fixtures' names begin inside of one.
 ATTENTION = 'panoptic_head.transformer_trajectory_self_attention_layers.0.'
@@ -17,12 +15,6 @@ OURS = 'panoptic_head.cross_clip.layers.0.'
 
 def name_in_layer(prefix: str, inner: str = ''):
     return lambda name: rename_release_tensor(prefix + name).removeprefix(OURS + inner)
-
-
-def assert_agrees(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert ours.shape == theirs.shape
-    error = (ours - theirs).abs().max() / theirs.abs().max()
-    assert error < TOLERANCE, f'differs by {error:.1e} of the scale'
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from kmax_release import build_head, fill, release_noise, release_shapes
+from release_weights import assert_agrees
 from torch import Tensor
 
 from axialvs.checkpoints.release_names import rename_kmax_tensor
@@ -11,18 +12,8 @@ from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
 from axialvs.models.video_kmax.pixel_decoder import KMaXPixelDecoder
 from axialvs.models.video_kmax.semantic_head import SemanticHead
 
-TOLERANCE = 1e-4
-HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
 SIZE = (65, 97)
 NUM_FRAMES = 2
-
-
-def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
-    assert ours.shape == theirs.shape
-    rounding = HALF_STEP if theirs.dtype == torch.float16 else 0.0
-    theirs = theirs.float()
-    error = ((ours - theirs).abs() - rounding * theirs.abs()).max() / theirs.abs().max()
-    assert error < TOLERANCE, f'differs by {error:.1e} of the scale'
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from kmax_release import release_shapes
-from release_weights import release_weight
+from release_weights import HALF_STEP, release_weight
 from torch import Tensor
 
 from axialvs.apis import init_segmenter
@@ -27,7 +27,6 @@ SEMANTIC = 'sem_seg_head.predictor._auxiliary_semantic_predictor.'
 
 TOLERANCE = 1e-3
 MIN_CLOSE = 0.97
-HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
 
 
 def assert_agrees(ours: Tensor, theirs: Tensor) -> None:

@@ -10,7 +10,6 @@ from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-import axialvs.engine  # noqa: F401 - registers the constructor
 from axialvs.checkpoints.release_names import rename_kmax_tensor
 from axialvs.layers.cross_clip.tracking import CrossClipTracking
 from axialvs.models.video_kmax.video_predictor import VideoPredictor

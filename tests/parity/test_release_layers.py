@@ -2,7 +2,7 @@
 
 import torch
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
-from release_weights import fill_by_release_names
+from release_weights import assert_agrees, fill_by_release_names
 
 from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.layers.deformable_attention import TemporalDeformableAttention
@@ -10,14 +10,6 @@ from axialvs.layers.position_encoding import CachedPositionEncoding
 from axialvs.layers.temporal.axial_trajectory import AxialTrajectoryLayer
 from axialvs.layers.trajectory_attention import TrajectoryAttention
 from axialvs.tracking.matching import match_queries
-
-TOLERANCE = 1e-4
-
-
-def assert_agrees(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert ours.shape == theirs.shape
-    error = (ours - theirs).abs().max() / theirs.abs().max()
-    assert error < TOLERANCE, f'differs by {error:.1e} of the scale'
 
 
 def test_trajectory_attention(fixture_data, layer_shapes):

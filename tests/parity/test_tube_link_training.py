@@ -9,7 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.structures import InstanceData
 from parity_files import FOLDER, KEYS
 from release_weights import release_weight
@@ -61,7 +61,6 @@ def fill(module, names, prefix=''):
 
 
 def build_head(names, num_points=256):
-    init_default_scope('mmdet')
     config = Config.fromfile(CONFIGS / CROSS_CLIP).model
     config.panoptic_head.update(num_things_classes=NUM_CLASSES, num_queries=NUM_QUERIES)
     config.panoptic_head.loss_cls.class_weight = CLASS_WEIGHT
@@ -191,7 +190,6 @@ def test_video_losses(release_names, monkeypatch):
     ids=['near-online', 'offline'],
 )
 def test_whole_step(fixture, config, release_names, monkeypatch):
-    init_default_scope('mmdet')
     data = read(fixture)
     model = MODELS.build(Config.fromfile(CONFIGS / config).model)
     fill(model, release_names)
@@ -220,7 +218,6 @@ RELEASE_CONFIGS = {
 
 @pytest.mark.parametrize('case', RELEASE_CONFIGS)
 def test_optimizer(case):
-    init_default_scope('mmdet')
     expected = json.loads((FOLDER / 'tube_link_optimizer.json').read_text())[case]
     config = Config.fromfile(CONFIGS / RELEASE_CONFIGS[case])
     if 'swin' in case:  # names and groups do not depend on the width

@@ -31,20 +31,7 @@ def files(tmp_path) -> list[str]:
     gt = dict(
         categories=[dict(id=1, name='box')],
         videos=[dict(id=1, height=height, width=width, length=FRAMES, file_names=names)],
-        annotations=[
-            dict(
-                id=1,
-                video_id=1,
-                category_id=1,
-                iscrowd=0,
-                height=height,
-                width=width,
-                length=FRAMES,
-                segmentations=[code()] * FRAMES,
-                bboxes=[[2, 2, 4, 4]] * FRAMES,
-                areas=[16] * FRAMES,
-            )
-        ],
+        annotations=[dict(id=1, video_id=1, category_id=1, segmentations=[code()] * FRAMES)],
     )
     results = [track(0.9, range(0, 2)), track(0.4, range(2, 4))]
     paths = [tmp_path / 'gt.json', tmp_path / 'model.json']

@@ -136,14 +136,6 @@ def test_absurd_sizes_are_one_line(eval_vis, case, files, capsys):
     assert str(10**8) in capsys.readouterr().err
 
 
-def test_byte_order_marks(eval_vis, files, case, tmp_path):
-    for path in map(Path, files):
-        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
-    out = tmp_path / 'metrics.json'
-    assert eval_vis(*files, '--out', out) == 0
-    assert json.loads(out.read_text()) == pytest.approx(case['expected'], abs=1e-9)
-
-
 def test_imports_neither_torch_nor_openmmlab(files):
     code = (
         'import runpy, sys\n'
@@ -160,10 +152,6 @@ def test_imports_neither_torch_nor_openmmlab(files):
         [sys.executable, '-c', code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_unknown_option_ends_with_two(eval_vis, files):
-    assert eval_vis(*files, '--nothing') == 2
 
 
 def test_tracking(eval_vis, files, tmp_path, capsys):

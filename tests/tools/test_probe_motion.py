@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import axialvs.register  # noqa: F401
-
 sys.path.insert(0, str(Path(__file__).parents[2] / 'tools' / 'analysis_tools'))
 import probe_motion as probe
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
@@ -267,7 +267,7 @@ def parse_args() -> argparse.Namespace:
     protocols = ('live', 'scored')
     video.add_argument('--protocols', nargs='+', choices=protocols, default=protocols)
     video.add_argument('--score-thr', type=float, help='as of segment_video.py')
-    video.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE')
+    add_config_options(video)
 
     one = add('network', run_network, network, 'one side of video --against-mmdet')
     one.add_argument('config', metavar='CONFIG', help="'mmdet' for its Mask2Former-VIS R50")

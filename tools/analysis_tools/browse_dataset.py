@@ -10,7 +10,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 from axialvs.utils.errors import AxialVSError
 
 
@@ -25,9 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--start', type=int, default=0, help='position of the first in the run')
     parser.add_argument('--seed', type=int, help="of the run (default: the config's)")
     parser.add_argument('--height', type=int, default=360, help='of a frame in the picture, pixels')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='as in training'
-    )
+    add_config_options(parser)
     return parser.parse_args()
 
 

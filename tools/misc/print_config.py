@@ -9,7 +9,7 @@ import sys
 from mmengine.config import Config
 
 import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import add_config_options, run_command
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
@@ -21,13 +21,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='a file, or the name of one of the project')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=ConfigOptions,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as in training',
-    )
+    add_config_options(parser)
     parser.add_argument(
         '--key', metavar='A.B', help='print one setting only, such as model.panoptic_head'
     )

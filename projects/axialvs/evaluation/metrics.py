@@ -110,22 +110,13 @@ class VideoInstanceMetric(VideoMetric):
         instances = self.annotations.instances_by_video()
         return {video.id: (video, instances[video.id]) for video in self.annotations.videos}
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Match the videos that end in a batch; most batches have none.
-
-        Args:
-            data_batch: not used.
-            data_samples: one per clip.
+    def finish_video(self, video_id: Any, tracks: dict[str, Any]) -> FinishedVideo:
+        """Match a video.
 
         Raises:
             ResultsError: if a track does not fit the annotation file.
         """
-        for sample in data_samples:
-            if 'pred_tracks' in sample:
-                video_id = int(sample['video_id'])
-                self.results.append(self._match(video_id, sample['pred_tracks']))
-
-    def _match(self, video_id: int, tracks: dict[str, Any]) -> FinishedVideo:
+        video_id = int(video_id)
         entries = self._entries(video_id, tracks)
         results = check_results(entries, self.annotations, f'prediction for video {video_id}')
         matches = None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.datasets.annotations.panoptic import MAX_ID, VOID
+from axialvs.datasets.annotations.panoptic import MAX_ID, VOID, PanopticCategory, PanopticVideo
 
 _ID_BITS = MAX_ID.bit_length()
 
@@ -17,6 +17,25 @@ class Tubes(NamedTuple):
     gt_classes: NDArray[np.int64]  # (G,) index of each tube's class, from 0
     classes: NDArray[np.int64]  # (P,)
     crowd: NDArray[np.bool_]  # (G,) whether the tube is a group of objects
+
+
+def tubes_of(
+    gt: PanopticVideo, predicted: Sequence[int], categories: Sequence[PanopticCategory]
+) -> Tubes:
+    """The tubes of a video, those of the ground truth by ascending id.
+
+    Args:
+        gt: the ground truth.
+        predicted: (P,) category of each predicted tube.
+        categories: in the order of the classes.
+    """
+    classes = {category.id: place for place, category in enumerate(categories)}
+    ids = sorted(gt.categories)
+    return Tubes(
+        np.array([classes[gt.categories[i]] for i in ids], dtype=np.int64),
+        np.array([classes[category_id] for category_id in predicted], dtype=np.int64),
+        np.array([i in gt.crowds for i in ids], dtype=bool),
+    )
 
 
 class PairCounts(NamedTuple):

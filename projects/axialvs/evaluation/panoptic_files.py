@@ -16,7 +16,7 @@ from axialvs.datasets.annotations.panoptic import (
     read_panoptic_videos,
 )
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
+from axialvs.evaluation.panoptic_counts import count_pairs
 
 _MAX_IDS_SHOWN = 5
 
@@ -72,24 +72,6 @@ def _check_same(
             raise AnnotationError(
                 f'{place}: {noun} {min(names)!r}{more} {problem}, {ground_truth.path}.'
             )
-
-
-def tubes_of(gt: PanopticSegmentation, predictions: PanopticSegmentation, index: int) -> Tubes:
-    """The tubes of a video, by ascending id; classes in the order of the categories.
-
-    Args:
-        gt: the ground truth.
-        predictions: what it is compared with.
-        index: of the video.
-    """
-    classes = {category.id: place for place, category in enumerate(gt.categories)}
-    video = gt.videos[index]
-    gt_classes, pred_classes = (
-        np.array([classes[side.categories[i]] for i in sorted(side.categories)], dtype=np.int64)
-        for side in (video, predictions.videos[index])
-    )
-    crowd = np.array([i in video.crowds for i in sorted(video.categories)], dtype=bool)
-    return Tubes(gt_classes, pred_classes, crowd)
 
 
 def read_overlaps(

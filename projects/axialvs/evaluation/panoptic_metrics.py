@@ -26,7 +26,7 @@ from axialvs.datasets.annotations.panoptic import (
     segments_info,
 )
 from axialvs.datasets.annotations.schema import JsonRecord
-from axialvs.evaluation.panoptic_counts import Tubes, count_pairs
+from axialvs.evaluation.panoptic_counts import count_pairs, tubes_of
 from axialvs.evaluation.panoptic_scores import VideoPanopticScores, evaluate_video
 from axialvs.evaluation.video_metric import VideoMetric
 from axialvs.evaluation.vpq import WINDOWS
@@ -94,52 +94,35 @@ class VideoPanopticMetric(VideoMetric):
         """Ids of the videos of the annotation file."""
         return self._gts[1]
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count the videos that end in a batch; most batches have none.
-
-        Args:
-            data_batch: not used.
-            data_samples: one per clip.
+    def finish_video(self, video_id: Any, tracks: dict[str, Any]) -> FinishedPanopticVideo:
+        """Count a video.
 
         Raises:
             FileNotFoundError: if a PNG is missing.
-            AxialVSError: if a video or a mask does not fit the ground truth.
+            AxialVSError: if the video or a mask does not fit the ground truth.
         """
-        for sample in data_samples:
-            if 'pred_tracks' in sample:
-                self.results.append(self._finish(str(sample['video_id']), sample['pred_tracks']))
-
-    def _finish(self, video_id: str, predicted: dict[str, Any]) -> FinishedPanopticVideo:
-        category_ids = self.dataset_meta['category_ids']
-        labels = np.asarray(predicted['labels']).tolist()
-        known = {category.id for category in self._gts[0]}
+        category_ids, (categories, videos) = self.dataset_meta['category_ids'], self._gts
+        video = videos.get(str(video_id))
+        if video is None:
+            raise AxialVSError(f'{self.ann_file}: has no video {video_id}')
+        known = {category.id for category in categories}
         # Classes that the ground truth lacks are left out.
-        tracks = [
+        kept = [
             (category_ids[label], segmentations)
-            for label, segmentations in zip(labels, predicted['segmentations'], strict=True)
+            for label, segmentations in zip(
+                np.asarray(tracks['labels']).tolist(), tracks['segmentations'], strict=True
+            )
             if category_ids[label] in known
         ]
-        scores = self._count(video_id, tracks)
-        return FinishedPanopticVideo(video_id, scores, tracks if self.outfile_prefix else None)
-
-    def _count(self, video_id: str, tracks: Sequence[CategoryTrack]) -> VideoPanopticScores:
-        categories, videos = self._gts
-        if video_id not in videos:
-            raise AxialVSError(f'{self.ann_file}: has no video {video_id}')
-        video = videos[video_id]
-        index_of = {category.id: index for index, category in enumerate(categories)}
-        gt_ids = sorted(video.categories)
-        tubes = Tubes(
-            np.array([index_of[video.categories[i]] for i in gt_ids], dtype=np.int64),
-            np.array([index_of[category_id] for category_id, _ in tracks], dtype=np.int64),
-            np.array([i in video.crowds for i in gt_ids], dtype=bool),
-        )
-        overlaps = self._overlaps(video, gt_ids, [segmentations for _, segmentations in tracks])
-        return evaluate_video(overlaps, tubes, categories, self.windows)
+        tubes = tubes_of(video, [category_id for category_id, _ in kept], categories)
+        overlaps = self._overlaps(video, [segmentations for _, segmentations in kept])
+        scores = evaluate_video(overlaps, tubes, categories, self.windows)
+        return FinishedPanopticVideo(video.id, scores, kept if self.outfile_prefix else None)
 
     def _overlaps(
-        self, video: PanopticVideo, gt_ids: Sequence[int], tracks: Sequence[Sequence[RLE | None]]
+        self, video: PanopticVideo, tracks: Sequence[Sequence[RLE | None]]
     ) -> Iterator[NDArray[np.int64]]:
+        gt_ids = sorted(video.categories)
         length = len(video.file_names)
         if any(len(track) != length for track in tracks):
             raise AxialVSError(

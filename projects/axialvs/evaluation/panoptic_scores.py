@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.datasets.annotations.panoptic import PanopticCategory, PanopticSegmentation
-from axialvs.evaluation.panoptic_counts import Tubes
-from axialvs.evaluation.panoptic_files import read_overlaps, tubes_of
+from axialvs.evaluation.panoptic_counts import Tubes, tubes_of
+from axialvs.evaluation.panoptic_files import read_overlaps
 from axialvs.evaluation.stq import STQCounts, stq_counts
 from axialvs.evaluation.vpq import WINDOWS, SlidingSums, VPQCounts, vpq_counts
 from axialvs.utils.parallel import fork_map, usable_cores
@@ -93,7 +93,9 @@ def evaluate_panoptic(
 
     def evaluate(index: int) -> VideoPanopticScores:
         overlaps = read_overlaps(gt, predictions, index)
-        return evaluate_video(overlaps, tubes_of(gt, predictions, index), gt.categories)
+        predicted = sorted(predictions.videos[index].categories.items())
+        tubes = tubes_of(gt.videos[index], [category for _, category in predicted], gt.categories)
+        return evaluate_video(overlaps, tubes, gt.categories)
 
     scores = VideoPanopticScores.zero(gt.categories)
     workers = usable_cores() if workers is None else workers

@@ -18,7 +18,7 @@ _MAX_IDS_SHOWN = 10
 class VideoMetric(BaseMetric):
     """Base of metrics that take finished videos, each of them once.
 
-    Results have a `video_id`, and subclasses an `ann_file` and `expected_ids`.
+    Results have a `video_id`, and subclasses an `ann_file`, `expected_ids` and `finish_video`.
 
     Args:
         partial: whether videos of the file may be missing, which are then left out. Otherwise
@@ -44,6 +44,21 @@ class VideoMetric(BaseMetric):
 
     def expected_ids(self) -> Iterable[Any]:
         """Ids of the videos of the annotation file."""
+        raise NotImplementedError
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Take the videos that end in a batch; most batches have none.
+
+        Args:
+            data_batch: not used.
+            data_samples: one per clip.
+        """
+        for sample in data_samples:
+            if 'pred_tracks' in sample:
+                self.results.append(self.finish_video(sample['video_id'], sample['pred_tracks']))
+
+    def finish_video(self, video_id: Any, tracks: dict[str, Any]) -> Any:
+        """Return what is kept of a video, given its `pred_tracks`."""
         raise NotImplementedError
 
     def output_prefix(self, prefix: str, suffixes: Sequence[str]) -> str:

@@ -94,6 +94,19 @@ class ConfigOptions(argparse.Action):
         setattr(namespace, self.dest, options)
 
 
+def add_config_options(
+    parser: argparse._ActionsContainer, example: str = 'train_cfg.max_iters=100'
+) -> None:
+    """Add `--cfg-options`."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help=f'settings that replace those of the config, such as {example}',
+    )
+
+
 def _parse_value(text: str) -> Any:
     if not text.startswith(tuple('([{\'"')) and ',' not in text and 'dict(' not in text:
         return _parse_scalar(text)

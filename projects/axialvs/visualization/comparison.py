@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.visualization.overlay import draw_tracks
+from axialvs.visualization.overlay import draw_tracks, scaled_masks
 from axialvs.visualization.text import in_a_row, text_bar
 
 
@@ -67,9 +67,5 @@ def _drawn(
     image: NDArray[np.uint8], tracks: FrameTracks, class_names: Sequence[str]
 ) -> NDArray[np.uint8]:
     size = image.shape[1::-1]
-    scaled = [
-        cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        for mask in tracks.masks
-    ]
-    masks = np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
+    masks = scaled_masks(tracks.masks.view(np.uint8), size)
     return draw_tracks(image, masks, tracks.ids, tracks.labels, tracks.scores, class_names)

@@ -8,11 +8,9 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from numpy.typing import NDArray
 
-from axialvs.visualization.overlay import draw_tracks
-from axialvs.visualization.text import INK, PAPER, plain_text
+from axialvs.visualization.overlay import draw_tracks, scaled_masks
+from axialvs.visualization.text import GAP, PAPER, in_a_row, plain_text, text_bar
 
-_GAP = 6  # pixels between frames
-_CAPTION = 28  # pixels of the line above each frame
 _MAX_WIDTH = 3200  # pixels; more frames are wrapped
 _CROWD = (128, 128, 128)
 _CROWD_OPACITY = 0.6
@@ -41,8 +39,8 @@ def contact_sheet(
         _cell(frame, gt, names, class_names, height)
         for frame, gt in zip(frames, sample['data_samples'], strict=True)
     ]
-    per_row = max(1, _MAX_WIDTH // (cells[0].shape[1] + _GAP))
-    rows = [_side_by_side(cells[i : i + per_row]) for i in range(0, len(cells), per_row)]
+    per_row = max(1, _MAX_WIDTH // (cells[0].shape[1] + GAP))
+    rows = [in_a_row(cells[i : i + per_row]) for i in range(0, len(cells), per_row)]
     width = max(row.shape[1] for row in rows)
     return np.concatenate([_widened(row, width) for row in rows])
 
@@ -64,18 +62,14 @@ def _cell(
     """One frame, scaled before drawing so that lines and letters stay sharp."""
     size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
     image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
-    for mask in _scaled(gt.ignored_instances.masks.masks, size):
+    for mask in scaled_masks(gt.ignored_instances.masks.masks, size):
         grey = (1 - _CROWD_OPACITY) * image[mask] + _CROWD_OPACITY * np.array(_CROWD)
         image[mask] = grey.astype(np.uint8)
     instances = gt.gt_instances
     ids = [names[identifier] for identifier in instances.instances_ids.tolist()]
-    masks = _scaled(instances.masks.masks, size)
+    masks = scaled_masks(instances.masks.masks, size)
     image = draw_tracks(image, masks, ids, instances.labels.tolist(), None, class_names)
-    bar = np.full((_CAPTION, size[0], 3), PAPER, np.uint8)
-    cv2.putText(
-        bar, _caption(gt, size[0]), (2, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA
-    )
-    return np.concatenate([bar, image])
+    return np.concatenate([text_bar(_caption(gt, size[0]), size[0]), image])
 
 
 def _caption(gt: DetDataSample, width: int) -> str:
@@ -93,17 +87,6 @@ def _caption(gt: DetDataSample, width: int) -> str:
             break
         text = longer
     return text
-
-
-def _scaled(masks: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
-    scaled = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in masks]
-    return np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
-
-
-def _side_by_side(cells: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    gap = np.full((cells[0].shape[0], _GAP, 3), PAPER, np.uint8)
-    parts = [part for cell in cells for part in (cell, gap)]
-    return np.concatenate(parts[:-1], axis=1)
 
 
 def _widened(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:

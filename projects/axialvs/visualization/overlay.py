@@ -164,6 +164,12 @@ def draw_tracks(
     return canvas
 
 
+def scaled_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks (n, H, W) uint8 at a (width, height), bool."""
+    scaled = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in masks]
+    return np.array(scaled, dtype=bool).reshape(-1, size[1], size[0])
+
+
 def draw_clip(
     clip: ClipResult, class_names: Sequence[str], style: OverlayStyle = DEFAULT_STYLE
 ) -> list[np.ndarray]:

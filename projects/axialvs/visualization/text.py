@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAPER, INK = 245, (40, 40, 40)
-_GAP = 4  # pixels between frames
+GAP = 4  # pixels between frames
 _BAR = 24  # pixels of a line of text
 _FONT_SCALE = 0.5
 
@@ -30,5 +30,5 @@ def text_bar(text: str, width: int) -> NDArray[np.uint8]:
 
 def in_a_row(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Images of one height side by side."""
-    gap = np.full((images[0].shape[0], _GAP, 3), PAPER, np.uint8)
+    gap = np.full((images[0].shape[0], GAP, 3), PAPER, np.uint8)
     return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from converter_sources import LENGTH, write_davis, write_frames
 
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
 
@@ -37,3 +38,22 @@ def refuse(convert, capsys):
         return capsys.readouterr().err.split('error: ')[1].strip()
 
     return run
+
+
+@pytest.fixture
+def davis(tmp_path):
+    """A folder with frames and masks as DAVIS has them."""
+    write_davis(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Write an export of CVAT and its frames and return the command's arguments."""
+    write_frames(tmp_path / 'images', [f'frame_{frame:06d}.png' for frame in range(LENGTH)])
+
+    def write(text: str):
+        (tmp_path / 'annotations.xml').write_text(text)
+        return 'cvat', tmp_path / 'annotations.xml', '--images', tmp_path / 'images'
+
+    return write

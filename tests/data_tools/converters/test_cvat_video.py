@@ -24,18 +24,6 @@ BALL_POLYGONS = 'ball>' + ''.join(cvat_polygon(f, ball(f)) for f in ALL)
 BOX_MASKS = 'box>' + ''.join(cvat_mask(f, late_box(f)) for f in (2, 3))
 
 
-@pytest.fixture
-def task(tmp_path):
-    """Write an export and its frames and return the command's arguments."""
-    write_frames(tmp_path / 'images', [f'frame_{frame:06d}.png' for frame in ALL])
-
-    def write(text: str):
-        (tmp_path / 'annotations.xml').write_text(text)
-        return 'cvat', tmp_path / 'annotations.xml', '--images', tmp_path / 'images'
-
-    return write
-
-
 def box_shape(frame, mask, outside=0, **more):
     x, y, width, height = box_of(mask)
     extra = ''.join(f' {key}="{value}"' for key, value in more.items())

@@ -24,12 +24,6 @@ from PIL import Image
 CLASSES = {'1': 'ball', '2': ' box '}
 
 
-@pytest.fixture
-def davis(tmp_path):
-    write_davis(tmp_path)
-    return tmp_path
-
-
 def folders(root):
     return '--images', root / 'JPEGImages', '--masks', root / 'Annotations'
 

@@ -20,7 +20,6 @@ from converter_sources import (
     masks_of,
     object_ids,
     write_davis,
-    write_frames,
     write_json,
 )
 from PIL import Image
@@ -28,12 +27,6 @@ from PIL import Image
 from axialvs.utils.rle import read_mask
 
 ALL = range(LENGTH)
-
-
-@pytest.fixture
-def davis(tmp_path):
-    write_davis(tmp_path)
-    return tmp_path
 
 
 def folders(root):
@@ -46,16 +39,6 @@ def mask_path(root, frame):
 
 class TestIdentity:
     """CVAT writes brush masks and shapes as one track per frame."""
-
-    @pytest.fixture
-    def task(self, tmp_path):
-        write_frames(tmp_path / 'images', [f'{frame:06d}.png' for frame in ALL])
-
-        def write(text):
-            (tmp_path / 'annotations.xml').write_text(text)
-            return 'cvat', tmp_path / 'annotations.xml', '--images', tmp_path / 'images'
-
-        return write
 
     def test_tracks_of_one_group_and_label_are_one_object(self, convert, task):
         groups = [f'ball" group_id="3>{cvat_mask(f, ball(f))}' for f in ALL]
@@ -233,14 +216,11 @@ class TestWhatIsPassedOver:
         convert('coco_video', write_json(tmp_path / 'c.json', content))
         assert '2 masks without a pixel' in capsys.readouterr().out
 
-    def test_cvat_shapes_outside_of_the_frame_are_counted(self, convert, tmp_path, capsys):
-        write_frames(tmp_path / 'images', [f'{frame:06d}.png' for frame in ALL])
+    def test_cvat_shapes_outside_of_the_frame_are_counted(self, convert, task, capsys):
         outside = cvat_polygon(0, ball(0)).replace(
             'points="', 'points="-90,-90;-80,-90;-80,-80" x="'
         )
-        text = cvat(f'ball>{outside}' + cvat_polygon(1, ball(1)))
-        (tmp_path / 'a.xml').write_text(text)
-        convert('cvat', tmp_path / 'a.xml', '--images', tmp_path / 'images')
+        convert(*task(cvat(f'ball>{outside}' + cvat_polygon(1, ball(1)))))
         assert '1 masks without a pixel' in capsys.readouterr().out
 
     def test_categories_of_one_name_are_one_class(self, convert, tmp_path):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-import axialvs.register  # noqa: F401
 from axialvs.utils.errors import AxialVSError
 
 

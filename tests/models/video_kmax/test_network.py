@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-import axialvs.models  # noqa: F401 - registers
 from axialvs.checkpoints.key_mapping import fill_video_predictors
 from axialvs.models.backbones.convnext import PaddedConvNeXt
 from axialvs.models.cross_clip_refiner import CrossClipRefiner
