@@ -17,7 +17,7 @@ from tiny_segmenter import randomise
 
 NAME = re.compile(
     r'(tube-link|(video-)?kmax|axialvs-(wc|cc)(-kmax)?)_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
-    r'-((?P<iterations>\d+)(?P<thousands>k?)|cooldown)(-[a-z0-9-]+)?_[a-z0-9-]+'
+    r'-(?P<iterations>\d+)(?P<thousands>k?)(-[a-z0-9-]+)?_[a-z0-9-]+'
     r'(_release|_holdout)?'
 )
 
@@ -38,9 +38,8 @@ def test_names_say_method_backbone_schedule_and_data(name):
     said, config = NAME.fullmatch(Path(name).stem), load(name)
     assert said
     assert config.train_dataloader.batch_size == int(said['batch'])
-    if said['iterations']:
-        iterations = int(said['iterations']) * (1000 if said['thousands'] else 1)
-        assert config.train_cfg.max_iters == iterations
+    iterations = int(said['iterations']) * (1000 if said['thousands'] else 1)
+    assert config.train_cfg.max_iters == iterations
 
 
 @pytest.mark.parametrize('name', [name for name in EVERY if '_tiny_' in name])

@@ -40,7 +40,7 @@ _SHRUNK = dict(
         ),
     ),
     train_cfg=dict(num_points=POINTS),
-    test_cfg=dict(max_tracks=8),
+    test_cfg=dict(max_tracks=8, linking=dict(memory=None)),  # as in the paper
 )
 # Embeddings that are looked up, not multiplied with.
 _TABLES = ('query_embed.weight', 'query_feat.weight', 'level_embed.weight')

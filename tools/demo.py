@@ -20,7 +20,7 @@ from axialvs.utils.cli import run_command
 from axialvs.utils.errors import AxialVSError
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs/axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py'
+CONFIG = ROOT / 'configs/axialvs/axialvs-wc_tiny_1xb4-400_movingshapes.py'
 WEIGHTS = ROOT / 'weights/axialvs-wc_tiny_movingshapes.pth'
 OFFLINE_CONFIG = ROOT / 'configs/axialvs/axialvs-cc_tiny_1xb2-400_movingshapes.py'
 OFFLINE_WEIGHTS = ROOT / 'weights/axialvs-cc_tiny_movingshapes.pth'

@@ -6,4 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)))
+model = dict(
+    panoptic_head=dict(pixel_decoder=dict(temporal_layer=_base_.within_clip_tracking)),
+    # The paper links a clip to the previous one (`memory=None`); objects that cross are hidden for longer.
+    test_cfg=dict(linking=dict(memory=dict())),
+)

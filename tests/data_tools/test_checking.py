@@ -374,7 +374,7 @@ def test_targets_of_configs():
     (target,) = targets_of_config('axialvs/axialvs-wc_r50_8xb1-10k_ovis.py', 'val', options)
     assert (target.num_frames, target.needs_annotations) == (7, False)
     with pytest.raises(ValueError, match='no val_dataloader'):
-        targets_of_config('axialvs/axialvs-wc_tiny_1xb4-cooldown_movingshapes.py', 'val')
+        targets_of_config('axialvs/axialvs-wc_tiny_1xb4-400_movingshapes.py', 'val')
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -1,5 +1,5 @@
-# A tiny model from scratch on generated videos; hours on one CPU core. The learning rate stays constant; a short
-# cool-down follows (axialvs-wc_tiny_1xb4-cooldown_movingshapes.py).
+# A tiny model from scratch on generated videos; hours on one CPU core. The learning rate stays constant for the first
+# half and decays to zero in the second.
 max_iters = 10000
 lr = 4e-4
 warmup = dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0)
@@ -18,7 +18,10 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=0.1, norm_type=2),
 )
-param_scheduler = [dict(warmup, end=200)]
+param_scheduler = [
+    dict(warmup, end=200),
+    dict(poly_decay, begin=max_iters // 2, end=max_iters),
+]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
