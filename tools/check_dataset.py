@@ -17,7 +17,7 @@ from dataclasses import replace
 from axialvs.data_tools.checking.check import check_dataset
 from axialvs.data_tools.checking.target import SPLITS, Target, targets_of_config
 from axialvs.datasets.class_names import CLASS_LISTS
-from axialvs.utils.cli import add_config_options, run_command
+from axialvs.utils.cli import add_config_options, run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
@@ -26,9 +26,7 @@ _ERRORS_FOUND = 1  # bad input is 2
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('ann_file', metavar='FILE.json', nargs='?', help='annotation file')
     parser.add_argument('--images', metavar='DIR', help='folder that file names are relative to')
     parser.add_argument('--masks', metavar='DIR', help='folder of panoptic PNGs (panomasksRGB)')

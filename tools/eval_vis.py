@@ -13,7 +13,7 @@ from axialvs.evaluation.results import only_video, read_results
 from axialvs.evaluation.score_table import class_table, metrics_table, summary_table, video_table
 from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_metrics
 from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 from axialvs.utils.files import output_file, write_atomically
 
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
@@ -21,9 +21,7 @@ _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument(
         'ground_truth', metavar='GROUND_TRUTH.json', help='official annotation file'
     )

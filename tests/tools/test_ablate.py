@@ -5,18 +5,15 @@ import json
 import sys
 from pathlib import Path
 
+import ablate
 import pytest
 import torch
+from ablation_rows import STUDIES, TABLES
 from mmdet.registry import MODELS
 from mmengine import Config
 
 from axialvs.datasets.moving_shapes import generate_dataset
 from training_clips import moving_boxes
-
-TOOLS = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
-sys.path.insert(0, str(TOOLS))
-import ablate  # noqa: E402
-from ablation_rows import STUDIES, TABLES  # noqa: E402
 
 ROWS = {f'{table}: {row.name}': row for table, rows in TABLES.items() for row in rows}
 # One of each design; other rows differ in numbers.

@@ -1,10 +1,10 @@
 """The benchmark tool on models and shapes of a few pixels."""
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
+import benchmark
+import benchmark_cases as cases
 import pytest
 import torch
 from torch import nn
@@ -12,27 +12,19 @@ from torch import nn
 from axialvs.layers.trajectory_attention import TrajectoryAttention
 from axialvs.utils.cli import run_command
 
-TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 TINY = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
 
 
 @pytest.fixture
-def modules(monkeypatch):
-    """The tool and its cases."""
-    monkeypatch.syspath_prepend(TOOLS)
-    return importlib.import_module('benchmark'), importlib.import_module('benchmark_cases')
-
-
-@pytest.fixture
-def run(modules, monkeypatch, tmp_path):
+def run(monkeypatch, tmp_path):
     """Runs the tool in this process; returns the exit code and the tables."""
 
     def run_tool(*arguments):
         out = tmp_path / 'out.md'
         command = ['benchmark.py', *map(str, arguments), '--out', str(out), '--device', 'cpu']
         monkeypatch.setattr(sys, 'argv', command)
-        code = run_command(modules[0].main)
+        code = run_command(benchmark.main)
         tables = out.with_suffix('.json')
         return code, json.loads(tables.read_text()) if tables.is_file() else None
 
@@ -51,9 +43,9 @@ def test_gpu_command_in_its_small_form(run):
     assert video['tracks'] > 0
 
 
-def test_failures_and_lack_of_time_are_rows(run, modules, monkeypatch):
+def test_failures_and_lack_of_time_are_rows(run, monkeypatch):
     commands = ['model nowhere', f'model {TINY} --flops-only']
-    monkeypatch.setattr(modules[0], 'gpu_commands', lambda small: commands)
+    monkeypatch.setattr(benchmark, 'gpu_commands', lambda small: commands)
     code, tables = run('gpu', '--seconds', 1)
     assert code == 2
     assert [row['command'] for row in tables['failed']] == commands
@@ -115,15 +107,13 @@ def test_missing_config(run, capsys):
     assert 'nowhere' in capsys.readouterr().err
 
 
-def test_work_of_a_linear_layer(modules):
-    _, cases = modules
+def test_work_of_a_linear_layer():
     layer = nn.Linear(8, 5).requires_grad_(False)
     assert cases.count_gflops(lambda: layer(torch.ones(3, 8)), True) == 3 * 8 * 5 / 1e9
 
 
-def test_work_of_trajectory_attention(modules):
+def test_work_of_trajectory_attention():
     """One line of 2 frames of 3 tokens, 4 channels: S = 6, C = 4, T = 2."""
-    _, cases = modules
     attention = TrajectoryAttention(4, num_heads=2).requires_grad_(False)
     line = torch.randn(1, 6, 4)
     projections = 5 * 6 * 16 + 2 * 6 * 2 * 16  # q, k, v, second query, output; trajectory tokens
@@ -132,17 +122,14 @@ def test_work_of_trajectory_attention(modules):
     assert work * 1e9 == pytest.approx(projections + attentions)
 
 
-def test_work_of_sampling(modules):
-    _, cases = modules
+def test_work_of_sampling():
     maps, grid = torch.ones(2, 3, 4, 5), torch.zeros(2, 6, 7, 2)
     call = lambda: nn.functional.grid_sample(maps, grid, align_corners=False)  # noqa: E731
     assert cases.count_gflops(call, as_defined=False) * 1e9 == pytest.approx(4 * 2 * 6 * 7 * 3)
     assert cases.count_gflops(call, as_defined=True) * 1e9 == pytest.approx(5 * 2 * 6 * 7 * 3)
 
 
-def test_peak_memory_counts_tensors_alive_at_once(modules):
-    _, cases = modules
-
+def test_peak_memory_counts_tensors_alive_at_once():
     def three_at_most_two_at_once():
         first = torch.ones(1024, 256)
         second = first + 1

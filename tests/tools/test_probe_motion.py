@@ -1,13 +1,8 @@
 """Test of the motion probe: motion is the only cue of its clips."""
 
-import sys
-from pathlib import Path
-
+import probe_motion as probe
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'tools' / 'analysis_tools'))
-import probe_motion as probe
 
 
 def test_objects_move_and_single_frames_show_nothing():

@@ -1,20 +1,16 @@
 """Scores of camouflaged objects: of a model that knows the masks and of one that guesses."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import score_camouflage as tool
 import torch
 
 from axialvs.datasets.moving_shapes import get_level
 from axialvs.datasets.moving_shapes.camouflage import camouflaged_frames
 from axialvs.structures import ClipPrediction
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'tools' / 'analysis_tools'))
-import score_camouflage as tool
 
 LEVEL = replace(get_level('camouflage', (96, 64), 3), num_objects=(1, 1))
 CLIPS = 20

@@ -14,19 +14,16 @@ from unittest import mock
 
 import pytest
 import torch
+from tiny_run import write_config
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
+from forked import run_tool_in_ranks
+from generated_videos import write_videos
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
 TINY_RUN = ROOT / 'tests' / 'engine'
 NEAR_ONLINE = 'axialvs-wc_r50_8xb1-15k_youtubevis2021'
-sys.path.insert(0, str(TINY_RUN))
-
-from tiny_run import write_config  # noqa: E402
-
-from forked import run_tool_in_ranks  # noqa: E402
-from generated_videos import write_videos  # noqa: E402
 
 
 @dataclass

@@ -20,7 +20,7 @@ from typing import Any
 
 from ablation_rows import BASES, SCALES, STUDIES, TABLES, Row, changes_of
 
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 from axialvs.utils.config_files import find_config, find_tool
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
@@ -34,9 +34,7 @@ MIN_SCORE = 0.3  # of tracks that count for HOTA, IDF1 and identity switches
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('table', choices=[*TABLES, *STUDIES], help='of the paper, or a study')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='some rows only')
     parser.add_argument('--max-iters', type=int, default=600, help='iterations of a training')

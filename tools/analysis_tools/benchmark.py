@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axialvs.utils.cli import add_config_options, run_command
+from axialvs.utils.cli import add_config_options, run_command, script_parser
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
@@ -225,9 +225,7 @@ def positive(text: str) -> int:
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--out', type=output_file, metavar='OUT.md', help='and OUT.json')
     common.add_argument('--device', help='cpu, cuda ... (a GPU if there is one, else the CPU)')

@@ -10,15 +10,13 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from axialvs.utils.cli import add_config_options, run_command
+from axialvs.utils.cli import add_config_options, run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--out', metavar='DIR', type=Path, default=Path('work_dirs/browse'))
     parser.add_argument('--clips', type=int, default=16, help='how many (default: 16)')

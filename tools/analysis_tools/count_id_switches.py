@@ -12,16 +12,14 @@ from pathlib import Path
 from axialvs.datasets.annotations.youtube_vis import read_annotations
 from axialvs.evaluation.id_switches import IDSwitches, count_id_switches
 from axialvs.evaluation.results import read_results
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 PER_FRAMES = 1000
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('ground_truth', metavar='GROUND_TRUTH.json')
     parser.add_argument('results', metavar='RESULTS.json', nargs='+', help='official lists')
     parser.add_argument(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from axialvs.engine.run_log import Curve, RunLog, read_run
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
 
@@ -26,9 +26,7 @@ _DPI = 120
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument(
         'runs', metavar='WORK_DIR', nargs='+', type=Path, help='work dirs, or scalars.json files'
     )

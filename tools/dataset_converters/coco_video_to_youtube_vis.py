@@ -16,14 +16,12 @@ from tqdm import tqdm
 from axialvs.data_tools.converters.coco_video import IDENTITY_HINT, read_all, read_coco_videos
 from axialvs.data_tools.converters.labelled_video import SkipReport
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('annotations', type=Path, metavar='ANNOTATIONS.json')
     parser.add_argument(
         '--images',

@@ -17,14 +17,12 @@ from axialvs.data_tools.converters.cvat import IDENTITY_HINT, read_all
 from axialvs.data_tools.converters.cvat_tasks import read_cvat_videos
 from axialvs.data_tools.converters.labelled_video import SkipReport
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('annotations', nargs='+', type=Path, metavar='ANNOTATIONS.xml')
     parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
     parser.add_argument(

@@ -21,16 +21,14 @@ from axialvs.data_tools.converters.labelled_video import SkipReport
 from axialvs.data_tools.converters.mask_folders import IDENTITY_HINT, find_videos, read_all
 from axialvs.data_tools.converters.mask_images import MaskReader
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 DEFAULT_CLASS = 'object'
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
     parser.add_argument('--masks', type=Path, required=True, metavar='DIR', help='of the masks')
     parser.add_argument(

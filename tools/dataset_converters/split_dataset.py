@@ -21,15 +21,13 @@ from axialvs.data_tools.splitting import (
 )
 from axialvs.datasets.annotations.schema import SPLIT_PARTS, load_json
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations, read_annotations
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
     parser.add_argument('--share', type=float, default=0.1, help='of videos held out (0.1)')
     parser.add_argument('--seed', type=int, default=0)

@@ -14,14 +14,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from axialvs.data_tools.converters.vipseg import check_source, convert_split
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('root', metavar='ROOT', type=Path)
     parser.add_argument('--out', metavar='DIR', type=Path, required=True)
     parser.add_argument('--splits', nargs='+', default=['train', 'val'], metavar='NAME')

@@ -9,7 +9,7 @@ import sys
 from mmengine.config import Config
 
 import axialvs.register  # noqa: F401 - registers the parts of the package
-from axialvs.utils.cli import add_config_options, run_command
+from axialvs.utils.cli import add_config_options, run_command, script_parser
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
@@ -17,9 +17,7 @@ from axialvs.utils.files import output_file, write_atomically
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('config', help='a file, or the name of one of the project')
     add_config_options(parser)
     parser.add_argument(

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from axialvs.checkpoints.hub import CHECKPOINTS, KnownCheckpoint
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.markdown import markdown_table
 
@@ -50,9 +50,7 @@ This page is written by `python tools/misc/write_model_zoo.py` from `configs/*/m
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('--check', action='store_true', help='only say whether all is well')
     return parser.parse_args()
 

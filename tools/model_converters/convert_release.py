@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import run_command, script_parser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -24,9 +24,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of the release')
     parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
     parser.add_argument('--config', type=Path, help='config of the model, recognised by default')

@@ -94,6 +94,13 @@ class ConfigOptions(argparse.Action):
         setattr(namespace, self.dest, options)
 
 
+def script_parser(description: str) -> argparse.ArgumentParser:
+    """Parser whose help shows a docstring with its line breaks."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_config_options(
     parser: argparse._ActionsContainer, example: str = 'train_cfg.max_iters=100'
 ) -> None:

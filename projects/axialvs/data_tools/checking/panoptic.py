@@ -27,11 +27,11 @@ _MAX_UNLABELLED = 0.5
 
 
 class _CheckedVideo(NamedTuple):
-    """Result of one video: faults (rule, frame, problem), size, and (frame, area)s per tube."""
+    """Result of one video: faults (rule, frame, problem), size, and areas of each tube."""
 
     faults: list[tuple[str, str, str]]
     size: tuple[int, int]
-    areas: dict[int, list[tuple[int, int]]]
+    areas: dict[int, list[int]]
 
 
 def is_panoptic(content: Any) -> bool:
@@ -88,7 +88,7 @@ def check_panoptic(
                 crowd = identifier in video.crowds
                 empty = (None,) * len(names)
                 instances.append(Instance(identifier, number, category, empty, visible, crowd))
-                areas = [area for _, area in result.areas.get(identifier, ())]
+                areas = result.areas.get(identifier)
                 means.append(float(np.mean(areas)) if areas else 0.0)
     categories = tuple(Category(c.id, repair_name(c.name), c.name) for c in gt.categories)
     return VideoAnnotations(path, categories, tuple(videos), tuple(instances)), means
@@ -98,9 +98,9 @@ def _check_video(
     video: PanopticVideo, masks: str, images: str | None, open_images: bool
 ) -> _CheckedVideo:
     faults: list[tuple[str, str, str]] = []
-    areas: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    areas: dict[int, list[int]] = defaultdict(list)
     sizes: Counter = Counter()
-    for frame, (name, listed) in enumerate(zip(video.file_names, video.segments, strict=True)):
+    for name, listed in zip(video.file_names, video.segments, strict=True):
         image = None if images is None else Path(images, video.id, f'{Path(name).stem}.jpg')
         if not open_images:
             paths = [Path(masks, video.id, name), *([image] if image else [])]
@@ -119,7 +119,7 @@ def _check_video(
         found = dict(zip(*(x.tolist() for x in np.unique(ids, return_counts=True)), strict=True))
         void = found.pop(VOID, 0)
         for identifier, area in found.items():
-            areas[identifier].append((frame, area))
+            areas[identifier].append(area)
         faults += _compare(name, found, listed)
         if void > _MAX_UNLABELLED * ids.size:
             faults.append(('unlabelled-pixels', name, f'{void / ids.size:.0%}'))

@@ -4,7 +4,6 @@ mmdet's CocoVID has `frame_id` and `instance_id`, TAO has `frame_index` and `tra
 export "COCO 1.0" of a video task has no `videos`; its annotations have `attributes.track_id`.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -134,7 +133,30 @@ def read_all(
             has no mask.
     """
     for name, frames in source.frames.items():
-        yield _read_video(source, name, frames, images, allow_boxes, skipped, on_frame)
+        size = read_size(frames[0].record)
+        masks: dict[int, list[RLE | None]] = {}
+        first: dict[int, JsonRecord] = {}
+        for index, frame in enumerate(frames):
+            _check_size(frame, size, name, images)
+            for record in frame.annotations:
+                identifier = _object_of(record)
+                _check_same_object(record, first.setdefault(identifier, record), source.class_names)
+                of_object = masks.setdefault(identifier, [None] * len(frames))
+                if of_object[index] is not None:
+                    problem = f'{identifier} occurs twice in {frame.file_name}'
+                    record.fail('instance_id', f'{problem}; an object has one mask per frame')
+                of_object[index] = _mask(record, size, allow_boxes, name, skipped)
+            on_frame()
+        tracks = tuple(
+            Track(
+                str(i),
+                source.class_names[first[i].integer('category_id')],
+                tuple(masks[i]),
+                first[i].flag('iscrowd', default=False),
+            )
+            for i in masks
+        )
+        yield LabelledVideo(name, *size, tuple(frame.file_name for frame in frames), tracks)
 
 
 def _read_videos(content: JsonRecord) -> dict[int, str]:
@@ -209,40 +231,6 @@ def _sorted(frames: list[_Frame], video: str) -> list[_Frame]:
             problem = f'{other.position} is used twice in video {video}, also by {one.file_name}'
             other.record.fail(_one_of(other.record, _POSITIONS), problem)
     return frames
-
-
-def _read_video(
-    source: CocoVideos,
-    name: str,
-    frames: list[_Frame],
-    images: Path | None,
-    allow_boxes: bool,
-    skipped: SkipReport,
-    on_frame: ProgressFn,
-) -> LabelledVideo:
-    size = read_size(frames[0].record)
-    masks: dict[int, list[RLE | None]] = defaultdict(lambda: [None] * len(frames))
-    first: dict[int, JsonRecord] = {}
-    for index, frame in enumerate(frames):
-        _check_size(frame, size, name, images)
-        for record in frame.annotations:
-            identifier = _object_of(record)
-            _check_same_object(record, first.setdefault(identifier, record), source.class_names)
-            if masks[identifier][index] is not None:
-                problem = f'{identifier} occurs twice in {frame.file_name}; an object has one mask'
-                record.fail('instance_id', f'{problem} per frame')
-            masks[identifier][index] = _mask(record, size, allow_boxes, name, skipped)
-        on_frame()
-    tracks = tuple(
-        Track(
-            str(i),
-            source.class_names[first[i].integer('category_id')],
-            tuple(masks[i]),
-            first[i].flag('iscrowd', default=False),
-        )
-        for i in masks
-    )
-    return LabelledVideo(name, *size, tuple(frame.file_name for frame in frames), tracks)
 
 
 def _check_size(frame: _Frame, size: tuple[int, int], video: str, images: Path | None) -> None:

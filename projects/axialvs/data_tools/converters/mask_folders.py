@@ -1,6 +1,6 @@
 """Folders of frames and folders of mask images, as DAVIS and YouTube-VOS have them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,43 +170,34 @@ def read_all(
         ConversionError: if an image is unreadable, sizes differ, or an object has no class.
     """
     for video in videos:
-        yield _read_video(video, classes, ignored, make_reader(), skipped, on_frame)
-
-
-def _read_video(
-    video: FolderVideo,
-    classes: ClassMapping,
-    ignored: Collection[int],
-    reader: MaskReader,
-    skipped: SkipReport,
-    on_frame: ProgressFn,
-) -> LabelledVideo:
-    size = common_size(video.images, video.name)
-    tracks: dict[int, list[RLE | None]] = defaultdict(lambda: [None] * len(video.images))
-    for index, path in enumerate(video.masks):
-        if path is not None:
-            for identifier, rle in _objects(reader, path, size).items():
-                tracks[identifier][index] = rle
-        on_frame()
-    reader.check_edges()
-    names = reader.canonical_ids()
-    tracks = {names.get(identifier, identifier): masks for identifier, masks in tracks.items()}
-    for identifier, doubt in reader.doubts().items():
-        if (value := names.get(identifier, identifier)) in tracks.keys() - set(ignored):
-            shown = 255 if reader.binary else value
-            shown = shown if shown <= _LARGEST_GREY else f'"#{shown:06x}"'
-            skipped.doubts[f'value {shown} {doubt} {shown}'].append(video.name)
-    for identifier in sorted(tracks.keys() & set(ignored)):
-        number = sum(mask is not None for mask in tracks.pop(identifier))
-        skipped.add('masks of ignored ids', f'{video.name}: {identifier}', number)
-    return LabelledVideo(
-        video.name,
-        *size,
-        tuple(f'{video.name}/{image.name}' for image in video.images),
-        tuple(
-            Track(str(i), classes.class_of(video.name, i), tuple(tracks[i])) for i in sorted(tracks)
-        ),
-    )
+        size = common_size(video.images, video.name)
+        reader = make_reader()
+        tracks: dict[int, list[RLE | None]] = {}
+        for index, path in enumerate(video.masks):
+            if path is not None:
+                for identifier, rle in _objects(reader, path, size).items():
+                    tracks.setdefault(identifier, [None] * len(video.images))[index] = rle
+            on_frame()
+        reader.check_edges()
+        names = reader.canonical_ids()
+        tracks = {names.get(identifier, identifier): masks for identifier, masks in tracks.items()}
+        for identifier, doubt in reader.doubts().items():
+            if (value := names.get(identifier, identifier)) in tracks.keys() - set(ignored):
+                shown = 255 if reader.binary else value
+                shown = shown if shown <= _LARGEST_GREY else f'"#{shown:06x}"'
+                skipped.doubts[f'value {shown} {doubt} {shown}'].append(video.name)
+        for identifier in sorted(tracks.keys() & set(ignored)):
+            number = sum(mask is not None for mask in tracks.pop(identifier))
+            skipped.add('masks of ignored ids', f'{video.name}: {identifier}', number)
+        yield LabelledVideo(
+            video.name,
+            *size,
+            tuple(f'{video.name}/{image.name}' for image in video.images),
+            tuple(
+                Track(str(i), classes.class_of(video.name, i), tuple(tracks[i]))
+                for i in sorted(tracks)
+            ),
+        )
 
 
 def _objects(reader: MaskReader, path: Path, size: tuple[int, int]) -> dict[int, RLE]:
