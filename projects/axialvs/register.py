@@ -7,11 +7,12 @@ operators.
 
 from importlib import import_module
 
+from axialvs.registry import SHARDING_MODULES
+from axialvs.utils.deferred_imports import deferred_imports
 from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
 
-# Every module with a registered class, and `registry`, which makes `axialvs::` known to mmengine.
+# Every module with a registered class; importing `registry` makes `axialvs::` known to mmengine.
 _MODULES = (
-    'registry',
     'datasets.coco',
     'datasets.clip_dataset',
     'datasets.samplers',
@@ -55,7 +56,11 @@ _MODULES = (
     'engine.vis_backends',
 )
 
+# What few parts of mmdet and mmengine, or only later steps, need.
+_DEFERRED = ('imagecorruptions', 'imgaug', 'matplotlib', 'scipy', *SHARDING_MODULES.values())
+
 install_stand_in()  # before the first import of mmdet.models
-import_mmdet()
-for _module in _MODULES:
-    import_module(f'axialvs.{_module}')
+with deferred_imports(*_DEFERRED):
+    import_mmdet()
+    for _module in _MODULES:
+        import_module(f'axialvs.{_module}')

@@ -8,6 +8,7 @@ finds them in its parent.
 from typing import Any
 
 import mmdet.registry
+import mmengine.registry
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 
@@ -25,6 +26,18 @@ CHILDREN = {
     for name, registry in vars(mmdet.registry).items()
     if isinstance(registry, Registry) and registry.scope == 'mmdet'
 }
+
+# Modules of classes for sharded training, by registry. They import torch.distributed.fsdp and
+# .optim, 1.4 s of CPU time: `axialvs.register` defers them until their registry is searched.
+SHARDING_MODULES = {
+    'MODEL_WRAPPERS': 'mmengine.model.wrappers.fully_sharded_distributed',
+    'OPTIMIZERS': 'mmengine.optim.optimizer.zero_optimizer',
+    'STRATEGIES': 'mmengine._strategy.fsdp',
+}
+for _name, _module in SHARDING_MODULES.items():
+    for _registries in (vars(mmengine.registry), vars(mmdet.registry), CHILDREN):
+        if _name in _registries:
+            _registries[_name]._locations.append(_module)
 
 # Temporal attentions of the within-clip tracking module: `(channels, **options)` makes a module
 # `(features (B, T, H, W, C), position) -> (B, T, H, W, C)`.

@@ -1,5 +1,6 @@
 """Tests of imports that are deferred until a package is used."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -91,6 +92,27 @@ def test_placeholders_and_later_imports_share_one_package(package):
     assert client.module.Square.sides == 5
 
 
+def test_submodule_of_an_imported_package(package):
+    with deferred_imports('heavy.shapes'):
+        client = import_module('client')
+        assert client.heavy.VERSION == '1.0'
+    assert loaded() == ['heavy']
+    assert not hasattr(client.heavy, 'shapes')
+    from heavy import shapes
+
+    assert type(client.Square()) is shapes.Square
+
+
+def test_inspecting_modules_imports_nothing(package):
+    """`inspect.getmodule` asks all modules for their files."""
+    with deferred_imports('heavy'):
+        client = import_module('client')
+        inspect.getmodule(sys._getframe())
+        assert not hasattr(client.heavy, '__file__')
+    assert loaded() == []
+    assert client.heavy.__file__.endswith('__init__.py')
+
+
 def test_use_while_deferred_imports_at_once(package):
     with deferred_imports('heavy'):
         client = import_module('client')
@@ -123,39 +145,60 @@ def test_failing_import_restores_imports(package):
     assert sys.meta_path == finders
 
 
-def test_parts_of_mmdet_work_with_deferred_packages():
+def test_deferred_parts_of_mmdet_and_mmengine_work():
     code = """
 import json, sys
 import axialvs.register
-packages = ('imagecorruptions', 'imgaug', 'matplotlib', 'numba')
+packages = ('imagecorruptions', 'imgaug', 'matplotlib', 'scipy', 'torch.distributed.fsdp')
 before = sorted(set(packages) & set(sys.modules))
 
+import mmdet.registry, mmengine.model, mmengine.optim, mmengine.registry
 import numpy as np
+import torch
+from axialvs.registry import CHILDREN
 from mmdet.datasets.transforms.transforms import corrupt
-from mmdet.registry import TRANSFORMS
 from mmdet.utils import imshow_mot_errors
 
 image = np.full((32, 48, 3), 100, np.uint8)
 box = np.array([[4, 4, 20, 20, 0.9]], np.float32)
 plot = imshow_mot_errors(image.copy(), box, np.array([1]), np.array([0]))
 resize = [dict(name='Resize', p=1, parameters=dict(size=dict(width=24, height=16)))]
-lanes = TRANSFORMS.build(dict(type='ImageAug', pipeline=resize))
+lanes = mmdet.registry.TRANSFORMS.build(dict(type='ImageAug', pipeline=resize))
 corrupted = corrupt(image, corruption_name='brightness', severity=5)
+results = [plot[20, 4].tolist(), lanes.pipeline(image=image).shape, int(corrupted.min())]
+
+# Each through the registry of another scope.
+store = torch.distributed.HashStore()
+torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+weight = torch.nn.Parameter(torch.ones(2))
+zero = dict(type='ZeroRedundancyOptimizer', optimizer_type='SGD', params=[weight], lr=0.5)
+optimizer = CHILDREN['OPTIMIZERS'].build(zero)
+weight.sum().backward()
+optimizer.step()
+wrapper = mmdet.registry.MODEL_WRAPPERS.get('MMFullyShardedDataParallel')
+strategy = mmengine.registry.STRATEGIES.get('FSDPStrategy')
+sharding = [
+    weight.tolist(),
+    isinstance(optimizer, mmengine.optim.ZeroRedundancyOptimizer),
+    issubclass(wrapper, mmengine.model.MMFullyShardedDataParallel),
+    strategy.__name__,
+]
 
 import matplotlib.pyplot
 after = sorted(set(packages) & set(sys.modules))
-backend = matplotlib.pyplot.get_backend()
-results = [plot[20, 4].tolist(), lanes.pipeline(image=image).shape, int(corrupted.min())]
-print(json.dumps([before, after, backend, *results]))
+print(json.dumps([before, after, matplotlib.pyplot.get_backend(), *results, sharding]))
 """
     ended = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, env=os.environ | BACKEND
     )
     assert ended.returncode == 0, ended.stderr
-    before, after, backend, edge, resized, darkest = json.loads(ended.stdout.splitlines()[-1])
+    before, after, backend, edge, resized, darkest, sharding = json.loads(
+        ended.stdout.splitlines()[-1]
+    )
     assert before == []
-    assert {'imagecorruptions', 'imgaug', 'matplotlib'} <= set(after)
+    assert len(after) == 5
     assert edge == [40, 39, 214]  # the red of matplotlib's palette
     assert resized == [16, 24, 3]
     assert darkest > 100
+    assert sharding == [[0.5, 0.5], True, True, 'FSDPStrategy']
     assert backend.lower() == BACKEND['MPLBACKEND']

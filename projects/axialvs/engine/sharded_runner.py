@@ -1,4 +1,7 @@
-"""Fully sharded data-parallel training (FSDP2)."""
+"""Fully sharded data-parallel training (FSDP2).
+
+Functions import what shards, which takes a second of CPU time, when they need it.
+"""
 
 from typing import Any
 
@@ -12,8 +15,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
@@ -52,6 +53,8 @@ class ShardedRunner(SafeRunner):
             )
         if self.cfg.get('sync_bn'):
             raise AxialVSError('sync_bn cannot be used with --fsdp: take it out of the config')
+        from torch.distributed.fsdp import fully_shard
+
         device = get_device()
         model = model.to(device)
         model.init_weights()  # parts of weights cannot be drawn
@@ -105,6 +108,7 @@ class _WholeCheckpointHook(Hook):
 
 def _whole(state: Any) -> Any:
     """Gather a state into whole tensors on the CPU of the first process."""
+    from torch.distributed.tensor import DTensor
 
     def gather(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -128,6 +132,8 @@ def _share_out_state(optimizer: Optimizer) -> None:
 
 def _part_of(value: Any, parameter: Tensor) -> Any:
     """Return this process's shard of a tensor with the shape of a sharded parameter."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
     if not (isinstance(parameter, DTensor) and isinstance(value, Tensor)):
         return value
     if isinstance(value, DTensor) or value.shape != parameter.shape:

@@ -1,11 +1,11 @@
 """Convolution and batch norm fusion for inference."""
 
 import copy
+import sys
 
 import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -38,7 +38,9 @@ class FusedCopy:
         """
         if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return module
-        if any(isinstance(x, FSDPModule) for x in module.modules()):
+        # Whoever has sharded a model has imported this; importing it here would take a second.
+        fsdp = sys.modules.get('torch.distributed.fsdp')
+        if fsdp and any(isinstance(x, fsdp.FSDPModule) for x in module.modules()):
             return module
         if not getattr(module, 'can_fuse_norms', True):
             return module

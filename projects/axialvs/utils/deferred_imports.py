@@ -1,7 +1,7 @@
-"""Defer the import of packages until they are used.
+"""Defer imports until what they import is used.
 
 mmdet imports packages of a few of its parts, such as imgaug for lane lines, with everything else,
-which takes seconds of CPU time.
+and mmengine torch.distributed.fsdp, which takes seconds of CPU time.
 """
 
 import sys
@@ -15,24 +15,27 @@ from typing import Any
 
 
 @contextmanager
-def deferred_imports(*packages: str) -> Iterator[None]:
-    """Let imports of packages give placeholders, which import the package when they are used.
+def deferred_imports(*modules: str) -> Iterator[None]:
+    """Let imports give placeholders, which import the module when they are used.
 
-    A use is a call, an attribute, a check of instances or classes, or a derived class. Packages
-    that have been imported before are used as they are, and those that are not installed raise
-    ImportError as usual. Afterwards `sys.modules` holds no placeholder.
+    A use is a call, an attribute, a check of instances or classes, or a derived class. Modules
+    that have been imported before are used as they are, and those of a package that is not
+    installed raise ImportError as usual. Afterwards `sys.modules` holds no placeholder.
 
     Args:
-        packages: top-level packages.
+        modules: full names; their submodules are deferred too.
     """
-    finder = _Finder({x for x in packages if x not in sys.modules and PathFinder.find_spec(x)})
+    finder = _Finder({x for x in modules if x not in sys.modules and _is_installed(x)})
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for package in packages:
-            finder.stop_deferring(package)
+        finder.stop_deferring(*modules)
+
+
+def _is_installed(module: str) -> bool:
+    return PathFinder.find_spec(module.partition('.')[0]) is not None
 
 
 class _Placeholder(ModuleType):
@@ -40,19 +43,21 @@ class _Placeholder(ModuleType):
 
     Args:
         name: full name, as in `matplotlib.patches.Rectangle`.
-        finder: what defers its package.
+        finder: what defers its module.
     """
 
     def __init__(self, name: str, finder: '_Finder') -> None:
         super().__init__(name)
-        self.__path__: list[str] = []  # without it, submodules cannot be imported
+        self.__path__: list[str] = []  # makes it a package
         self._finder = finder
+        self._loaded: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        # `from package import name` asks for attributes while it is deferred.
-        if self._finder.defers(self.__name__) and not name.startswith('__'):
-            return _Placeholder(f'{self.__name__}.{name}', self._finder)
-        return getattr(self._load(), name)
+        if not self._finder.deferred(self.__name__):
+            return getattr(self._load(), name)
+        if name.startswith('__'):  # asked by the import system and by inspect.getmodule
+            raise AttributeError(name)
+        return _Placeholder(f'{self.__name__}.{name}', self._finder)
 
     def __call__(self, *args, **kwargs) -> Any:
         return self._load()(*args, **kwargs)
@@ -67,36 +72,41 @@ class _Placeholder(ModuleType):
         return (self._load(),)
 
     def _load(self) -> Any:
-        self._finder.stop_deferring(_package_of(self.__name__))
-        return resolve_name(self.__name__)
+        if self._loaded is None:
+            self._finder.stop_deferring(*self._finder.deferred(self.__name__))
+            self._loaded = resolve_name(self.__name__)
+        return self._loaded
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Find placeholders for packages."""
+    """Find placeholders for modules."""
 
-    def __init__(self, packages: set[str]) -> None:
-        self._packages = packages
+    def __init__(self, modules: set[str]) -> None:
+        self._modules = modules
+        self._placeholders: dict[str, _Placeholder] = {}
 
-    def defers(self, name: str) -> bool:
-        return _package_of(name) in self._packages
+    def deferred(self, name: str) -> list[str]:
+        """Return the deferred module that has or contains a name, or nothing."""
+        return [x for x in self._modules if f'{name}.'.startswith(f'{x}.')]
 
-    def stop_deferring(self, package: str) -> None:
-        if package in self._packages:
-            self._packages.remove(package)
-            for name in [x for x in sys.modules if _package_of(x) == package]:
-                del sys.modules[name]
+    def stop_deferring(self, *modules: str) -> None:
+        """Import modules as usual from now on."""
+        self._modules -= set(modules)
+        for name in [x for x in self._placeholders if not self.deferred(x)]:
+            sys.modules.pop(name, None)
+            parent, _, child = name.rpartition('.')
+            namespace = vars(sys.modules[parent]) if parent in sys.modules else {}
+            if namespace.get(child) is self._placeholders.pop(name):
+                del namespace[child]
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(name, self, is_package=True) if self.defers(name) else None
+        return ModuleSpec(name, self, is_package=True) if self.deferred(name) else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Placeholder(spec.name, self)
+        self._placeholders[spec.name] = _Placeholder(spec.name, self)
+        return self._placeholders[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the package is imported when it is used."""
-
-
-def _package_of(name: str) -> str:
-    return name.partition('.')[0]
+        """Do nothing: the module is imported when it is used."""

@@ -12,7 +12,6 @@ import sys
 from types import ModuleType
 from typing import NoReturn
 
-from axialvs.utils.deferred_imports import deferred_imports
 from axialvs.utils.errors import AxialVSError
 
 EXTENSION = 'mmcv._ext'
@@ -79,13 +78,9 @@ def install_stand_in() -> bool:
 def import_mmdet() -> None:
     """Import mmdet's registered parts, without its notice at every start about a data format.
 
-    The packages that only its corruptions, lane lines and plots use are imported when these are.
     The stand-in has to be in place.
     """
-    with (
-        contextlib.redirect_stdout(io.StringIO()) as printed,
-        deferred_imports('imagecorruptions', 'imgaug', 'matplotlib'),
-    ):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         importlib.import_module('mmdet.datasets')
         importlib.import_module('mmdet.models')
     for line in printed.getvalue().splitlines():
