@@ -139,3 +139,19 @@ def test_peak_memory_counts_tensors_alive_at_once():
     assert cases.peak_mib(three_at_most_two_at_once, torch.device('cpu')) == (
         pytest.approx(2, rel=0.01)
     )
+
+
+def test_profile_has_all_of_the_time_and_of_the_products(run):
+    options = ['--frames', 3, '--sizes', '96x160', '--rounds', 1]
+    code, tables = run('model', TINY, *options, '--profile')
+    assert code == 0
+    *rows, product = next(rows for title, rows in tables.items() if title.startswith('operators'))
+    assert sum(row['share, %'] for row in rows) == pytest.approx(100)
+    assert product['GFLOP/s'] == pytest.approx(1024**3 / 1e6 / product['ms'])
+    by_name = {row['operator']: row for row in rows}
+    work = sum(
+        by_name[x]['GFLOP/s'] * by_name[x]['ms'] / 1e3 for x in ('convolutions', 'matrix products')
+    )
+    _, tables = run('model', TINY, *options[:4], '--flops-only')
+    (row,) = tables['clips of 3x96x160']
+    assert work == pytest.approx(row['GFLOPs, executed'], rel=0.1)  # less sampling and attention

@@ -2,6 +2,7 @@
 
 benchmark.py model CONFIG [CONFIG] --frames 2 5 --sizes 192x320 384x640
 benchmark.py model CONFIG --flops-only --frames 2 --sizes 769x1345
+benchmark.py model CONFIG --profile
 benchmark.py attention
 benchmark.py video [CONFIG] --lengths 60 600 6000
 benchmark.py video [CONFIG] --against-mmdet
@@ -97,10 +98,17 @@ def run_attention(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
 
 
 def run_model(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield work, time and memory of clips."""
+    """Yield work, time and memory of clips, or the time of their operators."""
     from benchmark_cases import clip_rows, work_row
 
     for shape in [(t, *size) for size in args.sizes for t in args.frames]:
+        if args.profile:
+            from benchmark_profile import profile_rows
+
+            for config in args.configs:
+                title = f'operators of {Path(config).stem}, {"x".join(map(str, shape))}'
+                yield title, profile_rows(args, config, shape)
+            continue
         rows = [work_row(config, shape) for config in args.configs]
         if not args.flops_only:
             rows = [a | b for a, b in zip(rows, clip_rows(args, shape), strict=True)]
@@ -169,6 +177,7 @@ def gpu_commands(small: bool) -> list[str]:
             'attention --shapes 2x3x4 3x5',
             f'model {plain} {TINY} --frames 3 --sizes 96x160 --dtype bfloat16',
             f'video {TINY} --lengths 6 --protocols live --score-thr 0',
+            f'model {TINY} --frames 3 --sizes 96x160 --profile',
         ]
     pair = f'tube_link/tube-link_r50_8xb1-15k_youtubevis2021 {WITHIN_CLIP}'
     swin_l = 'axialvs/axialvs-wc_swin-l_8xb1-10k_youtubevis2021'
@@ -186,7 +195,8 @@ def gpu_commands(small: bool) -> list[str]:
             for size in ('360x640', '720x1280')
         ]
     half = '--frames 4 --sizes 384x640 --no-train --dtype float16'
-    return [*commands, f'model {WITHIN_CLIP} {half}', f'model {WITHIN_CLIP} {half} --compile']
+    commands += [f'model {WITHIN_CLIP} {half}', f'model {WITHIN_CLIP} {half} --compile']
+    return [*commands, f'model {WITHIN_CLIP} --frames 4 --sizes 384x640 --dtype bfloat16 --profile']
 
 
 def run_gpu(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
@@ -246,6 +256,7 @@ def parse_args() -> argparse.Namespace:
     model.add_argument('--frames', type=positive, nargs='+', default=[5], help='clip lengths (5)')
     model.add_argument('--sizes', type=parse_shape, nargs='+', default=[(384, 640)], metavar='HxW')
     model.add_argument('--flops-only', action='store_true', help='count, without computing')
+    model.add_argument('--profile', action='store_true', help='where the time of a clip goes')
     model.add_argument('--no-train', action='store_true', help='no training step')
 
     attention = add('attention', run_attention, common, 'trajectory attention')

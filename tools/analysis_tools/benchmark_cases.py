@@ -218,7 +218,8 @@ def attention_row(
 # Clips
 
 
-def _build(args: Namespace, config: str | Config, checkpoint: str | None = None) -> Any:
+def build(args: Namespace, config: str | Config, checkpoint: str | None = None) -> Any:
+    """Build a segmenter with the device, type and compilation of the options."""
     half = None if args.dtype == 'float32' else getattr(torch, args.dtype)
     return init_segmenter(config, checkpoint, args.device, half, args.compile)
 
@@ -237,7 +238,7 @@ def work_row(config: str, shape: Sequence[int]) -> dict:
 
 def clip_rows(args: Namespace, shape: Sequence[int]) -> list[dict]:
     """Time and memory of a clip (T, H, W) for each of `args.configs`, which take turns."""
-    models = {config: _build(args, config) for config in args.configs}
+    models = {config: build(args, config) for config in args.configs}
     frames = torch.randn(shape[0], 3, *shape[1:], device=args.device)
     calls = {config: partial(model.predict_clip, frames) for config, model in models.items()}
     ms = milliseconds(calls, args.rounds, args.device)
@@ -289,7 +290,7 @@ def video_row(args: Namespace) -> dict:
     """Speed after the first clip and peak memory of a video, or of a generated stream."""
     settings = Config.fromfile(find_config(args.config))
     settings.merge_from_dict(args.cfg_options or {})
-    model = _build(args, settings, args.checkpoint)
+    model = build(args, settings, args.checkpoint)
     ((length,), (protocol,)) = args.lengths, args.protocols
     frames = args.video or MovingShapes(args.size, length)
     thr = {} if args.score_thr is None else {'score_thr': args.score_thr}
@@ -331,7 +332,7 @@ def network_row(args: Namespace) -> dict:
         model = MODELS.build(stock.model).eval()
         name, clip_length = "mmdet's Mask2Former-VIS R50", args.frames
     else:
-        model = _build(args, args.config)
+        model = build(args, args.config)
         name, clip_length = Path(args.config).stem, model.clip_length
     frames = torch.randn(args.frames, 3, 384, 640)
     wall, cpu = time.perf_counter(), time.process_time()

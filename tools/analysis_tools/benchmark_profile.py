@@ -1,0 +1,73 @@
+"""Where the time of a clip goes: its operators beside the speed of a plain matrix product."""
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from benchmark_cases import build, milliseconds
+from torch.profiler import ProfilerActivity, profile
+
+MATRIX_PRODUCTS = ('aten::mm', 'aten::addmm', 'aten::bmm', 'aten::baddbmm')
+CPU_SIDE, GPU_SIDE = 1024, 8192  # of the matrices whose product shows what the machine can do
+SMALLEST_SHARE = 0.01  # of the time; operators below it share a row
+
+
+def profile_rows(args: Namespace, config: str, shape: Sequence[int]) -> list[dict]:
+    """Operators of a clip (T, H, W), the slowest first.
+
+    Their times are without the operators that they call. GFLOPs are those of convolutions and
+    matrix products; a multiply-add is one.
+    """
+    model = build(args, config)
+    call = partial(model.predict_clip, torch.randn(shape[0], 3, *shape[1:], device=args.device))
+    side = GPU_SIDE if args.device.type == 'cuda' else CPU_SIDE
+    matrix = torch.randn(side, side, device=args.device, dtype=getattr(torch, args.dtype))
+    product = partial(torch.mm, matrix, matrix)
+    fastest = side**3 / 1e6 / milliseconds({'': product}, args.rounds, args.device)['']
+    call()  # compiles
+    times, gflops = profile_operators(call, args.device)
+    total = times.total()
+    rows, rest = [], 0.0
+    for name, ms in times.most_common():
+        if ms < SMALLEST_SHARE * total:
+            rest += ms
+            continue
+        row = {'operator': name, 'ms': ms, 'share, %': 100 * ms / total}
+        speed = gflops[name] / ms * 1e3
+        row |= {'GFLOP/s': speed or '-', 'of a matrix product': speed / fastest or '-'}
+        rows.append(row)
+    none = {'GFLOP/s': '-', 'of a matrix product': '-'}
+    rows.append({'operator': 'others', 'ms': rest, 'share, %': 100 * rest / total} | none)
+    full = {
+        'operator': f'a matrix product of {side}',
+        'ms': side**3 / 1e6 / fastest,
+        'share, %': '-',
+    }
+    return [*rows, full | {'GFLOP/s': fastest, 'of a matrix product': 1.0}]
+
+
+def profile_operators(
+    call: Callable[[], object], device: torch.device
+) -> tuple[Counter[str], Counter[str]]:
+    """Milliseconds and GFLOPs of a call by operator.
+
+    On a GPU the times are those of the kernels that an operator starts.
+    """
+    on_gpu = device.type == 'cuda'
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=activities, with_flops=True, record_shapes=True) as record:
+        call()
+        if on_gpu:
+            torch.cuda.synchronize()
+    times: Counter[str] = Counter()
+    gflops: Counter[str] = Counter()
+    for event in record.key_averages():
+        name = 'convolutions' if 'conv' in event.key else event.key
+        name = 'matrix products' if name in MATRIX_PRODUCTS else name
+        microseconds = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        times[name] += microseconds / 1e3
+        if name in ('convolutions', 'matrix products'):
+            gflops[name] += event.flops / 2e9
+    return times, gflops
