@@ -24,28 +24,22 @@ def profile_rows(args: Namespace, config: str, shape: Sequence[int]) -> list[dic
     call = partial(model.predict_clip, torch.randn(shape[0], 3, *shape[1:], device=args.device))
     side = GPU_SIDE if args.device.type == 'cuda' else CPU_SIDE
     matrix = torch.randn(side, side, device=args.device, dtype=getattr(torch, args.dtype))
-    product = partial(torch.mm, matrix, matrix)
-    fastest = side**3 / 1e6 / milliseconds({'': product}, args.rounds, args.device)['']
+    product_ms = milliseconds({'': partial(torch.mm, matrix, matrix)}, args.rounds, args.device)['']
+    fastest = side**3 / 1e6 / product_ms  # GFLOP/s
     call()  # compiles
     times, gflops = profile_operators(call, args.device)
     total = times.total()
-    rows, rest = [], 0.0
-    for name, ms in times.most_common():
-        if ms < SMALLEST_SHARE * total:
-            rest += ms
-            continue
-        row = {'operator': name, 'ms': ms, 'share, %': 100 * ms / total}
-        speed = gflops[name] / ms * 1e3
-        row |= {'GFLOP/s': speed or '-', 'of a matrix product': speed / fastest or '-'}
-        rows.append(row)
-    none = {'GFLOP/s': '-', 'of a matrix product': '-'}
-    rows.append({'operator': 'others', 'ms': rest, 'share, %': 100 * rest / total} | none)
-    full = {
-        'operator': f'a matrix product of {side}',
-        'ms': side**3 / 1e6 / fastest,
-        'share, %': '-',
-    }
-    return [*rows, full | {'GFLOP/s': fastest, 'of a matrix product': 1.0}]
+
+    def row(operator: str, ms: float, gflops: float = 0.0) -> dict:
+        speed = gflops / ms * 1e3 if ms else 0.0
+        columns = {'operator': operator, 'ms': ms, 'share, %': 100 * ms / total}
+        return columns | {'GFLOP/s': speed or '-', 'of a matrix product': speed / fastest or '-'}
+
+    large = {x: ms for x, ms in times.most_common() if ms >= SMALLEST_SHARE * total}
+    rows = [row(name, ms, gflops[name]) for name, ms in large.items()]
+    rows.append(row('others', total - sum(large.values())))
+    product = row(f'a matrix product of {side}', product_ms, side**3 / 1e9)
+    return [*rows, product | {'share, %': '-'}]
 
 
 def profile_operators(
