@@ -163,7 +163,7 @@ def run_network(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
 
 def run_evaluation(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
     """Yield the time of evaluation."""
-    from benchmark_cases import evaluation_rows
+    from benchmark_evaluation import evaluation_rows
 
     title = f'{args.videos} videos of {args.frames} frames, {args.objects} objects in each'
     yield title, evaluation_rows(args)
