@@ -125,20 +125,19 @@ def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
     return {key: weights[key] for key in keys}
 
 
-def load_trusted_checkpoint(path: str | Path) -> dict[str, Any]:
+def load_trusted_checkpoint(source: str | Path) -> dict[str, Any]:
     """Unpickle a checkpoint, which runs any code it holds, with the user's rights.
 
     Args:
-        path: local file, trusted as a program would be.
+        source: see `resolve_checkpoint`; trusted as a program would be.
 
     Raises:
         FileNotFoundError: if there is no such file.
         DamagedCheckpointError: if it cannot be read, or holds neither a dict nor a module.
     """
+    path = resolve_checkpoint(source)
     try:
         content = torch.load(path, map_location='cpu', weights_only=False)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # it may need classes that are not installed, or do anything else
         raise DamagedCheckpointError(
             f'checkpoint {path} cannot be read ({type(error).__name__}: {error})'
