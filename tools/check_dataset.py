@@ -1,10 +1,8 @@
-"""Find what would go wrong in training with a data set: check_dataset.py FILE.json --images DIR
+"""Find the errors of a data set that would stop or spoil a training.
 
-Or: check_dataset.py --config CONFIG, with the file, images, classes and frames of a config.
-
-The file is in the layout of YouTube-VIS (videos), COCO (still images) or VIPSeg (panoptic). All
-errors in it, its masks and its images are counted and shown by examples, with statistics. Exit
-code: 0 without errors, 1 with errors, 2 if nothing could be checked.
+Give an annotation file in the layout of YouTube-VIS (videos), COCO (images) or VIPSeg (panoptic),
+or a config. All errors in the file, its masks and images are counted and shown by examples, with
+statistics. The exit code is 0 without errors, 1 with errors, and 2 if nothing could be checked.
 """
 
 import argparse
@@ -30,9 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('ann_file', metavar='FILE.json', nargs='?', help='annotation file')
     parser.add_argument('--images', metavar='DIR', help='folder that file names are relative to')
     parser.add_argument('--masks', metavar='DIR', help='folder of panoptic PNGs (panomasksRGB)')
-    parser.add_argument('--config', help='take data, classes and clip length from a config')
+    parser.add_argument('--config', help='config with file, images, classes and clip length')
     parser.add_argument(
-        '--split', choices=SPLITS, default='train', help='which data of the config (train)'
+        '--split', choices=SPLITS, default='train', help='split of the config (default: train)'
     )
     add_config_options(parser)
     parser.add_argument(
@@ -43,11 +41,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--clip-length', type=int, metavar='T', help='frames of a training clip')
     parser.add_argument(
-        '--min-area', type=float, default=64, help='pixels below which an instance is tiny (64)'
+        '--min-area',
+        type=float,
+        default=64,
+        help='pixels below which an instance is reported as very small (default: 64)',
     )
-    parser.add_argument('--fast', action='store_true', help='look for images, do not open them')
-    parser.add_argument('--examples', type=int, default=5, help='shown of each kind (5)')
-    parser.add_argument('--workers', type=int, help='threads that open images (one per core)')
+    parser.add_argument('--fast', action='store_true', help='only check that images exist')
+    parser.add_argument('--examples', type=int, default=5, help='examples per finding (default: 5)')
+    parser.add_argument('--workers', type=int, help='threads (default: one per core)')
     parser.add_argument(
         '--out', metavar='REPORT.json', type=output_file, help='also write all findings'
     )

@@ -1,7 +1,7 @@
-"""Run everything on a CPU: generate data, evaluate, train, evaluate again, segment videos.
+"""Generate data, evaluate, train, evaluate again and segment videos, in minutes on a CPU.
 
-python tools/demo.py [--out work_dirs/demo]; every step prints the command that it runs. With --web,
-a page in the browser to try the shipped models instead.
+Every step prints the command that it runs. With --web, a page in the browser to try the shipped
+models instead.
 """
 
 import argparse
@@ -46,9 +46,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--web',
         action='store_true',
-        help='serve a page on this machine to try the models instead; needs axialvs[web]',
+        help='serve a page to try the models in a browser instead; needs axialvs[web]',
     )
-    parser.add_argument('--port', type=int, help='of --web (a free one from 7860)')
+    parser.add_argument('--port', type=int, help='port of --web (default: a free one from 7860)')
     return parser.parse_args()
 
 

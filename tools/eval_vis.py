@@ -1,7 +1,7 @@
-"""Evaluate video instance segmentation: eval_vis.py GROUND_TRUTH.json RESULTS.json.
+"""Evaluate video instance segmentation.
 
-By default the official YouTube-VIS metrics; for YouTube-VIS 2022 add --long GT_LONG.json. With
---tracking HOTA and IDF1, with --davis J&F.
+Metrics are those of YouTube-VIS by default (for YouTube-VIS 2022 add --long GT_LONG.json), HOTA and
+IDF1 with --tracking, and J&F with --davis.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'results',
         metavar='RESULTS.json',
-        help='official list of results, a zip of it, or the JSON of segment_video.py',
+        help='official list of results, a zip of it, or the JSON of axialvs segment',
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--video-id',
         type=int,
-        help='the video of the JSON of segment_video.py; only this one is evaluated',
+        help='id of the video that the JSON of axialvs segment belongs to',
     )
     parser.add_argument('--workers', type=int, help='processes for AP (default: at most 4)')
     args = parser.parse_args()

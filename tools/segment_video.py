@@ -1,4 +1,4 @@
-"""Segment videos: overlays, tracks, masks, boxes, cut-outs, HTML pages."""
+"""Segment videos and write overlays, tracks, masks, boxes, cut-outs and HTML pages."""
 
 import signal
 import sys

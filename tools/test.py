@@ -1,4 +1,4 @@
-"""Score a checkpoint on the config's test set: python tools/test.py CONFIG CHECKPOINT."""
+"""Evaluate a checkpoint on the test set of its config."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or the name of one in configs/')
     parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
     parser.add_argument(
-        '--work-dir', help="where the log goes (the config's work_dir, else work_dirs/CONFIG)"
+        '--work-dir', help="folder of the log (default: the config's work_dir, or work_dirs/CONFIG)"
     )
     parser.add_argument(
         '--out', metavar='METRICS.json', type=output_file, help='also write the scores to this file'

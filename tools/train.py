@@ -1,4 +1,4 @@
-"""Train a model: python tools/train.py CONFIG [--resume] [--cfg-options KEY=VALUE ...]."""
+"""Train a model."""
 
 import argparse
 import sys
@@ -18,15 +18,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or the name of one in configs/')
     parser.add_argument(
         '--work-dir',
-        help="where logs and checkpoints go (the config's work_dir, else work_dirs/CONFIG)",
+        help="folder of logs and checkpoints (default: the config's work_dir, or work_dirs/CONFIG)",
     )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from a checkpoint, by default from the last whole one in the work dir; start '
-        'from the beginning if there is none',
+        help='resume from a checkpoint, by default the last intact one in the work dir; start from '
+        'scratch if there is none',
     )
     add_amp_option(parser)
     batch = parser.add_mutually_exclusive_group()
@@ -35,8 +35,8 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='BATCHES',
-        help='batches per optimizer step; by default as many as make the global batch of the '
-        'config',
+        help='accumulate the gradients of several batches per optimizer step, by default as many '
+        'as reach the batch size of the config',
     )
     batch.add_argument(
         '--auto-scale-lr',
@@ -51,8 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed',
         type=_seed,
-        help="random seed (the config's randomness.seed, 0 in the project's configs; "
-        'random where a config has none)',
+        help="random seed (default: the config's randomness.seed, 0 in this project's configs)",
     )
     add_config_options(parser)
     add_run_options(parser)

@@ -1,6 +1,7 @@
 """The command `axialvs`: each of its commands runs a script of the folder `tools`."""
 
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,10 @@ from axialvs.utils.config_files import find_tool
 
 # Command -> script below tools/, summary.
 COMMANDS = {
-    'segment': ('segment_video.py', 'segment videos: overlays, tracks, masks, boxes, HTML pages'),
+    'segment': (
+        'segment_video.py',
+        'segment videos and write overlays, tracks, masks, boxes, pages',
+    ),
     'models': ('misc/list_models.py', 'list the weights that are known by name'),
     'trajectories': (
         'analysis_tools/show_trajectories.py',
@@ -18,8 +22,8 @@ COMMANDS = {
     ),
     'train': ('train.py', 'train a model'),
     'test': ('test.py', 'evaluate a model on the data set of its config'),
-    'eval vis': ('eval_vis.py', 'YouTube-VIS scores of a results file'),
-    'eval vps': ('eval_vps.py', 'VPQ and STQ of a folder of panoptic results'),
+    'eval vis': ('eval_vis.py', 'compute AP, HOTA, IDF1 or J&F of a results file'),
+    'eval vps': ('eval_vps.py', 'compute VPQ and STQ of panoptic results'),
     'convert release': (
         'model_converters/convert_release.py',
         'convert a checkpoint of the public release',
@@ -100,6 +104,7 @@ def _dispatch() -> int:
 def _run(name: str, arguments: list[str]) -> int:
     script = COMMANDS[name][0]
     if script is None:
+        ArgumentParser(prog=f'axialvs {name}', description=COMMANDS[name][1]).parse_args(arguments)
         from axialvs.doctor import main as doctor
 
         return doctor()

@@ -62,8 +62,9 @@ def init_segmenter(
             it is executed. Random weights if None.
         device: 'cpu', 'cuda', 'cuda:1' ...; None for a GPU if there is one, else the CPU.
         precision: `torch.bfloat16` or `torch.float16` to run the network under autocast.
-        compiled: whether to `torch.compile` backbone and head, which takes minutes at the first
-            clip of each size and pays on a GPU; or the options of `torch.compile`.
+        compiled: whether to `torch.compile` backbone and head, or options of `torch.compile`.
+            Compilation takes minutes at the first clip of each size; use it for long videos on a
+            GPU.
         test_cfg: settings that override those of the config's `model.test_cfg`.
 
     Returns:
@@ -148,11 +149,12 @@ def segment_video(
             list, an array (L, H, W, 3) or a generator.
         mode: 'near-online' links clip by clip; 'offline' refines clips together; None for the
             model's default.
-        protocol: 'live' decides while the video runs, the default near-online, offline within a
-            window of clips; 'scored' selects tracks by whole-video scores, the default offline.
-        score_thr: least score of tracks that are shown and returned. By default the
-            config's for what is shown, and 'scored' returns all tracks.
-        classes: names of the classes of interest; all by default.
+        protocol: 'live' (default near-online) decides on tracks while the video runs, offline
+            within a window of clips; 'scored' (default offline) selects tracks by whole-video
+            scores, as in the paper.
+        score_thr: minimum score of tracks that are shown and returned. By default that of the
+            config for tracks that are shown, and 'scored' returns all tracks.
+        classes: names of the classes to keep; all by default.
         max_frames: stop after this many segmented frames.
         progress: called with the number of frames of each finished clip.
         color: channel order of frames in memory.

@@ -146,7 +146,7 @@ class ClipResult:
         timestamps: T times in seconds.
         ids: (n,) int, the same in all clips.
         labels: (n,) int, indices into the model's `class_names`.
-        scores: (n,) float, so far.
+        scores: (n,) float, of the video so far.
         masks: (n, T, H, W) bool.
         images: T frames (H, W, 3), uint8 RGB.
         is_thing: (n,) bool; stuff has one track per class.

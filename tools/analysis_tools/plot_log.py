@@ -1,4 +1,4 @@
-"""Plot the curves of training runs and summarise their time: plot_log.py WORK_DIR ... --out PNG
+"""Plot losses and metrics of training runs, and print a summary of each run.
 
 All runs share each plot. A run that was resumed is one curve. Names may be short:
 loss, loss_cls, d0.loss_mask, grad_norm, lr, time, memory, AP, AR10.
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         help=f'what to plot (default: those of {", ".join(_DEFAULT_KEYS)} that a run has)',
     )
-    parser.add_argument('--names', nargs='+', help='of the runs (default: their folders)')
+    parser.add_argument('--names', nargs='+', help='names of the runs (default: their folders)')
     parser.add_argument(
         '--smooth', type=int, default=1, metavar='N', help='running mean over N points (default: 1)'
     )

@@ -1,4 +1,4 @@
-"""Show where axial-trajectory attention looks for a point of a video in the frames of a clip."""
+"""Draw where axial-trajectory attention looks for a point, in each frame of a clip."""
 
 import argparse
 import sys
@@ -17,19 +17,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add('video', help='video file or folder of images')
-    add('--frame', type=int, default=0, help='frame of the point, from 0')
-    add('--point', type=float, nargs=2, required=True, metavar=('X', 'Y'), help='in pixels')
+    add('--frame', type=int, default=0, help='frame of the point and start of the clip, from 0')
+    add(
+        '--point', type=float, nargs=2, required=True, metavar=('X', 'Y'), help='position in pixels'
+    )
     add('--out', type=output_file, required=True, help='picture, or video if it ends in .mp4')
     add('--checkpoint', default='axialvs-wc_tiny_movingshapes', help='weights: file or known name')
-    add('--config', help="config of the model (the known checkpoint's)")
-    add('--length', type=int, metavar='T', help="frames of the clip (the config's)")
-    add(
-        '--step', type=int, default=1, help='take every STEP-th frame of the video for the clip (1)'
-    )
-    add('--layer', type=int, help='number of the layer in the list that is printed (the last)')
-    add('--head', type=int, help='only this attention head (the mean of all)')
+    add('--config', help="config of the model (default: the known checkpoint's)")
+    add('--length', type=int, metavar='T', help="frames of the clip (default: the config's)")
+    add('--step', type=int, default=1, help='take every STEP-th frame of the video (default: 1)')
+    add('--layer', type=int, help='number in the list that is printed (default: the last)')
+    add('--head', type=int, help='only this attention head (default: the mean of all)')
     add('--height', type=int, default=240, help='of a frame in the picture, pixels')
-    add('--device', help='cpu, cuda, ... (a GPU if there is one, else cpu)')
+    add('--device', help='cpu, cuda, ... (default: a GPU if there is one, else cpu)')
     return parser.parse_args()
 
 

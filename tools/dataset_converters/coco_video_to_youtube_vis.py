@@ -1,7 +1,4 @@
-"""A COCO file of videos to the YouTube-VIS layout.
-
-python tools/dataset_converters/coco_video_to_youtube_vis.py ANNOTATIONS.json --images DIR \\
-    --out train.json
+"""Convert COCO annotations with videos to the YouTube-VIS layout.
 
 Reads mmdet's CocoVID (frame_id, instance_id) and TAO's layout (frame_index, track_id), with
 polygons or RLE. A file in YouTube-VIS's own layout needs no conversion.
@@ -27,13 +24,12 @@ def parse_args() -> argparse.Namespace:
         '--images',
         type=Path,
         metavar='DIR',
-        help='folder that file names are relative to: looks for every image and compares its size '
-        '(default: images are not looked at)',
+        help='folder that file names are relative to, to check existence and size of every image',
     )
     parser.add_argument(
         '--allow-boxes',
         action='store_true',
-        help='take the box of an annotation without a mask as its mask, and count it',
+        help='use the box of an annotation without a mask as its mask, and count it',
     )
     add_options(parser)
     return parser.parse_args()

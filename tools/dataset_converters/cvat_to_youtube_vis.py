@@ -1,10 +1,8 @@
-"""Export "CVAT for video 1.1" to the YouTube-VIS layout.
+"""Convert exports in the format "CVAT for video 1.1" to the YouTube-VIS layout.
 
-python tools/dataset_converters/cvat_to_youtube_vis.py annotations.xml --images DIR --out train.json
-
-Several files may be given, or the export of a project. The frames of a task lie in a folder of its
-name below --images; with one task in all they may lie in --images itself. Polygons, masks and
-ellipses become masks. Boxes are an error, unless --allow-boxes.
+Several files may be given, or the export of a project. The frames of a task are in a folder of its
+name below --images, or in --images itself if there is one task only. Polygons, masks and ellipses
+become masks. Boxes are an error without --allow-boxes.
 """
 
 import argparse
@@ -24,9 +22,11 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = script_parser(__doc__)
     parser.add_argument('annotations', nargs='+', type=Path, metavar='ANNOTATIONS.xml')
-    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
     parser.add_argument(
-        '--allow-boxes', action='store_true', help='take boxes as masks, and count them'
+        '--images', type=Path, required=True, metavar='DIR', help='folder of frames'
+    )
+    parser.add_argument(
+        '--allow-boxes', action='store_true', help='use boxes as masks, and count them'
     )
     add_options(parser)
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Generate the data set "moving shapes" in the layout of YouTube-VIS or, for panoptic, VIPSeg."""
+"""Generate videos of moving shapes in the layout of YouTube-VIS or, level panoptic, of VIPSeg."""
 
 import argparse
 import sys
@@ -23,12 +23,14 @@ def _size(text: str) -> tuple[int, int]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', help='folder to create, with train/ and valid/')
-    parser.add_argument('--level', default='demo', choices=list(LEVELS))
-    parser.add_argument('--train', type=int, default=400, help='number of training videos')
-    parser.add_argument('--valid', type=int, default=40, help='number of validation videos')
+    parser.add_argument('--level', default='demo', choices=list(LEVELS), help='default: demo')
+    parser.add_argument('--train', type=int, default=400, help='training videos (default: 400)')
+    parser.add_argument('--valid', type=int, default=40, help='validation videos (default: 40)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--size', type=_size, metavar='WxH', help="default: the level's own")
-    parser.add_argument('--frames', type=int, metavar='N', help="default: the level's own")
+    parser.add_argument('--size', type=_size, metavar='WxH', help="default: the level's")
+    parser.add_argument(
+        '--frames', type=int, metavar='N', help="frames of a video (default: the level's)"
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace what is in the folder')
     return parser.parse_args()
 

@@ -1,12 +1,8 @@
-"""Folders of mask images, as DAVIS has them, to the YouTube-VIS layout.
-
-python tools/dataset_converters/masks_to_youtube_vis.py --images JPEGImages --masks Annotations \\
-    --out train.json
+"""Convert folders of mask images, as in DAVIS, to the YouTube-VIS layout.
 
 JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png belong together. In a mask, 0 is
-background and every other palette index, grey value or color is one object, the same through the
-video. Images stay where they are: the file names them relative to the folder --images, which the
-config has as data_prefix.
+background and every other palette index, grey value or color is one object throughout the video.
+Images are not copied: the file names them relative to --images, the data_prefix of the config.
 """
 
 import argparse
@@ -29,19 +25,21 @@ DEFAULT_CLASS = 'object'
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = script_parser(__doc__)
-    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='of the frames')
-    parser.add_argument('--masks', type=Path, required=True, metavar='DIR', help='of the masks')
+    parser.add_argument(
+        '--images', type=Path, required=True, metavar='DIR', help='folder of frames'
+    )
+    parser.add_argument('--masks', type=Path, required=True, metavar='DIR', help='folder of masks')
     parser.add_argument(
         '--class-file',
         type=Path,
         metavar='FILE',
         help='JSON or CSV with the class of each object or video; see docs/own_data.md '
-        f'(default: all are of the class {DEFAULT_CLASS!r}, or of --one-class)',
+        f'(default: all have the class {DEFAULT_CLASS!r}, or --one-class)',
     )
     parser.add_argument(
         '--binary',
         action='store_true',
-        help='every pixel of more than half brightness is the one object of its video',
+        help='the bright pixels of all frames are one object per video',
     )
     parser.add_argument(
         '--ignore-ids',
@@ -56,13 +54,13 @@ def parse_args() -> argparse.Namespace:
         type=_object_id,
         default=0,
         metavar='ID',
-        help='the value of the background, such as 255 where objects are black (default: 0)',
+        help='id of the background, such as 255 if objects are black (default: 0)',
     )
     parser.add_argument(
         '--unlabelled',
         choices=('error', 'drop', 'empty'),
         default='error',
-        help='a frame without a mask is an error, is left out, or shows no object (%(default)s)',
+        help='a frame without a mask is an error (default), is left out, or shows no object',
     )
     add_options(parser)
     return parser.parse_args()

@@ -1,9 +1,9 @@
-"""Hold out a part of a training set to validate on: split_dataset.py FILE.json --share 0.1
+"""Hold out a part of a training set for validation.
 
-The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files
-next to FILE.json, FILE_main.json to train on and FILE_holdout.json to validate on, each with whole
-videos of it. Every class with two or more videos is in both parts, if that is possible. Images
-stay where they are. The same file, share and seed give the same parts.
+The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files next
+to FILE.json: FILE_main.json to train on and FILE_holdout.json to validate on. Videos are kept
+whole, and every class with two or more videos is in both files if possible. Images stay in place.
+The same file, share and seed give the same split.
 """
 
 import argparse
@@ -29,9 +29,11 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = script_parser(__doc__)
     parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
-    parser.add_argument('--share', type=float, default=0.1, help='of videos held out (0.1)')
+    parser.add_argument(
+        '--share', type=float, default=0.1, help='of held-out videos (default: 0.1)'
+    )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='of the files (that of FILE)')
+    parser.add_argument('--out-dir', type=Path, metavar='DIR', help='default: that of FILE.json')
     return parser.parse_args()
 
 

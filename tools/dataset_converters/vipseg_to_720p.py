@@ -1,8 +1,9 @@
-"""Convert VIPSeg to 720P, the size that results are reported at: vipseg_to_720p.py ROOT --out DIR
+"""Convert VIPSeg to 720P, the size at which results are reported.
 
-ROOT holds what is downloaded: imgs, panomasks, train.txt, val.txt and panoVIPSeg_categories.json.
-DIR gets images, panomasksRGB and panoptic_gt_VIPSeg_train.json and _val.json. Label 200, a known
-error of the data set, becomes void. The same command resumes a run that was stopped.
+ROOT has the downloaded files: imgs, panomasks, train.txt, val.txt and panoVIPSeg_categories.json.
+Images, panomasksRGB, panoptic_gt_VIPSeg_train.json and panoptic_gt_VIPSeg_val.json are written to
+DIR. Label 200, a known error of the data set, becomes void. The same command resumes an interrupted
+run.
 """
 
 import argparse
@@ -24,10 +25,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', type=Path, required=True)
     parser.add_argument('--splits', nargs='+', default=['train', 'val'], metavar='NAME')
     parser.add_argument(
-        '--categories', type=Path, metavar='FILE.json', help='(ROOT/panoVIPSeg_categories.json)'
+        '--categories',
+        type=Path,
+        metavar='FILE.json',
+        help='default: ROOT/panoVIPSeg_categories.json',
     )
-    parser.add_argument('--height', type=int, default=720, help='of the frames, in pixels (720)')
-    parser.add_argument('--workers', type=int, help='threads (one per core)')
+    parser.add_argument(
+        '--height', type=int, default=720, help='of frames, in pixels (default: 720)'
+    )
+    parser.add_argument('--workers', type=int, help='threads (default: one per core)')
     return parser.parse_args()
 
 

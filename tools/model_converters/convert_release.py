@@ -1,9 +1,9 @@
-"""Convert a checkpoint of the public release: convert_release.py SRC DST [--config CONFIG].
+"""Convert a checkpoint of the public release.
 
-Every tensor of SRC is renamed, and has to match a tensor of the model that CONFIG builds and the
-other way round; otherwise nothing is written and the names are listed. The config is recognized by
-method, backbone, classes, queries and blocks of the cross-clip tracking module. Both halves of the
-release are known, Tube-Link and Video-kMaX, with its stages on COCO.
+The tensors of SRC are renamed and must match those of the model that CONFIG builds one to one;
+otherwise nothing is written and the names are listed. Both parts of the release are supported,
+Tube-Link and Video-kMaX with its stages on COCO. The config is recognized by method, backbone,
+classes, queries and blocks of the cross-clip tracking module.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = script_parser(__doc__)
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of the release')
     parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
-    parser.add_argument('--config', type=Path, help='config of the model, recognised by default')
+    parser.add_argument('--config', type=Path, help='config of the model, recognized by default')
     parser.add_argument('--quiet', action='store_true', help='do not list the tensors')
     return parser.parse_args()
 

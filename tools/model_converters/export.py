@@ -30,9 +30,9 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         required=True,
         metavar=('HEIGHT', 'WIDTH'),
-        help="of the network's input: frames resized and padded",
+        help="of the network's input, that is of resized and padded frames",
     )
-    add('--length', type=int, metavar='T', help="frames of a clip (the config's)")
+    add('--length', type=int, metavar='T', help="frames of a clip (default: the config's)")
     args = parser.parse_args()
     if args.out.suffix not in ('.pt2', '.onnx'):
         parser.error(f'--out {args.out}: must end in .pt2 or .onnx')

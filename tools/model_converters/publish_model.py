@@ -1,9 +1,8 @@
-"""Make a checkpoint ready to publish: publish_model.py SRC DST [--half] [--base NAME].
+"""Extract the weights of a training checkpoint for publication.
 
-Optimizer, schedules and logs are left out; weights, classes, iteration and version stay. With
---base, so are weights that equal those of a published checkpoint, as the frozen part of an offline
-model does; they are loaded from there. The result can be loaded without executing code. So can
-every source that the tools accept, except here with --run-code-in-source.
+Weights, classes, iteration and version are kept; optimizer, schedules and logs are left out. With
+--base, weights that equal those of a published checkpoint are left out as well, such as the frozen
+part of an offline model; they are loaded from there.
 """
 
 import argparse
@@ -27,12 +26,14 @@ def parse_args() -> argparse.Namespace:
         'target', type=Path, metavar='DST', help='checkpoint to write, .pth or .safetensors'
     )
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
-    parser.add_argument('--base', metavar='NAME', help='leave out weights equal to those of NAME')
+    parser.add_argument(
+        '--base', metavar='NAME', help='leave out weights that the checkpoint NAME has'
+    )
     parser.add_argument(
         '--run-code-in-source',
         action='store_true',
-        help='also load Python objects, which can run any code with your rights: only for a file '
-        'that you trust as you would a program',
+        help='also load Python objects, which can run any code with your rights; only for a file '
+        'that you trust as you would trust a program',
     )
     return parser.parse_args()
 

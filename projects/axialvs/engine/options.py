@@ -13,15 +13,13 @@ def add_amp_option(parser: argparse._ActionsContainer) -> None:
         nargs='?',
         const='auto',
         choices=('auto', 'float16', 'bfloat16'),
-        help='mixed precision, by default the fastest that the device has; float16 needs a GPU',
+        help='mixed precision, by default the fastest type of the device; float16 needs a GPU',
     )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add `--verbose`, `--launcher`, and the rank that old versions of torch's launcher pass."""
-    parser.add_argument(
-        '--verbose', action='store_true', help='print to the screen all that goes to the log file'
-    )
+    parser.add_argument('--verbose', action='store_true', help='print the whole log to the screen')
     parser.add_argument(
         '--launcher',
         choices=_LAUNCHERS,

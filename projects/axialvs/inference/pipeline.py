@@ -151,7 +151,7 @@ class VideoResult:
         tracker: of the model.
         reader: source of the frames.
         protocol: how tracks are decided; None for the tracker's default.
-        score_thr: least score of tracks that are shown and returned. None for that of
+        score_thr: minimum score of tracks that are shown and returned. None for that of
             `test_cfg`, which 'scored' does not apply to `tracks()`.
         labels: classes of interest; None for all.
         max_frames: stop after this many segmented frames.

@@ -192,8 +192,8 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         'videos',
         nargs='+',
         metavar='VIDEO',
-        help='video file, folder of images or of videos, glob pattern, number of a camera or '
-        'address (rtsp://...); for several videos the outputs below are folders',
+        help='video file, folder of images or of videos, glob pattern, number of a camera, or '
+        'address (rtsp://...); with several videos the outputs are folders',
     )
     _add_model(parser.add_argument_group('model'))
     _add_outputs(parser.add_argument_group('outputs, at least one'))
@@ -205,32 +205,32 @@ def build_parser(description: str) -> argparse.ArgumentParser:
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--config', help=f'config of the model ({DEFAULT_CHECKPOINT.config})')
+    add('--config', help=f'config of the model (default: {DEFAULT_CHECKPOINT.config})')
     add(
         '--checkpoint',
-        help=f'weights: a file or a name that `axialvs models` lists ({DEFAULT_CHECKPOINT.name}, '
-        'downloaded once)',
+        help='weights: a file or a name that `axialvs models` lists (default: '
+        f'{DEFAULT_CHECKPOINT.name}, downloaded once)',
     )
-    add('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one, else cpu)')
+    add('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one, else cpu)')
     add_amp_option(group)
     add(
         '--compile',
         action='store_true',
-        help='torch.compile: minutes at the first clip, faster from then on; pays on a GPU',
+        help='use torch.compile, which takes minutes at the first clip; for long videos on a GPU',
     )
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add('--out', metavar='FILE.mp4', help='the video with masks, contours and labels')
-    add('--html', metavar='FILE.html', help='page with the video, its masks and a timeline')
+    add('--html', metavar='FILE.html', help='HTML page with the video, its masks and a timeline')
     add('--json', metavar='FILE.json', help='tracks: class, score, masks (RLE) and boxes')
     add(
         '--format',
         choices=('tracks', 'youtube-vis', 'coco-video'),
         default='tracks',
-        help='layout of --json: tracks, or an annotation file as of YouTube-VIS or COCO with '
-        'videos (for panoptic results see --panoptic)',
+        help='layout of --json: tracks (default), or an annotation file of YouTube-VIS or of COCO '
+        'with videos; for panoptic annotations see --panoptic',
     )
     add('--boxes', metavar='FILE.csv', help='boxes of things, a row per track and frame')
     add('--masks', metavar='DIR', help='a PNG per frame: pixel values are track ids')
@@ -244,7 +244,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add(
         '--overwrite',
         action='store_true',
-        help='repeat finished videos, and replace files of other programs',
+        help='also segment finished videos again, and replace files of other programs',
     )
 
 
@@ -254,9 +254,9 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         '--labels',
         choices=('id', 'class', 'none'),
         default='id',
-        help='text: class, id and score; class; or none (id)',
+        help='text: id for class, id and score (default), only the class, or none',
     )
-    add('--alpha', type=float, default=0.45, help='opacity of masks (0.45)')
+    add('--alpha', type=float, default=0.45, help='opacity of masks (default: 0.45)')
     add('--draw-boxes', action='store_true', help='draw a box around each thing')
     add(
         '--trail',
@@ -265,39 +265,39 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         const=24,
         default=0,
         metavar='FRAMES',
-        help='draw a fading line through the past positions of things (24 frames)',
+        help='draw a fading line through the past positions of things (default: of 24 frames)',
     )
 
 
 def _add_tracking(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--score-thr', type=float, help="minimum score of a track (the config's)")
+    add('--score-thr', type=float, help="minimum score of a track (default: the config's)")
     add('--classes', nargs='+', metavar='NAME', help='keep only these classes')
     add(
         '--mode',
         choices=('near-online', 'offline'),
         default='near-online',
-        help='near-online: clip by clip; offline: all clips refined together, needs a config '
-        'axialvs-cc_... and its weights (near-online)',
+        help='near-online: link clip by clip (default); offline: refine all clips together, with '
+        'an offline model such as axialvs-cc_tiny_movingshapes',
     )
     add(
         '--protocol',
         choices=('live', 'scored'),
-        help='live: tracks are decided while the video runs (default near-online), offline within '
-        'a window of clips; scored: by averages over the whole video, as published (default '
-        'offline)',
+        help='live: decide on tracks while the video runs, offline within a window of clips '
+        '(default near-online); scored: by averages over the whole video, as in the paper '
+        '(default offline)',
     )
     add(
         '--window',
         type=int,
         metavar='CLIPS',
-        help="offline and live: clips that are refined together (the config's, else 16)",
+        help="offline and live: clips that are refined together (default: the config's, or 16)",
     )
     add(
         '--window-overlap',
         type=int,
         metavar='CLIPS',
-        help="clips that neighbouring windows share (the config's, else 4)",
+        help="offline and live: clips that successive windows share (default: the config's, or 4)",
     )
     add(
         '--track-buffer',
@@ -309,25 +309,25 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
         '--feature-memory',
         type=int,
         metavar='MIB',
-        help='offline: mask features kept in memory, beyond which all go to a temporary file '
-        "(the config's, else 1024); 0 for the file from the start",
+        help='offline: size of mask features beyond which they are moved to a temporary file '
+        "(default: the config's, or 1024)",
     )
     add(
         '--half-features',
         action='store_true',
-        help='offline: keep mask features in half precision, at half the size',
+        help='offline: store mask features in half precision',
     )
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--stride', type=int, default=1, metavar='N', help='segment every Nth frame (1)')
+    add('--stride', type=int, default=1, metavar='N', help='segment every Nth frame (default: 1)')
     add('--max-frames', type=int, metavar='N', help='stop after N segmented frames')
     add(
         '--reconnect',
         type=float,
         metavar='SECONDS',
-        help='keep trying to reopen a live stream that broke (30); 0 for never',
+        help='time to try to reopen a lost stream (default: 30); 0 for never',
     )
 
 

@@ -39,14 +39,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='OUT.json', help='file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
     parser.add_argument(
-        '--videos', nargs='+', metavar='NAME', help='take only these videos (default: all)'
+        '--videos', nargs='+', metavar='NAME', help='only these videos (default: all)'
     )
     parser.add_argument(
         '--frames',
         type=frames_argument,
         metavar='START:STOP[:STEP]',
-        help='take only these frames of each video, counted as in a Python list; a value that '
-        'begins with a minus is written --frames=-10:',
+        help='only these frames of each video, as a Python slice; a value that begins with a minus '
+        'is written --frames=-10:',
     )
     parser.add_argument(
         '--classes',
@@ -58,11 +58,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--drop-other-classes',
         action='store_true',
-        help='skip, and count, objects whose class is not among --classes',
+        help='skip and count objects of other classes than --classes',
     )
-    parser.add_argument(
-        '--one-class', metavar='NAME', help='give all objects this class, whatever the source says'
-    )
+    parser.add_argument('--one-class', metavar='NAME', help='assign this class to all objects')
 
 
 def check_target(path: Path, overwrite: bool) -> None:

@@ -36,7 +36,7 @@ class TimmBackbone(nn.Module):
     Args:
         model_name: as in `timm.list_models()`, with the tag of its weights or without.
         pretrained: weights that `init_weights` loads, so in training only: True downloads those of
-            the tag, a string is a file in timm's format or a name of `axialvs download`.
+            the tag, a string is a file in timm's format or `axialvs://` and a known name.
         model_args: further arguments of `timm.create_model`, such as `drop_path_rate`.
         frozen_stages: how many stages after the stem are not trained (blocks in transformers); 0
             freezes the stem alone, -1 nothing.
