@@ -135,7 +135,7 @@ def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, caps
         (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: is --out'),
         (
             ['--json', 'x.json', '--checkpoint', 'mask2former_r50_coco'],
-            'mask2former_r50_coco: Mask2Former R50 on COCO instances, to start training from, not',
+            'mask2former_r50_coco: Mask2Former R50 on COCO instances, to initialize training, not',
         ),
     ],
 )

