@@ -149,14 +149,11 @@ def check_package() -> Iterator[Finding]:
             kind = str(dtype).removeprefix('torch.')
             yield Finding(f'deformable attention, {device} {kind}', f'{name}: {reason}')
     if torch.cuda.is_available():
-        version = _version('triton')
-        kernels = 'axialvs.functional.trajectory_attention_triton'
-        is_fused = version is not None and importlib.import_module(kernels).RUNS_HERE
-        value = (
-            f'fused kernel, Triton {version}'
-            if is_fused
-            else 'PyTorch: no Triton >= 3.6 or an old GPU'
-        )
+        version, reason = _version('triton'), 'Triton is not installed'
+        if version is not None:
+            kernels = 'axialvs.functional.trajectory_attention_triton'
+            reason = importlib.import_module(kernels).missing_reason()
+        value = f'PyTorch: {reason}' if reason else f'fused kernel, Triton {version}'
         yield Finding('trajectory attention, cuda', value)
 
 

@@ -5,6 +5,7 @@ On a GPU they run as compiled; elsewhere Triton's interpreter runs them on the C
 
 import importlib
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -211,14 +212,32 @@ def test_what_is_supported(kernels, dtype, channels, num_heads, dropout_p, suppo
     assert kernels.triton_supports(query, num_heads, dropout_p) is supported
 
 
-def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, monkeypatch):
-    query = torch.zeros(1, 4, 256)
-    assert kernels.triton_supports(query, 8)
-    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: ((9, 0), (7, 5))[i])
-    assert not kernels._runs_here()
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: (8, 6))
-    assert kernels._runs_here()
+@pytest.fixture
+def gpus(kernels, monkeypatch):
+    """Two GPUs, of compute capabilities that may be changed, and a driver of Triton for them."""
+    capabilities = [(9, 0), (8, 6)]
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: len(capabilities))
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', capabilities.__getitem__)
+    driver = SimpleNamespace(active=SimpleNamespace(utils='compiled'))
+    monkeypatch.setattr(kernels.triton.runtime, 'driver', driver)
+    return capabilities
+
+
+def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, gpus, monkeypatch):
+    assert kernels.missing_reason() is None
+    gpus[1] = (7, 5)
+    assert '8.0' in kernels.missing_reason()
     monkeypatch.setattr(kernels.triton, '__version__', '3.2.0')
+    assert '3.2.0' in kernels.missing_reason()
     monkeypatch.setattr(kernels, 'RUNS_HERE', kernels._runs_here())
-    assert not kernels.triton_supports(query, 8)
+    assert not kernels.triton_supports(torch.zeros(1, 4, 256), 8)
+
+
+def test_without_a_c_compiler_they_are_not_supported(kernels, gpus, monkeypatch):
+    class Driver:
+        @property
+        def active(self):
+            raise RuntimeError('no gcc')
+
+    monkeypatch.setattr(kernels.triton.runtime, 'driver', Driver())
+    assert 'RuntimeError: no gcc' in kernels.missing_reason()

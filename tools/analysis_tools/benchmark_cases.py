@@ -47,6 +47,8 @@ def set_up(args: Namespace) -> list[dict]:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     on_gpu = args.device.type == 'cuda'
+    if on_gpu:
+        torch.cuda.set_device(args.device.index or 0)
     device = torch.cuda.get_device_name(args.device) if on_gpu else 'CPU'
     threads = f'{torch.get_num_threads()} of {os.cpu_count()} cores'
     return [{'device': device, 'threads': threads, 'torch': torch.__version__}]
@@ -189,7 +191,10 @@ def attention_row(
     forms['composed'] = composed
     best = 'chunked'
     if device.type == 'cuda' and importlib.util.find_spec('triton'):
-        forms['fused'], best = fused, 'fused'
+        from axialvs.functional.trajectory_attention_triton import RUNS_HERE
+
+        if RUNS_HERE:
+            forms['fused'], best = fused, 'fused'
     calls = {name: partial(run, form) for name, form in forms.items()}
     ms = milliseconds(calls, rounds, device)
     mib = {name: peak_mib(call, device) for name, call in calls.items()}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import triton
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -29,11 +30,28 @@ MAX_CHANNELS = 512  # a program holds all channels of its tokens in registers
 POINT_BYTES = 64 * 2**20
 
 
+def missing_reason() -> str | None:
+    """Return why the kernels cannot run on this machine's GPUs, or None if they can."""
+    if tuple(int(x) for x in triton.__version__.split('.')[:2]) < (3, 6):
+        return f'Triton {triton.__version__} is older than 3.6'
+    capabilities = [*map(torch.cuda.get_device_capability, range(torch.cuda.device_count()))]
+    # Older GPUs lack bfloat16 or shared memory.
+    if torch.version.hip is not None or min(capabilities, default=(8, 0)) < (8, 0):
+        return 'a GPU is not from NVIDIA or older than compute capability 8.0'
+    if capabilities:
+        try:  # builds a C extension
+            triton.runtime.driver.active.utils  # noqa: B018
+        except Exception as error:  # whatever the compiler or the linker lacks
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+            return f'Triton needs a C compiler and the headers of Python ({reason})'
+    return None
+
+
 def _runs_here() -> bool:
-    """Whether Triton and all GPUs are recent enough; older GPUs lack bfloat16 or shared memory."""
-    is_recent = tuple(int(x) for x in triton.__version__.split('.')[:2]) >= (3, 6)
-    capabilities = map(torch.cuda.get_device_capability, range(torch.cuda.device_count()))
-    return is_recent and torch.version.hip is None and min(capabilities, default=(8, 0)) >= (8, 0)
+    reason = missing_reason()
+    if reason:
+        print_log(f'trajectory attention: no fused kernel ({reason})', 'current')
+    return reason is None
 
 
 RUNS_HERE = _runs_here()  # a constant, which compiled graphs may read
@@ -152,8 +170,8 @@ def _gradients(
     tensors = (query, key, value, grad_out, grad_query, grad_key, grad_value)
     with torch.cuda.device_of(query):
         for q, k, v, gradient, *of_first in _parts(num_frames, *tensors):
-            shape = (2, len(q), num_heads, num_frames, q.shape[1])
-            log_sums, point_means = q.new_empty(shape, dtype=torch.float32).unbind()
+            shape = (len(q), num_heads, num_frames, q.shape[1])
+            log_sums, point_means = (q.new_empty(shape, dtype=torch.float32) for _ in range(2))
             points = launcher.trace(q, k, v, log_sums)
             # Gradients of the first step come last: until then their memory serves the second.
             of_query = of_first[0]

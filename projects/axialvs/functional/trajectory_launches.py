@@ -197,8 +197,8 @@ class Launcher:
     ) -> OverFrames:
         """Gradients of scores; `points` (B, T, S, C), the last two (B, S, C) are filled."""
         num_lines, num_frames, num_queries, _ = points.shape
-        shape = (2, num_lines, self.num_heads, num_frames, num_queries)
-        statistics = points.new_empty(shape, dtype=torch.float32).unbind()
+        shape = (num_lines, self.num_heads, num_frames, num_queries)
+        statistics = (points.new_empty(shape, dtype=torch.float32) for _ in range(2))
         over_frames = OverFrames(second_query, grad_second_query, *statistics)
         num_tokens = num_lines * num_queries
         self._run(
