@@ -24,3 +24,4 @@ param_scheduler = [
     dict(_base_.decay, end=max_iters + 1),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+auto_scale_lr = dict(base_batch_size=2)
