@@ -8,6 +8,8 @@ from mmengine.logging import MMLogger
 
 _PACKAGE = str(Path(__file__).parents[1])
 _FOREIGN = r'(mmengine|mmcv|mmdet|torch|faster_coco_eval)\b'
+# In warnings that tell nothing to act on, one for each frozen parameter among them.
+_DROPPED_TEXTS = ('deprecated', 'requires_grad=False')
 _PASSING_MODULES = ('checkpoint_hook',)
 _PASSING_FUNCTIONS = ('after_val_epoch', 'after_test_epoch')  # mmengine's lines with the scores
 
@@ -19,7 +21,7 @@ class ScreenFilter(logging.Filter):
         if record.pathname.startswith(_PACKAGE) or hasattr(record, 'shown'):
             return True
         if record.levelno >= logging.WARNING:
-            return 'deprecated' not in record.getMessage()
+            return not any(text in record.getMessage() for text in _DROPPED_TEXTS)
         return record.module in _PASSING_MODULES or record.funcName in _PASSING_FUNCTIONS
 
 

@@ -75,3 +75,19 @@ def test_an_optimiser_that_starts_anew_is_said(tmp_path):
     assert runner.iter == 6
     (log,) = (tmp_path / 'b' / 'run').glob('*/*.log')
     assert 'iter_2.pth was saved without the state of the optimizer' in log.read_text()
+
+
+def test_screen_tells_once_what_is_missing_and_nothing_of_frozen_weights(
+    tmp_path, checkpoint, capfd
+):
+    options = dict(optim_wrapper__paramwise_cfg=dict(bias_lr_mult=1.0), log_level='INFO')
+    config = tiny_config(tmp_path, load_from=str(checkpoint), **options)
+    runner = SafeRunner.from_cfg(config)
+    runner.model.scale = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+    runner.train()
+    shown = capfd.readouterr().out
+    assert shown.count('missing') == 1
+    assert 'missing in it: scale' in shown
+    assert 'requires_grad' not in shown
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    assert 'scale is skipped since its requires_grad=False' in log.read_text()

@@ -37,7 +37,7 @@ class CheckpointRemapHook(Hook):
         checkpoint['meta'].update(describe_run(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replace the weights in the checkpoint by those that fit.
+        """Replace the weights in the checkpoint by those that fit and, for the rest, the model's.
 
         Raises:
             CheckpointError: if it holds no weights, a pattern of `leave_out` matches none of its
@@ -52,17 +52,15 @@ class CheckpointRemapHook(Hook):
                 weights = _without(weights, pattern)
             if training_loop(runner) is not None:  # a test takes a checkpoint as it is
                 weights = _with_our_queries(weights, model.state_dict(), runner)
+        own = model.state_dict()
         fitting, report = adapt_state_dict(
-            weights,
-            model.state_dict(),
-            class_names_of(checkpoint),
-            _classes_of_run(runner),
+            weights, own, class_names_of(checkpoint), _classes_of_run(runner)
         )
         if runner._resume and not report.is_complete:
             raise CheckpointError(f'the checkpoint to resume from does not fit: {report.summary()}')
         level = logging.INFO if report.is_complete else logging.WARNING
         runner.logger.log(level, f'Checkpoint: {report.summary()}')
-        checkpoint['state_dict'] = fitting
+        checkpoint['state_dict'] = {**own, **fitting}  # mmengine would list what is missing again
 
 
 def _without(weights: dict[str, Tensor], pattern: str) -> dict[str, Tensor]:
