@@ -10,13 +10,15 @@ from mmengine.runner import Runner, runner
 from pycocotools import mask as coco_mask
 
 from axialvs.apis import init_segmenter, segment_video
+from config_files import load
 from emulated_accelerator import ACCELERATOR, AcceleratorTensor, emulated_accelerator
 from generated_videos import frame_folders, write_videos
 from repeatable_run import largest_difference, repeatable_config, weights_after, write_start
 from tiny_offline import CROSS_CLIP, END_TO_END, tiny_offline, tiny_offline_config
-from tiny_segmenter import PLAIN, WITHIN_CLIP, randomise, tiny_segmenter
+from tiny_segmenter import WITHIN_CLIP, randomise, tiny_segmenter
 from training_clips import moving_boxes
 
+KMAX = 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 HEIGHT, WIDTH = 64, 96
 NUM_FRAMES = 6
 ITERATIONS = 3
@@ -55,7 +57,10 @@ def test_the_emulation_keeps_values(accelerator):
 
 
 def build(name: str) -> torch.nn.Module:
-    return (tiny_segmenter if name in (PLAIN, WITHIN_CLIP) else tiny_offline)(name)
+    if name == KMAX:
+        torch.manual_seed(0)
+        return init_segmenter(load(KMAX), device='cpu')
+    return (tiny_segmenter if name == WITHIN_CLIP else tiny_offline)(name)
 
 
 def learn(name: str, device: torch.device | str) -> tuple[dict, dict]:
@@ -71,7 +76,7 @@ def learn(name: str, device: torch.device | str) -> tuple[dict, dict]:
     return {name: loss.item() for name, loss in losses.items()}, gradients
 
 
-@pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP, CROSS_CLIP, END_TO_END])
+@pytest.mark.parametrize('name', [KMAX, WITHIN_CLIP, CROSS_CLIP, END_TO_END])
 def test_losses_and_gradients(name):
     losses, gradients = learn(name, 'cpu')
     with emulated_accelerator():
@@ -81,7 +86,7 @@ def test_losses_and_gradients(name):
     wrong = [
         name
         for name, expected in gradients.items()
-        if (gradients_there[name] - expected).abs().max() > 1e-3 * expected.abs().max() + 1e-6
+        if (gradients_there[name] - expected).abs().max() > 3e-3 * expected.abs().max() + 1e-6
     ]
     assert not wrong
 
