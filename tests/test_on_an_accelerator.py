@@ -83,10 +83,11 @@ def test_losses_and_gradients(name):
         losses_there, gradients_there = learn(name, ACCELERATOR)
     assert losses_there == pytest.approx(losses, rel=1e-4)
     assert gradients_there.keys() == gradients.keys()
+    tolerance = 3e-3 if name == KMAX else 1e-3  # deeper: rounding adds up
     wrong = [
-        name
-        for name, expected in gradients.items()
-        if (gradients_there[name] - expected).abs().max() > 3e-3 * expected.abs().max() + 1e-6
+        key
+        for key, expected in gradients.items()
+        if (gradients_there[key] - expected).abs().max() > tolerance * expected.abs().max() + 1e-6
     ]
     assert not wrong
 
