@@ -154,3 +154,12 @@ def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finis
     lines = (tmp_path / 'table.md').read_text().splitlines()
     assert lines[2].startswith('| Tube-Link | 0.125 ± 0.177 | 0.000, 0.250 | 0.000 ± 0.000 | ')
     assert len(lines) == 2 + len(STUDIES['hard'])
+
+
+def test_offline_rows_count_their_cross_clip_module(tmp_path):
+    rows = {row.name: row for row in TABLES['6']}
+    less, more = (
+        ablate.row_gflops(rows[name], ablate.write_config(rows[name], 'tiny', tmp_path))[0]
+        for name in ('trajectory, no Temporal-ASPP', 'N_c=8')
+    )
+    assert 0 < less < more

@@ -72,7 +72,7 @@ def main() -> None:
         if args.table in TABLES:
             result['VPQ, paper'] = row.vpq or 'out of memory'
         if args.gflops:
-            result |= gflops(row, write_config(row, 'vipseg', folder / 'vipseg'))
+            result |= compared_gflops(row, write_config(row, 'vipseg', folder / 'vipseg'))
         else:
             result |= run_row(row, folder, args)
         results.append(result)
@@ -168,7 +168,7 @@ def run_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         result[column] = f'{statistics.mean(scores):.{digits}f} ± {spread:.{digits}f}'
         result.setdefault('seeds', ', '.join(f'{score:.{digits}f}' for score in scores))
     if scale == 'tiny':
-        result['GFLOPs'] = f'{clip_gflops(config):.3f}'
+        result['GFLOPs'] = f'{row_gflops(row, config)[0]:.3f}'
     return result | {'peak, MiB': max(run['MiB'] for run in runs) or '-'}
 
 
@@ -275,17 +275,19 @@ def clip_gflops(config: Path) -> float:
     return work_row(str(config), shape)['GFLOPs, as defined']
 
 
-def gflops(row: Row, config: Path) -> dict[str, Any]:
+def row_gflops(row: Row, config: Path) -> tuple[float, ...]:
+    """GFLOPs of a clip; of an offline row, those of `cross_clip_gflops`."""
+    return cross_clip_gflops(config) if row.method == 'offline' else (clip_gflops(config),)
+
+
+def compared_gflops(row: Row, config: Path) -> dict[str, Any]:
     """Count a VIPSeg row at the paper's size and compare."""
-    result: dict[str, Any] = {}
-    if row.method == 'offline':
-        ours, with_masks = cross_clip_gflops(config)
-        result |= {'GFLOPs': f'{ours:.1f}', 'with predictions': f'{with_masks:.1f}'}
-    else:
-        ours = clip_gflops(config)
-        result['GFLOPs'] = f'{ours:.1f}'
+    counts = row_gflops(row, config)
+    columns = zip(('GFLOPs', 'with predictions'), counts, strict=False)
+    result: dict[str, Any] = {column: f'{count:.1f}' for column, count in columns}
     if row.gflops:
-        result |= {'paper': row.gflops, 'difference': f'{100 * (ours / row.gflops - 1):+.1f} %'}
+        difference = 100 * (counts[0] / row.gflops - 1)
+        result |= {'paper': row.gflops, 'difference': f'{difference:+.1f} %'}
     return result
 
 
