@@ -13,7 +13,7 @@ from axialvs.datasets.class_names import resolve_class_list
 from config_files import ALL, CONFIGS, EVERY, depth_of, load
 from generated_videos import write_videos
 from shrunk_configs import build_for_names, read_videos, shrink
-from tiny_segmenter import randomise
+from tiny_segmenter import randomize
 
 NAME = re.compile(
     r'(tube-link|(video-)?kmax|axialvs-(wc|cc)(-kmax)?)_[a-z0-9-]+_\d+xb(?P<batch>\d+)'
@@ -71,21 +71,21 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
     config.update(experiment_name=name.replace('/', '_'), log_level='WARNING')
     runner = Runner.from_cfg(config)
     runner.model.init_weights()
-    randomise(runner.model)  # at their initialisation some parts have no effect
+    randomize(runner.model)  # at their initialization some parts have no effect
     before = {key: value.clone() for key, value in runner.model.named_parameters()}
     runner.train()
     # The first step of a warm-up is too small for some weights; the optimizer's mean is not.
     moments = runner.optim_wrapper.optimizer.state
-    learnt = {
+    learned = {
         key: parameter in moments and moments[parameter]['exp_avg'].any().item()
         for key, parameter in runner.model.named_parameters()
         if parameter.requires_grad
     }
-    assert [key for key in learnt if not learnt[key]] == []
+    assert [key for key in learned if not learned[key]] == []
     assert all(torch.isfinite(parameter).all() for parameter in runner.model.parameters())
     moved = {k for k, v in runner.model.named_parameters() if not torch.equal(v, before[k])}
-    assert moved <= learnt.keys()
-    assert len(moved) > 0.5 * len(learnt)  # the others by less than their own rounding
+    assert moved <= learned.keys()
+    assert len(moved) > 0.5 * len(learned)  # the others by less than their own rounding
     assert (tmp_path / 'run' / 'iter_1.pth').is_file()
 
     metrics = runner.test()

@@ -94,7 +94,7 @@ def alone(folder, split) -> Runner:
     return train_alone(folder, 'alone', split, 4)
 
 
-def assert_learnt_as(expected: str, folder: Path, name: str) -> None:
+def assert_learned_as(expected: str, folder: Path, name: str) -> None:
     """Loss curve and weights of two runs."""
     begin = torch.load(folder / 'start.pth', weights_only=True)['state_dict']
     ours, theirs = (weights_after(folder / run, ITERATIONS) for run in (name, expected))
@@ -119,7 +119,7 @@ def machines(folder, split) -> list[str]:
 def test_two_processes_learn_what_one_learns(machines, folder, split):
     """Two with a clip each, and one with a batch of both."""
     train_alone(folder, 'one', split, 2)
-    assert_learnt_as('one', folder, 'machines')
+    assert_learned_as('one', folder, 'machines')
 
 
 def test_the_first_machine_writes_the_log(machines, folder):
@@ -133,7 +133,7 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
     loop = dict(type='AccumulatingTrainLoop', global_batch_size=4)
     repeatable_config(folder, 'processes', split, 1, ITERATIONS, **loop)
     log = output_of_ranks('train.py', folder / 'processes.py')
-    assert_learnt_as('alone', folder, 'processes')
+    assert_learned_as('alone', folder, 'processes')
     for line in (
         '2 processes x 2 batches x 1 clips = 4 clips',
         f'Finished {ITERATIONS} iterations',
@@ -162,7 +162,7 @@ def test_sharded_processes_resume_as_one_would(folder, split):
     kept, number = re.search(r'2 processes keeps about ([\d.]+) of ([\d.]+) million', log).groups()
     assert float(kept) < 0.6 * float(number)
     assert 'resumed epoch: 0, iter: 1' in log_of(folder, 'sharded')
-    assert_learnt_as('whole', folder, 'sharded')
+    assert_learned_as('whole', folder, 'sharded')
     ours, theirs = (
         load_checkpoint_safely(folder / run / f'iter_{ITERATIONS}.pth')
         for run in ('sharded', 'whole')

@@ -15,7 +15,7 @@ from emulated_accelerator import ACCELERATOR, AcceleratorTensor, emulated_accele
 from generated_videos import frame_folders, write_videos
 from repeatable_run import largest_difference, repeatable_config, weights_after, write_start
 from tiny_offline import CROSS_CLIP, END_TO_END, tiny_offline, tiny_offline_config
-from tiny_segmenter import WITHIN_CLIP, randomise, tiny_segmenter
+from tiny_segmenter import WITHIN_CLIP, randomize, tiny_segmenter
 from training_clips import moving_boxes
 
 KMAX = 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
@@ -101,7 +101,7 @@ def videos(tmp_path_factory) -> Path:
 @pytest.mark.parametrize('mode', ['near-online', 'offline'])
 def test_tracks_of_a_video(videos, mode, protocol):
     model = init_segmenter(tiny_offline_config(), device='cpu')
-    randomise(model)
+    randomize(model)
 
     def tracks():
         frames = frame_folders(videos)[0]

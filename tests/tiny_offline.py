@@ -4,7 +4,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine import Config
 
-from tiny_segmenter import HEADS, randomise, tiny_config, tiny_segmenter
+from tiny_segmenter import HEADS, randomize, tiny_config, tiny_segmenter
 
 CROSS_CLIP = 'axialvs/axialvs-cc_tiny_1xb2-400_movingshapes.py'
 END_TO_END = 'axialvs/axialvs-cc_tiny_1xb2-400-end2end_movingshapes.py'
@@ -27,7 +27,7 @@ def tiny_offline(name: str = CROSS_CLIP, **model) -> torch.nn.Module:
     config = tiny_offline_config(name, **model)
     pipeline = config.test_dataloader.dataset.pipeline
     segmenter = MODELS.build({**config.model, 'test_pipeline': pipeline})
-    randomise(segmenter)
+    randomize(segmenter)
     return segmenter.eval()
 
 

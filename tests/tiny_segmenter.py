@@ -60,8 +60,8 @@ def tiny_config(name: str = WITHIN_CLIP) -> Config:
     return config
 
 
-def randomise(model: torch.nn.Module, seed: int = 0) -> None:
-    """Draw every weight, so that nothing is zero by initialisation and nothing explodes."""
+def randomize(model: torch.nn.Module, seed: int = 0) -> None:
+    """Draw every weight, so that nothing is zero by initialization and nothing explodes."""
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -82,5 +82,5 @@ def tiny_segmenter(name: str = WITHIN_CLIP, clip_length: int = 3) -> torch.nn.Mo
     config = tiny_config(name)
     pipeline = config.test_dataloader.dataset.pipeline
     model = MODELS.build({**config.model, 'clip_length': clip_length, 'test_pipeline': pipeline})
-    randomise(model)
+    randomize(model)
     return model.eval()

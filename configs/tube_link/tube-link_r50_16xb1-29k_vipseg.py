@@ -1,6 +1,6 @@
 # Tube-Link, ResNet-50, VIPSeg. VPQ 39.2 as reported by Tube-Link (paper, table 10).
 # Settings of Tube-Link's code: trained on two tubes of two frames, tested on clips of four. Its attention between the
-# queries of neighbouring tubes and its tracker of boxes are left out: clips are linked as in all near-online models.
+# queries of neighboring tubes and its tracker of boxes are left out: clips are linked as in all near-online models.
 _base_ = [
     '../_base_/models/tube-link_r50.py',
     '../_base_/datasets/vipseg.py',

@@ -1,4 +1,4 @@
-"""The command `axialvs`: each of its commands runs a script of the folder `tools`."""
+"""Command-line entry point `axialvs`: each subcommand runs a script in `tools/`."""
 
 import sys
 from argparse import ArgumentParser
@@ -9,13 +9,13 @@ from axialvs import __version__
 from axialvs.utils.cli import run_command
 from axialvs.utils.config_files import find_tool
 
-# Command -> script below tools/, summary.
+# Command -> script in tools/, summary.
 COMMANDS = {
     'segment': (
         'segment_video.py',
         'segment videos and write overlays, tracks, masks, boxes, pages',
     ),
-    'models': ('misc/list_models.py', 'list the weights that are known by name'),
+    'models': ('misc/list_models.py', 'list the pretrained weights'),
     'trajectories': (
         'analysis_tools/show_trajectories.py',
         'show where axial-trajectory attention looks for a point',
@@ -65,7 +65,7 @@ COMMANDS = {
 
 
 def usage() -> str:
-    """Help text of the command."""
+    """Return the help text."""
     lines = [f'  {name:20}{summary}' for name, (_, summary) in COMMANDS.items()]
     return '\n'.join(
         [
@@ -82,7 +82,7 @@ def usage() -> str:
 
 
 def main() -> int:
-    """Run a command with its arguments; the exit code is that of its script."""
+    """Run a command with its arguments and return the exit code of its script."""
     return run_command(_dispatch)
 
 
@@ -129,7 +129,7 @@ def _run_script(path: Path, program: str, arguments: list[str]) -> None:
 
 
 def _explain_unknown(word: str) -> int:
-    """Print the commands that begin with a word, or else all of them."""
+    """Print the commands that begin with a word, or all commands if there are none."""
     within = [name for name in COMMANDS if name.startswith(f'{word} ')]
     if within:
         problem = f'{word} needs one of: {", ".join(x.split()[1] for x in within)}'

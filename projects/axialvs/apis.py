@@ -53,12 +53,12 @@ def init_segmenter(
 ) -> ClipSegmenter:
     """Build a segmenter in eval mode.
 
-    A config's `num_threads`, 1 for the tiny models, becomes torch's number of CPU threads in this
-    process until the next call, unless OMP_NUM_THREADS is set.
+    Sets torch's number of CPU threads in this process to the config's `num_threads` (1 for the tiny
+    models) until the next call, unless OMP_NUM_THREADS is set.
 
     Args:
         config: a config, its file, or its name; None for the config of a known checkpoint.
-        checkpoint: a file or the name of a known checkpoint, which is downloaded once. Nothing in
+        checkpoint: a file or the name of a known checkpoint, which is downloaded once. No code in
             it is executed. Random weights if None.
         device: 'cpu', 'cuda', 'cuda:1' ...; None for a GPU if there is one, else the CPU.
         precision: `torch.bfloat16` or `torch.float16` to run the network under autocast.
@@ -107,7 +107,7 @@ def init_segmenter(
 
 
 def _class_names(checkpoint: Mapping[str, Any], dataset: Mapping) -> tuple[str, ...] | None:
-    """Class names of the checkpoint, else of the config's test data set, else None."""
+    """Return the class names of the checkpoint, else of the config's test dataset, else None."""
     names = class_names_of(checkpoint) if checkpoint else None
     if names is None and dataset.get('classes') is not None:
         names = resolve_class_list(dataset['classes'])
@@ -149,16 +149,16 @@ def segment_video(
             list, an array (L, H, W, 3) or a generator.
         mode: 'near-online' links clip by clip; 'offline' refines clips together; None for the
             model's default.
-        protocol: 'live' (default near-online) decides on tracks while the video runs, offline
-            within a window of clips; 'scored' (default offline) selects tracks by whole-video
-            scores, as in the paper.
-        score_thr: minimum score of tracks that are shown and returned. By default that of the
-            config for tracks that are shown, and 'scored' returns all tracks.
+        protocol: 'live' (default for near-online) outputs tracks while the video runs, in offline
+            mode within a window of clips; 'scored' (default for offline) selects tracks by
+            whole-video scores, as in the paper.
+        score_thr: minimum score of tracks that are shown and returned. By default, the threshold
+            of the config applies to tracks that are shown, and 'scored' returns all tracks.
         classes: names of the classes to keep; all by default.
         max_frames: stop after this many segmented frames.
         progress: called with the number of frames of each finished clip.
         color: channel order of frames in memory.
-        frame_rate: of frames in memory and of folders, for timestamps; 25 by default.
+        frame_rate: frame rate of frames in memory and of folders, for timestamps; 25 by default.
         stride: segment every `stride`-th frame; the others have no masks.
 
     Returns:
@@ -187,7 +187,7 @@ def write_video(
 ) -> list[Track]:
     """Segment a video and write its results, as `axialvs segment` does.
 
-    Files are replaced.
+    Existing files are overwritten.
 
     Args:
         model: from `init_segmenter`.
@@ -195,7 +195,7 @@ def write_video(
         outputs: files and folders by the name of the command's option, such as
             `{'out': 'overlay.mp4', 'html': 'page.html', 'json': 'tracks.json', 'masks': 'masks'}`.
         mode: 'near-online' or 'offline'.
-        style: of the overlay.
+        style: style of the overlay.
         score_thr: see `segment_video`.
         **options: further arguments of `segment_video`.
 
@@ -207,7 +207,7 @@ def write_video(
         OSError: if an output cannot be written.
     """
     if 'panoptic' in outputs:
-        raise AxialVSError('panoptic: submissions are written by axialvs segment --panoptic')
+        raise AxialVSError("output 'panoptic': use axialvs segment --panoptic for submissions")
     result = segment_video(model, source, mode, score_thr=score_thr, **options)
     reader = result.reader
     with ExitStack() as stack:

@@ -17,8 +17,8 @@ class Clip(NamedTuple):
 
     Attributes:
         start: index of the first frame in the video.
-        length: frames that the model gets, padded ones included.
-        num_padded: how many of them, at the end, repeat the video's last frame.
+        length: number of input frames, including padding.
+        num_padded: number of frames at the end that repeat the video's last frame.
     """
 
     start: int
@@ -31,7 +31,7 @@ class Clip(NamedTuple):
         return self.length - self.num_padded
 
     def frame_indices(self) -> list[int]:
-        """Indices of the frames to read, `length` of them, repetitions included."""
+        """`length` indices of the frames to read, including repetitions."""
         last = self.start + self.num_frames - 1
         return [min(self.start + offset, last) for offset in range(self.length)]
 
@@ -42,10 +42,10 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
     Args:
         num_frames: frames of the video, L >= 1.
         clip_length: frames of a clip, T >= 1.
-        mode: 'repeat_last' completes the last clip by repeating the video's last frame (the
-            paper, and the release's offline half). 'shorten' takes the missing frames one each
-            from the last clips or, if there are too few clips for that, all from the very
-            last (the release's near-online half).
+        mode: 'repeat_last' pads the last clip by repeating the video's last frame (the paper,
+            and the release's offline models). 'shorten' shortens the last clips by one frame
+            each or, if there are too few clips, only the last clip (the release's near-online
+            models).
 
     Returns:
         The clips in order: ceil(L / T) of them, each frame in exactly one.
@@ -55,7 +55,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
     """
     if num_frames < 1 or clip_length < 1:
         raise AxialVSError(
-            f'num_frames={num_frames}, clip_length={clip_length}: both must be 1 or more.'
+            f'num_frames={num_frames}, clip_length={clip_length}: both must be at least 1'
         )
     num_clips = -(-num_frames // clip_length)
     missing = num_clips * clip_length - num_frames
@@ -65,7 +65,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
             Clip(start, clip_length, max(0, start + clip_length - num_frames)) for start in starts
         ]
     if mode != 'shorten':
-        raise AxialVSError(f"mode={mode!r}: known are 'repeat_last' and 'shorten'.")
+        raise AxialVSError(f"unknown mode {mode!r}: use 'repeat_last' or 'shorten'")
     lengths = [clip_length] * num_clips
     if missing < num_clips:
         lengths[num_clips - missing :] = [clip_length - 1] * missing
@@ -77,7 +77,7 @@ def split_video(num_frames: int, clip_length: int, mode: SplitMode = 'repeat_las
 def start_frames(
     visible: NDArray[np.bool_], clip_length: int, frame_range: int = 0
 ) -> NDArray[np.int64]:
-    """Key frames whose clip certainly shows an object.
+    """Return the key frames whose clip always shows an object.
 
     Args:
         visible: (L,) bool, whether a frame shows an object that is a training target.
@@ -85,9 +85,9 @@ def start_frames(
         frame_range: as in `sample_frames`.
 
     Returns:
-        The frames in order. With `frame_range` 0, those whose T frames from there on hold a visible
-        object and lie in the video if it is long enough. Otherwise those that show one
-        themselves, as their neighbours are drawn.
+        The frames in order. With `frame_range` 0, the start frames of clips that show an object
+        and, if the video is long enough, do not exceed it. Otherwise the frames that show an object
+        themselves, because the other frames of the clip are random.
     """
     if frame_range:
         return np.flatnonzero(visible)
@@ -107,14 +107,14 @@ def sample_frames(
 
     Args:
         num_frames: frames of the video, L.
-        key_frame: the frame that the clip is made around.
+        key_frame: the frame that the clip is sampled around.
         clip_length: frames of the clip, T.
-        frame_range: 0 for T consecutive frames from the key frame on. r > 0 for the key frame
-            and T - 1 others from within r frames of it; near a border, where there are too few,
-            the nearest frames beyond r are taken in.
+        frame_range: 0 for T consecutive frames starting at the key frame. r > 0 for the key frame
+            and T - 1 others at most r frames away; if there are too few, at the start or end of
+            the video, the nearest frames beyond r are included.
 
     Returns:
-        T frame indices in rising order. Where the video is shorter than T, all its frames with
+        T frame indices in ascending order. If the video is shorter than T, all its frames, with
         the last one repeated.
     """
     if num_frames <= clip_length:

@@ -1,7 +1,7 @@
 """Environment report: what is installed, what will be used, and how to fix what is missing.
 
-Run as `python -m axialvs.doctor`; the exit code is 0 if axialvs can be used. Everything that could
-be broken is imported inside the checks.
+Run as `python -m axialvs.doctor`; the exit code is 0 if axialvs can be used. Imports that may fail
+are inside the checks.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 HEADLESS_OPENCV = 'pip install --force-reinstall --no-deps "opencv-python-headless<4.13"'
 
-# Modules by the distribution that installs them.
+# Module of each distribution.
 LIBRARIES = {
     **{name: name for name in ('torch', 'numpy', 'scipy', 'pycocotools', 'rlemasklib')},
     **{name: name for name in ('ftfy', 'av', 'tqdm')},
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """All checks, in the order of the report."""
+    """Run all checks, in the order of the report."""
     findings = [check_library(*library) for library in LIBRARIES.items()]
     findings += check_originals()
     for check in (check_environment, check_opencv, check_video, check_operators, check_package):
@@ -48,7 +48,7 @@ def examine() -> list[Finding]:
 
 
 def check_library(distribution: str, module: str) -> Finding:
-    """Whether a library can be imported, and its version."""
+    """Check that a library can be imported, and report its version."""
     install = HEADLESS_OPENCV if module == 'cv2' else f'pip install {distribution}'
     try:
         imported = importlib.import_module(module)
@@ -65,7 +65,7 @@ def check_library(distribution: str, module: str) -> Finding:
 
 
 def check_originals() -> Iterator[Finding]:
-    """Whether original OpenMMLab packages shadow their forks."""
+    """Check whether original OpenMMLab packages shadow their forks."""
     installed = [name for name in ORIGINALS if _version(name)]
     if installed:
         forks = 'onedl-mmengine onedl-mmcv onedl-mmdetection'
@@ -79,7 +79,7 @@ def check_originals() -> Iterator[Finding]:
 
 
 def check_environment() -> Iterator[Finding]:
-    """Python, compilers and GPUs."""
+    """Report Python, compilers and GPUs."""
     import torch
     from mmengine.utils.dl_utils import collect_env
 
@@ -96,7 +96,7 @@ def check_environment() -> Iterator[Finding]:
 
 
 def check_opencv() -> Iterator[Finding]:
-    """Which of the two builds of OpenCV owns `cv2`."""
+    """Report which of the two OpenCV builds provides `cv2`."""
     import cv2
 
     lines = cv2.getBuildInformation().splitlines()
@@ -106,7 +106,7 @@ def check_opencv() -> Iterator[Finding]:
 
 
 def check_video() -> Iterator[Finding]:
-    """Whether overlays can be written as H.264, which browsers play."""
+    """Check whether overlays can be written as H.264, which browsers play."""
     import av
 
     if 'libx264' in av.codecs_available:
@@ -117,7 +117,7 @@ def check_video() -> Iterator[Finding]:
 
 
 def check_operators() -> Iterator[Finding]:
-    """Whether mmcv has its compiled operators; only GPUs need them."""
+    """Check whether mmcv has its compiled operators; only GPUs need them."""
     import torch
 
     from axialvs.utils import mmcv_ops
@@ -129,7 +129,7 @@ def check_operators() -> Iterator[Finding]:
 
 
 def check_package() -> Iterator[Finding]:
-    """Whether the package can be imported, and which attention kernels it uses."""
+    """Check that the package can be imported, and report which attention kernels it uses."""
     import torch
 
     import axialvs
@@ -158,7 +158,7 @@ def check_package() -> Iterator[Finding]:
 
 
 def report(findings: list[Finding]) -> str:
-    """Findings as aligned lines, then the fixes, then whether axialvs can be used."""
+    """Format findings as aligned lines, then the fixes, then whether axialvs can be used."""
     width = max(len(finding.subject) for finding in findings)
     lines = [f'{finding.subject:{width}}  {finding.value}' for finding in findings]
     fixes = [f'  {finding.subject}: {finding.fix}' for finding in findings if finding.fix]
@@ -169,14 +169,14 @@ def report(findings: list[Finding]) -> str:
 
 
 def main() -> int:
-    """Print the report; 0 if axialvs can be used."""
+    """Print the report; return 0 if axialvs can be used."""
     findings = examine()
     print(report(findings))
     return int(any(finding.is_fatal for finding in findings))
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """The findings of a check, or its own failure."""
+    """Run a check; an exception becomes a finding."""
     try:
         return list(check())
     except Exception as error:

@@ -1,8 +1,7 @@
-"""Register all parts of the package with mmdet's registries by being imported.
+"""Importing this module registers all classes of the package with mmdet's registries.
 
-Configs name this module in `custom_imports`. Scripts that import `axialvs.models`,
-`axialvs.layers` or `mmdet.models` import it first: it lets mmcv work without its compiled
-operators.
+Configs name it in `custom_imports`. Scripts must import it before `axialvs.models`,
+`axialvs.layers` or `mmdet.models`, because it makes mmcv usable without its compiled operators.
 """
 
 from importlib import import_module
@@ -11,7 +10,7 @@ from axialvs.registry import SHARDING_MODULES
 from axialvs.utils.deferred_imports import deferred_imports
 from axialvs.utils.mmcv_ops import import_mmdet, install_stand_in
 
-# Every module with a registered class; importing `registry` makes `axialvs::` known to mmengine.
+# Every module with a registered class; importing `registry` registers the scope `axialvs::`.
 _MODULES = (
     'datasets.coco',
     'datasets.clip_dataset',
@@ -56,7 +55,7 @@ _MODULES = (
     'engine.vis_backends',
 )
 
-# What few parts of mmdet and mmengine, or only later steps, need.
+# Slow imports that only few parts of mmdet and mmengine, or later steps, need.
 _DEFERRED = ('imagecorruptions', 'imgaug', 'matplotlib', 'scipy', *SHARDING_MODULES.values())
 
 install_stand_in()  # before the first import of mmdet.models

@@ -1,8 +1,8 @@
-"""The scope `axialvs` for mmengine: what a config of this project names, whoever inherits it.
+"""The scope `axialvs` for mmengine, so that other projects can inherit configs of this one.
 
-Parts are registered with mmdet's registries. A config that inherits `axialvs::tube_link/...` asks
-for them in the scope `axialvs`, so every registry of mmdet gets an empty child of that scope, which
-finds them in its parent.
+Classes are registered with mmdet's registries. A config that inherits `axialvs::tube_link/...`
+looks them up in the scope `axialvs`, so every registry of mmdet gets an empty child of that scope,
+which falls back to its parent.
 """
 
 from typing import Any
@@ -27,8 +27,8 @@ CHILDREN = {
     if isinstance(registry, Registry) and registry.scope == 'mmdet'
 }
 
-# Modules of classes for sharded training, by registry. They import torch.distributed.fsdp and
-# .optim, 1.4 s of CPU time: `axialvs.register` defers them until their registry is searched.
+# Modules for sharded training, by registry. They import torch.distributed.fsdp and .optim, which
+# takes 1.4 s of CPU time: `axialvs.register` defers them until their registry is searched.
 SHARDING_MODULES = {
     'MODEL_WRAPPERS': 'mmengine.model.wrappers.fully_sharded_distributed',
     'OPTIMIZERS': 'mmengine.optim.optimizer.zero_optimizer',
@@ -39,31 +39,31 @@ for _name, _module in SHARDING_MODULES.items():
         if _name in _registries:
             _registries[_name]._locations.append(_module)
 
-# Temporal attentions of the within-clip tracking module: `(channels, **options)` makes a module
+# Temporal attentions of the within-clip tracking module: `(channels, **options)` creates a module
 # `(features (B, T, H, W, C), position) -> (B, T, H, W, C)`.
 TEMPORAL_LAYERS = Registry(
     'temporal layer', scope=SCOPE, locations=['axialvs.layers.temporal.encoder']
 )
 
-# Cross-clip tracking: `(channels, **options)` makes a `CrossClipModule`, which maps the queries
+# Cross-clip tracking: `(channels, **options)` creates a `CrossClipModule`, which maps the queries
 # (B, K, Q, C) of all clips to the outputs (B, K, Q, C) of its blocks.
 CROSS_CLIP_DESIGNS = Registry(
     'cross-clip design', scope=SCOPE, locations=['axialvs.layers.cross_clip.designs']
 )
 
-# Lets mmengine find the configs in the installed package.
+# Package in which mmengine looks for the configs of the scope.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
 
 
 def get_registered(registry: Registry, name: str, setting: str, kind: str, also: str = '') -> Any:
-    """Look a class up by its name.
+    """Look up a class by name.
 
     Args:
-        registry: of the classes.
-        name: from a config.
-        setting: of the config that holds the name, for messages.
-        kind: what the classes are, for messages.
-        also: further names that the setting takes, for messages.
+        registry: where to look.
+        name: name in a config.
+        setting: config setting with the name, for messages.
+        kind: kind of class, for messages.
+        also: additional valid value of the setting, for messages.
 
     Raises:
         AxialVSError: if the name is not registered.
@@ -72,7 +72,7 @@ def get_registered(registry: Registry, name: str, setting: str, kind: str, also:
     if found is None:
         known = ', '.join([*sorted(registry.module_dict), *([also] if also else [])])
         raise AxialVSError(
-            f"{setting}: unknown type '{name}' (known: {known}); custom_imports must name the "
-            f'module of a {kind} of your own'
+            f"{setting}: unknown type '{name}' (known: {known}); add the module of a custom {kind} "
+            'to custom_imports'
         )
     return found

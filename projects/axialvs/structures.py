@@ -15,7 +15,7 @@ _MAX_LISTED = 5  # items of a list in a repr
 
 
 def _shapes(value: Any) -> str:
-    """A short text for a field: shape and type of arrays, number of items in lists."""
+    """Summarize a field: shape and dtype of arrays, number of items in lists."""
     if isinstance(value, Tensor | np.ndarray):
         return f'{tuple(value.shape)} {str(value.dtype).removeprefix("torch.")}'
     if isinstance(value, list) and len(value) > _MAX_LISTED:
@@ -37,10 +37,10 @@ class ClipPrediction(NamedTuple):
 
     Attributes:
         class_logits: (Q, N + 1), the last column is no-object.
-        mask_logits: (Q, T, H, W) at a quarter of the padded input, rounded up.
+        mask_logits: (Q, T, H, W) at stride 4 of the padded input, rounded up.
         queries: (Q, C) of the last decoder layer, before its norm.
         mask_embeddings: (Q, C), Video-kMaX only.
-        track_embeddings: (Q, C), learnt for linking, Tube-Link only.
+        track_embeddings: (Q, C), learned for linking, Tube-Link only.
     """
 
     class_logits: Tensor
@@ -54,7 +54,7 @@ class ClipPrediction(NamedTuple):
 
     @property
     def identity(self) -> Tensor:
-        """What clips are linked by (Q, C): the queries if there are no embeddings."""
+        """Features that link clips (Q, C): track or mask embeddings if any, else the queries."""
         for embeddings in (self.track_embeddings, self.mask_embeddings):
             if embeddings is not None:
                 return embeddings
@@ -66,9 +66,9 @@ class ClipPrediction(NamedTuple):
 
 
 class ClipFeatures(NamedTuple):
-    """What the offline refinement needs of a clip, or of a batch of clips (B, ...)."""
+    """Inputs of the offline refinement from a clip, or from a batch of clips (B, ...)."""
 
-    identity: Tensor  # (Q, C) what clips are matched by
+    identity: Tensor  # (Q, C) features that match clips
     queries: Tensor  # (Q, C) of the last decoder layer, before its norm
     mask_features: Tensor  # (T, C, H, W)
 
@@ -80,12 +80,12 @@ class ClipFeatures(NamedTuple):
 class LinkedClip(NamedTuple):
     """Final prediction for one clip of a stream, with queries aligned to the previous clips.
 
-    If they are not aligned, because finished objects are linked instead, it has the `identity`.
+    If queries are not aligned, because objects are linked after the merge, `identity` is set.
     """
 
-    mask_logits: Tensor  # (Q, T, H, W) at a quarter of the padded input, rounded up
+    mask_logits: Tensor  # (Q, T, H, W) at stride 4 of the padded input, rounded up
     class_logits: Tensor  # (Q, N + 1), averaged over the stream so far if aligned
-    identity: Tensor | None = None  # (Q, C) what objects are linked by
+    identity: Tensor | None = None  # (Q, C) features that link objects
 
 
 class VideoPrediction(NamedTuple):
@@ -93,7 +93,7 @@ class VideoPrediction(NamedTuple):
 
     Attributes:
         class_logits: (Q, N + 1).
-        mask_logits: (Q, L, H, W) at a quarter of the padded input, rounded up.
+        mask_logits: (Q, L, H, W) at stride 4 of the padded input, rounded up.
     """
 
     class_logits: Tensor
@@ -117,9 +117,9 @@ class Track:
     """One object, or one stuff class, in a video.
 
     Attributes:
-        id: number of the track, from 1 in a video.
+        id: track id, from 1 in each video.
         label: index into the model's `class_names`.
-        score: in 0..1.
+        score: 0 to 1.
         segmentations: one COCO RLE per frame, None where the object is absent.
         is_thing: False for stuff.
         frame_scores: score in each frame, None where the object is absent; empty if a panoptic
@@ -166,9 +166,9 @@ class ClipResult:
 
     @property
     def boxes(self) -> np.ndarray:
-        """Boxes around the masks (n, T, 4): x, y of the first pixel, x, y after the last one.
+        """Return the boxes of the masks (n, T, 4) as x1, y1, x2, y2, with exclusive x2 and y2.
 
-        NaN where a track has no mask.
+        NaN if a track has no mask.
         """
         boxes = np.full((*self.masks.shape[:2], 4), np.nan, dtype=np.float32)
         for axis, along in enumerate((2, 3)):  # columns, rows
@@ -182,10 +182,10 @@ class ClipResult:
         """Convert to `supervision.Detections`, one per frame, with masks, boxes and track ids.
 
         Args:
-            class_names: of the model, for the field `class_name`.
+            class_names: the model's classes, for the field `class_name`.
 
         Raises:
-            AxialVSError: the package supervision is not installed.
+            AxialVSError: if the package supervision is not installed.
         """
         try:
             import supervision
@@ -202,7 +202,7 @@ class ClipResult:
                 data['class_name'] = np.array([class_names[x] for x in labels], dtype=str)
             frames.append(
                 supervision.Detections(
-                    # (x, y) of opposite pixels, as supervision computes them.
+                    # Inclusive corners, as supervision computes them.
                     xyxy=supervision.mask_to_xyxy(masks[visible]).astype(np.float32),
                     mask=masks[visible],
                     confidence=self.scores[visible],

@@ -1,4 +1,4 @@
-"""A page in the browser to try the shipped models: `axialvs demo --web`.
+"""Web demo for the shipped models: `axialvs demo --web`.
 
 The server listens on 127.0.0.1 only, and the page loads nothing from other hosts.
 """
@@ -44,25 +44,24 @@ MODELS = {
 }
 OUTPUTS = {'out': 'overlay.mp4', 'json': 'tracks.json', 'html': 'page.html', 'masks': 'masks'}
 EXAMPLE_RATE, EXAMPLE_SIZE = 8, (640, 384)
-EXAMPLE = 2025, 7  # seed and number; of the first nine the one whose ids hold best
+EXAMPLE = 2025, 7  # seed and number; the one with the most stable ids among the first nine
 STYLE = OverlayStyle(trail=24)
-TRAJECTORY_STEP = 4  # frames between those of a trajectory
+TRAJECTORY_STEP = 4  # frame interval in a trajectory
 TRAJECTORY_HEIGHT = 160  # pixels of a frame
 ABOUT = (
-    '# Axial-VS\nVideo segmentation with ids that stay. The weights that come with the package '
-    'are tiny and know generated videos only: circle, square, triangle, star and cross, and for '
-    'panoptic models sky, grass, sand and water. On other videos they find nothing that makes '
-    'sense.'
+    '# Axial-VS\nVideo segmentation with persistent ids. The shipped weights are tiny and trained '
+    'on generated videos only: circle, square, triangle, star and cross, and for panoptic models '
+    'sky, grass, sand and water. Predictions on other videos are meaningless.'
 )
 
 
 class Run:
-    """One video that is segmented, and what the page shows of it.
+    """Segmentation of one video, and the state that the page displays.
 
     Args:
-        video: file.
-        model_name: of known weights.
-        folder: of the files to write.
+        video: video file.
+        model_name: name of known weights.
+        folder: output folder.
     """
 
     def __init__(self, video: str, model_name: str, folder: Path) -> None:
@@ -71,13 +70,13 @@ class Run:
         self.is_offline = '-cc' in model_name
         self.folder = folder
         self.stop = threading.Event()
-        self.frame = 0  # the one that is shown
-        self.scale = 1.0  # of pixels of the video, relative to those of the overlay
+        self.frame = 0  # currently displayed
+        self.scale = 1.0  # size of the video relative to the overlay
         self.num_frames = 0
         self.timeline = Timeline()
 
     def segment(self, model: ClipSegmenter) -> Iterator[tuple[np.ndarray | None, int | None]]:
-        """Segment the video and write all files; may be stopped after any clip.
+        """Segment the video and write all files; can be stopped after any clip.
 
         Yields:
             After each clip: its last frame as an overlay, and the length of the video if known.
@@ -108,7 +107,7 @@ class Run:
                     output.close()
 
     def files(self) -> list[str]:
-        """Files to download; the folder of masks becomes a zip archive."""
+        """Return the files to download; the folder of masks is zipped."""
         if (self.folder / 'masks').is_dir():
             shutil.make_archive(str(self.folder / 'masks'), 'zip', self.folder / 'masks')
         names = [*OUTPUTS.values(), 'masks.zip']
@@ -117,12 +116,12 @@ class Run:
 
 @lru_cache
 def load_model(name: str, use: str) -> ClipSegmenter:
-    """Build a known model once for each use, as two uses run at the same time."""
+    """Build a known model, cached per use because two uses may run concurrently."""
     return init_segmenter(checkpoint=name)
 
 
 class Page:
-    """The page: its parts, and what happens when they are used."""
+    """Layout and event handlers of the page."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix='axialvs-')  # removed with the page
@@ -138,7 +137,7 @@ class Page:
                     with gr.Row():
                         self.start = gr.Button('Segment', variant='primary', min_width=100)
                         self.stop = gr.Button('Stop', min_width=100)
-                    self.status = gr.Markdown('Drop a video or take the example.')
+                    self.status = gr.Markdown('Drop a video or use the example.')
                     self.files = gr.File(label='Download', interactive=False, visible=False)
                 with gr.Column(scale=3):
                     self.overlay = gr.Image(show_label=False, interactive=False, buttons=[])
@@ -156,7 +155,7 @@ class Page:
             self.overlay.select(show_trajectory, self.run, self.sheet)
 
     def write_example(self, title: str) -> str:
-        """Write a generated video of the kind that the model knows."""
+        """Generate a video of the kind that the model was trained on."""
         level = 'panoptic' if 'kmax' in MODELS[title] else 'demo'
         path = Path(self._folder.name, f'{level}.mp4')
         with VideoWriter(path, fps=EXAMPLE_RATE) as writer:
@@ -167,7 +166,7 @@ class Page:
     def segment(self, video: str | None, title: str) -> Iterator[dict]:
         """Segment a video and update the page after each clip."""
         if video is None:
-            raise gr.Error('Drop a video first, or take the example.')
+            raise gr.Error('Drop a video first, or use the example.')
         try:
             folder = Path(mkdtemp(dir=self._folder.name))
             yield from self._segment(Run(video, MODELS[title], folder))
@@ -208,7 +207,7 @@ class Page:
 
 
 def stop(run: Run | None) -> None:
-    """Stop after the current clip; what is finished is kept."""
+    """Stop after the current clip; finished clips are kept."""
     if run is not None:
         run.stop.set()
 
@@ -255,11 +254,11 @@ def serve(port: int | None = None, wait: bool = True) -> Page:
     """Serve the page on 127.0.0.1.
 
     Args:
-        port: None for a free one from 7860.
-        wait: until Ctrl-C.
+        port: None for the first free port from 7860.
+        wait: block until Ctrl-C.
 
     Raises:
-        AxialVSError: the port is not free, or a proxy stands between.
+        AxialVSError: if the port is in use, or a proxy intercepts 127.0.0.1.
     """
     page = Page()
     try:

@@ -9,7 +9,7 @@ import torch
 
 from axialvs.checkpoints.hub import CHECKPOINTS
 from axialvs.checkpoints.key_mapping import adapt_state_dict
-from axialvs.checkpoints.release import convert_release, recognise
+from axialvs.checkpoints.release import convert_release, recognize
 from config_files import CONFIGS, load
 from shrunk_configs import build_for_names
 
@@ -57,7 +57,7 @@ def build(name):
 def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
     count, data = OFFLINE[network]
     weights = offline_release(*network)
-    release = recognise(weights)
+    release = recognize(weights)
     assert release.method == 'tube-link, offline'
     assert (release.backbone, release.num_classes, release.num_blocks) == network
     assert release.num_queries == 100
@@ -81,7 +81,7 @@ def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
 
 def test_size_is_read_from_the_tensors():
     weights = offline_release(num_classes=7, num_blocks=5, num_queries=50)
-    release = recognise(weights)
+    release = recognize(weights)
     config = load(release.config)
     changes = release.changes_to(config.model.panoptic_head)
     assert changes == {
@@ -97,7 +97,7 @@ def test_size_is_read_from_the_tensors():
 def test_converted_weights_fill_the_papers_model():
     """Its predictors for refined queries are the release's shared ones."""
     weights = offline_release()
-    converted, _ = convert_release(weights, build(recognise(weights).config))
+    converted, _ = convert_release(weights, build(recognize(weights).config))
     fitting, report = adapt_state_dict(converted, build(PAPER))
     assert report.is_complete
     assert (

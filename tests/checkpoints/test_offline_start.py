@@ -15,7 +15,7 @@ from axialvs.utils.config_files import find_config
 from config_files import ALL, load
 from generated_videos import write_videos
 from shrunk_configs import read_videos, shrink
-from tiny_segmenter import randomise
+from tiny_segmenter import randomize
 
 CONFIG = 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021.py'
 RELEASE = 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021_release.py'
@@ -40,7 +40,7 @@ def write_near_online(config: Config) -> dict[str, torch.Tensor]:
     near_online = load(f'axialvs/{path.parent.name}.py')
     shrink(near_online)
     model = MODELS.build(near_online.model)
-    randomise(model)
+    randomize(model)
     classes = resolve_class_list(near_online.train_dataloader.dataset.classes)
     path.parent.mkdir(parents=True)
     meta = {'dataset_meta': {'classes': classes}}

@@ -9,7 +9,7 @@ import torch
 from axialvs.checkpoints.release import (
     ConversionError,
     convert_release,
-    recognise,
+    recognize,
 )
 from axialvs.checkpoints.release_names import (
     is_release_state_dict,
@@ -87,9 +87,9 @@ def test_names(release, ours):
         ('offline_r50', 'offline', 'r50'),
     ],
 )
-def test_models_are_recognised(name, stage, backbone):
+def test_models_are_recognized(name, stage, backbone):
     weights = release_weights(name)
-    model = recognise(weights)
+    model = recognize(weights)
     assert (model.stage, model.backbone, model.num_classes) == (stage, backbone, 40)
     assert is_release_state_dict(weights)
     assert not is_release_state_dict(map(rename_release_tensor, weights))
@@ -110,7 +110,7 @@ def test_every_name_of_the_offline_model_stays_its_own():
 )
 def test_every_tensor_has_a_home(name, count):
     weights = release_weights(name)
-    homes = homes_of(recognise(weights).config)
+    homes = homes_of(recognize(weights).config)
     converted, our_name = convert_release(weights, homes)
     assert len(our_name) == len(converted) == len(homes) == count
     assert {name: tensor.shape for name, tensor in converted.items()} == {
@@ -124,7 +124,7 @@ def test_plain_tube_link_loads_into_the_baseline():
         for name, tensor in release_weights('near_online_r50').items()
         if not any(new in name for new in ('temporal_layer', 'gamma', 'level_3d'))
     }
-    model = recognise(weights)
+    model = recognize(weights)
     assert (model.family, model.stage) == ('tube-link', 'plain')
     converted, _ = convert_release(weights, homes_of(model.config))
     assert len(converted) == 610
@@ -146,9 +146,9 @@ def test_two_tensors_of_one_new_name_are_an_error():
         convert_release({old: torch.ones(1), new: torch.ones(1)}, {new: torch.ones(1)})
 
 
-def test_other_networks_are_not_recognised():
+def test_other_networks_are_not_recognized():
     with pytest.raises(ConversionError, match='cls_embed'):
-        recognise({'backbone.conv1.weight': torch.zeros(1)})
+        recognize({'backbone.conv1.weight': torch.zeros(1)})
 
 
 # Parts of a keys file of Video-kMaX, which unites the stages, that a stage lacks.
@@ -172,7 +172,7 @@ def panoptic_weights(name: str, lacking: tuple[str, ...]) -> dict[str, torch.Ten
 def test_video_kmax_on_vipseg(stage, backbone):
     lacking, count = KMAX_STAGES[stage]
     weights = panoptic_weights(f'video_kmax_{backbone}', lacking)
-    model = recognise(weights)
+    model = recognize(weights)
     assert (model.family, model.stage) == ('video-kmax', stage)
     assert (model.num_classes, model.num_queries) == (124, 128)
     assert f'_{backbone.replace("_", "-")}_' in model.config
@@ -188,7 +188,7 @@ def test_kmax_on_coco(stage, lacking, count, backbone):
     weights = panoptic_weights('kmax_coco_r50', lacking)
     if backbone != 'r50':  # there is no file of its keys
         weights = with_backbone(weights, release_weights(f'video_kmax_{backbone}'))
-    model = recognise(weights)
+    model = recognize(weights)
     assert (model.family, model.stage, model.num_classes) == ('video-kmax', stage, 133)
     assert f'_{backbone.replace("_", "-")}_' in model.config
     check_panoptic(weights, model.config, count + NETWORKS[backbone])
@@ -226,7 +226,7 @@ def check_panoptic(weights: dict, config: str, count: int) -> None:
 
 def test_offline_model_leaves_only_the_semantic_head_out():
     weights = release_weights('video_kmax_r50')
-    homes = homes_of(recognise(weights).config)
+    homes = homes_of(recognize(weights).config)
     _, our_name = convert_release(weights, homes)
     left_out = weights.keys() - our_name.keys()
     assert len(left_out) == 86
@@ -239,4 +239,4 @@ def test_panoptic_model_of_other_classes_has_no_config():
     weights = release_weights('video_kmax_r50')
     bias = 'sem_seg_head.predictor._predictor._transformer_class_head.conv.bias'
     weights[bias] = torch.zeros(12)
-    assert recognise(weights).configs == ()
+    assert recognize(weights).configs == ()

@@ -482,7 +482,7 @@ def test_names_used_twice_can_be_scored_but_not_trained(content, write_json):
         ({'shapes': [], 'imagePath': 'a.jpg', 'version': '5.0'}, 'labelme'),
     ],
 )
-def test_files_of_other_tools_are_recognised(write_json, content, remedy):
+def test_files_of_other_tools_are_recognized(write_json, content, remedy):
     path = write_json(content)
     assert remedy in found(check(path))['layout'][0]
     with pytest.raises(AnnotationError, match=remedy):

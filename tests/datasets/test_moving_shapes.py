@@ -63,8 +63,8 @@ def test_a_gap_inside_the_image_is_an_occlusion_and_a_gap_outside_a_re_entry():
 
 @pytest.mark.parametrize('name', list(OUTLINES))
 def test_coverage_adds_up_to_the_area_and_lies_at_the_centre(name):
-    centre = np.array([40.3, 31.8])
-    shape = Shape(0, None, centre[None], np.array([15.0]), np.array([0.4]), 0.0)
+    center = np.array([40.3, 31.8])
+    shape = Shape(0, None, center[None], np.array([15.0]), np.array([0.4]), 0.0)
     patch = rasterise(shape, name, 0, (80, 64))
     x, y = OUTLINES[name].T
     area = 0.5 * abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) * 15.0**2
@@ -73,7 +73,7 @@ def test_coverage_adds_up_to_the_area_and_lies_at_the_centre(name):
     rows, columns = np.mgrid[: patch.coverage.shape[0], : patch.coverage.shape[1]]
     weight = patch.coverage / patch.coverage.sum()
     found = (columns * weight).sum() + patch.x + 0.5, (rows * weight).sum() + patch.y + 0.5
-    np.testing.assert_allclose(found, centre, atol=0.1)
+    np.testing.assert_allclose(found, center, atol=0.1)
 
 
 def test_an_object_at_the_border_is_clipped_and_one_outside_has_no_patch():

@@ -92,7 +92,7 @@ class TestData:
             dataset.get_subset(1)
 
     def test_workers_get_bytes_and_no_lists(self, content, build):
-        """Serialised records are shared by forked workers; a list of objects would be copied."""
+        """Serialized records are shared by forked workers; a list of objects would be copied."""
         dataset = build(content)
         assert dataset.data_list == []
         assert isinstance(dataset.data_bytes, np.ndarray)

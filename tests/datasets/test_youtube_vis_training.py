@@ -83,7 +83,7 @@ class TestTraining:
         assert frames_of(sample) == [0, 1, 1, 1]
         assert torch.equal(sample['inputs'][1], sample['inputs'][3])
 
-    def test_crowd_is_ignored_and_not_learnt(self, content, build):
+    def test_crowd_is_ignored_and_not_learned(self, content, build):
         content['annotations'][0]['iscrowd'] = 1
         frame = build(content)[0]['data_samples'][0]
         assert frame.gt_instances.instances_ids.tolist() == [9]

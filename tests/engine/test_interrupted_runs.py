@@ -97,12 +97,12 @@ def test_signal_saves_and_stops(tmp_path, whole, name, workers):
 def test_signal_does_not_break_a_save(tmp_path, whole, monkeypatch):
     put = AtomicLocalBackend.put
 
-    def signalling_put(self, data, path):
+    def signaling_put(self, data, path):
         if str(path).endswith('iter_2.pth'):
             os.kill(os.getpid(), signal.SIGTERM)
         put(self, data, path)
 
-    monkeypatch.setattr(AtomicLocalBackend, 'put', signalling_put)
+    monkeypatch.setattr(AtomicLocalBackend, 'put', signaling_put)
     with pytest.raises(SystemExit):
         train(tmp_path)
     monkeypatch.undo()

@@ -97,7 +97,7 @@ def test_samples_by_hand(implementation):
     """One map of 2x2 with the values 1, 2, 3, 4."""
     value = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)
     cases = {
-        (0.25, 0.25): 1.0,  # a cell's centre gives its value
+        (0.25, 0.25): 1.0,  # a cell's center gives its value
         (0.75, 0.25): 2.0,  # x runs along the width
         (0.25, 0.75): 3.0,
         (0.5, 0.5): 2.5,  # half-way between all four

@@ -101,7 +101,7 @@ def test_every_quarter_turn_and_mirroring_maps_pixels_as_its_matrix_says():
             for second in (1, -1):
                 matrix = np.array([[a * first, b * first, 0], [c * second, d * second, 0], [0] * 3])
                 shown = upright(image, matrix << 16)
-                # The matrix, applied to centred coordinates of each stored pixel.
+                # The matrix, applied to centered coordinates of each stored pixel.
                 for y in range(3):
                     for x in range(5):
                         at = np.array([2 * x - 4, 2 * y - 2]) @ matrix[:2, :2]

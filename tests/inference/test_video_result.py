@@ -14,7 +14,7 @@ from axialvs.postprocess import instances
 from axialvs.postprocess.instances import InstanceFinisher
 from axialvs.postprocess.masks import resize_mask_logits
 from generated_videos import frame_folders, write_videos
-from tiny_segmenter import PANOPTIC, WITHIN_CLIP, randomise, tiny_config
+from tiny_segmenter import PANOPTIC, WITHIN_CLIP, randomize, tiny_config
 from whole_videos import images_of, prepared_video, tracks_at_once
 
 NUM_FRAMES, CLIP_LENGTH = 8, 3
@@ -40,7 +40,7 @@ def model(request):
         linking = 'memory' if request.param == 'panoptic by memory' else 'queries'
         config.model.test_cfg.update(panoptic=dict(score=0.1, overlap=0.1), linking=linking)
     model = init_segmenter(config, device='cpu')
-    randomise(model)
+    randomize(model)
     with torch.no_grad():
         model.panoptic_head.cls_embed.weight.mul_(2)
     return model

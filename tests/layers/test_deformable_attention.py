@@ -20,7 +20,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-def randomised(module: torch.nn.Module) -> torch.nn.Module:
+def randomized(module: torch.nn.Module) -> torch.nn.Module:
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return module.eval()
@@ -40,7 +40,7 @@ def deformable_inputs(num_frames, batch=1):
 
 def paired_attentions():
     """Return attentions without and with a temporal layer that share their other weights."""
-    temporal = randomised(TemporalDeformableAttention(TEMPORAL, **DEFORMABLE))
+    temporal = randomized(TemporalDeformableAttention(TEMPORAL, **DEFORMABLE))
     plain = ClipDeformableAttention(**DEFORMABLE).eval()
     shared = plain.state_dict().keys()
     plain.load_state_dict({k: v for k, v in temporal.state_dict().items() if k in shared})
@@ -97,8 +97,8 @@ def test_identity_replaces_the_query_in_the_sum():
     torch.testing.assert_close(plain(**inputs, identity=zero) + inputs['query'], plain(**inputs))
 
 
-def test_initialised_as_mmcv_does():
-    """mmdet re-initialises what is an mmcv attention: samples in a ring, no dependence on input."""
+def test_initialized_as_mmcv_does():
+    """mmdet re-initializes what is an mmcv attention: samples in a ring, no dependence on input."""
     attention = TemporalDeformableAttention(TEMPORAL, **DEFORMABLE)
     attention.init_weights()
     assert not attention.sampling_offsets.weight.any()

@@ -21,7 +21,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-def randomised(module: torch.nn.Module) -> torch.nn.Module:
+def randomized(module: torch.nn.Module) -> torch.nn.Module:
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return module.eval()
@@ -31,7 +31,7 @@ def build(type: str, **layer) -> torch.nn.Module:
     if type == 'WindowSpaceTime':
         layer.setdefault('window_size', 2)
     encoder = TemporalEncoder(CHANNELS, type, num_heads=HEADS, feedforward_channels=32, **layer)
-    return randomised(encoder).double()
+    return randomized(encoder).double()
 
 
 def clip(batch=2, frames=3, height=3, width=5):
@@ -204,7 +204,7 @@ def test_attention_dropout_is_active_in_training_only(type):
 
 @pytest.fixture
 def layer():
-    return randomised(AxialTrajectoryLayer(CHANNELS, HEADS, feedforward_channels=32)).double()
+    return randomized(AxialTrajectoryLayer(CHANNELS, HEADS, feedforward_channels=32)).double()
 
 
 @pytest.mark.parametrize(

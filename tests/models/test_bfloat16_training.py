@@ -11,7 +11,7 @@ from training_clips import moving_boxes
 
 
 def step(kind: str) -> tuple[float, dict[str, torch.Tensor], torch.nn.Module]:
-    """The sum of the losses of one step, the gradients, and the model afterwards."""
+    """The sum of the losses of one step, the gradients, and the model afterward."""
     model = tiny_segmenter().train()
     wrapper = OPTIM_WRAPPERS.build(
         dict(type=kind, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))

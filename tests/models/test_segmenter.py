@@ -198,7 +198,7 @@ def test_class_names_have_to_fit():
 
 
 def test_largest_frames_of_a_batch_decide_the_padding(model):
-    """The preprocessor pads clips of a batch to one size, normalises in RGB and leaves pixels
+    """The preprocessor pads clips of a batch to one size, normalizes in RGB and leaves pixels
     in their place."""
     clips = [torch.full((2, 3, h, w), 128, dtype=torch.uint8) for h, w in ((40, 64), (33, 70))]
     clips[0][:, 0] = 0  # blue, for frames come as BGR

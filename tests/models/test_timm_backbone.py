@@ -12,7 +12,7 @@ from axialvs.checkpoints.loading import CheckpointMismatchError
 from axialvs.models.backbones.timm import STRIDES, TimmBackbone
 from axialvs.models.fused_copy import FusedCopy
 from axialvs.utils.errors import AxialVSError
-from tiny_segmenter import randomise, tiny_config
+from tiny_segmenter import randomize, tiny_config
 
 needs_timm = pytest.mark.skipif(
     find_spec('timm') is None, reason="timm is not installed: pip install 'axialvs[timm]'"
@@ -43,7 +43,7 @@ def build(name: str, **settings) -> TimmBackbone:
 @pytest.mark.parametrize('name', [*HIERARCHICAL, *PLAIN])
 def test_four_maps_and_gradients_for_every_parameter(name):
     backbone = build(name).train()
-    randomise(backbone)  # some layers begin as zero
+    randomize(backbone)  # some layers begin as zero
     maps = backbone(FRAMES)
     shapes = [(2, c, 64 // s, 96 // s) for c, s in zip(backbone.out_channels, STRIDES, strict=True)]
     assert [tuple(x.shape) for x in maps] == shapes
@@ -61,8 +61,8 @@ def test_maps_are_those_of_features_only(name):
     backbone = build(name).eval()
     size = dict(dynamic_img_size=True) if 'swin' in name else {}
     features = timm.create_model(name, features_only=True, **HIERARCHICAL[name], **size).eval()
-    randomise(backbone.net)
-    randomise(features)
+    randomize(backbone.net)
+    randomize(features)
     expected = features(FRAMES)[-4:]
     if 'swin' in name:
         expected = [x.permute(0, 3, 1, 2) for x in expected]
@@ -75,7 +75,7 @@ def test_maps_are_those_of_features_only(name):
 @torch.no_grad()
 def test_stride_16_has_the_normed_patch_tokens(name):
     backbone = build(name).eval()
-    randomise(backbone)
+    randomize(backbone)
     tokens = backbone.net.forward_features(FRAMES)[:, backbone.net.num_prefix_tokens :]
     torch.testing.assert_close(backbone(FRAMES)[2].flatten(2), tokens.transpose(1, 2))
 
@@ -222,7 +222,7 @@ def test_downloaded_weights_replace_the_random_ones(monkeypatch):
         (dict(model_name='resnet_50'), 'resnet50'),
         (dict(model_name='resnet50.no_such_tag'), 'no_such_tag'),
         (dict(model_name='levit_128s', model_args=dict(img_size=64)), r'levit_128s.*16, 32, 64'),
-        (dict(model_name='test_vit', model_args=dict(colour='red')), 'colour'),
+        (dict(model_name='test_vit', model_args=dict(color='red')), 'color'),
         (dict(model_name='mixer_s32_224'), 'img_size'),
         (dict(model_name='poolformer_s12', frozen_stages=0), 'frozen_stages'),
     ],

@@ -89,7 +89,7 @@ def test_cross_clip(fixture_data):
 def test_convnext(fixture_data, version):
     name = {1: 'convnext_l', 2: 'convnextv2_l'}[version]
     data = fixture_data(f'{name}_backbone')
-    with torch.device('meta'):  # no initialisation of 196 million weights
+    with torch.device('meta'):  # no initialization of 196 million weights
         backbone = PaddedConvNeXt('large', version).eval()
     fill(backbone, 'backbone.', f'video_kmax_{name}')
     for i, out in enumerate(backbone(data['image'].float())):

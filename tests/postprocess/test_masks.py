@@ -9,17 +9,17 @@ from axialvs.structures import ImageShapes
 
 
 def bilinear_matrix(target: int, source: int, align_corners: bool) -> np.ndarray:
-    """(target, source): each output is a mix of the two cells whose centres lie around its own."""
+    """(target, source): each output is a mix of the two cells whose centers lie around its own."""
     matrix = np.zeros((target, source))
     for row in range(target):
-        if align_corners:  # the centres of the first cells coincide, and those of the last
-            centre = row * (source - 1) / (target - 1)
+        if align_corners:  # the centers of the first cells coincide, and those of the last
+            center = row * (source - 1) / (target - 1)
         else:
-            centre = max((row + 0.5) * source / target - 0.5, 0)
-        low = min(int(centre), source - 1)
+            center = max((row + 0.5) * source / target - 0.5, 0)
+        low = min(int(center), source - 1)
         high = min(low + 1, source - 1)
-        matrix[row, low] += 1 - (centre - low)
-        matrix[row, high] += centre - low
+        matrix[row, low] += 1 - (center - low)
+        matrix[row, high] += center - low
     return matrix
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from axialvs.apis import init_segmenter
-from tiny_segmenter import randomise, tiny_config
+from tiny_segmenter import randomize, tiny_config
 
 MODEL = ('axialvs-wc_tiny_1xb4-10k_movingshapes', 'axialvs-wc_tiny_movingshapes')
 
@@ -16,7 +16,7 @@ def test_an_exported_program_gives_the_same(run_tool, tmp_path, capsys):
     config.model.panoptic_head.transformer_decoder.num_layers = 1
     config.dump(tmp_path / 'config.py')
     model = init_segmenter(config, device='cpu')
-    randomise(model)
+    randomize(model)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'model.pth')
     out = tmp_path / 'model.pt2'
     options = ('--size', 64, 96, '--length', 2, '--out', out)

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from axialvs.datasets.class_names import resolve_class_list
 from generated_videos import write_videos
 from shrunk_configs import shrink
-from tiny_segmenter import randomise
+from tiny_segmenter import randomize
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HOLDOUTS = sorted(CONFIGS.glob('*/*_holdout.py'))
@@ -80,7 +80,7 @@ def test_split_train_validate_and_keep_the_best(tmp_path, monkeypatch, run_tool)
     config.update(work_dir='run', experiment_name='holdout', log_level='WARNING')
     runner = Runner.from_cfg(config)
     runner.model.init_weights()
-    randomise(runner.model)
+    randomize(runner.model)
     runner.train()
     best = list(Path('run').glob('best_youtube_vis_AP_iter_*.pth'))
     assert len(best) == 1

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from axialvs.apis import init_segmenter, segment_video
 from axialvs.datasets.annotations.panoptic import read_ids
 from axialvs.datasets.moving_shapes import generate_dataset, get_level
-from tiny_segmenter import randomise
+from tiny_segmenter import randomize
 
 CONFIG = (
     Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def model_files(tmp_path_factory):
         f'_base_ = {str(CONFIG)!r}\nmodel = dict(test_cfg=dict(panoptic={THRESHOLDS}))\n'
     )
     model = init_segmenter(config, device='cpu')
-    randomise(model)
+    randomize(model)
     level = get_level('panoptic')
     names = level.classes + level.stuff
     meta = {'dataset_meta': {'classes': names, 'category_ids': tuple(range(len(names)))}}

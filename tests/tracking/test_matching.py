@@ -98,7 +98,7 @@ def test_class_logits_are_the_mean_of_linked_clips(queries, order):
 
 def test_each_clip_is_linked_to_the_one_before():
     """Two queries that turn by 60 degrees a clip: after three clips each lies where it would be
-    taken for its opposite, so only a chain of neighbours keeps them apart."""
+    taken for its opposite, so only a chain of neighbors keeps them apart."""
     linker = ClipLinker()
     for step in range(5):
         angle = torch.tensor(step * torch.pi / 3)

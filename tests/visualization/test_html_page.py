@@ -1,4 +1,4 @@
-"""Tests of the HTML page: its data, and its behaviour in a headless browser."""
+"""Tests of the HTML page: its data, and its behavior in a headless browser."""
 
 import json
 import re

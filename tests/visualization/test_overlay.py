@@ -20,9 +20,9 @@ from axialvs.visualization.text import plain_text
 NAMES = ('cat', 'dog')
 
 
-def disc(centre, radius, size=(240, 320)):
+def disc(center, radius, size=(240, 320)):
     mask = np.zeros(size, np.uint8)
-    cv2.circle(mask, centre, radius, 1, cv2.FILLED)
+    cv2.circle(mask, center, radius, 1, cv2.FILLED)
     return mask.astype(bool)
 
 

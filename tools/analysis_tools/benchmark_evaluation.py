@@ -52,9 +52,9 @@ def write_segmentations(folder: Path, args: Namespace) -> None:
             for t, name in enumerate(names):
                 ids = np.zeros((height, width, 3), np.uint8)
                 for i, (place, speed, radius) in enumerate(zip(places, speeds, radii, strict=True)):
-                    centre = ((place + t * speed) % 1 - lag) * (width, height)
+                    center = ((place + t * speed) % 1 - lag) * (width, height)
                     axes = radius * (width, height)
-                    integers = [tuple(int(v) for v in x) for x in (centre, axes)]
+                    integers = [tuple(int(v) for v in x) for x in (center, axes)]
                     cv2.ellipse(ids, *integers, 0, 0, 360, (0, 0, i + 1), -1)
                 cv2.imwrite(str(folder / side / str(video) / f'{name}.png'), ids)
                 masks = [ids[..., 2] == i + 1 for i in range(args.objects)]

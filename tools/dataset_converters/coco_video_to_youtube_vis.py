@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from axialvs.data_tools.converters.coco_video import IDENTITY_HINT, read_all, read_coco_videos
-from axialvs.data_tools.converters.labelled_video import SkipReport
+from axialvs.data_tools.converters.labeled_video import SkipReport
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
 from axialvs.utils.cli import run_command, script_parser
 

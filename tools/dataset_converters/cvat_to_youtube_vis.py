@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from axialvs.data_tools.converters.cvat import IDENTITY_HINT, read_all
 from axialvs.data_tools.converters.cvat_tasks import read_cvat_videos
-from axialvs.data_tools.converters.labelled_video import SkipReport
+from axialvs.data_tools.converters.labeled_video import SkipReport
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
 from axialvs.utils.cli import run_command, script_parser
 

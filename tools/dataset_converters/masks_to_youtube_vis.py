@@ -1,7 +1,7 @@
 """Convert folders of mask images, as in DAVIS, to the YouTube-VIS layout.
 
 JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png belong together. In a mask, 0 is
-background and every other palette index, grey value or color is one object throughout the video.
+background and every other palette index, gray value or color is one object throughout the video.
 Images are not copied: the file names them relative to --images, the data_prefix of the config.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from axialvs.data_tools.converters.class_mapping import one_class, read_class_mapping
-from axialvs.data_tools.converters.labelled_video import SkipReport
+from axialvs.data_tools.converters.labeled_video import SkipReport
 from axialvs.data_tools.converters.mask_folders import IDENTITY_HINT, find_videos, read_all
 from axialvs.data_tools.converters.mask_images import MaskReader
 from axialvs.data_tools.converters.writing import add_options, check_target, convert
@@ -87,8 +87,8 @@ def main() -> None:
     )
     with tqdm(total=sum(len(video.images) for video in videos), unit='frame') as bar:
         make_reader = partial(MaskReader, args.binary, args.background)
-        labelled = read_all(videos, classes, args.ignore_ids, make_reader, skipped, bar.update)
-        videos = list(labelled)
+        labeled = read_all(videos, classes, args.ignore_ids, make_reader, skipped, bar.update)
+        videos = list(labeled)
     convert(args, videos, classes.listed(), skipped, f'masks in {args.masks}', IDENTITY_HINT)
 
 

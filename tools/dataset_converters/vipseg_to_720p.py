@@ -51,7 +51,7 @@ def main() -> None:
         )
         print(
             f'{done.path}: {len(names)} videos, {done.num_frames} frames, {done.num_present} of '
-            f'them from an earlier run; {done.mislabelled} pixels of label 200 became void'
+            f'them from an earlier run; {done.mislabeled} pixels of label 200 became void'
         )
 
 

@@ -39,11 +39,11 @@ def main() -> None:
 
     import axialvs.register  # noqa: F401
     from axialvs.checkpoints.loading import class_names_of, load_checkpoint_safely, state_dict_of
-    from axialvs.checkpoints.release import convert_release, recognise
+    from axialvs.checkpoints.release import convert_release, recognize
 
     checkpoint = load_checkpoint_safely(args.source)
     weights = state_dict_of(checkpoint, args.source)
-    release = recognise(weights)
+    release = recognize(weights)
     print(f'{args.source}: {describe(release)}')
     config = choose_config(release, args.config)
     converted, our_name = convert_release(weights, MODELS.build(config.model).state_dict())

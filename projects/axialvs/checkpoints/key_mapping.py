@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from axialvs.datasets.class_names import normalise_name
+from axialvs.datasets.class_names import normalize_name
 from axialvs.utils.errors import AxialVSError
 
 QUERY_WEIGHTS = ('panoptic_head.query_feat.weight', 'panoptic_head.query_embed.weight')
@@ -255,7 +255,7 @@ def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> 
 
 def _comparable(name: str) -> str:
     """A class name as data sets are compared: YouTube-VIS writes underscores, COCO blanks."""
-    return ' '.join(normalise_name(name).replace('_', ' ').split())
+    return ' '.join(normalize_name(name).replace('_', ' ').split())
 
 
 # Names that a message shows before it says how many more there are.

@@ -110,7 +110,7 @@ class ReleaseModel:
         return changes
 
 
-def recognise(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
+def recognize(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
     """Recognize a checkpoint's model by its names and shapes.
 
     Raises:

@@ -56,7 +56,7 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
     names = tuple(classes)
     seen: dict[str, str] = {}
     for name in names:
-        key = normalise_name(name) if isinstance(name, str) else ''
+        key = normalize_name(name) if isinstance(name, str) else ''
         if not key:
             raise AxialVSError(f'classes: {name!r} is not a class name.')
         if key in seen:
@@ -72,6 +72,6 @@ def repair_name(name: str) -> str:
     return ' '.join(ftfy.fix_text(name).split())
 
 
-def normalise_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return the form in which two class names are compared: repaired, trimmed, without case."""
     return repair_name(name).casefold()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from axialvs.datasets.annotations.schema import AnnotationError
 from axialvs.datasets.annotations.youtube_vis import Category
-from axialvs.datasets.class_names import normalise_name, resolve_class_list
+from axialvs.datasets.class_names import normalize_name, resolve_class_list
 from axialvs.utils.errors import AxialVSError
 
 
@@ -67,14 +67,14 @@ def match_classes(
             'allow_unlisted_categories=True to leave out what does not match.',
             'class-without-category' if absent else 'category-without-class',
         )
-    ids = {normalise_name(category.name): category.id for category in categories}
-    return LabelMap(names, tuple(ids.get(normalise_name(name)) for name in names))
+    ids = {normalize_name(category.name): category.id for category in categories}
+    return LabelMap(names, tuple(ids.get(normalize_name(name)) for name in names))
 
 
 def same_names(categories: Sequence[Category]) -> list[tuple[Category, Category]]:
     """Return pairs of categories (first, later one) whose names do not differ."""
     seen: dict[str, Category] = {}
-    pairs = [(seen.setdefault(normalise_name(c.name), c), c) for c in categories]
+    pairs = [(seen.setdefault(normalize_name(c.name), c), c) for c in categories]
     return [(first, second) for first, second in pairs if first is not second]
 
 
@@ -82,11 +82,11 @@ def compare_classes(
     names: Sequence[str], categories: Sequence[Category]
 ) -> tuple[list[str], list[Category]]:
     """Return class names without a category, and categories whose name is not a class."""
-    classes = {normalise_name(name) for name in names}
-    known = {normalise_name(category.name) for category in categories}
+    classes = {normalize_name(name) for name in names}
+    known = {normalize_name(category.name) for category in categories}
     return (
-        [name for name in names if normalise_name(name) not in known],
-        [category for category in categories if normalise_name(category.name) not in classes],
+        [name for name in names if normalize_name(name) not in known],
+        [category for category in categories if normalize_name(category.name) not in classes],
     )
 
 
@@ -200,4 +200,4 @@ def _as_tuple(targets: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _key(name: str) -> str:
-    return normalise_name(name).replace('_', ' ')
+    return normalize_name(name).replace('_', ' ')

@@ -72,7 +72,7 @@ def common_size(images: Sequence[Path], video: str) -> tuple[int, int]:
 
 
 def is_truncated_jpeg(path: str) -> bool:
-    """Whether a file is a JPEG image without its end, which OpenCV silently fills with grey."""
+    """Whether a file is a JPEG image without its end, which OpenCV silently fills with gray."""
     with open(path, 'rb') as file:
         if file.read(len(_JPEG_START)) != _JPEG_START:
             return False

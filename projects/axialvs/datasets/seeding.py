@@ -27,7 +27,7 @@ class SampleIndex(NamedTuple):
 
 @contextmanager
 def random_state(seed: int, position: int) -> Iterator[None]:
-    """Seed Python's, numpy's and torch's (CPU) global generators, and restore them afterwards.
+    """Seed Python's, numpy's and torch's (CPU) global generators, and restore them afterward.
 
     Transforms of mmcv and mmdet draw from the global generators. Inside this context their draws
     depend on the two numbers only, not on the number of loader workers or on earlier draws, so a

@@ -44,11 +44,11 @@ class SegmentMasks(BitmapMasks):
         return SegmentMasks(self.segments, self.numbers[index].reshape(-1))
 
     def rescale(self, scale: Any, interpolation: str = 'nearest') -> 'SegmentMasks':
-        """Resize with the same aspect ratio; only nearest neighbours make sense."""
+        """Resize with the same aspect ratio; only nearest neighbors make sense."""
         return self._apply('rescale', scale)
 
     def resize(self, out_shape: Any, interpolation: str = 'nearest') -> 'SegmentMasks':
-        """Resize; only nearest neighbours make sense."""
+        """Resize; only nearest neighbors make sense."""
         return self._apply('resize', out_shape)
 
     def flip(self, flip_direction: str = 'horizontal') -> 'SegmentMasks':

@@ -37,7 +37,7 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """Writes checkpoints atomically and deletes older ones only afterwards.
+    """Writes checkpoints atomically and deletes older ones only afterward.
 
     mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
     saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. Saves

@@ -98,7 +98,7 @@ def contour_f(contour: _Contour | None, other: _Contour | None) -> float:
 
 
 def _contour(mask: RLEMask | None, size: tuple[int, int]) -> _Contour | None:
-    """The pixels that differ from their right, lower or lower right neighbour."""
+    """The pixels that differ from their right, lower or lower right neighbor."""
     if mask is None or not mask.any():
         return None
     pixels = np.pad(np.asarray(mask).astype(bool), ((0, 1), (0, 1)), mode='edge')

@@ -131,7 +131,7 @@ def _match_frame(
     return matched
 
 
-_MIN_IOU = 0.1  # low, to recognise the poor masks of early checkpoints
+_MIN_IOU = 0.1  # low, to recognize the poor masks of early checkpoints
 
 
 def ids_like_gt(

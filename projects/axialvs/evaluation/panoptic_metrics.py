@@ -147,7 +147,7 @@ class VideoPanopticMetric(VideoMetric):
         total = VideoPanopticScores.zero(self._gts[0], self.windows)
         for video in results:
             total.add(video.scores)
-        return self.summarise(total)
+        return self.summarize(total)
 
     def _write(self, results: Sequence[FinishedPanopticVideo]) -> None:
         prefix = self.output_prefix(self.outfile_prefix, ('', '.json'))
@@ -162,7 +162,7 @@ class VideoPanopticMetric(VideoMetric):
         write_atomically(f'{prefix}.json', json.dumps({'annotations': annotations}).encode())
         print_log(f'wrote {len(results)} videos to {prefix}/ and {prefix}.json', logger='current')
 
-    def summarise(self, scores: VideoPanopticScores) -> dict[str, float]:
+    def summarize(self, scores: VideoPanopticScores) -> dict[str, float]:
         """The metrics of all videos together."""
         return scores.summary()
 
@@ -231,7 +231,7 @@ class ImagePanopticMetric(VideoPanopticMetric):
         """The PNG of an image."""
         return os.path.join(self.mask_prefix, video.file_names[frame])
 
-    def summarise(self, scores: VideoPanopticScores) -> dict[str, float]:
+    def summarize(self, scores: VideoPanopticScores) -> dict[str, float]:
         """The metrics of all images together."""
         metrics = scores.summary()
         return {

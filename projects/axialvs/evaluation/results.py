@@ -15,7 +15,7 @@ from typing import Any
 
 from axialvs.datasets.annotations.schema import AnnotationError, shown
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
-from axialvs.datasets.class_names import normalise_name
+from axialvs.datasets.class_names import normalize_name
 from axialvs.evaluation.tube_iou import Tube
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
@@ -193,7 +193,7 @@ def _entries_of_tracks(
             raise ResultsError(f"{path}: field 'categories': {shown(category)} has no name.")
         identifier = category.get('id')
         known = names.get(identifier) if type(identifier) is int else None
-        if known is not None and normalise_name(known) != normalise_name(category['name']):
+        if known is not None and normalize_name(known) != normalize_name(category['name']):
             raise ResultsError(
                 f"{path}: field 'categories': id {identifier} is {category['name']!r} here and "
                 f'{known!r} in {annotations.path}. The tracks belong to other categories.'

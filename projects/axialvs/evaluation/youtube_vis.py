@@ -1,7 +1,7 @@
 """Average precision and recall of tracks: the official YouTube-VIS evaluation.
 
 As in COCO's: match the tracks of each video (`track_matching.evaluate_video`), accumulate over
-videos (`accumulate`), summarise. Yang et al., Video Instance Segmentation, ICCV 2019.
+videos (`accumulate`), summarize. Yang et al., Video Instance Segmentation, ICCV 2019.
 """
 
 from collections.abc import Iterable, Sequence

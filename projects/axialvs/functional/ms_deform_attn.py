@@ -1,7 +1,7 @@
-"""Multi-scale deformable attention: sampling of several feature maps (Zhu et al., 2021, Eq. 3).
+"""Multi-scale deformable attention (Zhu et al., 2021, Eq. 3).
 
-`ms_deform_attn` runs one of three implementations with equal results: mmcv's compiled CUDA
-operator, the kernels of deformops, or PyTorch, which needs neither.
+`ms_deform_attn` selects one of three equivalent implementations: mmcv's compiled CUDA operator, the
+kernels of deformops, or pure PyTorch.
 """
 
 import functools
@@ -20,12 +20,12 @@ from axialvs.utils.mmcv_ops import INSTALL_HINT, MissingOperatorError, missing_r
 Shape = tuple[int, int]
 Backend = Literal['auto', 'mmcv', 'deformops', 'torch']
 
-# Requirements of deformops, as in the extra of the package.
+# Minimum versions for deformops, as in the package's extra.
 DEFORMOPS_MIN_PYTHON = (3, 12)
 DEFORMOPS_MIN_TORCH = (2, 11)
-# Types of mmcv's CUDA kernel.
+# Dtypes of mmcv's CUDA kernel.
 MMCV_DTYPES = (torch.float32, torch.float16)
-# Channels per head from which `embedding_bag` pays for computing its indices.
+# Channels per head from which `embedding_bag` is faster, in spite of computing its indices.
 _MIN_EMBEDDING_BAG_CHANNELS = 32
 
 
@@ -41,7 +41,7 @@ def ms_deform_attn(
     Args:
         value: (B, sum of H_l W_l, h, d), maps flattened row by row, level after level.
         shapes: (H_l, W_l) of each level, as Python ints.
-        locations: (B, N, h, levels, points, 2), x and y relative to the map, 0 to 1 inside.
+        locations: (B, N, h, levels, points, 2), normalized x and y; 0 to 1 inside the map.
         weights: (B, N, h, levels, points).
         backend: implementation; 'auto' selects the fastest one available.
 
@@ -63,7 +63,7 @@ def ms_deform_attn(
 
 
 def select_implementation(device_type: str, dtype: torch.dtype) -> tuple[Backend, str]:
-    """Return the backend that 'auto' selects for a device and type, and the reason."""
+    """Return the backend that 'auto' selects for a device and dtype, and the reason."""
     if device_type != 'cuda':
         return 'torch', f'device is {device_type}'
     no_mmcv, no_deformops = missing_reason(), deformops_missing_reason()
@@ -83,7 +83,7 @@ def check_backend(backend: str) -> None:
 
     Raises:
         ValueError: if the name is unknown.
-        MissingOperatorError: if it is not installed; says how to install it.
+        MissingOperatorError: if it is not installed; the message says how to install it.
     """
     if backend not in get_args(Backend):
         known = ', '.join(map(repr, get_args(Backend)))
@@ -110,7 +110,7 @@ def _resolve(backend: Backend, device_type: str, dtype: torch.dtype) -> Backend:
                 f"{device_type}; use backend='auto' or 'torch'"
             )
         reason = 'by configuration'
-    if device_type != 'cpu':  # where there is no choice
+    if device_type != 'cpu':  # the CPU has only one backend
         _log_once(backend, reason)
     return backend
 
@@ -121,16 +121,16 @@ def _log_once(backend: str, reason: str) -> None:
 
 
 def make_dispatch_compile_constant() -> None:
-    """Treat the selection of the backend as a constant under `torch.compile`.
+    """Treat backend selection as a compile-time constant under `torch.compile`.
 
-    Not done on import, because it loads the compiler, which takes seconds.
+    Not done on import, because loading the compiler takes seconds.
     """
     torch.compiler.assume_constant_result(_resolve)
 
 
 @functools.cache
 def deformops_missing_reason() -> str | None:
-    """Return why deformops cannot be used and how to fix it, or None if it can be imported."""
+    """Return why deformops cannot be used and how to fix it, or None if it can be used."""
     if sys.version_info < DEFORMOPS_MIN_PYTHON:
         return _too_old('Python', DEFORMOPS_MIN_PYTHON, '.'.join(map(str, sys.version_info[:2])))
     if importlib.util.find_spec('deformops') is None:
@@ -155,8 +155,8 @@ def _too_old(what: str, minimum: Sequence[int], installed: str) -> str:
 def level_tensors(shapes: Sequence[Shape], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return shapes (levels, 2) and start indices (levels,) of feature maps, long.
 
-    They are filled on the device, so that nothing synchronizes with the host, and cached except
-    under a compiler.
+    They are filled on the device to avoid a synchronization with the host, and cached unless a
+    compiler is tracing.
     """
     shapes = tuple((height, width) for height, width in shapes)
     if torch.compiler.is_compiling():
@@ -218,18 +218,18 @@ def ms_deform_attn_grid_sample(
 def ms_deform_attn_embedding_bag(
     value: Tensor, shapes: Sequence[Shape], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """Sample everything with one `embedding_bag`; arguments as in `ms_deform_attn`."""
+    """Sample all levels with one `embedding_bag`; arguments as in `ms_deform_attn`."""
     batch, num_values, heads, channels = value.shape
     num_queries = locations.shape[1]
     sizes, starts = level_tensors(shapes, value.device)
     heights, widths = sizes.to(torch.int32)[:, :, None].unbind(1)  # (levels, 1) each
-    x, weights_x = _neighbours(locations[..., 0], widths)
-    y, weights_y = _neighbours(locations[..., 1], heights)
+    x, weights_x = _neighbors(locations[..., 0], widths)
+    y, weights_y = _neighbors(locations[..., 1], heights)
 
     def arange(length: int) -> Tensor:
         return torch.arange(length, dtype=torch.int32, device=value.device)
 
-    # Rows of (b, position, head) in the table of values; only x is added per corner.
+    # Row of (b, position, head) in the embedding table; only x is added per corner.
     sample_row = arange(batch).mul_(num_values * heads).view(-1, 1, 1, 1, 1)
     head_row = arange(heads).view(-1, 1, 1)
     first_row = sample_row + head_row + starts.to(torch.int32).mul_(heads)[:, None]
@@ -250,11 +250,11 @@ def ms_deform_attn_embedding_bag(
     return bags.view(batch, num_queries, heads * channels)
 
 
-def _neighbours(location: Tensor, size: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _neighbors(location: Tensor, size: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Find the two cells next to a location along one axis.
 
     Args:
-        location: (B, N, h, levels, points), relative to the size of the map.
+        location: (B, N, h, levels, points), normalized by the size of the map.
         size: (levels, 1), cells along the axis, int32.
 
     Returns:

@@ -1,4 +1,4 @@
-"""mmcv's CUDA operator for deformable attention, kept as one node by `torch.compile`."""
+"""mmcv's CUDA operator for deformable attention as a custom op, opaque to `torch.compile`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def _mmcv_op(
     from mmcv import _ext
 
     arguments = _kernel_arguments(value, flat_shapes, locations, weights)
-    # The kernel requires a step that divides the batch.
+    # `im2col_step` must divide the batch size.
     return _ext.ms_deform_attn_forward(*arguments, im2col_step=len(value))
 
 

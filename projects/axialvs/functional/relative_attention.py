@@ -28,7 +28,7 @@ def relative_positions(table: Tensor, length: int) -> Tensor:
 
 
 def query_position_logits(query: Tensor, positions: Tensor) -> Tensor:
-    """Multiply queries with the relative position of each key.
+    """Multiply queries with the relative position embedding of each key.
 
     Args:
         query: (B, h, n, d).
@@ -43,7 +43,7 @@ def query_position_logits(query: Tensor, positions: Tensor) -> Tensor:
 
 
 def key_position_logits(key: Tensor, positions: Tensor) -> Tensor:
-    """Multiply keys with their position relative to each query.
+    """Multiply keys with the embedding of their position relative to each query.
 
     Args:
         key: (B, h, n, d).
@@ -58,7 +58,7 @@ def key_position_logits(key: Tensor, positions: Tensor) -> Tensor:
 
 
 def retrieve_positions(weights: Tensor, positions: Tensor) -> Tensor:
-    """Average the relative positions of the keys with attention weights.
+    """Average the relative position embeddings of the keys by attention weights.
 
     Args:
         weights: attention (B, h, n, n), queries by keys.

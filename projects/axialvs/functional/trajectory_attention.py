@@ -1,11 +1,11 @@
 """Trajectory attention (Axial-VS Eq. 2-4 within a clip, Eq. 5-6 across clips).
 
-A sequence has S = T * n tokens of C channels, ordered by frame, in h heads of d = C / h. The first
-step, spatial attention, finds each token in every frame: its trajectory. The second one, temporal
-attention, weighs the T trajectory tokens.
+A sequence has S = T * n tokens of C channels, ordered by frame, in h heads of d = C / h. Spatial
+attention pools each frame into one trajectory token per query; temporal attention then pools the T
+trajectory tokens.
 
-The S x S attention map is never stored as a whole, and neither are the T trajectory tokens of all
-S tokens: the sequences are processed in chunks, and each chunk is recomputed in backward.
+Neither the S x S attention map nor the T trajectory tokens of all S queries are stored as a whole:
+the sequences are processed in chunks, and each chunk is recomputed in backward.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 _TRITON_IS_INSTALLED = importlib.util.find_spec('triton') is not None
 
-# Tokens and spatial weights per chunk on a CPU: small enough for its cache.
+# Tokens and spatial weights per chunk on a CPU, sized to fit its cache.
 _CPU_CHUNK_TOKENS = 480
 _CPU_CHUNK_WEIGHTS = 2**20
 # Elements of trajectory tokens per chunk on other devices.
@@ -35,7 +35,7 @@ class TrajectoryProjections(NamedTuple):
 
 
 class TrajectorySpec(NamedTuple):
-    """Numbers of a trajectory attention."""
+    """Hyperparameters of trajectory attention."""
 
     num_frames: int  # T
     num_heads: int = 1  # h; 1 in the paper, 8 in the release
@@ -52,7 +52,7 @@ def trajectory_attention(
 ) -> Tensor:
     """Compute trajectory attention with the fastest implementation for the inputs.
 
-    Equal to `trajectory_attention_eager` without the attention maps.
+    Equivalent to `trajectory_attention_eager`, but returns no attention maps.
 
     Args:
         query: projected tokens (B, T * m, C), ordered by frame; m may differ from n.
@@ -81,7 +81,7 @@ def trajectory_attention_eager(
     projections: TrajectoryProjections,
     spec: TrajectorySpec,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the equations literally, for tests and for visualizing the attention.
+    """Compute the equations directly, for tests and for visualizing the attention.
 
     Args:
         query, key, value, projections, spec: see `trajectory_attention`.
@@ -152,12 +152,12 @@ def chunked_trajectory_attention(
 
 
 def _cat(tensors: list[Tensor], dim: int) -> Tensor:
-    """Concatenate without copying a single tensor."""
+    """Concatenate, but return a single tensor without a copy."""
     return torch.cat(tensors, dim) if len(tensors) > 1 else tensors[0]
 
 
 def _needs_gradient(*inputs: Tensor | None) -> bool:
-    """Whether to recompute in backward; a compiler decides by itself what to recompute."""
+    """Return whether to recompute in backward; compilers have their own partitioner for this."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return False
     return any(x is not None and x.requires_grad for x in inputs)
@@ -166,8 +166,8 @@ def _needs_gradient(*inputs: Tensor | None) -> bool:
 def _chunk_size(query: Tensor, key: Tensor, spec: TrajectorySpec) -> tuple[int, int, int]:
     """Return the lines, frames and tokens per frame of a chunk.
 
-    The tokens of a line share their keys, so a line is only split if it exceeds a chunk, and its
-    frames are only split if one token of each exceeds it.
+    All tokens of a line attend to the same keys, so a line is only split if it exceeds a chunk, and
+    its frames only if one token per frame still exceeds it.
     """
     batch, length, channels = query.shape
     num_frames = spec.num_frames
@@ -190,7 +190,7 @@ def _attend(
     spec: TrajectorySpec,
     first_frame: int,
 ) -> Tensor:
-    """Both steps for some tokens of consecutive frames.
+    """Apply both steps to some tokens of consecutive frames.
 
     Args:
         query: (b, f, m, C).
@@ -207,7 +207,7 @@ def _attend(
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """(B, S, C) -> (B, h, S, d)."""
+    """Reshape (B, S, C) to (B, h, S, d)."""
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
 
@@ -233,14 +233,14 @@ def spatial_attention(query: Tensor, key: Tensor, value: Tensor, spec: Trajector
         spec: see `trajectory_attention`.
 
     Returns:
-        Trajectory tokens (B, S, T, C): each token in each frame.
+        Trajectory tokens (B, S, T, C), one per query and frame.
     """
     num_frames, num_heads, scale, dropout_p = spec
     query, key, value = (split_heads(x, num_heads) for x in (query, key, value))
     if query.device.type != 'cpu':
         return _spatial_attention_sdpa(query, key, value, spec)
-    # Keys before queries: softmax over columns is up to ten times faster on a CPU than over rows
-    # that are as short as a line. Two products take half the time of the fused kernel.
+    # Scores are (keys, queries): on a CPU, softmax over columns is up to ten times faster than over
+    # rows as short as a line. The two products take half the time of the fused SDPA kernel.
     query, key, value = (x.flatten(0, 1).contiguous() for x in (query, key, value))
     scores = torch.bmm(key, (query * scale).transpose(1, 2))
     weights = F.dropout(scores.unflatten(1, (num_frames, -1)).softmax(2), dropout_p)
@@ -252,7 +252,7 @@ def spatial_attention(query: Tensor, key: Tensor, value: Tensor, spec: Trajector
 def _spatial_attention_sdpa(
     query: Tensor, key: Tensor, value: Tensor, spec: TrajectorySpec
 ) -> Tensor:
-    """Spatial attention of (B, h, S, d) to (B, h, T * n, d) without storing the weights."""
+    """Attend from (B, h, S, d) to (B, h, T * n, d) per frame without storing the weights."""
     frames = zip(key.chunk(spec.num_frames, 2), value.chunk(spec.num_frames, 2), strict=True)
     tokens = [
         F.scaled_dot_product_attention(query, k, v, dropout_p=spec.dropout_p, scale=spec.scale)
@@ -268,7 +268,7 @@ def temporal_attention(
 
     Args:
         tokens: trajectory tokens (B, S, T, C).
-        own: those of each token's own frame, (B, S, C).
+        own: trajectory token of each query's own frame, (B, S, C).
         projections, spec: see `trajectory_attention`.
 
     Returns:
@@ -276,13 +276,13 @@ def temporal_attention(
     """
     query = F.linear(own, projections.query_weight, projections.query_bias)
     query = query.flatten(0, 1).unflatten(-1, (spec.num_heads, -1)) * spec.scale
-    # With two frames the small products of the absorbed form cost more than they save.
+    # For two frames, the small products of `_attend_absorbed` cost more than they save.
     attend = _attend_two_frames if spec.num_frames == 2 else _attend_absorbed
     return attend(query, tokens.flatten(0, 1), projections).unflatten(0, own.shape[:2])
 
 
 def _attend_two_frames(query: Tensor, tokens: Tensor, projections: TrajectoryProjections) -> Tensor:
-    """Temporal attention for T = 2: the softmax of two scores is a sigmoid of their difference.
+    """Attend over T = 2 frames: the softmax of two scores is the sigmoid of their difference.
 
     Args:
         query: (S, h, d), scaled.
@@ -304,10 +304,11 @@ def _attend_two_frames(query: Tensor, tokens: Tensor, projections: TrajectoryPro
 
 
 def _attend_absorbed(query: Tensor, tokens: Tensor, projections: TrajectoryProjections) -> Tensor:
-    """Temporal attention with the key projection absorbed by the query.
+    """Attend over time with the key projection absorbed into the query.
 
-    The value projection follows the weighted sum. The key bias adds the same number to all scores
-    of a token and cancels in the softmax; the weights sum to one, so the value bias is added once.
+    The value projection is applied after the weighted sum. The key bias adds the same constant to
+    all scores of a token and cancels in the softmax; the weights sum to one, so the value bias is
+    added once.
 
     Args:
         query: (S, h, d), scaled.

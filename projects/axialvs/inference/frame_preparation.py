@@ -58,7 +58,7 @@ class FramePreparation:
             images: T frames (H, W, 3), RGB uint8, of one size.
 
         Returns:
-            (T, 3, H, W), normalised and padded, on the model's device, and the shapes.
+            (T, 3, H, W), normalized and padded, on the model's device, and the shapes.
 
         Raises:
             VideoReadError: if the frames are too narrow to be resized.

@@ -30,7 +30,7 @@ def davis_palette() -> np.ndarray:
 def write_id_masks(folder: Path, video: SegmentedVideo) -> int:
     """Write `00000.png` ... whose pixel values are track ids, 0 for the background.
 
-    8 bits with the palette of DAVIS, or 16 bits of grey if an id exceeds 255. Where masks overlap,
+    8 bits with the palette of DAVIS, or 16 bits of gray if an id exceeds 255. Where masks overlap,
     the track with the higher score is on top.
 
     Args:
@@ -83,7 +83,7 @@ class IdPainter:
 def write_mattes(folder: Path, video: SegmentedVideo) -> None:
     """Write `00001/00000.png` ...: a folder per track id, with one matte per frame.
 
-    Mattes are 8-bit grey, 255 in the mask and 0 elsewhere; each folder has all frames, so that it
+    Mattes are 8-bit gray, 255 in the mask and 0 elsewhere; each folder has all frames, so that it
     is a whole image sequence for compositing. Masks may overlap.
 
     Args:

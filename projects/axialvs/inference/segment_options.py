@@ -234,7 +234,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     )
     add('--boxes', metavar='FILE.csv', help='boxes of things, a row per track and frame')
     add('--masks', metavar='DIR', help='a PNG per frame: pixel values are track ids')
-    add('--mattes', metavar='DIR', help='a folder per track with a greyscale matte per frame')
+    add('--mattes', metavar='DIR', help='a folder per track with a grayscale matte per frame')
     add('--crops', metavar='DIR', help='a cut-out with alpha per thing')
     add(
         '--panoptic',

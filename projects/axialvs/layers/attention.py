@@ -1,13 +1,14 @@
-"""Multi-head attention by torch's fused kernel."""
+"""Multi-head attention with torch's fused kernel."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class FusedMultiheadAttention(nn.MultiheadAttention):
-    """torch's multi-head attention without the averaged attention map, which mmcv discards.
+    """torch's multi-head attention without computing the averaged attention map.
 
-    Parameters and constructor are torch's; inputs are sequence first, as in mmcv's wrapper.
+    mmcv's wrapper discards the map. Parameters and constructor are torch's; inputs are sequence
+    first, as in mmcv's wrapper.
     """
 
     def forward(  # type: ignore[override]
@@ -18,11 +19,11 @@ class FusedMultiheadAttention(nn.MultiheadAttention):
         Args:
             query: (N, B, C).
             key, value: (M, B, C).
-            attn_mask: (B, N, M) bool, true where attention is not allowed; shared by all heads.
+            attn_mask: (B, N, M) bool, True where attention is not allowed; shared by all heads.
             unused: mmcv passes an empty padding mask.
 
         Returns:
-            (N, B, C), and None in place of the map.
+            (N, B, C), and None instead of the attention map.
         """
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         query, key, value = (
@@ -40,19 +41,19 @@ class FusedMultiheadAttention(nn.MultiheadAttention):
 
     @classmethod
     def from_module(cls, attention: nn.MultiheadAttention) -> 'FusedMultiheadAttention':
-        """Create the fused form of an attention, with copies of its parameters."""
+        """Convert a `torch.nn.MultiheadAttention`, with copies of its parameters."""
         fused = cls(attention.embed_dim, attention.num_heads, attention.dropout, batch_first=False)
         fused.load_state_dict(attention.state_dict())
         return fused
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention with positions in queries and keys.
+    """Multi-head self-attention with position encodings in queries and keys.
 
     Args:
         channels: C.
         num_heads: h.
-        attention_dropout: on the attention weights.
+        attention_dropout: dropout on the attention weights.
 
     Raises:
         ValueError: if `num_heads` does not divide `channels`.
@@ -74,7 +75,7 @@ class SelfAttention(nn.Module):
 
         Args:
             query_key, value: (B, S, C).
-            mask: (B, 1, 1, S) bool, false for tokens that are ignored.
+            mask: (B, 1, 1, S) bool, False for tokens that are ignored.
 
         Returns:
             (B, S, C).

@@ -1,4 +1,4 @@
-"""Deformable attention over the frames of a clip, optionally with temporal attention inside."""
+"""Deformable attention within the frames of a clip, optionally followed by temporal attention."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from axialvs.layers.temporal.encoder import TemporalEncoder
 
 
 class ClipDeformableAttention(MultiScaleDeformableAttention):
-    """mmcv's attention with shapes as Python ints, so that nothing synchronizes with the device.
+    """mmcv's attention with shapes as Python ints, which avoids device synchronization.
 
     Parameters and initialization are mmcv's.
 
@@ -40,7 +40,7 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
             query_pos: encoding, broadcastable to `query`.
             reference_points: (1 or B * T, N, levels, 2), x and y between 0 and 1.
             spatial_shapes: (H_l, W_l) of each level.
-            identity: added to the output; `query` by default.
+            identity: residual added to the output; `query` by default.
             encoder_arguments: passed by mmdet's encoder to every layer; used by subclasses.
 
         Returns:
@@ -63,7 +63,7 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
         offsets = self.sampling_offsets(query).unflatten(-1, (*heads, 2))
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
         sizes, _ = level_tensors(spatial_shapes, value.device)
-        cells = offsets / sizes.flip(-1)[:, None]  # x and y, in units of the map's size
+        cells = offsets / sizes.flip(-1)[:, None]  # x and y, normalized by the map's size
         locations = reference_points[:, :, None, :, None] + cells
         return ms_deform_attn(
             value, spatial_shapes, locations, weights.unflatten(-1, heads[1:]), self.backend
@@ -79,13 +79,13 @@ class ClipDeformableAttention(MultiScaleDeformableAttention):
 class TemporalDeformableAttention(ClipDeformableAttention):
     """Deformable attention with temporal attention before the output projection.
 
-    The within-clip tracking module as it is used in Tube-Link (Axial-VS Sec. 3.2 and 4): the output
-    of the temporal layers, scaled by a learned factor per channel, is added on the coarsest levels.
+    The within-clip tracking module as used in Tube-Link (Axial-VS Sec. 3.2 and 4): the output of
+    the temporal layers, scaled by a learned factor per channel, is added on the coarsest levels.
 
     Args:
-        temporal_layer: `num_levels`, coarsest levels with temporal attention; `layer_scale`,
-            initial value of the learned factors, 1e-6 as released; other items are arguments of
-            `TemporalEncoder`.
+        temporal_layer: `num_levels`, the number of (coarsest) levels with temporal attention;
+            `layer_scale`, the initial value of the learned factors, 1e-6 as released; other items
+            are arguments of `TemporalEncoder`.
         deformable: arguments of `ClipDeformableAttention`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Position encodings and other tensors that depend on the shape of a map only."""
+"""Position encodings and other tensors that only depend on the shape of a feature map."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -11,14 +11,14 @@ S = TypeVar('S', bound=Hashable)
 
 
 class ShapeCache(Generic[S]):
-    """LRU cache of a tensor, keyed by (shape, device).
+    """LRU cache of tensors, keyed by (shape, device).
 
-    Bypassed under a compiler: cached tensors would be inputs of the graph, and a graph whose first
-    run fills the cache would be compiled again for the second.
+    Bypassed under a compiler: cached tensors would become inputs of the graph, and a graph whose
+    first run fills the cache would be recompiled for the second.
 
     Args:
-        build: `(shape, device) -> tensor`; needs no gradients.
-        num_kept: shapes kept; multi-scale training has many.
+        build: `(shape, device) -> tensor`; must not need gradients.
+        num_kept: maximum number of shapes; multi-scale training has many.
     """
 
     def __init__(self, build: Callable[[S, torch.device], Tensor], num_kept: int = 6) -> None:
@@ -27,7 +27,7 @@ class ShapeCache(Generic[S]):
         self._kept: OrderedDict[tuple[S, torch.device], Tensor] = OrderedDict()
 
     def __call__(self, shape: S, device: torch.device) -> Tensor:
-        """Return the tensor for a shape, of one map or of several."""
+        """Return the tensor for the shape of one map or of several maps."""
         if torch.compiler.is_compiling():
             with torch.no_grad():
                 return self._build(shape, device)
@@ -43,11 +43,11 @@ class ShapeCache(Generic[S]):
 
 
 class CachedPositionEncoding(nn.Module):
-    """Position encoding of whole maps, cached by their shape.
+    """Position encoding of unpadded feature maps, cached by shape.
 
     Args:
-        encoding: mmdet's `SinePositionalEncoding` or `SinePositionalEncoding3D`; without parameters
-            and called with a padding mask, which is always empty here.
+        encoding: mmdet's `SinePositionalEncoding` or `SinePositionalEncoding3D`, or another module
+            without parameters that takes a padding mask, which is always empty here.
         num_kept: see `ShapeCache`.
     """
 
@@ -61,7 +61,7 @@ class CachedPositionEncoding(nn.Module):
 
         Args:
             shape: (H, W) or (T, H, W).
-            device: of the result.
+            device: device of the result.
 
         Returns:
             (1, H, W, C) or (1, T, H, W, C).
@@ -81,7 +81,7 @@ def level_encodings(
     """Encode the positions of several feature levels, each with its own embedding.
 
     Args:
-        encoding: of positions.
+        encoding: position encoding.
         level_embedding: (levels, C).
         shapes: (H_l, W_l) or (T, H_l, W_l) of each level.
 
@@ -97,7 +97,7 @@ def cell_centers(shapes: Sequence[tuple[int, int]], device: torch.device) -> Ten
 
     Args:
         shapes: (H_l, W_l) of each level.
-        device: of the result.
+        device: device of the result.
 
     Returns:
         (1, N, levels, 2), the same x and y between 0 and 1 for all levels.

@@ -10,17 +10,16 @@ class TemporalASPP(nn.Module):
     """Short-term context along the clips of each query (Axial-VS Sec. 3.3, Fig. 6).
 
     Parallel atrous convolutions over the clip axis, merged by a 1x1 convolution, layer norm and
-    GELU. The first and the last clip are replicated as padding, so a video may have any number of
-    clips.
+    GELU. Replicate padding allows any number of clips.
 
     Args:
         channels: C.
         kernel_sizes: kernel size of each convolution, in clips.
         rates: atrous rate of each convolution; 1, 2 and 3 in the paper.
-        dropout: on the output, as released.
+        dropout: dropout on the output, as released.
 
     Raises:
-        ValueError: if there are not as many kernel sizes as rates.
+        ValueError: if the numbers of kernel sizes and rates differ.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Within-clip tracking module: deformable attention in frames, temporal attention over clips."""
+"""Within-clip tracking module: deformable attention per frame, temporal attention per clip."""
 
 from collections.abc import Sequence
 
@@ -27,17 +27,17 @@ class WithinClipEncoder(nn.Module):
     """Blocks of deformable attention within frames and temporal attention over the clip.
 
     Args:
-        num_levels: of the feature maps.
+        num_levels: number of feature levels.
         temporal_layer: arguments of each block's `TemporalEncoder`; None or `type='none'` for
-            deformable attention alone, as in pre-training on images.
+            deformable attention only, as in pre-training on images.
         num_temporal_levels: coarsest levels with temporal attention.
         channels: C.
         num_blocks: N_w; 2 in the paper.
-        num_heads, num_points: of deformable attention.
-        feedforward_channels: of the deformable layers.
-        deformable: whether there are deformable layers; otherwise temporal attention alone.
+        num_heads, num_points: heads and sampling points of deformable attention.
+        feedforward_channels: width of the deformable layers' feed-forward networks.
+        deformable: whether there are deformable layers; otherwise temporal attention only.
         interleaved: whether each deformable layer is followed by its temporal layers; otherwise all
-            temporal layers follow all deformable ones.
+            deformable layers precede all temporal layers.
         sampling_backend: see `ms_deform_attn`.
 
     Raises:
@@ -103,7 +103,7 @@ class WithinClipEncoder(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialize layers by Xavier's rule, deformable attention by mmcv's."""
+        """Initialize layers with Xavier uniform, deformable attention as mmcv does."""
         for child in self.children():
             if isinstance(child, nn.Embedding):
                 nn.init.normal_(child.weight)
@@ -168,15 +168,15 @@ class WithinClipEncoder(nn.Module):
 
 
 class WithinClipTracking(WithinClipEncoder):
-    """The blocks between a backbone and a frame-wise decoder, with convolutions around them.
+    """Neck between a backbone and a frame-wise decoder, with input and output convolutions.
 
-    The arrangement of Video-kMaX (Axial-VS Sec. 3.2, Fig. 3): the output replaces the input, with
-    no residual connection around the module.
+    Used in Video-kMaX (Axial-VS Sec. 3.2, Fig. 3): the output replaces the input, with no residual
+    connection around the module.
 
     Args:
-        in_channels: of the maps, from high to low resolution.
+        in_channels: channels of the maps, from high to low resolution.
         channels: C of the blocks.
-        num_groups: of the group norms after the input and output convolutions.
+        num_groups: groups of the group norms after the input and output convolutions.
         blocks: further arguments of `WithinClipEncoder`.
     """
 

@@ -41,8 +41,8 @@ class ClipSegmenter(BaseMOTModel):
             `NearOnlineVideo`; `linking`, 'queries' (default), for panoptic models also 'memory',
             see `ClipWiseTracker`, or `LinkSettings` as a dict.
         train_cfg: training settings of the head.
-        data_preprocessor: normalises and pads.
-        init_cfg: initialisation.
+        data_preprocessor: normalizes and pads.
+        init_cfg: initialization.
         clip_length: T of `predict_video` and of inference on videos.
         split_mode: how a video is cut into clips, see `split_video`.
         precision: dtype of inference under autocast; None leaves it to the caller.
@@ -266,7 +266,7 @@ class ClipSegmenter(BaseMOTModel):
         """Segment one clip.
 
         Args:
-            frames: (T, 3, H, W), normalised and padded; any T.
+            frames: (T, 3, H, W), normalized and padded; any T.
         """
         return self._predict_clips(frames.unsqueeze(0))[0]
 
@@ -275,7 +275,7 @@ class ClipSegmenter(BaseMOTModel):
         """Segment a video in memory with the model's default tracker.
 
         Args:
-            frames: (L, 3, H, W), normalised and padded.
+            frames: (L, 3, H, W), normalized and padded.
 
         Returns:
             Queries in the order of the first clip; class logits averaged over clips (near-online)

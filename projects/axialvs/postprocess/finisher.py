@@ -1,4 +1,4 @@
-"""Interface of finishers: the logits of a video in, tracks out."""
+"""Interface of finishers, which turn the logits of a video into tracks."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
@@ -15,7 +15,7 @@ LogitReader = Callable[[Tensor], Iterator[Tensor]]
 
 
 class FrameShapeError(AxialVSError):
-    """Frames of one video have different shapes."""
+    """The frames of a video have different shapes."""
 
 
 class StreamedClip(NamedTuple):
@@ -28,16 +28,16 @@ class StreamedClip(NamedTuple):
     is_thing: np.ndarray  # (n,) bool; stuff has one track per class
 
     def select(self, keep: np.ndarray) -> 'StreamedClip':
-        """The objects where `keep` (n,) is true."""
+        """Return the objects where `keep` (n,) is True."""
         return StreamedClip(*(field[keep] for field in self))
 
 
 class StreamedTracks:
-    """Collects the tracks of a stream from its clips."""
+    """Collect the tracks of a stream from its clips."""
 
     def __init__(self) -> None:
         self._num_frames = 0
-        self._labels: dict[int, tuple[int, bool]] = {}  # of the last clip; whether it is a thing
+        self._labels: dict[int, tuple[int, bool]] = {}  # label in the last clip, is_thing
         self._rles: dict[int, dict[int, dict]] = {}  # by frame
         self._scores: dict[int, dict[int, float]] = {}  # by frame
 
@@ -53,10 +53,10 @@ class StreamedTracks:
         self._num_frames += clip.masks.shape[1]
 
     def tracks(self) -> list[Track]:
-        """All tracks so far that have a mask.
+        """Return all tracks so far that have a mask.
 
-        Their class is the last one. Their score is the mean over the frames with a mask, as that of
-        the last clip falls when the object is gone.
+        The class is that of the last clip. The score is averaged over the frames with a mask,
+        because the score of the last clip drops when the object has left.
         """
         frames = range(self._num_frames)
         return [
@@ -73,7 +73,7 @@ class StreamedTracks:
 
 
 class StreamFinisher(Protocol):
-    """Decide clip by clip; decisions are never revised."""
+    """Finish a stream clip by clip; results are never revised."""
 
     def add(
         self,
@@ -82,12 +82,12 @@ class StreamFinisher(Protocol):
         shapes: ImageShapes,
         identity: Tensor | None = None,
     ) -> StreamedClip:
-        """Decide on the next clip.
+        """Finish the next clip.
 
         Args:
             mask_logits: (Q, T, H, W), aligned, without padded frames.
             class_logits: mean over the clips so far, (Q, N + 1).
-            shapes: of the frames.
+            shapes: shapes of the frames.
             identity: (Q, C) if clips are not aligned, see `LinkedClip`.
         """
 
@@ -96,7 +96,7 @@ class StreamFinisher(Protocol):
 
 
 class Finisher(Protocol):
-    """What a video is finished into."""
+    """Strategy that turns the logits of a video into tracks."""
 
     @property
     def thing_labels(self) -> frozenset[int] | None:
@@ -108,17 +108,17 @@ class Finisher(Protocol):
         """Select and finish the tracks of a whole video.
 
         Args:
-            class_logits: of the video, (Q, N + 1).
+            class_logits: (Q, N + 1) of the whole video.
             read_logits: yields the mask logits of the selected queries.
-            shapes: of the frames.
+            shapes: shapes of the frames.
         """
 
     def stream(self, score_thr: float) -> StreamFinisher:
-        """Start a stream that shows objects with at least this score."""
+        """Start a stream that outputs objects with at least this score."""
 
 
 def check_same_shapes(before: ImageShapes | None, now: ImageShapes) -> ImageShapes:
-    """Check that the frames of a video keep their shapes, and return them.
+    """Check that the frame shapes do not change within a video, and return them.
 
     Raises:
         FrameShapeError: if they change.

@@ -1,4 +1,4 @@
-"""Video instances: ranked (query, class) pairs become tracks, which may overlap."""
+"""Video instances: tracks from ranked (query, class) pairs; masks may overlap."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class SelectedPairs(NamedTuple):
 
 
 def select_pairs(class_logits: Tensor, max_tracks: int) -> SelectedPairs:
-    """Select the pairs of highest class probability.
+    """Select the (query, class) pairs with the highest class probability.
 
     Args:
         class_logits: (Q, N + 1), the last column is no-object.
@@ -35,11 +35,11 @@ def select_pairs(class_logits: Tensor, max_tracks: int) -> SelectedPairs:
 
 
 class InstanceFinisher:
-    """Finish a video into ranked (query, class) pairs, the protocol of video instance AP.
+    """Output ranked (query, class) pairs as tracks, the protocol of video instance AP.
 
     Args:
-        max_tracks: (query, class) pairs kept per video; objects shown at once in a stream.
-        max_masks_per_frame: keep only this many masks of highest score per frame, as the release
+        max_tracks: (query, class) pairs kept per video; simultaneous objects in a stream.
+        max_masks_per_frame: keep only this many highest-scoring masks per frame, as the release
             does; None keeps all.
     """
 
@@ -56,12 +56,12 @@ class InstanceFinisher:
 
         The score of a track is its class probability times the mean probability inside its mask,
         averaged over the frames with a mask; with `max_masks_per_frame`, over the frames in which
-        the track was among the best. Tracks without any mask are left out.
+        the track was among the best. Tracks without any mask are dropped.
 
         Args:
-            class_logits: of the whole video, (Q, N + 1).
+            class_logits: (Q, N + 1) of the whole video.
             read_logits: yields the mask logits of the selected queries.
-            shapes: of the frames.
+            shapes: shapes of the frames.
 
         Returns:
             Tracks by decreasing class probability, ids from 1.
@@ -101,7 +101,7 @@ class InstanceFinisher:
         ]
 
     def _kept(self, scores: Tensor, present: Tensor) -> Tensor:
-        """Pairs (n,) that keep their mask in a frame with these frame scores (n,)."""
+        """Return (n,) bool: the pairs that keep their mask in a frame, by frame score (n,)."""
         if self.max_masks_per_frame is None:
             return present
         kept = torch.zeros_like(present)
@@ -116,12 +116,12 @@ class InstanceFinisher:
 class StreamingTracks:
     """Instances of a stream: a query that reaches the threshold keeps its track id.
 
-    It also keeps its class until another one is more probable by `LABEL_MARGIN`, so that classes do
-    not flicker.
+    It also keeps its class until a different one is more probable by `LABEL_MARGIN`, so that
+    classes do not flicker.
 
     Args:
-        score_thr: least class probability, averaged over the clips so far.
-        max_tracks: objects shown at once.
+        score_thr: minimum class probability, averaged over the clips so far.
+        max_tracks: maximum number of simultaneous objects.
     """
 
     def __init__(self, score_thr: float, max_tracks: int) -> None:
@@ -138,7 +138,7 @@ class StreamingTracks:
         shapes: ImageShapes,
         identity: Tensor | None = None,
     ) -> StreamedClip:
-        """Decide on the next clip, see `StreamFinisher.add`."""
+        """Finish the next clip, see `StreamFinisher.add`."""
         probabilities = class_logits.float().cpu().softmax(-1)[:, :-1]
         highest, labels = probabilities.max(-1)
         if self._labels is not None:
@@ -149,7 +149,7 @@ class StreamingTracks:
         best = highest.topk(min(self.max_tracks, len(highest))).indices
         chosen = best[highest[best] >= self.score_thr]
         logits = mask_logits[chosen.to(mask_logits.device)].float()
-        # Frame by frame: 100 masks of a clip at full size take gigabytes.
+        # One frame at a time: 100 full-size masks of a clip take gigabytes.
         frames = [resize_mask_logits(frame, shapes) > 0 for frame in logits.split(1, dim=1)]
         masks = torch.cat(frames, dim=1).cpu().numpy()
         ids = [self._ids.setdefault(query, len(self._ids) + 1) for query in chosen.tolist()]
@@ -164,5 +164,5 @@ class StreamingTracks:
         return clip
 
     def tracks(self) -> list[Track]:
-        """All tracks so far, see `StreamedTracks`."""
+        """Return all tracks so far, see `StreamedTracks`."""
         return self._tracks.tracks()

@@ -1,4 +1,4 @@
-"""Mask logits to masks at the original frame size: scores and RLE."""
+"""Mask postprocessing: from mask logits to scores and RLEs at the original frame size."""
 
 import functools
 from typing import NamedTuple
@@ -16,8 +16,8 @@ def resize_mask_logits(logits: Tensor, shapes: ImageShapes) -> Tensor:
     """Resize logits to the original frame size: upsample, crop the padding, resize.
 
     Args:
-        logits: (n, T, H, W) at a quarter of the padded input.
-        shapes: of the frames.
+        logits: (n, T, H, W) at stride 4 of the padded input.
+        shapes: shapes of the frames.
 
     Returns:
         (n, T, H, W) at the original size.
@@ -41,14 +41,14 @@ class Resampling(NamedTuple):
     """Both resizing steps along one axis: each output is a weighted sum of a few inputs."""
 
     matrix: Tensor  # (original, stride 4)
-    taps: Tensor  # (original, k) int32, the few inputs that each output is made of
-    tap_weights: Tensor  # (original, k), 0 for a tap that is not needed
-    outputs_of: np.ndarray  # (stride 4, 2) first and last output that an input reaches, plus one
-    inputs_of: np.ndarray  # (original, 2) first and last input that an output needs, plus one
+    taps: Tensor  # (original, k) int32, indices of the inputs of each output
+    tap_weights: Tensor  # (original, k), 0 for unused taps
+    outputs_of: np.ndarray  # (stride 4, 2) start and stop of the outputs that an input affects
+    inputs_of: np.ndarray  # (original, 2) start and stop of the inputs of an output
 
 
 def axis_resamplings(size: tuple[int, int], shapes: ImageShapes) -> tuple[Resampling, Resampling]:
-    """Weights of `resize_mask_logits` along y and along x for maps of some (height, width)."""
+    """Return the weights of `resize_mask_logits` along y and x for maps of a (height, width)."""
     sizes = zip(size, shapes.batch_input_shape, shapes.img_shape, shapes.ori_shape, strict=True)
     y, x = (_resampling(*axis, shapes.align_corners) for axis in sizes)
     return y, x
@@ -58,7 +58,7 @@ def axis_resamplings(size: tuple[int, int], shapes: ImageShapes) -> tuple[Resamp
 def _resampling(
     size: int, padded: int, resized: int, original: int, align_corners: bool
 ) -> Resampling:
-    """The resizing of `size` logits, made by resizing each unit vector."""
+    """Build the resampling of `size` logits by resizing each unit vector."""
     units = torch.eye(size).unsqueeze(1)
     resize = functools.partial(F.interpolate, mode='linear', align_corners=align_corners)
     steps = resize(units, padded)[..., :resized]
@@ -70,22 +70,22 @@ def _resampling(
     num_taps = int((inputs_of[:, 1] - inputs_of[:, 0]).max())
     taps = (torch.from_numpy(inputs_of[:, :1]) + torch.arange(num_taps)).clamp(max=size - 1)
     tap_weights = matrix.gather(1, taps)
-    # Beyond an output's last input there is nothing; at the border the last one must count once.
+    # Zero the taps after an output's last input; they are clamped to the last input at the border.
     tap_weights[torch.arange(num_taps) >= torch.from_numpy(inputs_of[:, 1:] - inputs_of[:, :1])] = 0
     return Resampling(matrix, taps.int(), tap_weights, _row_extents(used.T), inputs_of)
 
 
 def _row_extents(used: np.ndarray) -> np.ndarray:
-    """First and last true index of each row, the last plus one; (0, 0) for an empty row."""
+    """Return start and stop of the true values in each row; (0, 0) for an empty row."""
     first = used.argmax(1)
     last = used.shape[1] - used[:, ::-1].argmax(1)
     return np.stack((first, last), 1) * used.any(1, keepdims=True)
 
 
 def _reach(inside: np.ndarray, axis: Resampling) -> tuple[slice, slice]:
-    """Inputs needed and outputs reached along an axis by inputs inside of a mask (H or W,)."""
+    """Return the ranges of inputs and outputs along an axis that a mask (H or W,) affects."""
     reached = axis.outputs_of[inside]
-    reached = reached[reached[:, 1] > 0]  # cut off with the padding
+    reached = reached[reached[:, 1] > 0]  # inputs in the padding affect no output
     if not len(reached):
         return slice(0, 0), slice(0, 0)
     outputs = slice(int(reached[:, 0].min()), int(reached[:, 1].max()))
@@ -97,8 +97,8 @@ def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks
     """Resize the masks of a frame to its original size, score and encode them.
 
     Args:
-        logits: (n, H, W) at a quarter of the padded input.
-        shapes: of the frame.
+        logits: (n, H, W) at stride 4 of the padded input.
+        shapes: shapes of the frame.
     """
     logits = logits.float().cpu()
     _, height, width = logits.shape
@@ -114,7 +114,7 @@ def postprocess_masks(logits: Tensor, shapes: ImageShapes) -> PostprocessedMasks
         top, left = rows[1].start, columns[1].start
         rles.append(encode_crop(positive.T, top, left, shapes.ori_shape))
         if rles[-1] is not None:
-            # Excess over 0.5, so that pixels outside of the mask contribute exactly 0.
+            # Probability minus 0.5, so that pixels outside the mask contribute exactly 0.
             excess = crop.clamp_(min=0).sigmoid_().sub_(0.5).sum()
             scores[i] = 0.5 + excess / np.count_nonzero(positive)
     return PostprocessedMasks(rles, scores)

@@ -1,7 +1,7 @@
-"""Merge query masks of a video into one panoptic segmentation, exactly and in flat memory.
+"""Merge query masks of a video into one panoptic segmentation, exactly and in constant memory.
 
-Where probabilities over queries sum to 1, only a few can exceed the pixel threshold at a pixel. The
-greedy merge therefore depends only on how many pixels each *set* of confident queries has: the
+Because the probabilities over queries sum to 1, only a few can exceed the pixel threshold at a
+pixel. The greedy merge only depends on the number of pixels of each *set* of confident queries: the
 first pass counts sets, the merge runs on the counts, the second pass paints frame by frame.
 """
 
@@ -27,13 +27,13 @@ _STRIPE_ELEMENTS = 2**21
 class PanopticThresholds(NamedTuple):
     """Thresholds of the merge; defaults are those of near-online VIPSeg with ResNet-50."""
 
-    pixel: float = 0.3  # a query is confident where its probability is above
-    thing: float = 0.2  # class probability from which a thing is kept
+    pixel: float = 0.3  # minimum mask probability of confident pixels
+    thing: float = 0.2  # minimum class probability of things
     stuff: float = 0.3
-    overlap: float = 0.8  # share of a tube's confident pixels that must still be free
+    overlap: float = 0.8  # minimum fraction of a tube's confident pixels that are still free
 
     def at_least(self, score: float) -> 'PanopticThresholds':
-        """The same thresholds, but no class of a lower probability is kept."""
+        """Return a copy with class thresholds of at least this probability."""
         return self._replace(thing=max(self.thing, score), stuff=max(self.stuff, score))
 
 
@@ -44,7 +44,7 @@ class PanopticSegment(NamedTuple):
     label: int
     is_thing: bool
     score: float  # class probability times mean probability inside the mask
-    query: int  # for stuff that several queries make up, the best one
+    query: int  # the best one if stuff is merged from several queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class MergedVideo:
 
     Attributes:
         segments: best first.
-        frames: yields for each frame the ids of its pixels, (H, W) int32 at the original size, 0
-            where there is void. Every call reads the logits again.
+        frames: yields the ids of the pixels of each frame, (H, W) int32 at the original size, 0 for
+            void. Every call rereads the logits.
     """
 
     segments: list[PanopticSegment]
@@ -74,11 +74,11 @@ def merge_panoptic(
     are still free. Kept tubes of one stuff class are united.
 
     Args:
-        class_logits: (Q, N + 1) of the whole video, the last column means void.
-        read_logits: gives the mask logits; all frames that it yields take part in the scores.
-        shapes: sizes of the frames.
+        class_logits: (Q, N + 1) of the whole video, the last column is void.
+        read_logits: yields the mask logits; all yielded frames count for the scores.
+        shapes: shapes of the frames.
         thing_labels: labels of thing classes.
-        thresholds: of the merge.
+        thresholds: thresholds of the merge.
     """
     scores, labels = class_logits.float().cpu().softmax(-1)[:, :-1].max(-1)
     is_thing = things_among(labels, thing_labels)
@@ -97,7 +97,7 @@ def merge_panoptic(
 
     def owners(logits: Tensor) -> Tensor:
         confident = logits.softmax(-1).index_select(1, candidates[kept]) > thresholds.pixel
-        best = confident.to(torch.uint8).argmax(1)  # the first that is confident
+        best = confident.to(torch.uint8).argmax(1)  # the first confident query
         return torch.where(confident.any(1), ids[best], VOID)
 
     def frames() -> Iterator[NDArray[np.int32]]:
@@ -109,13 +109,13 @@ def merge_panoptic(
 def number_segments(
     queries: Tensor, labels: Tensor, is_thing: Tensor, scores: Tensor
 ) -> tuple[list[PanopticSegment], Tensor]:
-    """Number queries from 1 and unite those of one stuff class.
+    """Assign segment ids from 1; queries of one stuff class share an id.
 
     Args:
         queries: (n,) best first.
         labels: (Q,) of all queries.
         is_thing: (Q,) bool, of all queries.
-        scores: (n,).
+        scores: (n,) of `queries`.
 
     Returns:
         The segments, and the id (n,) int32 of each query's segment.
@@ -136,22 +136,22 @@ def number_segments(
 
 
 def things_among(labels: Tensor, thing_labels: Collection[int]) -> Tensor:
-    """Which labels (n,) are those of things, (n,) bool."""
+    """Return (n,) bool: whether each label is a thing class."""
     return torch.tensor([label in thing_labels for label in labels.tolist()], dtype=torch.bool)
 
 
 def frames_of(clips: Iterator[Tensor]) -> Iterator[Tensor]:
-    """Frames (Q, H, W) of clips (Q, T, H, W)."""
+    """Iterate over the frames (Q, H, W) of clips (Q, T, H, W)."""
     return (frame for clip in clips for frame in clip.unbind(1))
 
 
 class _ConfidentPixels:
-    """Counts of pixels by their set of confident queries."""
+    """Pixel counts per set of confident queries."""
 
     def __init__(self, num_queries: int) -> None:
         self.area = torch.zeros(num_queries, dtype=torch.long)
         self._probability_sum = torch.zeros(num_queries, dtype=torch.float64)
-        self._sets: Counter[bytes] = Counter()  # of two or more queries, as packed bits
+        self._sets: Counter[bytes] = Counter()  # sets of two or more queries, as packed bits
 
     def add(self, probabilities: Tensor, threshold: float) -> None:
         """Add pixels (P, n)."""
@@ -167,11 +167,11 @@ class _ConfidentPixels:
             self._sets[row.tobytes()] += count
 
     def mean_probability(self) -> Tensor:
-        """Mean over each query's confident pixels, (n,) float64; 0 if there are none."""
+        """Average over each query's confident pixels, (n,) float64; 0 if there are none."""
         return self._probability_sum / self.area.clamp(min=1)
 
     def select(self, order: Tensor, overlap: float) -> Tensor:
-        """Which queries of a greedy choice in this order are kept, (n,) bool."""
+        """Return (n,) bool: the queries kept by a greedy merge in this order."""
         num_bytes = -(-len(self.area) // 8)
         packed = np.frombuffer(b''.join(self._sets), np.uint8).reshape(-1, max(num_bytes, 1))
         members = np.unpackbits(packed, axis=1, count=len(self.area)).astype(bool)
@@ -190,12 +190,12 @@ class _ConfidentPixels:
 def paint(
     clips: Iterator[Tensor], shapes: ImageShapes, owners: Callable[[Tensor], Tensor] | None
 ) -> Iterator[NDArray[np.int32]]:
-    """Ids of the pixels of each frame, (H, W) at the original size.
+    """Yield the ids of the pixels of each frame, (H, W) at the original size.
 
     Args:
         clips: mask logits (Q, T, H, W).
-        shapes: sizes of the frames.
-        owners: ids (P,) int32 of pixels, given their logits (P, Q); None if all are void.
+        shapes: shapes of the frames.
+        owners: maps logits (P, Q) to ids (P,) int32 of pixels; None if all are void.
     """
     height, width = shapes.ori_shape
     for frame in frames_of(clips):
@@ -207,13 +207,13 @@ def paint(
 
 
 def resized_logits(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple[slice, Tensor]]:
-    """Resize the logits of a frame to its original size, a stripe of rows at a time.
+    """Resize the logits of a frame to its original size, several rows at a time.
 
-    The same as `resize_mask_logits`, whose result would fill gigabytes.
+    Equivalent to `resize_mask_logits`, whose result would take gigabytes.
 
     Args:
-        logits: (Q, H, W) at a quarter of the padded input.
-        shapes: sizes of the frame.
+        logits: (Q, H, W) at stride 4 of the padded input.
+        shapes: shapes of the frame.
 
     Yields:
         The rows, and their logits (P, Q), pixels in column-major order.
@@ -228,7 +228,7 @@ def resized_logits(logits: Tensor, shapes: ImageShapes) -> Iterator[tuple[slice,
         stripe = F.embedding_bag(
             y.taps[rows], table, mode='sum', per_sample_weights=y.tap_weights[rows]
         )
-        # (rows, width, Q) -> (width, rows * Q): the same along the other axis
+        # (rows, width, Q) -> (width, rows * Q), to resize along the other axis
         stripe = stripe.view(-1, width, num_queries).transpose(0, 1).reshape(width, -1)
         stripe = F.embedding_bag(x.taps, stripe, mode='sum', per_sample_weights=x.tap_weights)
         yield rows, stripe.view(-1, num_queries)

@@ -1,4 +1,4 @@
-"""Video panoptic segments as tracks: things by query, stuff by class, one owner per pixel."""
+"""Video panoptic segments as tracks without overlap: one per thing, one per stuff class."""
 
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
@@ -18,27 +18,27 @@ from axialvs.postprocess.panoptic_fusion import FusionThresholds
 from axialvs.structures import ImageShapes, Track
 from axialvs.utils.rle import encode_masks
 
-# `merge_panoptic` or `fuse_panoptic`; the last argument is its kind of thresholds.
+# `merge_panoptic` or `fuse_panoptic`; the last argument is the type of thresholds it takes.
 Merge = Callable[[Tensor, LogitReader, ImageShapes, Collection[int], Any], MergedVideo]
 
 
 class ThingMemory(Protocol):
-    """Links the things of clips that were merged one by one; `ClipMemory` is one."""
+    """Link the things of clips that were merged independently, such as `ClipMemory`."""
 
     def link(self, labels: Tensor, embeddings: Tensor) -> list[int]:
-        """Ids in the video of the things of the next clip: labels (n,), embeddings (n, C)."""
+        """Return video-level ids of the next clip's things with (n,) labels, (n, C) embeddings."""
 
 
-# What links the things of a stream by their embeddings; None links them by query.
+# Creates the memory that links things by embedding; None links them by query.
 NewMemory = Callable[[], ThingMemory] | None
 
 
 class PanopticFinisher:
-    """Finish a video into things and stuff that do not overlap.
+    """Output things and stuff without overlap.
 
     Args:
         thing_labels: labels of thing classes; all others are stuff.
-        thresholds: of the merge.
+        thresholds: thresholds of the merge.
         merge: `merge_panoptic` (Video-kMaX) or `fuse_panoptic` (Mask2Former).
         new_memory: see `NewMemory`.
     """
@@ -61,12 +61,12 @@ class PanopticFinisher:
         """Merge a whole video.
 
         Args:
-            class_logits: of the video, (Q, N + 1).
+            class_logits: (Q, N + 1) of the whole video.
             read_logits: yields the mask logits of queries; called twice.
-            shapes: of the frames.
+            shapes: shapes of the frames.
 
         Returns:
-            Segments that own a pixel, best first, with the ids of the merge.
+            Non-empty segments, best first, with the ids of the merge.
         """
         merged = self.merge(class_logits, read_logits, shapes, self.thing_labels, self.thresholds)
         rles: list[list[dict | None]] = [[] for _ in merged.segments]
@@ -80,18 +80,18 @@ class PanopticFinisher:
         ]
 
     def stream(self, score_thr: float) -> 'PanopticStream':
-        """Start a stream that shows classes of at least this probability."""
+        """Start a stream that outputs classes of at least this probability."""
         memory = None if self.new_memory is None else self.new_memory()
         thresholds = self.thresholds.at_least(score_thr)
         return PanopticStream(self.thing_labels, thresholds, self.merge, memory)
 
 
 class PanopticStream:
-    """Merge clip by clip: a thing keeps its id while it is linked, a stuff class keeps its own.
+    """Merge clip by clip: a thing keeps its id while it is linked, a stuff class always.
 
     Args:
         thing_labels: labels of thing classes.
-        thresholds: of the merge.
+        thresholds: thresholds of the merge.
         merge: see `PanopticFinisher`.
         memory: links the things; None if the queries of clips are aligned.
     """
@@ -107,7 +107,7 @@ class PanopticStream:
         self._thresholds = thresholds
         self._merge = merge
         self._memory = memory
-        # By (is_thing, number of a thing or label of stuff), in order of appearance.
+        # Keyed by (is_thing, number of a thing or label of stuff), in order of appearance.
         self._ids: dict[tuple[bool, int], int] = {}
         self._tracks = StreamedTracks()
 
@@ -145,7 +145,7 @@ class PanopticStream:
         return clip
 
     def _numbers(self, segments: list[PanopticSegment], identity: Tensor | None) -> list[int]:
-        """What stays the same of a segment from clip to clip."""
+        """Return the key that identifies a segment across clips."""
         queries = [segment.query for segment in segments if segment.is_thing]
         things = iter(queries)
         if self._memory is not None:
@@ -155,5 +155,5 @@ class PanopticStream:
         return [next(things) if segment.is_thing else segment.label for segment in segments]
 
     def tracks(self) -> list[Track]:
-        """All tracks so far, see `StreamedTracks`."""
+        """Return all tracks so far, see `StreamedTracks`."""
         return self._tracks.tracks()

@@ -24,12 +24,12 @@ from axialvs.structures import ImageShapes
 class FusionThresholds(NamedTuple):
     """Thresholds of the fusion; defaults are those of Tube-Link on VIPSeg."""
 
-    score: float = 0.8  # class probability above which a query takes part
-    overlap: float = 0.8  # least ratio of the pixels that a tube wins to the pixels of its mask
-    pixel: float = 0.5  # mask probability from which a pixel belongs to a mask
+    score: float = 0.8  # queries with a lower class probability are ignored
+    overlap: float = 0.8  # minimum ratio of the pixels assigned to a tube to those of its mask
+    pixel: float = 0.5  # minimum mask probability of the pixels of a mask
 
     def at_least(self, score: float) -> 'FusionThresholds':
-        """The same thresholds, but no class of a lower probability takes part."""
+        """Return a copy with a class threshold of at least this probability."""
         return self._replace(score=max(self.score, score))
 
 
@@ -40,17 +40,18 @@ def fuse_panoptic(
     thing_labels: Collection[int],
     thresholds: FusionThresholds,
 ) -> MergedVideo:
-    """Give each pixel to the query of highest class times mask probability (Mask2Former).
+    """Assign each pixel to the query of highest class times mask probability (Mask2Former).
 
-    Tubes that win too few of their pixels are dropped, which leaves void. Kept tubes of one stuff
-    class are united. Tube-Link fuses frame by frame; here a tube is judged in all of its frames.
+    Tubes with too few of their pixels are dropped, which leaves void. Kept tubes of one stuff class
+    are united. Tube-Link fuses each frame separately; here, the overlap of a tube is that over all
+    its frames.
 
     Args:
         class_logits: (Q, N + 1) of the whole video, the last column is no-object.
-        read_logits: gives the mask logits; called twice.
-        shapes: sizes of the frames.
+        read_logits: yields the mask logits; called twice.
+        shapes: shapes of the frames.
         thing_labels: labels of thing classes.
-        thresholds: of the fusion.
+        thresholds: thresholds of the fusion.
     """
     scores, labels = class_logits.float().cpu().softmax(-1).max(-1)
     is_object = labels < class_logits.shape[1] - 1

@@ -1,4 +1,4 @@
-"""Link clips that were merged one by one: the release's clip-wise protocol for panoptic videos."""
+"""Link clips that were merged independently: the release's clip-wise panoptic inference."""
 
 import torch
 import torch.nn.functional as F
@@ -7,33 +7,33 @@ from torch import Tensor
 
 
 class ClipMemory:
-    """Remember the last embedding of every thing, class by class; nothing is forgotten.
+    """Store the last embedding of every thing, per class and without a time limit.
 
-    A thing of a new clip takes the id of the thing in memory that it is assigned to, and replaces
-    its embedding. Things of different classes are never linked. Stuff needs no memory: its class
-    is its identity.
+    A thing of a new clip takes the id of the stored thing that it is assigned to, and replaces its
+    embedding. Things of different classes are never linked. Stuff needs no memory, because its
+    class identifies it.
 
     Args:
-        cost_limit: assignments of this cost, (1 - cosine) / 2, or above are not made. The default
-            0.5 rejects embeddings at an obtuse angle.
+        cost_limit: assignments of at least this cost, (1 - cosine) / 2, are rejected. The default
+            0.5 rejects embeddings with a negative cosine similarity.
     """
 
     def __init__(self, cost_limit: float = 0.5) -> None:
         self.cost_limit = cost_limit
-        # By class and by id, (C,) of unit length.
+        # Embeddings (C,) of unit length, by class and id.
         self._embeddings: dict[int, dict[int, Tensor]] = {}
         self._num_ids = 0
 
     @torch.no_grad()
     def link(self, labels: Tensor, embeddings: Tensor) -> list[int]:
-        """Give every thing of the next clip its id in the video.
+        """Assign video-level ids to the things of the next clip.
 
         Args:
             labels: (n,) classes.
-            embeddings: (n, C) mask embeddings, of any length.
+            embeddings: (n, C) mask embeddings, not necessarily normalized.
 
         Returns:
-            n ids, counted from 1 in order of appearance.
+            n ids, from 1 in order of appearance.
         """
         embeddings = F.normalize(embeddings.float().cpu(), dim=-1)
         known: dict[int, int] = {}
@@ -49,12 +49,12 @@ class ClipMemory:
         return ids
 
     def _match(self, label: int, rows: list[int], embeddings: Tensor) -> dict[int, int]:
-        """Ids of those things of a class that are in memory, by row."""
+        """Match things of a class to memory; return the ids of matched things by row."""
         memory = self._embeddings.get(label)
         if not memory:
             return {}
         cost = (1 - embeddings[rows] @ torch.stack(list(memory.values())).T) / 2
-        # Leaving both partners alone costs as much as a pair at the limit.
+        # Clamped, so that pairs beyond the limit do not affect the rest of the assignment.
         pairs = linear_sum_assignment(cost.clamp(max=self.cost_limit))
         ids = list(memory)
         return {

@@ -1,4 +1,4 @@
-"""Clip-wise tracking: every clip is merged by itself, then its things are linked by a memory."""
+"""Clip-wise tracking: clips are merged independently, then a memory links their things."""
 
 from axialvs.postprocess.finisher import Finisher, check_same_shapes
 from axialvs.structures import ClipPrediction, ImageShapes, LinkedClip, Track
@@ -7,19 +7,19 @@ from axialvs.tracking.tracker import ClipStream, VideoTracks
 
 
 class SingleClips:
-    """A stream of clips as they are: neither aligned nor averaged."""
+    """A stream that passes clips through without alignment or averaging."""
 
     def add(self, clip: ClipPrediction) -> list[LinkedClip]:
-        """Add the next clip of a stream, which is final at once."""
+        """Return the next clip."""
         return [LinkedClip(clip.mask_logits, clip.class_logits, clip.identity)]
 
     def finish(self) -> list[LinkedClip]:
-        """No clip is ever pending."""
+        """Return no clips, because none are pending."""
         return []
 
 
 class ClipWiseVideo:
-    """Tracks of a video of which nothing but the finished masks is kept.
+    """Tracks of a video that only keeps finished masks in memory.
 
     Args:
         finisher: merges clips and links their things.
@@ -44,16 +44,16 @@ class ClipWiseVideo:
         return without_padding(self._stream.tracks(), self._num_frames)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
 
 class ClipWiseTracker(NearOnlineTracker):
-    """Near-online association of finished things (Video-kMaX's clip-wise inference).
+    """Near-online association of things after the merge (Video-kMaX's clip-wise inference).
 
-    `predict` aligns queries, as the base class does, because it finishes nothing.
+    `predict` aligns queries as in the base class, because it returns logits.
 
     Args:
-        encode, finisher, score_padded: as in `NearOnlineTracker`; the finisher has a memory.
+        encode, finisher, score_padded: as in `NearOnlineTracker`; the finisher needs a memory.
     """
 
     def stream(self) -> ClipStream[ClipPrediction]:

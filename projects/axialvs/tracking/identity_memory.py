@@ -1,4 +1,4 @@
-"""Identities that outlast the previous clip: occlusion, re-entry, crossing look-alikes."""
+"""Identities beyond the previous clip, for occlusion, re-entry and crossing similar objects."""
 
 from typing import NamedTuple
 
@@ -10,39 +10,39 @@ from axialvs.structures import ClipPrediction
 from axialvs.tracking.matching import cosine_similarity, match_by_similarity
 from axialvs.utils.errors import AxialVSError
 
-# Steps between kinds of pairs in the assignment, above all similarities and distances.
+# Offset between priority tiers of the assignment, larger than any similarity or distance.
 TIER = 100.0
-# Queries that show nothing fill the remaining slots and must not influence the others.
+# Weight of queries without an object: they fill the remaining slots and must not affect the others.
 UNSEEN = 1e-6
 
 
 class ClipPlaces(NamedTuple):
-    """Where the queries of a clip are, in units of the image's diagonal."""
+    """Positions of the queries of a clip, in units of the image's diagonal."""
 
     seen: Tensor  # (Q,) bool, whether a query shows an object
     start: Tensor  # (Q, 2) centroid, x and y, in the first frame with a mask
-    end: Tensor  # (Q, 2) and in the last one
-    first: Tensor  # (Q,) index of that first frame in the clip
-    last: Tensor  # (Q,) and of the last one
+    end: Tensor  # (Q, 2) centroid in the last frame with a mask
+    first: Tensor  # (Q,) index of the first frame with a mask
+    last: Tensor  # (Q,) index of the last frame with a mask
 
 
 class IdentityMemory:
-    """Assign the queries of each clip to slots that remember their object while it is hidden.
+    """Assign the queries of each clip to slots that keep their object's identity during occlusion.
 
-    A slot keeps a moving average of the identity features of its object, and its place and
-    velocity. An object may continue a slot if it looks like it and is near the place predicted;
-    otherwise it gets an identity of its own: a slot without one, then one that was given up, then
-    one whose object is hidden. Memory is that of one clip's queries.
+    A slot stores a moving average of the identity features of its object, its position and its
+    velocity. An object continues a slot if its features are similar and it is near the predicted
+    position. Otherwise it starts a new identity, in an empty slot if there is one, else in one that
+    has expired, else in one whose object is hidden. Memory use is that of one clip's queries.
 
     Args:
-        momentum: weight of the past in the moving average; 0 remembers the last features.
-        max_age: clips without its object after which an identity is given up; None for never.
-        min_similarity: cosine of features below which an object gets another identity.
-        max_speed: distance from the predicted place, per frame and in units of the image's
-            diagonal, above which an object gets another identity; None for no limit.
-        place_weight: of this distance, in diagonals, beside the cosine in the assignment.
-        min_score: probability of any class from which on a query shows an object.
-        masks_compete: whether a pixel belongs to one query only, as in Video-kMaX.
+        momentum: weight of the past in the moving average; 0 only keeps the last features.
+        max_age: number of clips without its object after which an identity expires; None for never.
+        min_similarity: cosine similarity below which an object gets a new identity.
+        max_speed: distance from the predicted position, per frame and in units of the image's
+            diagonal, above which an object gets a new identity; None for no limit.
+        place_weight: weight of this distance, relative to the cosine similarity, in the assignment.
+        min_score: minimum probability of any class for a query to show an object.
+        masks_compete: whether each pixel belongs to one query only, as in Video-kMaX.
 
     Raises:
         AxialVSError: if a setting is out of range.
@@ -76,21 +76,21 @@ class IdentityMemory:
         self.masks_compete = masks_compete
         self._num_frames = 0
         self._features: Tensor | None = None  # (Q, C), of unit length
-        self._ages = torch.empty(0)  # (Q,) clips since the object was seen; -1 without identity
-        self._places = torch.empty(0)  # (Q, 2) where it was seen last
+        self._ages = torch.empty(0)  # (Q,) clips since the object was seen; -1 for empty slots
+        self._places = torch.empty(0)  # (Q, 2) last position
         self._velocities = torch.empty(0)  # (Q, 2) per frame
-        self._frames = torch.empty(0)  # (Q,) when
+        self._frames = torch.empty(0)  # (Q,) frame of the last position
 
     @torch.no_grad()
     def match(self, identity: Tensor, clip: ClipPrediction) -> Tensor:
         """Assign the queries of the next clip to the slots.
 
         Args:
-            identity: (Q, C) what queries are linked by.
+            identity: (Q, C) features that link queries.
             clip: the prediction, in the same order.
 
         Returns:
-            Indices (Q,) of the queries, in the order of the slots.
+            Query indices (Q,) in slot order.
         """
         features = F.normalize(identity.float(), dim=-1).cpu()
         places = locate(clip, self.min_score, self.masks_compete)
@@ -99,15 +99,15 @@ class IdentityMemory:
         remembered = features if self._features is None else self._features
         similarity = cosine_similarity(remembered, features)
         known = self._ages >= 0
-        given_up = torch.zeros_like(known)
+        expired = torch.zeros_like(known)
         if self.max_age is not None:
-            given_up = self._ages > self.max_age
+            expired = self._ages > self.max_age
         distance, gap = self._distances(places)
-        allowed = (known & ~given_up)[:, None] & (similarity >= self.min_similarity)
+        allowed = (known & ~expired)[:, None] & (similarity >= self.min_similarity)
         if self.max_speed is not None:
             allowed &= distance <= self.max_speed * gap
-        # Continue a slot; else take one without identity, one given up, one of a hidden object.
-        tier = torch.where(known, torch.where(given_up, 2, 3), 1)[:, None].expand_as(allowed)
+        # Continue a slot; else take an empty one, an expired one, or one of a hidden object.
+        tier = torch.where(known, torch.where(expired, 2, 3), 1)[:, None].expand_as(allowed)
         score = torch.where(
             allowed, similarity - self.place_weight * distance, similarity - TIER * tier
         )
@@ -126,7 +126,7 @@ class IdentityMemory:
         self._frames = torch.zeros(count, dtype=torch.long)
 
     def _distances(self, places: ClipPlaces) -> tuple[Tensor, Tensor]:
-        """Distance from each slot's predicted place to each query, and frames between; (Q, Q)."""
+        """Return distances of predicted positions to queries, and the frame gaps; (Q, Q) each."""
         gap = self._num_frames + places.first - self._frames[:, None]
         predicted = self._places[:, None] + self._velocities[:, None] * gap[..., None]
         return (predicted - places.start).norm(dim=-1), gap
@@ -134,16 +134,16 @@ class IdentityMemory:
     def _update(
         self, remembered: Tensor, features: Tensor, places: ClipPlaces, continued: Tensor
     ) -> None:
-        """Remember a clip whose queries are in the order of the slots."""
+        """Update the slots with a clip whose queries are in slot order."""
         average = self.momentum * remembered + (1 - self.momentum) * features
         average = torch.where(continued[:, None], F.normalize(average, dim=-1), features)
-        # A slot without identity follows its query; one with a hidden object stays as it was.
+        # Empty slots take the features of their query; slots of hidden objects are unchanged.
         replaced = places.seen | (self._ages < 0)
         self._features = torch.where(replaced[:, None], average, remembered)
         frames = self._num_frames + places.last
         steps = places.last - places.first
         moved, elapsed = places.end - places.start, steps
-        # A single frame shows no motion: compare with the place before, if there is one.
+        # A single frame shows no motion: compare with the previous position, if there is one.
         single = (steps == 0) & continued
         moved = torch.where(single[:, None], places.end - self._places, moved)
         elapsed = torch.where(single, frames - self._frames, elapsed).clamp(min=1)
@@ -156,7 +156,7 @@ class IdentityMemory:
 
 
 def locate(clip: ClipPrediction, min_score: float, masks_compete: bool) -> ClipPlaces:
-    """Find where the queries of a clip are; arguments as in `IdentityMemory`."""
+    """Locate the queries of a clip; arguments as in `IdentityMemory`."""
     masks = binary_masks(clip.mask_logits, masks_compete).float()
     num_frames, height, width = masks.shape[1:]
     area = masks.sum(dim=(2, 3))
@@ -179,7 +179,7 @@ def locate(clip: ClipPrediction, min_score: float, masks_compete: bool) -> ClipP
 
 
 def binary_masks(mask_logits: Tensor, masks_compete: bool) -> Tensor:
-    """Masks (Q, T, H, W) bool of logits: probability above a half, over queries if they compete."""
+    """Threshold logits at probability 0.5, per pixel or over competing queries: (Q, T, H, W)."""
     if masks_compete:
         return mask_logits.float().softmax(0) > 0.5
     return mask_logits > 0

@@ -16,18 +16,18 @@ LinkedBy = Literal['identity', 'queries', 'mask_embeddings', 'mask_iou']
 
 
 class LinkSettings(NamedTuple):
-    """How clips are linked: `test_cfg.linking`, a name or some of these as a dict."""
+    """Settings of `test_cfg.linking`, which is a name or a dict of some of these."""
 
-    # What the queries of two clips are compared by: 'identity' is the model's own choice, and
-    # 'mask_iou' the masks in the frames that both clips see.
+    # 'identity' compares the model's identity features of two clips; 'mask_iou' their masks in the
+    # shared frames.
     by: LinkedBy = 'identity'
-    # Frames before a clip that its network sees again. They keep the masks that they have, so
-    # that a stream need not wait.
+    # Number of previous frames that are part of the next clip's input. Their masks are not
+    # replaced, so a stream has no additional latency.
     overlap: int = 0
     # Arguments of `IdentityMemory`; None links each clip to the previous one.
     memory: Mapping[str, Any] | None = None
     masks_compete: bool = False  # see `IdentityMemory`; set by the model
-    # What links the things of clips that are merged one by one, with 'memory' for a name.
+    # Links the things of independently merged clips if the setting is 'memory'.
     thing_memory: type[ClipMemory] | None = None
 
     @classmethod
@@ -46,15 +46,21 @@ class LinkSettings(NamedTuple):
                 f"test_cfg.linking is '{linking}', not 'queries', 'memory' or a dict"
             )
         if unknown := set(linking) - {'by', 'overlap', 'memory'}:
-            raise AxialVSError(f'test_cfg.linking has no {sorted(unknown)}; by, overlap, memory')
+            raise AxialVSError(
+                f'test_cfg.linking: unknown keys {sorted(unknown)}; use by, overlap, memory'
+            )
         settings = settings._replace(**linking)
         if settings.by not in get_args(LinkedBy):
-            raise AxialVSError(f"test_cfg.linking.by is '{settings.by}', not in {LinkedBy}")
+            raise AxialVSError(
+                f"test_cfg.linking.by is '{settings.by}'; use one of {get_args(LinkedBy)}"
+            )
         if settings.overlap < 0:
-            raise AxialVSError(f'test_cfg.linking.overlap is {settings.overlap}; at least 0')
+            raise AxialVSError(
+                f'test_cfg.linking.overlap is {settings.overlap}: must be at least 0'
+            )
         if settings.by == 'mask_iou' and (settings.overlap == 0 or settings.memory is not None):
             raise AxialVSError(
-                "test_cfg.linking.by='mask_iou' compares the frames that neighbouring clips share: "
+                "test_cfg.linking.by='mask_iou' compares the frames that neighboring clips share: "
                 'set overlap to 1 or more, and no memory'
             )
         return settings
@@ -63,10 +69,10 @@ class LinkSettings(NamedTuple):
 class ClipLinker:
     """Align successive clips and average their class logits.
 
-    Memory is one clip's identities and a running sum, whatever the length of the video.
+    Memory is constant in the length of the video: the last clip's identities and a running sum.
 
     Args:
-        settings: what clips are linked by.
+        settings: how clips are linked.
     """
 
     def __init__(self, settings: LinkSettings = LinkSettings()) -> None:  # noqa: B008, immutable
@@ -77,18 +83,18 @@ class ClipLinker:
             self._memory = IdentityMemory(**options)
         self._previous: Tensor | None = None
         self._last_masks: Tensor | None = None  # (Q, overlap, H, W) bool
-        self._num_context = 0  # frames that the next clip shares with those before
+        self._num_context = 0  # frames that the next clip shares with the previous one
         self._logit_sum: Tensor | None = None
         self.num_clips = 0
 
     def link(self, prediction: ClipPrediction) -> ClipPrediction:
-        """Reorder a clip's queries to follow the clips before, and add its class logits.
+        """Align a clip's queries to the previous clips, and accumulate its class logits.
 
         Args:
-            prediction: for a clip; with an `overlap`, it begins with frames of the clip before.
+            prediction: for a clip; with an `overlap`, it begins with frames of the previous clip.
 
         Returns:
-            The prediction for the clip's own frames.
+            The prediction for the clip's new frames.
         """
         context = prediction.mask_logits[:, : self._num_context]
         prediction = prediction._replace(mask_logits=prediction.mask_logits[:, self._num_context :])
@@ -124,31 +130,31 @@ class ClipLinker:
         now = binary_masks(context, self._settings.masks_compete).flatten(1).float()
         both = before @ now.T
         iou = both / (before.sum(1)[:, None] + now.sum(1) - both).clamp(min=1)
-        # Where masks are empty, identities decide.
+        # Empty masks have no IoU: fall back to identities.
         return match_by_similarity(iou + 1e-3 * cosine_similarity(self._previous, identity))
 
     def add(self, clip: ClipPrediction) -> list[LinkedClip]:
-        """Add the next clip of a stream, which is final at once."""
+        """Add the next clip of a stream and return it; it is final immediately."""
         return [LinkedClip(self.link(clip).mask_logits, self.class_logits)]
 
     def finish(self) -> list[LinkedClip]:
-        """No clip is ever pending."""
+        """Return no clips, because none are pending."""
         return []
 
     @property
     def class_logits(self) -> Tensor:
-        """Mean over the clips so far, (Q, N + 1)."""
+        """Class logits averaged over the clips so far, (Q, N + 1)."""
         if self._logit_sum is None:
             raise RuntimeError('no clip was linked yet')
         return self._logit_sum / self.num_clips
 
 
 class OverlappingClips:
-    """Encode the clips of one video, each with the last frames of the clip before.
+    """Encode the clips of one video, each preceded by the last frames of the previous clip.
 
     Args:
-        encode: predictions for clips (B, T, 3, H, W).
-        overlap: frames.
+        encode: maps clips (B, T, 3, H, W) to predictions.
+        overlap: number of these frames.
     """
 
     def __init__(self, encode: Callable[[Tensor], list[ClipPrediction]], overlap: int) -> None:

@@ -1,4 +1,4 @@
-"""Query matching between neighbouring clips (Axial-VS Sec. 3.2, clip-level inference)."""
+"""Query matching between neighboring clips (Axial-VS Sec. 3.2, clip-level inference)."""
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,12 @@ class NonFiniteQueriesError(AxialVSError):
 
 @torch.no_grad()
 def match_queries(target: Tensor, current: Tensor) -> Tensor:
-    """Hungarian matching of two clips' queries, cost one minus cosine similarity.
+    """Match two clips' queries by Hungarian assignment with cost 1 - cosine similarity.
 
-    Runs in float32 also under autocast.
+    Runs in float32 even under autocast.
 
     Args:
-        target: identities (Q, C) of the previous clip, in its final order.
+        target: identities (Q, C) of the previous clip, already aligned.
         current: identities (Q, C) of this clip.
 
     Returns:
@@ -32,16 +32,16 @@ def match_queries(target: Tensor, current: Tensor) -> Tensor:
 
 
 def cosine_similarity(target: Tensor, current: Tensor) -> Tensor:
-    """Cosines (Q, Q) of features (Q, C), in float32 also under autocast."""
+    """Compute cosine similarities (Q, Q) of features (Q, C), in float32 even under autocast."""
     with torch.autocast(current.device.type, enabled=False):
         return F.normalize(target.float(), dim=-1) @ F.normalize(current.float(), dim=-1).T
 
 
 def match_by_similarity(similarity: Tensor) -> Tensor:
-    """Match so that the sum of similarities (Q, Q) is largest; see `match_queries`."""
+    """Match queries to maximize the sum of similarities (Q, Q); see `match_queries`."""
     if not torch.isfinite(similarity).all():
         raise NonFiniteQueriesError(
-            'clip queries are not finite: the training diverged or the weights are damaged'
+            'clip queries are not finite: training diverged or the weights are corrupted'
         )
     _, columns = linear_sum_assignment((1 - similarity).cpu().numpy())
     return torch.from_numpy(columns).to(similarity.device)
@@ -50,7 +50,7 @@ def match_by_similarity(similarity: Tensor) -> Tensor:
 def align_clips(identities: Tensor) -> Tensor:
     """Align the clips of videos by a chain of matchings (Axial-VS Sec. 3.3).
 
-    Each clip is matched to the aligned clip before it.
+    Each clip is matched to the aligned previous clip.
 
     Args:
         identities: (B, K, Q, C), each clip in its own order.

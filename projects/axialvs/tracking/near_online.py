@@ -14,14 +14,14 @@ from axialvs.tracking.tracker import ClipStream, VideoTracks
 
 
 class NearOnlineVideo:
-    """Tracks of a video whose mask logits wait in a `TensorStore` until its end.
+    """Tracks of a video whose mask logits are kept in a `TensorStore` until its end.
 
     Args:
         finisher: selects and finishes the tracks.
         memory_limit: bytes of mask logits in memory, see `TensorStore`.
-        score_padded: whether padded frames count in the choice of tracks, as in the release of
+        score_padded: whether padded frames count for the selection of tracks, as in the release of
             Video-kMaX.
-        linking: what clips are linked by.
+        linking: how clips are linked.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NearOnlineVideo:
 
 
 def without_padding(tracks: list[Track], num_frames: int) -> list[Track]:
-    """Cut the padded frames at the end of a video's tracks, and tracks that are only there."""
+    """Remove padded frames at the end of a video, and tracks that only occur in them."""
     for track in tracks:
         del track.segmentations[num_frames:]
     return [track for track in tracks if any(track.segmentations)]
@@ -68,7 +68,7 @@ class NearOnlineTracker:
     """Near-online association of a clip-level segmenter.
 
     Args:
-        encode: predictions for clips (B, T, 3, H, W).
+        encode: maps clips (B, T, 3, H, W) to predictions.
         finisher: turns a video's logits into tracks.
         score_padded, linking: see `NearOnlineVideo`.
     """
@@ -98,7 +98,7 @@ class NearOnlineTracker:
         )
 
     def predict(self, clips: Sequence[ClipPrediction], lengths: Sequence[int]) -> VideoPrediction:
-        """Prediction for a video in memory, see `Tracker.predict`."""
+        """Predict a video in memory, see `Tracker.predict`."""
         linker = ClipLinker(self._linking)
         masks = [
             linker.link(clip).mask_logits[:, :length]

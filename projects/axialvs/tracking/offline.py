@@ -18,7 +18,7 @@ DEFAULT_FEATURE_MEMORY = 2**30
 
 
 class RefinedVideo(NamedTuple):
-    """The refined clips of a video, queries in the order of its first clip if they are kept."""
+    """Refined clips of a video, queries in the order of its first clip if `keeps_queries`."""
 
     class_logits: Tensor  # (Q, N + 1)
     mask_embeddings: Tensor  # (K, Q, C)
@@ -32,14 +32,14 @@ class RefinedVideo(NamedTuple):
         )
 
     def mask_logits(self, clip: int, mask_features: Tensor) -> Tensor:
-        """Mask logits (Q, T, H, W) of a clip with these mask features (T, C, H, W)."""
+        """Compute the mask logits (Q, T, H, W) of a clip from its mask features (T, C, H, W)."""
         embeddings = self.mask_embeddings[clip]
         features = mask_features.to(embeddings.dtype)
         with torch.no_grad():
             return self.predict_masks(embeddings.unsqueeze(0), features.unsqueeze(0))[0]
 
 
-# Refines clips, given their identities and queries (K, Q, C).
+# Refines clips from their identities and queries (K, Q, C).
 Refine = Callable[[Tensor, Tensor], RefinedVideo]
 
 
@@ -55,7 +55,7 @@ class OfflineVideo:
         refine: refines the clips.
         finisher: selects and finishes the tracks.
         feature_memory: bytes of mask features in memory, see `TensorStore`.
-        feature_precision: of the stored mask features.
+        feature_precision: precision of the stored mask features.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class OfflineVideo:
 
         def read_logits(queries: Tensor) -> Iterator[Tensor]:
             for clip, features in enumerate(self._features.read()):
-                # All masks, then the selected ones: bit-equal to the whole video at once.
+                # Select after computing all masks: bit-equal to processing the whole video at once.
                 yield refined.mask_logits(clip, features.to(refined.class_logits.device))[queries]
 
         return self._finisher.finish(refined.class_logits, read_logits, self._shapes)
@@ -98,20 +98,20 @@ class OfflineVideo:
 
 
 class WindowSettings(NamedTuple):
-    """A window of clips that slides over a stream."""
+    """Sliding window of clips in a stream."""
 
     num_clips: int = 16  # refined together
-    overlap: int = 4  # clips shared by neighbouring windows
+    overlap: int = 4  # clips shared by neighboring windows
 
 
 class OfflineWindow:
-    """Refine the last K clips of a stream together; memory is that of one window.
+    """Refine the last K clips of a stream together, with the memory of one window.
 
-    Each clip is matched to the clip before it when it arrives, so an object keeps its query from
-    window to window; queries that do not follow those of the clips are matched by their mask
-    embeddings. Of the clips that neighbouring windows share, the first half get their masks from
-    the earlier window and the rest from the later one, so that every clip is refined with context
-    on both sides. A video of at most K clips gives the same as `OfflineVideo`.
+    Each new clip is matched to the previous clip, so an object keeps its query across windows;
+    queries that are not aligned to those of the clips are matched by their mask embeddings. Among
+    the clips that neighboring windows share, the first half take their masks from the earlier
+    window and the rest from the later one, so that every clip is refined with context on both
+    sides. For a video of at most K clips, the result equals that of `OfflineVideo`.
 
     Args:
         refine: refines the clips of a window.
@@ -125,13 +125,13 @@ class OfflineWindow:
         self.num_clips, self.overlap = settings
         if not 0 <= self.overlap < self.num_clips:
             raise AxialVSError(
-                f'a window of {self.num_clips} clips cannot share {self.overlap} with the next; '
-                f'set the overlap to 0..{self.num_clips - 1}'
+                f'test_cfg.window: overlap is {self.overlap}, but num_clips {self.num_clips}; set '
+                f'the overlap to 0..{self.num_clips - 1}'
             )
         self._refine = refine
         self._clips: list[ClipFeatures] = []
-        self._num_decided = 0  # clips of the window that were returned already
-        self._last_embeddings: Tensor | None = None  # (Q, C) of the window before
+        self._num_decided = 0  # clips of the window that have been returned
+        self._last_embeddings: Tensor | None = None  # (Q, C) of the previous window
         self._logit_sum: Tensor | float = 0.0
         self._logit_clips = 0
 
@@ -142,7 +142,7 @@ class OfflineWindow:
         self._clips.append(clip)
         if len(self._clips) < self.num_clips:
             return []
-        # The later half of the shared clips is left to the next window.
+        # The second half of the shared clips is decided by the next window.
         decided = self._decide(self.num_clips - (self.overlap + 1) // 2)
         step = self.num_clips - self.overlap
         del self._clips[:step]
@@ -179,10 +179,10 @@ class OfflineTracker:
     """Offline association of a clip-level segmenter with a cross-clip module.
 
     Args:
-        encode: features of clips (B, T, 3, H, W).
+        encode: maps clips (B, T, 3, H, W) to features.
         refine: refines clips together.
         finisher: turns a video's logits into tracks.
-        window: of a stream.
+        window: sliding window for streams.
         feature_memory, feature_precision: see `OfflineVideo`.
     """
 
@@ -215,7 +215,7 @@ class OfflineTracker:
         )
 
     def predict(self, clips: Sequence[ClipFeatures], lengths: Sequence[int]) -> VideoPrediction:
-        """Prediction for a video in memory, see `Tracker.predict`."""
+        """Predict a video in memory, see `Tracker.predict`."""
         refined = _refine(self._refine, [x.identity for x in clips], [x.queries for x in clips])
         masks = [
             refined.mask_logits(k, clip.mask_features[:length])

@@ -1,4 +1,4 @@
-"""Tensors kept until the end of a video: in memory, beyond a limit in a temporary file."""
+"""Storage for tensors until the end of a video: in memory up to a limit, then on disk."""
 
 import os
 import tempfile
@@ -17,12 +17,12 @@ Precision = Literal['float32', 'float16']
 
 
 class TensorStore:
-    """Store one tensor per clip and read them back in order, all rows or some.
+    """Store one tensor per clip and read all or some rows of them back in order.
 
     Args:
-        memory_limit: bytes kept in memory. Beyond it everything moves to a file in the temporary
+        memory_limit: bytes kept in memory. Beyond it, all data moves to a file in the temporary
             folder (environment variable TMPDIR), which is deleted with this object.
-        precision: 'float16' halves the size and keeps three digits.
+        precision: 'float32', or 'float16' to halve the size.
 
     Raises:
         AxialVSError: if the precision is unknown.
@@ -32,8 +32,8 @@ class TensorStore:
         self, memory_limit: int = DEFAULT_MEMORY_LIMIT, precision: Precision = 'float32'
     ) -> None:
         if precision not in ('float32', 'float16'):
-            raise AxialVSError(f"precision is '{precision}', not 'float32' or 'float16'")
-        # For tempfile, 0 means no limit.
+            raise AxialVSError(f"precision is '{precision}'; use 'float32' or 'float16'")
+        # `max_size=0` would mean no limit.
         self._file = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._dtype = np.dtype(precision)
         self._shapes: list[tuple[int, ...]] = []
@@ -43,7 +43,7 @@ class TensorStore:
 
         Raises:
             OSError: if the temporary folder is full.
-            AxialVSError: if a number is too large for half precision.
+            AxialVSError: if a value is too large for half precision.
         """
         array = tensor.float().cpu().contiguous().numpy()
         if array.dtype != self._dtype:
@@ -63,7 +63,7 @@ class TensorStore:
         largest = np.finfo(self._dtype).max
         if np.abs(array).max(initial=0) > largest:
             raise AxialVSError(
-                f'a number beyond {largest:.0f} does not fit into {self._dtype}; store float32'
+                f'a value exceeds the largest {self._dtype} number, {largest:.0f}; use float32'
             )
         return array.astype(self._dtype)
 

@@ -1,4 +1,4 @@
-"""Interface of trackers: how clip-level results become a stream, or the tracks of a video."""
+"""Interface of trackers, which associate clip-level predictions in a stream or a whole video."""
 
 from collections.abc import Sequence
 from typing import Literal, Protocol, TypeVar
@@ -8,13 +8,13 @@ from torch import Tensor
 from axialvs.postprocess.finisher import Finisher
 from axialvs.structures import ImageShapes, LinkedClip, Track, VideoPrediction
 
-# What a tracker keeps of a clip.
+# Output of the network that a tracker keeps per clip.
 ClipT = TypeVar('ClipT')
 ClipIn = TypeVar('ClipIn', contravariant=True)
 
 
 class ClipStream(Protocol[ClipIn]):
-    """Decide clips in order while the video runs."""
+    """Output clips in order while the video runs."""
 
     def add(self, clip: ClipIn) -> list[LinkedClip]:
         """Add the next clip; returns the clips that became final."""
@@ -30,7 +30,7 @@ class VideoTracks(Protocol[ClipIn]):
         """Add the next clip; frames after the first `num_frames` are padding.
 
         Raises:
-            FrameShapeError: if the frame shapes differ from those before.
+            FrameShapeError: if the frame shapes differ from those of earlier clips.
         """
 
     def finish(self) -> list[Track]:
@@ -56,4 +56,4 @@ class Tracker(Protocol[ClipT]):
         """Start a video."""
 
     def predict(self, clips: Sequence[ClipT], lengths: Sequence[int]) -> VideoPrediction:
-        """Prediction for a video in memory, given the number of real frames of each clip."""
+        """Predict a video in memory, given the number of unpadded frames of each clip."""

@@ -20,7 +20,7 @@ def deferred_imports(*modules: str) -> Iterator[None]:
 
     A use is a call, an attribute, a check of instances or classes, or a derived class. Modules
     that have been imported before are used as they are, and those of a package that is not
-    installed raise ImportError as usual. Afterwards `sys.modules` holds no placeholder.
+    installed raise ImportError as usual. Afterward `sys.modules` holds no placeholder.
 
     Args:
         modules: full names; their submodules are deferred too.

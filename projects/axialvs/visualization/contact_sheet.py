@@ -22,7 +22,7 @@ def contact_sheet(
 ) -> NDArray[np.uint8]:
     """Draw a clip as the data loader passes it to the model.
 
-    Crowds, which are ignored in training, are grey. Ids of more than four digits are replaced by
+    Crowds, which are ignored in training, are gray. Ids of more than four digits are replaced by
     their rank in the clip.
 
     Args:
@@ -63,8 +63,8 @@ def _cell(
     size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
     image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
     for mask in scaled_masks(gt.ignored_instances.masks.masks, size):
-        grey = (1 - _CROWD_OPACITY) * image[mask] + _CROWD_OPACITY * np.array(_CROWD)
-        image[mask] = grey.astype(np.uint8)
+        gray = (1 - _CROWD_OPACITY) * image[mask] + _CROWD_OPACITY * np.array(_CROWD)
+        image[mask] = gray.astype(np.uint8)
     instances = gt.gt_instances
     ids = [names[identifier] for identifier in instances.instances_ids.tolist()]
     masks = scaled_masks(instances.masks.masks, size)

@@ -25,7 +25,7 @@ STUFF_OPACITY = 0.4
 def track_color(track_id: int) -> tuple[int, int, int]:
     """Color of a track, the same in all frames and videos, RGB in 0..255.
 
-    Hues of successive ids are a golden angle apart, which keeps neighbouring ids distinct;
+    Hues of successive ids are a golden angle apart, which keeps neighboring ids distinct;
     saturation and brightness change every turn.
     """
     return _hue_turn(track_id, _TONES[track_id // 8 % len(_TONES)])

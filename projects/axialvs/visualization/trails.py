@@ -20,7 +20,7 @@ _MAX_OPACITY = 230  # of 255, at the newest end
 class Trails:
     """Remembers where the tracks of a video were.
 
-    A trail starts again where the centre of a track jumps further than the track is large: a mask
+    A trail starts again where the center of a track jumps further than the track is large: a mask
     that changes from one object to another has not moved between them.
 
     Args:
@@ -70,7 +70,7 @@ def _measured(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
 def draw_trail(
     image: NDArray[np.uint8], points: Points, color: Sequence[int], thickness: int
 ) -> None:
-    """Draw a line that fades towards its oldest point, in place.
+    """Draw a line that fades toward its oldest point, in place.
 
     Args:
         image: (H, W, 3) uint8 RGB.

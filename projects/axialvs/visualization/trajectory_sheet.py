@@ -42,9 +42,9 @@ def draw_heat(image: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[n
 def draw_point(image: NDArray[np.uint8], point: Point) -> None:
     """Mark a point in an image, in place."""
     radius = 3 * LabelStyle.for_image(*image.shape[:2]).line
-    centre = round(point.x), round(point.y)
-    cv2.circle(image, centre, radius + 2, _RING, cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(image, centre, radius, _POINT, cv2.FILLED, cv2.LINE_AA)
+    center = round(point.x), round(point.y)
+    cv2.circle(image, center, radius + 2, _RING, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(image, center, radius, _POINT, cv2.FILLED, cv2.LINE_AA)
 
 
 def heat_frames(

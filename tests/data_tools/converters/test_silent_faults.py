@@ -254,7 +254,7 @@ def test_json_with_a_byte_order_mark(convert, tmp_path):
         ({**coco_video(), 'videos': None}, 'videos'),
     ],
 )
-def test_files_of_other_tools_are_recognised(refuse, tmp_path, content, remedy):
+def test_files_of_other_tools_are_recognized(refuse, tmp_path, content, remedy):
     assert remedy in refuse('coco_video', write_json(tmp_path / 'meta.json', content))
 
 

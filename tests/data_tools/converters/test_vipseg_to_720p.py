@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from axialvs.data_tools.converters.labelled_video import ConversionError
+from axialvs.data_tools.converters.labeled_video import ConversionError
 from axialvs.data_tools.converters.vipseg import check_source, convert_split
 from axialvs.datasets.annotations.panoptic import read_ids
 from tiny_vipseg import DOG, GRASS, HEIGHT, LENGTH, OTHER_DOG, SKY, WIDTH, values, write_downloaded
@@ -32,7 +32,7 @@ def test_images_and_masks_are_scaled(root):
     done = convert(root)
     assert done.num_frames == LENGTH
     assert done.num_present == 0
-    assert done.mislabelled == LENGTH * HEIGHT
+    assert done.mislabeled == LENGTH * HEIGHT
     content = json.loads(done.path.read_text())
     (video,) = content['videos']
     assert video['video_id'] == 'b'

@@ -68,7 +68,7 @@ def test_weights_alone_are_nothing_to_resume_from(tmp_path):
             train(tmp_path / path.stem, load_from=str(path), resume=True, **options)
 
 
-def test_an_optimiser_that_starts_anew_is_said(tmp_path):
+def test_an_optimizer_that_starts_anew_is_said(tmp_path):
     train(tmp_path / 'a', train_cfg__max_iters=2, default_hooks__checkpoint__save_optimizer=False)
     last = str(tmp_path / 'a' / 'run' / 'iter_2.pth')
     runner = train(tmp_path / 'b', load_from=last, resume=True, log_level='WARNING')

@@ -155,7 +155,7 @@ def test_a_config_can_be_built_twice():
     assert first.state_dict().keys() == MODELS.build(config.model).state_dict().keys()
 
 
-def test_initialisation_leaves_tracking_small_and_sampling_in_a_ring():
+def test_initialization_leaves_tracking_small_and_sampling_in_a_ring():
     model = MODELS.build(tiny_config().model)
     model.init_weights()
     for layer in model.panoptic_head.pixel_decoder.encoder.layers:

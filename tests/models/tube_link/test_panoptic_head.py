@@ -12,7 +12,7 @@ from axialvs.tracking.matching import align_clips, match_queries
 from axialvs.utils.errors import AxialVSError
 from fixed_points import fixed_points
 from tiny_offline import CROSS_CLIP, tiny_offline_config
-from tiny_segmenter import PANOPTIC, QUERIES, randomise, tiny_config
+from tiny_segmenter import PANOPTIC, QUERIES, randomize, tiny_config
 from training_clips import training_clip
 
 NUM_CLASSES = 9
@@ -25,7 +25,7 @@ def segmenter(contrast=None, thing_labels=THINGS):
     config = tiny_config(PANOPTIC).model
     config.panoptic_head.update(thing_labels=thing_labels, contrast=contrast)
     model = MODELS.build(config)
-    randomise(model)
+    randomize(model)
     return model.train()
 
 
@@ -187,7 +187,7 @@ def test_offline_refinement_of_things_and_stuff():
     config.panoptic_head.loss_cls.class_weight = [1.0] * NUM_CLASSES + [0.1]
     config.clip_length = FRAMES
     model = MODELS.build(config)
-    randomise(model)
+    randomize(model)
     images = torch.randn(1, 2 * FRAMES, 3, HEIGHT, WIDTH)
     sample = clip(5, 1, 2, 4)
     sample.video_data_samples = [*sample, *sample]

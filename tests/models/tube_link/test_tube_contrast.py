@@ -12,7 +12,7 @@ from axialvs.models.tube_link.tube_contrast import TubeContrast, match_objects, 
 from axialvs.utils.errors import AxialVSError
 from fixed_points import fixed_points
 from tiny_offline import CROSS_CLIP, tiny_offline_config
-from tiny_segmenter import PANOPTIC, PLAIN, randomise, tiny_config
+from tiny_segmenter import PANOPTIC, PLAIN, randomize, tiny_config
 from training_clips import moving_boxes
 
 CHANNELS, QUERIES = 6, 7
@@ -141,7 +141,7 @@ def segmenter(contrast):
     config = tiny_config(PANOPTIC).model
     config.panoptic_head.contrast = contrast
     model = MODELS.build(config)
-    randomise(model)
+    randomize(model)
     return model.train()
 
 

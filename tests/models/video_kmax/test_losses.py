@@ -204,7 +204,7 @@ def test_losses_by_hand():
     class_logits, mask_logits = case.class_logits[0, 0].double(), case.mask_logits[0, 0].double()
     features = case.pixel_features[0, 0].double().flatten(1).T
     probabilities = mask_logits.flatten(1).softmax(0)
-    labelled = target.masks.any(0).flatten()
+    labeled = target.masks.any(0).flatten()
     masks = target.masks.flatten(1)
     tube_of = {
         int(q): next(t for t in range(len(masks)) if torch.equal(masks[t], mask))
@@ -218,7 +218,7 @@ def test_losses_by_hand():
         if q in tube_of:
             t = tube_of[q]
             label, balance, weight = target.labels[t], 0.75, final_overlap.similarity[q, t]
-            p, g = probabilities[q] * labelled, masks[t].double()
+            p, g = probabilities[q] * labeled, masks[t].double()
             dice = 1 - (2 * (p * g).sum() + 1) / (p.sum() + g.sum() + 1)
             dice_term += dice * final_classes[q, label] * 0.75 / len(class_logits)
         else:
@@ -228,14 +228,14 @@ def test_losses_by_hand():
     mask_term = -torch.stack(
         [
             probabilities[owner[int(masks[:, i].int().argmax())], i].log()
-            for i in labelled.nonzero().flatten()
+            for i in labeled.nonzero().flatten()
         ]
     ).mean()
     similarities = features @ features.T / 0.3
     contrast_term = -torch.stack(
         [
             similarities[i].log_softmax(0)[masks[masks[:, i].int().argmax()]].mean()
-            for i in labelled.nonzero().flatten()
+            for i in labeled.nonzero().flatten()
         ]
     ).mean()
 

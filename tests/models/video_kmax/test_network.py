@@ -264,7 +264,7 @@ def test_video_masks_are_normalised_over_all_clips_in_training():
     head.video_loss([torch.randn(1, NUM_QUERIES, NUM_CLASSES + 1)], [products], targets)
     torch.testing.assert_close(norm.running_mean, 0.01 * products.mean().view(1))
     head.eval()
-    expected = head.video_predictor.normalise_masks(clips[0])
+    expected = head.video_predictor.normalize_masks(clips[0])
     torch.testing.assert_close(head.predict_video_masks(embeddings, features), expected)
 
 

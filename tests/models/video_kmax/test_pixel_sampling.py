@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from axialvs.models.video_kmax.pixel_sampling import gather_pixels, sample_pixels
 
 
-def test_small_segments_are_favoured():
+def test_small_segments_are_favored():
     torch.manual_seed(0)
     segments = torch.tensor([0] * 900 + [1] * 100)
     areas = torch.tensor([900, 100])

@@ -52,8 +52,8 @@ def check_dataset(
         annotations = read(target.ann_file, findings.add_error)
         areas = check_masks(annotations, min_area, findings)
     _check_names(annotations, findings)
-    learnt = _check_classes(annotations, target, findings)
-    _check_use(annotations, learnt, target.needs_annotations, findings)
+    learned = _check_classes(annotations, target, findings)
+    _check_use(annotations, learned, target.needs_annotations, findings)
     _check_frames(annotations, target.num_frames, findings)
     if target.images is not None and not panoptic:
         check_images(annotations, target.images, findings, open_images, workers, show_progress)
@@ -76,13 +76,13 @@ def _check_names(annotations: VideoAnnotations, findings: Findings) -> None:
 
 
 def _check_classes(annotations: VideoAnnotations, target: Target, findings: Findings) -> set[int]:
-    """Compare categories, classes and the model's head; return the ids that are learnt."""
+    """Compare categories, classes and the model's head; return the ids that are learned."""
     categories = annotations.categories
     own = {category.id for category in categories}
     classes = target.classes
     number = len(own if classes is None else resolve_class_list(classes))
     if target.num_classes not in (None, number):
-        if number < target.num_classes:  # the rest is never learnt
+        if number < target.num_classes:  # the rest is never learned
             findings.severities['class-count'] = 'warning'
         problem = f'{number} classes in the data, {target.num_classes} in the model'
         findings.add('class-count', target.source, problem)
@@ -109,7 +109,7 @@ def _check_classes(annotations: VideoAnnotations, target: Target, findings: Find
 
 
 def _check_use(
-    annotations: VideoAnnotations, learnt: set[int], needs_annotations: bool, findings: Findings
+    annotations: VideoAnnotations, learned: set[int], needs_annotations: bool, findings: Findings
 ) -> None:
     """Report categories and videos without training targets, and tracks of single frames."""
     if annotations.instances is None:
@@ -121,7 +121,7 @@ def _check_use(
     for category in annotations.categories:
         if category.id not in used:
             findings.add('category-unused', _named(category))
-    targets = [i for i in annotations.instances if not i.iscrowd and i.category_id in learnt]
+    targets = [i for i in annotations.instances if not i.iscrowd and i.category_id in learned]
     shown = {instance.video_id for instance in targets if instance.visible.any()}
     for video in annotations.videos:
         if video.id not in shown:

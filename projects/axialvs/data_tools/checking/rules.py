@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {
     **_rules(
         'warning',
         name_repaired=('category name with damaged text or blanks', 'it is repaired when read'),
-        category_unused=('category without an instance', 'it is never learnt'),
+        category_unused=('category without an instance', 'it is never learned'),
         video_empty=('video without an object to learn', 'training ignores it'),
         video_short=('video shorter than a clip', 'its last frame is repeated to fill the clip'),
         frame_narrow=(
@@ -86,12 +86,12 @@ RULES: dict[str, Rule] = {
         ),
         track_unseen=('instance that is never visible', 'it is ignored'),
         mask_empty=('mask without a pixel', 'write null; it counts as absent'),
-        mask_twice=('two instances with the same mask', 'drop one: the object is learnt twice'),
+        mask_twice=('two instances with the same mask', 'drop one: the object is learned twice'),
         box_misses_mask=('box that does not enclose its mask', 'training takes boxes from masks'),
         box_without_mask=('box in a frame without a mask', 'the object counts as absent there'),
         area_differs=('area that differs from its mask', 'scores by size use the field areas'),
-        object_tiny=('instance that is very small in all frames', 'it can hardly be learnt'),
-        unlabelled_pixels=('frame that is mostly unlabelled', 'unlabelled pixels are not learnt'),
+        object_tiny=('instance that is very small in all frames', 'it can hardly be learned'),
+        unlabelled_pixels=('frame that is mostly unlabeled', 'unlabeled pixels are not learned'),
     ),
     **_rules(
         'note',

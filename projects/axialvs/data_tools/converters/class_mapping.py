@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from axialvs.data_tools.converters.labelled_video import ConversionError
+from axialvs.data_tools.converters.labeled_video import ConversionError
 from axialvs.datasets.annotations.schema import load_json
 from axialvs.datasets.class_names import repair_name
 

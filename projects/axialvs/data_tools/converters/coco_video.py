@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from axialvs.data_tools.converters.cvat_shapes import box_polygon
-from axialvs.data_tools.converters.labelled_video import (
+from axialvs.data_tools.converters.labeled_video import (
     RLE,
     ConversionError,
-    LabelledVideo,
+    LabeledVideo,
     ProgressFn,
     SkipReport,
     Track,
@@ -116,7 +116,7 @@ def read_all(
     allow_boxes: bool,
     skipped: SkipReport,
     on_frame: ProgressFn,
-) -> Iterator[LabelledVideo]:
+) -> Iterator[LabeledVideo]:
     """Read the masks of one video after the other.
 
     Args:
@@ -156,7 +156,7 @@ def read_all(
             )
             for i in masks
         )
-        yield LabelledVideo(name, *size, tuple(frame.file_name for frame in frames), tracks)
+        yield LabeledVideo(name, *size, tuple(frame.file_name for frame in frames), tracks)
 
 
 def _read_videos(content: JsonRecord) -> dict[int, str]:

@@ -19,15 +19,15 @@ from axialvs.data_tools.converters.cvat_shapes import (
     shape_mask,
 )
 from axialvs.data_tools.converters.cvat_tasks import CvatTask, CvatVideos, find_frames
-from axialvs.data_tools.converters.labelled_video import (
+from axialvs.data_tools.converters.labeled_video import (
     RLE,
     ConversionError,
-    LabelledVideo,
+    LabeledVideo,
     ProgressFn,
     SkipReport,
     Track,
 )
-from axialvs.datasets.class_names import normalise_name
+from axialvs.datasets.class_names import normalize_name
 from axialvs.datasets.image_files import common_size
 from axialvs.utils.rle import unite
 
@@ -39,7 +39,7 @@ IDENTITY_HINT = (
 
 def read_all(
     source: CvatVideos, images: Path, allow_boxes: bool, skipped: SkipReport, on_track: ProgressFn
-) -> Iterator[LabelledVideo]:
+) -> Iterator[LabeledVideo]:
     """Read the masks of one task after the other.
 
     Args:
@@ -71,7 +71,7 @@ def read_all(
                 objects[key] = track if known is None else _join(known, track, task, skipped)
             on_track()
         names = tuple(frame.relative_to(images).as_posix() for frame in frames)
-        yield LabelledVideo(task.name, *size, names, tuple(objects.values()))
+        yield LabeledVideo(task.name, *size, names, tuple(objects.values()))
 
 
 def _join(first: Track, second: Track, task: CvatTask, skipped: SkipReport) -> Track:
@@ -96,7 +96,7 @@ def _read_track(
 ) -> Track | None:
     name = element.get('id', '?')
     where = f'{task.where}, track {name}'
-    label = labels.get(normalise_name(element.get('label', '')))
+    label = labels.get(normalize_name(element.get('label', '')))
     if label is None:
         raise ConversionError(
             f'{where}: label {element.get("label")!r} is not among the labels of the file, '

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
+from axialvs.data_tools.converters.labeled_video import RLE, ConversionError
 from axialvs.utils.rle import compress, encode_mask
 
 # Shapes with an area. Boxes are taken as masks on request only.
@@ -22,7 +22,7 @@ _FARTHEST = 1e6
 def box_polygon(
     left: float, top: float, right: float, bottom: float, degrees: float = 0.0
 ) -> list[float]:
-    """Return the corners of a box, rotated clockwise about its centre."""
+    """Return the corners of a box, rotated clockwise about its center."""
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
     return _rotate(corners, degrees, corners.mean(0))
 
@@ -30,19 +30,19 @@ def box_polygon(
 def ellipse_polygon(
     x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0
 ) -> list[float]:
-    """Return points on an ellipse, rotated clockwise about its centre."""
+    """Return points on an ellipse, rotated clockwise about its center."""
     angles = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)
     points = np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], 1)
     return _rotate(points, degrees, np.array([x, y]))
 
 
 def _rotate(
-    points: NDArray[np.float64], degrees: float, centre: NDArray[np.float64]
+    points: NDArray[np.float64], degrees: float, center: NDArray[np.float64]
 ) -> list[float]:
     """Rotate points clockwise as seen in the image, where y points down."""
     angle = np.deg2rad(degrees)
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return ((points - centre) @ rotation + centre).reshape(-1).tolist()
+    return ((points - center) @ rotation + center).reshape(-1).tolist()
 
 
 def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:

@@ -6,8 +6,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from axialvs.data_tools.converters.labelled_video import ConversionError, choose_names
-from axialvs.datasets.class_names import normalise_name, repair_name
+from axialvs.data_tools.converters.labeled_video import ConversionError, choose_names
+from axialvs.datasets.class_names import normalize_name, repair_name
 from axialvs.datasets.image_files import list_images
 
 
@@ -46,7 +46,7 @@ class CvatVideos:
     """Tasks of one or more files; shapes are not read yet.
 
     Attributes:
-        labels: of all files, by normalised name, in their order.
+        labels: of all files, by normalized name, in their order.
         tasks: those that were chosen.
         is_only: whether the files have one task in total.
     """
@@ -111,7 +111,7 @@ def _labels(root: Element) -> dict[str, str]:
     for label in root.find('meta').iter('label'):
         name = repair_name(label.findtext('name') or '')
         if name and label.find('parent') is None:  # points of a skeleton have one
-            names.setdefault(normalise_name(name), name)
+            names.setdefault(normalize_name(name), name)
     return names
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from axialvs.data_tools.converters.class_mapping import ClassMapping
-from axialvs.data_tools.converters.labelled_video import (
+from axialvs.data_tools.converters.labeled_video import (
     RLE,
     ConversionError,
-    LabelledVideo,
+    LabeledVideo,
     ProgressFn,
     SkipReport,
     Track,
@@ -21,7 +21,7 @@ from axialvs.datasets.image_files import common_size, list_folders, list_images
 from axialvs.utils.files import IMAGE_SUFFIXES
 
 Unlabelled = Literal['error', 'drop', 'empty']
-_LARGEST_GREY = 65535
+_LARGEST_GRAY = 65535
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
 IDENTITY_HINT = 'An object needs the same value in all masks of its video.'
@@ -61,19 +61,19 @@ def find_videos(
     for folder in (images, masks):
         if not folder.is_dir():
             raise FileNotFoundError(f'{folder}: no such folder')
-    videos, labelled = list_folders(images), list_folders(masks)
+    videos, labeled = list_folders(images), list_folders(masks)
     if not videos and list_images(images):
         raise ConversionError(
             f'{images}: holds images; give the folder above it, which has a folder for each video'
         )
-    for name in labelled:
+    for name in labeled:
         if name not in videos:
             raise FileNotFoundError(
                 f'{images / name}: no such folder, but {masks / name} has masks for it'
             )
     found = []
     for name in choose_names(videos, names, str(images)):
-        if name in labelled:
+        if name in labeled:
             found.append(_pair(name, images / name, masks / name, unlabelled, binary, skipped))
         elif names is not None:
             raise FileNotFoundError(f'{masks / name}: no such folder; video {name} has no masks')
@@ -155,7 +155,7 @@ def read_all(
     make_reader: Callable[[], MaskReader],
     skipped: SkipReport,
     on_frame: ProgressFn,
-) -> Iterator[LabelledVideo]:
+) -> Iterator[LabeledVideo]:
     """Read the masks of one video after the other.
 
     Args:
@@ -184,12 +184,12 @@ def read_all(
         for identifier, doubt in reader.doubts().items():
             if (value := names.get(identifier, identifier)) in tracks.keys() - set(ignored):
                 shown = 255 if reader.binary else value
-                shown = shown if shown <= _LARGEST_GREY else f'"#{shown:06x}"'
+                shown = shown if shown <= _LARGEST_GRAY else f'"#{shown:06x}"'
                 skipped.doubts[f'value {shown} {doubt} {shown}'].append(video.name)
         for identifier in sorted(tracks.keys() & set(ignored)):
             number = sum(mask is not None for mask in tracks.pop(identifier))
             skipped.add('masks of ignored ids', f'{video.name}: {identifier}', number)
-        yield LabelledVideo(
+        yield LabeledVideo(
             video.name,
             *size,
             tuple(f'{video.name}/{image.name}' for image in video.images),
@@ -206,6 +206,6 @@ def _objects(reader: MaskReader, path: Path, size: tuple[int, int]) -> dict[int,
         raise ConversionError(
             f'{path}: has {ids.shape[1]}x{ids.shape[0]} pixels, but its frame has '
             f'{size[0]}x{size[1]}; resize masks to the frames without smoothing (nearest '
-            'neighbour)'
+            'neighbor)'
         )
     return split_objects(ids)

@@ -1,4 +1,4 @@
-"""Mask images: palette indices, grey values or colors that identify objects."""
+"""Mask images: palette indices, gray values or colors that identify objects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from axialvs.data_tools.converters.id_shapes import IdShapes
-from axialvs.data_tools.converters.labelled_video import RLE, ConversionError
+from axialvs.data_tools.converters.labeled_video import RLE, ConversionError
 from axialvs.utils.rle import encode_mask
 
-# Smoothed or lossy masks have as many values as an image has greys; labelled ones have a handful.
+# Smoothed or lossy masks have as many values as an image has grays; labeled ones have a handful.
 MAX_OBJECTS = 100
 _DEEP_MODES = ('I;16', 'I;16B', 'I')
 # Kind of the pixels -> modes of Pillow. Values of one kind are comparable within a video.
 _KINDS = {
     'palette': ('P', 'PA'),
-    'grey': ('L', 'LA', '1'),
-    '16-bit grey': _DEEP_MODES,
+    'gray': ('L', 'LA', '1'),
+    '16-bit gray': _DEEP_MODES,
     'color': ('RGB', 'RGBA'),
 }
 _BRIGHTEST, _DEEPEST, _OPAQUE = 255, 65535, 128
@@ -33,8 +33,8 @@ _COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 class MaskReader:
     """Read the mask images of one video.
 
-    An id is a palette index or a grey value of up to 16 bits; in RGB images it is the color as
-    the number 0xRRGGBB or, if all images of the video are grey, the grey value. 0, and what is
+    An id is a palette index or a gray value of up to 16 bits; in RGB images it is the color as
+    the number 0xRRGGBB or, if all images of the video are gray, the gray value. 0, and what is
     transparent, is background.
 
     Args:
@@ -133,7 +133,7 @@ class MaskReader:
                 )
 
     def _count_edges(self, path: Path, ids: NDArray[np.int64], pixels: NDArray[np.integer]) -> None:
-        """Count the pixels of each id that lie between a darker and a brighter neighbour."""
+        """Count the pixels of each id that lie between a darker and a brighter neighbor."""
         if len(np.unique(ids)) <= 2:
             counted = np.unique(ids, return_counts=True)
             self._pixels.update(dict(zip(*(c.tolist() for c in counted), strict=True)))
@@ -165,7 +165,7 @@ class MaskReader:
             raise ConversionError(
                 f'{self._first_edge[min(edges)]}: the values {shown} occur only between two '
                 'others, as smoothed edges do; draw and resize masks without smoothing (nearest '
-                'neighbour), or give --binary if black and white mean background and one '
+                'neighbor), or give --binary if black and white mean background and one '
                 'object'
             )
 
@@ -182,12 +182,12 @@ class MaskReader:
         }
 
     def canonical_ids(self) -> Mapping[int, int]:
-        """Return the final id of every id that changes: greys of a video without colors."""
+        """Return the final id of every id that changes: grays of a video without colors."""
         if self._kind is None or self._kind[0] != 'color':
             return {}
-        greys = {value: value & 0xFF for value in self._pixels}
-        is_grey = all(value == grey * 0x010101 for value, grey in greys.items())
-        return greys if is_grey else {}
+        grays = {value: value & 0xFF for value in self._pixels}
+        is_gray = all(value == gray * 0x010101 for value, gray in grays.items())
+        return grays if is_gray else {}
 
 
 def _opaque(image: Image.Image) -> NDArray[np.bool_]:

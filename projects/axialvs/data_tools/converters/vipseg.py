@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from axialvs.data_tools.converters.labelled_video import ConversionError
+from axialvs.data_tools.converters.labeled_video import ConversionError
 from axialvs.datasets.annotations.panomasks import (
-    MISLABELLED,
+    MISLABELED,
     category_of_value,
     read_raw_values,
     void_removed,
@@ -40,14 +40,14 @@ class ConvertedSplit(NamedTuple):
     path: Path  # of the JSON file
     num_frames: int
     num_present: int  # of frames that an earlier run had converted
-    mislabelled: int  # pixels of label 200 in the frames converted now
+    mislabeled: int  # pixels of label 200 in the frames converted now
 
 
 class _Frame(NamedTuple):
     image: dict[str, Any]  # its entry in `videos`
     annotation: dict[str, Any]  # its entry in `annotations`
     was_present: bool
-    mislabelled: int
+    mislabeled: int
 
 
 def check_source(root: Path, videos: Sequence[str], categories_file: Path) -> None:
@@ -130,7 +130,7 @@ def convert_split(
         path,
         len(frames),
         sum(frame.was_present for frame in frames),
-        sum(frame.mislabelled for frame in frames),
+        sum(frame.mislabeled for frame in frames),
     )
 
 
@@ -144,7 +144,7 @@ def _convert_frame(
         width, height = picture.size
         size = int(short_side * width / height), short_side
         ids = _present_ids(target_mask, size) if target.is_file() else None
-        was_present, mislabelled = ids is not None, 0
+        was_present, mislabeled = ids is not None, 0
         if ids is None:
             mask = root / 'panomasks' / video / f'{image.stem}.png'
             values = read_raw_values(mask)
@@ -153,7 +153,7 @@ def _convert_frame(
                     f'{mask}: has {values.shape[1]}x{values.shape[0]} pixels, its image '
                     f'{width}x{height}'
                 )
-            mislabelled = int((values == MISLABELLED).sum())
+            mislabeled = int((values == MISLABELED).sum())
             plane = Image.fromarray(void_removed(values).astype(np.int32))
             ids = np.asarray(plane.resize(size, Image.Resampling.NEAREST))
             _check_values(ids, mask, known)
@@ -164,7 +164,7 @@ def _convert_frame(
     name = target_mask.name
     entry = {'id': image.stem, 'width': size[0], 'height': size[1], 'file_name': name}
     annotation = {'image_id': image.stem, 'file_name': name, 'segments_info': segments}
-    return _Frame(entry, annotation, was_present, mislabelled)
+    return _Frame(entry, annotation, was_present, mislabeled)
 
 
 def _present_ids(path: Path, size: tuple[int, int]) -> NDArray[np.uint32] | None:

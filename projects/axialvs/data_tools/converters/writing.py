@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from axialvs.data_tools.converters.labelled_video import (
+from axialvs.data_tools.converters.labeled_video import (
     ConversionError,
-    LabelledVideo,
+    LabeledVideo,
     SkipReport,
     Track,
     slice_frames,
 )
-from axialvs.datasets.class_names import normalise_name, resolve_class_list
+from axialvs.datasets.class_names import normalize_name, resolve_class_list
 from axialvs.utils.files import write_atomically
 from axialvs.utils.rle import measure
 
@@ -78,7 +78,7 @@ def check_target(path: Path, overwrite: bool) -> None:
 
 def convert(
     args: argparse.Namespace,
-    videos: Iterable[LabelledVideo],
+    videos: Iterable[LabeledVideo],
     source_classes: Sequence[str],
     skipped: SkipReport,
     source: str,
@@ -97,7 +97,7 @@ def convert(
     Raises:
         ConversionError: if an object's class is not among `--classes`, or no frame is chosen.
     """
-    unique = {normalise_name(name): name for name in reversed(source_classes)}
+    unique = {normalize_name(name): name for name in reversed(source_classes)}
     classes, names = _classes(args, list(unique.values())[::-1])
     chosen = _choose(videos, args, names, skipped, source)
     content = write_youtube_vis(args.out, chosen, classes, skipped, source)
@@ -117,29 +117,29 @@ def convert(
 def _classes(
     args: argparse.Namespace, source_classes: Sequence[str]
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the classes to write, and the class of each normalised name."""
+    """Return the classes to write, and the class of each normalized name."""
     if args.one_class is not None:
         if args.classes:
             raise ConversionError('--one-class and --classes: give one of the two')
         classes = resolve_class_list((args.one_class,))
-        return classes, {normalise_name(name): classes[0] for name in source_classes}
+        return classes, {normalize_name(name): classes[0] for name in source_classes}
     if args.drop_other_classes and not args.classes:
         raise ConversionError('--drop-other-classes needs --classes, the classes that stay')
     classes = resolve_class_list(tuple(args.classes or source_classes))
-    return classes, {normalise_name(name): name for name in classes}
+    return classes, {normalize_name(name): name for name in classes}
 
 
 def _choose(
-    videos: Iterable[LabelledVideo],
+    videos: Iterable[LabeledVideo],
     args: argparse.Namespace,
     names: dict[str, str],
     skipped: SkipReport,
     source: str,
-) -> Iterator[LabelledVideo]:
+) -> Iterator[LabeledVideo]:
     for video in videos:
         tracks = []
         for track in video.tracks:
-            name = names.get(normalise_name(track.category))
+            name = names.get(normalize_name(track.category))
             if name is not None:
                 tracks.append(replace(track, category=name))
             elif args.drop_other_classes:
@@ -157,7 +157,7 @@ def _choose(
 
 def write_youtube_vis(
     path: Path,
-    videos: Iterable[LabelledVideo],
+    videos: Iterable[LabeledVideo],
     classes: Sequence[str],
     skipped: SkipReport,
     source: str,
@@ -236,7 +236,7 @@ def _num_masks(annotation: dict[str, Any]) -> int:
     return sum(area is not None for area in annotation['areas'])
 
 
-def _mask_fields(track: Track, video: LabelledVideo, skipped: SkipReport) -> dict[str, list]:
+def _mask_fields(track: Track, video: LabeledVideo, skipped: SkipReport) -> dict[str, list]:
     """Return segmentations, areas and boxes, with None where the object has no pixel."""
     fields: dict[str, list] = {'segmentations': [], 'areas': [], 'bboxes': []}
     for frame, rle in enumerate(track.masks):

@@ -11,7 +11,7 @@ from axialvs.datasets.annotations.schema import AnnotationError
 
 NUM_CATEGORIES = 124
 _INSTANCES_PER_CATEGORY = 100
-MISLABELLED = 200
+MISLABELED = 200
 """Read as void: an instance of category 1, which is stuff; a known error of the data set."""
 
 
@@ -44,11 +44,11 @@ def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 def void_removed(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the values with 0 for all kinds of void."""
-    return np.where(values == MISLABELLED, VOID, values)
+    return np.where(values == MISLABELED, VOID, values)
 
 
 def category_of_value(value: int) -> int | None:
     """Return the category id of a pixel value, None for void."""
-    if value in (VOID, MISLABELLED):
+    if value in (VOID, MISLABELED):
         return None
     return (value if value <= NUM_CATEGORIES else value // _INSTANCES_PER_CATEGORY) - 1

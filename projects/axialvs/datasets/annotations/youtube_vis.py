@@ -146,7 +146,7 @@ def read_annotations(
 
 
 def describe_other_tool(values: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the field by which a file of YouTube-VOS or labelme is recognised, and what to do."""
+    """Return the field by which a file of YouTube-VOS or labelme is recognized, and what to do."""
     if isinstance(values.get('videos'), dict):
         return 'videos', (
             'this is a meta.json of YouTube-VOS, which holds classes but no masks; convert the '
@@ -162,7 +162,7 @@ def describe_other_tool(values: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the field by which another well-known layout is recognised, and what to do."""
+    """Return the field by which another well-known layout is recognized, and what to do."""
     if other := describe_other_tool(values):
         return other
     if 'images' in values and 'videos' in values:

@@ -1,4 +1,4 @@
-"""Where an object's centre is in each frame: key positions of an event, joined smoothly."""
+"""Where an object's center is in each frame: key positions of an event, joined smoothly."""
 
 import numpy as np
 

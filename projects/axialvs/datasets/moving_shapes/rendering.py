@@ -27,13 +27,13 @@ def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Pat
     """Coverage of an object in a frame, or None if it lies outside the image."""
     cos, sin = np.cos(shape.angles[frame]), np.sin(shape.angles[frame])
     turn = np.array([[cos, -sin], [sin, cos]])
-    points = shape.radii[frame] * OUTLINES[name] @ turn.T + shape.centres[frame]
+    points = shape.radii[frame] * OUTLINES[name] @ turn.T + shape.centers[frame]
     low = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(points.max(axis=0)).astype(int), size)
     if (high <= low).any():
         return None
     width, height = high - low
-    # cv2 puts pixel centres at whole numbers: half a fine pixel is taken off.
+    # cv2 puts pixel centers at whole numbers: half a fine pixel is taken off.
     fine = ((points - low) * _SUPERSAMPLING - 0.5) * 2**_SHIFT_BITS
     canvas = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING), np.uint8)
     cv2.fillPoly(canvas, [np.round(fine).astype(np.int32)], 255, shift=_SHIFT_BITS)
@@ -86,7 +86,7 @@ def _window(image: np.ndarray, patch: Patch) -> np.ndarray:
 
 
 def visible_stuff(scene: Scene, patches: list[list[Patch | None]]) -> np.ndarray:
-    """Stuff class of each pixel, (L, H, W) int16; -1 for objects and for unlabelled background."""
+    """Stuff class of each pixel, (L, H, W) int16; -1 for objects and for unlabeled background."""
     frames = []
     for frame in range(scene.level.num_frames):
         stuff = _camera_view(scene, scene.stuff, frame, cv2.INTER_NEAREST)
@@ -125,7 +125,7 @@ def _paint_patch(shape: Shape, patch: Patch, frame: int) -> np.ndarray:
     scale = float(1 / shape.radii[frame])
     cos = float(np.cos(shape.angles[frame])) * scale
     sin = float(np.sin(shape.angles[frame])) * scale
-    centre_x, centre_y = shape.centres[frame].tolist()
-    x = (np.arange(width, dtype=np.float32) + (patch.x + 0.5 - centre_x))[None, :]
-    y = (np.arange(height, dtype=np.float32) + (patch.y + 0.5 - centre_y))[:, None]
+    center_x, center_y = shape.centers[frame].tolist()
+    x = (np.arange(width, dtype=np.float32) + (patch.x + 0.5 - center_x))[None, :]
+    y = (np.arange(height, dtype=np.float32) + (patch.y + 0.5 - center_y))[:, None]
     return paint(shape.look, cos * x + sin * y, cos * y - sin * x)

@@ -27,7 +27,7 @@ class Shape:
 
     label: int
     look: Look
-    centres: np.ndarray
+    centers: np.ndarray
     """(L, 2), x and y."""
     radii: np.ndarray
     """(L,)"""
@@ -118,8 +118,8 @@ def plan_scene(level: Level, rng: np.random.Generator) -> Scene:
     if level.re_entry:
         returning = next(free)
         keys[returning] = leave_and_return(roles[returning].outer(level), level, rng)
-    centres = _paths(roles, keys, list(free), level, rng)
-    shapes = [_shape(role, path, level, rng) for role, path in zip(roles, centres, strict=True)]
+    centers = _paths(roles, keys, list(free), level, rng)
+    shapes = [_shape(role, path, level, rng) for role, path in zip(roles, centers, strict=True)]
     return Scene(level, shapes, background, stuff, camera, pair, hidden, returning)
 
 
@@ -127,11 +127,11 @@ def _paths(
     roles: list[_Role], keys: list, others: list[int], level: Level, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Paths (L, 2) of all objects; those without an event get one at random."""
-    centres: dict[int, np.ndarray] = {}
+    centers: dict[int, np.ndarray] = {}
     for index, role in enumerate(roles):
         if keys[index] is not None:
             path = extend(keys[index], role.radius, level, rng)
-            centres[index] = interpolate(path, level.num_frames)
+            centers[index] = interpolate(path, level.num_frames)
     for index in others:
         role = roles[index]
         if index and rng.uniform() < level.look_alike_probability:
@@ -139,17 +139,17 @@ def _paths(
         if rng.uniform() < level.leave_probability:
             start = leave_and_return(role.outer(level), level, rng)
         else:
-            start = start_points(role.radius, list(centres.values()), level, rng)
+            start = start_points(role.radius, list(centers.values()), level, rng)
         path = extend(start, role.radius, level, rng)
-        centres[index] = interpolate(path, level.num_frames)
-    return [centres[index] for index in range(len(roles))]
+        centers[index] = interpolate(path, level.num_frames)
+    return [centers[index] for index in range(len(roles))]
 
 
-def _shape(role: _Role, centres: np.ndarray, level: Level, rng: np.random.Generator) -> Shape:
+def _shape(role: _Role, centers: np.ndarray, level: Level, rng: np.random.Generator) -> Shape:
     frames = np.arange(level.num_frames)
     swing = np.log1p(level.max_scale_change) * rng.uniform()
     period, phase = rng.uniform(*_BREATHING_FRAMES), rng.uniform(0, 2 * np.pi)
     radii = role.radius * np.exp(swing * np.sin(2 * np.pi * frames / period + phase))
     spin = rng.uniform(-level.max_spin, level.max_spin)
     angles = rng.uniform(0, 2 * np.pi) + spin * frames
-    return Shape(role.label, role.look, centres, radii, angles, role.depth)
+    return Shape(role.label, role.look, centers, radii, angles, role.depth)

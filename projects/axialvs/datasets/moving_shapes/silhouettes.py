@@ -35,5 +35,5 @@ OUTLINES: dict[str, np.ndarray] = {
 
 
 def outer_radius(name: str) -> float:
-    """Distance of the outline's farthest corner from its centre, in units of the radius."""
+    """Distance of the outline's farthest corner from its center, in units of the radius."""
     return float(np.linalg.norm(OUTLINES[name], axis=1).max())

@@ -24,7 +24,7 @@ class CameraPose:
     Attributes:
         zoom: 1 shows the whole image, 2 half of its width.
         angle: roll in degrees.
-        place: x and y of the window within its range, from -1 to 1; 0 is the centre.
+        place: x and y of the window within its range, from -1 to 1; 0 is the center.
         flip: whether the picture is mirrored.
     """
 
@@ -41,13 +41,13 @@ class CameraPose:
             out_size: (width, height) of the frame, with the same aspect ratio up to rounding.
         """
         room = [0.5 * length * abs(1 - 1 / self.zoom) for length in size]
-        centre = [
+        center = [
             (length - 1) / 2 + place * free
             for length, place, free in zip(size, self.place, room, strict=True)
         ]
-        matrix = cv2.getRotationMatrix2D(centre, self.angle, self.zoom * out_size[1] / size[1])
+        matrix = cv2.getRotationMatrix2D(center, self.angle, self.zoom * out_size[1] / size[1])
         for axis in range(2):
-            matrix[axis, 2] += (out_size[axis] - 1) / 2 - centre[axis]
+            matrix[axis, 2] += (out_size[axis] - 1) / 2 - center[axis]
         if self.flip:
             matrix[0] *= -1
             matrix[0, 2] += out_size[0] - 1

@@ -102,15 +102,15 @@ def _source(
 def _objects(instances: Sequence[Instance], size: tuple[int, int], dataset: Any) -> TrackSet:
     """Objects of the classes, numbered from 1: ids of a file may be long. Crowds are left out."""
     labels = {category: label for label, category in enumerate(dataset.metainfo['category_ids'])}
-    learnt = [
+    learned = [
         instance
         for instance in instances
         if instance.category_id in labels and not instance.iscrowd
     ]
     return TrackSet(
-        tubes=[read_tube(instance.segmentations, *size) for instance in learnt],
-        ids=range(1, len(learnt) + 1),
-        labels=[labels[instance.category_id] for instance in learnt],
+        tubes=[read_tube(instance.segmentations, *size) for instance in learned],
+        ids=range(1, len(learned) + 1),
+        labels=[labels[instance.category_id] for instance in learned],
     )
 
 

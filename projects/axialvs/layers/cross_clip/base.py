@@ -1,4 +1,4 @@
-"""What all cross-clip designs share: blocks, and the pooling of clips."""
+"""Base class of cross-clip designs: a stack of blocks, and temporal pooling over clips."""
 
 from collections.abc import Iterable
 
@@ -9,14 +9,14 @@ from axialvs.registry import CROSS_CLIP_DESIGNS
 
 @CROSS_CLIP_DESIGNS.register_module(name='none')
 class CrossClipModule(nn.Module):
-    """Blocks one after another over the queries of all clips; none leave the queries as they are.
+    """Stack of blocks over the queries of all clips; the identity if there are no blocks.
 
     Args:
         channels: C.
         layers: blocks, (B, K, Q, C) -> (B, K, Q, C).
     """
 
-    # Whether output query i describes the object of input query i.
+    # Whether output query i represents the same object as input query i.
     keeps_queries: bool = True
 
     def __init__(self, channels: int, layers: Iterable[nn.Module] = ()) -> None:
@@ -31,7 +31,7 @@ class CrossClipModule(nn.Module):
             queries: (B, K, Q, C), aligned over clips.
 
         Returns:
-            Output of each block, (B, K, Q, C); the queries if there is none.
+            Output of each block, (B, K, Q, C); the input queries if there are no blocks.
         """
         refined = []
         for layer in self.layers:

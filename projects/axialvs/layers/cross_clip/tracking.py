@@ -10,7 +10,7 @@ from axialvs.registry import CROSS_CLIP_DESIGNS
 
 
 class ClipTrajectoryAttention(TrajectoryAttention):
-    """Trajectory attention over clip queries (Axial-VS Eq. 5-6), with clips in place of frames.
+    """Trajectory attention over clip queries (Axial-VS Eq. 5-6), with clips as frames.
 
     Args:
         channels: C.
@@ -34,7 +34,7 @@ class ClipTrajectoryAttention(TrajectoryAttention):
         self.qkv = nn.Linear(channels, 3 * channels, bias=bias)
 
     def forward(self, queries: Tensor) -> Tensor:  # type: ignore[override]
-        """Attend to the queries of each clip, then over the clips.
+        """Attend to the queries of each clip, then across clips.
 
         Args:
             queries: (B, K, Q, C).
@@ -47,7 +47,7 @@ class ClipTrajectoryAttention(TrajectoryAttention):
 
 
 class ClipSelfAttention(SelfAttention):
-    """Self-attention over the queries of all clips, which Table 6 compares.
+    """Joint self-attention over the queries of all clips, the baseline in Table 6.
 
     Args:
         channels, num_heads, attention_dropout: see `SelfAttention`.
@@ -67,7 +67,7 @@ class CrossClipLayer(nn.Module):
 
     Args:
         channels: C.
-        aspp: arguments of `TemporalASPP`; `type='none'` leaves it and its norm out.
+        aspp: arguments of `TemporalASPP`; `type='none'` omits it and its norm.
         attention: further arguments of the attention.
     """
 
@@ -102,7 +102,7 @@ class CrossClipLayer(nn.Module):
 
 
 class SelfAttentionLayer(CrossClipLayer):
-    """A block with self-attention in place of trajectory attention; arguments as there."""
+    """`CrossClipLayer` with self-attention instead of trajectory attention."""
 
     attention_name = 'self_attn'
     attention_class = ClipSelfAttention
@@ -131,6 +131,6 @@ class CrossClipTracking(CrossClipModule):
 
 @CROSS_CLIP_DESIGNS.register_module(name='SelfAttention')
 class CrossClipSelfAttention(CrossClipTracking):
-    """The module with self-attention in place of trajectory attention (Table 6a)."""
+    """Cross-clip tracking with self-attention instead of trajectory attention (Table 6a)."""
 
     layer_class = SelfAttentionLayer

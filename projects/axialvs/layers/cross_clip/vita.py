@@ -13,7 +13,7 @@ class FeedForward(nn.Sequential):
 
     Args:
         channels: C.
-        hidden_channels: between the linear layers.
+        hidden_channels: channels between the linear layers.
     """
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
@@ -23,14 +23,14 @@ class FeedForward(nn.Sequential):
 
 
 class WindowEncoderLayer(nn.Module):
-    """Self-attention over the queries of neighbouring clips, then a feed-forward network.
+    """Self-attention over the queries of neighboring clips, then a feed-forward network.
 
     Args:
         channels: C.
         num_heads: attention heads.
-        feedforward_channels: of the feed-forward network.
-        window: clips that attend to each other.
-        shift: clips by which the windows begin before the first clip.
+        feedforward_channels: width of the feed-forward network.
+        window: number of clips that attend to each other.
+        shift: number of clips by which the windows are shifted.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class WindowEncoderLayer(nn.Module):
         padding = (0, 0, 0, 0, self.shift, -(clips + self.shift) % self.window)
 
         def windows(x: Tensor) -> Tensor:
-            """(B, K, Q, c) -> (B * windows, window * Q, c)."""
+            """Reshape (B, K, Q, c) to (B * windows, window * Q, c)."""
             return (
                 F.pad(x, padding)
                 .flatten(1, 2)
@@ -71,7 +71,7 @@ class VideoDecoderLayer(nn.Module):
     Args:
         channels: C.
         num_heads: attention heads.
-        feedforward_channels: of the feed-forward network.
+        feedforward_channels: width of the feed-forward network.
     """
 
     def __init__(self, channels: int, num_heads: int, feedforward_channels: int) -> None:
@@ -84,7 +84,7 @@ class VideoDecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, queries: Tensor, position: Tensor, memory: Tensor) -> Tensor:
-        """Decode video queries (B, Qv, C) with their encoding from clip queries (B, K * Q, C)."""
+        """Update video queries (B, Qv, C), with position encoding, from clip queries (B, KQ, C)."""
         out = self.cross_attn.attend(queries + position, memory, memory)
         queries = self.norm1(queries + out)
         queries = self.norm2(queries + self.self_attn(queries + position, queries))
@@ -99,12 +99,12 @@ class VideoQueryDecoder(CrossClipModule):
 
     Args:
         channels: C.
-        num_queries: Qv, video queries; Tube-Link needs as many as clip queries.
-        num_encoder_layers: windows are shifted by half in every second layer.
-        num_layers: of the decoder; each has an output.
+        num_queries: Qv, video queries; must equal the number of clip queries for Tube-Link.
+        num_encoder_layers: encoder layers; every second one shifts the windows by half.
+        num_layers: decoder layers; each has an output.
         num_heads: attention heads.
-        feedforward_channels: of the feed-forward networks.
-        window: clips that attend to each other in the encoder.
+        feedforward_channels: width of the feed-forward networks.
+        window: number of clips that attend to each other in the encoder.
     """
 
     keeps_queries = False

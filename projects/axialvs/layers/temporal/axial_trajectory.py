@@ -15,7 +15,8 @@ class AxialTrajectoryLayer(TemporalLayer):
         channels: C.
         num_heads: attention heads.
         feedforward_channels, dropout: see `TemporalLayer`.
-        ffn_dropout: inside the feed-forward network and on the attention weights; 0 as released.
+        ffn_dropout: dropout inside the feed-forward network and on the attention weights; 0 as
+            released.
         scale: factor on the attention scores; see `TrajectoryAttention`.
         bias: whether the attention projections have biases.
     """
@@ -56,7 +57,7 @@ class AxialTrajectoryLayer(TemporalLayer):
 
 @TEMPORAL_LAYERS.register_module(name='Trajectory')
 class TrajectoryLayer(TemporalLayer):
-    """Trajectory attention over whole frames (Patrick et al., 2021), without the two axes.
+    """Trajectory attention over whole frames (Patrick et al., 2021), not split into axes.
 
     Args:
         channels, num_heads, feedforward_channels, dropout, ffn_dropout, scale, bias: see
@@ -88,7 +89,7 @@ class TrajectoryLayer(TemporalLayer):
 
 
 def _attend(attention: TrajectoryAttention, lines: Tensor, position: Tensor) -> Tensor:
-    """Attend within each of the independent lines; shapes are (B, lines, T, n, C)."""
+    """Attend within each line independently; shapes are (B, lines, T, n, C)."""
     sequences = lines.flatten(0, 1).flatten(1, 2)
     positions = position.flatten(0, 1).flatten(1, 2)
     out = attention(sequences + positions, sequences, num_frames=lines.shape[2])

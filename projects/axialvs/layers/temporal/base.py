@@ -1,4 +1,4 @@
-"""What all temporal layers share: residual attention, norm, feed-forward network, norm."""
+"""Base class of temporal layers: residual attention, norm, feed-forward network, norm."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ class TemporalLayer(nn.Module, ABC):
 
     Args:
         channels: C.
-        attentions: attention modules by their attribute names.
+        attentions: attention modules by attribute name.
         feedforward_channels: width of the feed-forward network.
-        dropout: on the output of each attention before the residual sum.
-        ffn_dropout: inside the feed-forward network; 0 as released.
+        dropout: dropout on the output of each attention before the residual sum.
+        ffn_dropout: dropout inside the feed-forward network; 0 as released.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class TemporalLayer(nn.Module, ABC):
 
     @abstractmethod
     def attend(self, features: Tensor, position: Tensor) -> Tensor:
-        """Attend, residual sums included; all shapes are (B, T, H, W, C)."""
+        """Attend, including the residual sums; all shapes are (B, T, H, W, C)."""
 
     def forward(self, features: Tensor, position: Tensor) -> Tensor:
         """Attend and apply the feed-forward network.

@@ -8,7 +8,7 @@ from axialvs.registry import TEMPORAL_LAYERS, get_registered
 
 
 class TemporalEncoder(nn.Module):
-    """Temporal layers one after another.
+    """Stack of temporal layers.
 
     Args:
         channels: C.

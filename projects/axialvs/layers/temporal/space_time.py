@@ -1,4 +1,4 @@
-"""Space-time attentions that Axial-VS is compared with (Table 4): joint, divided, windows."""
+"""Baseline space-time attentions of Axial-VS (Table 4): joint, divided, windowed."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +16,7 @@ class JointSpaceTimeLayer(TemporalLayer):
         channels: C.
         num_heads: attention heads.
         feedforward_channels, dropout: see `TemporalLayer`.
-        ffn_dropout: inside the feed-forward network and on the attention weights.
+        ffn_dropout: dropout inside the feed-forward network and on the attention weights.
     """
 
     attn: SelfAttention
@@ -87,7 +87,7 @@ class DividedSpaceTimeLayer(TemporalLayer):
 class WindowSpaceTimeLayer(TemporalLayer):
     """Self-attention within spatial windows over all frames (TarViS; Athar et al., 2023).
 
-    Maps are padded at the bottom and on the right to whole windows; padding is masked.
+    Maps are padded at the bottom and right to a multiple of the window size; padding is masked.
 
     Args:
         channels, num_heads, feedforward_channels, dropout, ffn_dropout: see `JointSpaceTimeLayer`.
@@ -117,7 +117,7 @@ class WindowSpaceTimeLayer(TemporalLayer):
         padding = (0, 0, 0, columns * size - width, 0, rows * size - height)
 
         def windows(x: Tensor) -> Tensor:
-            """(b, T, H, W, c) -> (b * rows * columns, T * size * size, c)."""
+            """Reshape (b, T, H, W, c) to (b * rows * columns, T * size * size, c)."""
             x = F.pad(x, padding).unflatten(3, (columns, size)).unflatten(2, (rows, size))
             return x.permute(0, 2, 4, 1, 3, 5, 6).flatten(0, 2).flatten(1, 3)
 

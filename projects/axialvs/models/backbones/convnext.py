@@ -40,12 +40,12 @@ class PaddedConvNeXt(BaseModule):
 
     Args:
         arch: a name in `ARCHITECTURES`.
-        version: 1 scales each block by a learnt factor, 2 normalises global responses instead.
+        version: 1 scales each block by a learned factor, 2 normalizes global responses instead.
         drop_path_rate: of the last block in training; it grows linearly from 0.
         layer_scale: first value of version 1's factors.
         activation_checkpointing: whether blocks are computed again for their gradients.
         arch_override: `(depths, channels)` instead of those of `arch`.
-        init_cfg: initialisation.
+        init_cfg: initialization.
     """
 
     def __init__(

@@ -243,7 +243,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
         )
 
     def video_class_features(self, queries: Tensor) -> Tensor:
-        """Normalise refined queries (B, K, Q, C)."""
+        """Normalize refined queries (B, K, Q, C)."""
         return self.transformer_decoder.post_norm(queries)
 
     def predict_video_classes(self, features: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class ClipPanopticHead(ClipMask2FormerHead):
 
     The last `num_stuff_classes` queries belong to the stuff classes in the order of their labels
     and need no matching; the queries before are matched to things. Losses of things and of stuff
-    are normalised separately and added.
+    are normalized separately and added.
 
     Args:
         thing_labels: labels of the thing classes; by default the first `num_things_classes`.
@@ -162,8 +162,8 @@ class ClipPanopticHead(ClipMask2FormerHead):
 
     def embed_tracks(self, queries: Tensor) -> Tensor:
         """What clips are linked by, (B, Q, C'): a query of stuff is only similar to itself."""
-        learnt = queries if self.contrast is None else self.contrast(queries)
-        things = learnt[:, : self.num_thing_queries]
+        learned = queries if self.contrast is None else self.contrast(queries)
+        things = learned[:, : self.num_thing_queries]
         stuff = torch.eye(self.num_stuff_classes, dtype=things.dtype, device=things.device)
         stuff = F.pad(stuff, (things.shape[-1], 0)).expand(len(things), -1, -1)
         return torch.cat((F.pad(things, (0, self.num_stuff_classes)), stuff), dim=1)

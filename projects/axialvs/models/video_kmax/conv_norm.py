@@ -1,4 +1,4 @@
-"""Convolution, batch norm and GELU, initialised as in DeepLab2."""
+"""Convolution, batch norm and GELU, initialized as in DeepLab2."""
 
 import torch
 from torch import Tensor, nn

@@ -13,7 +13,7 @@ from axialvs.utils.errors import AxialVSError
 
 @MODELS.register_module()
 class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
-    """Pad clips at the bottom and on the right to one size, with zeros after normalisation.
+    """Pad clips at the bottom and on the right to one size, with zeros after normalization.
 
     Axial attention sees the padding, so Video-kMaX is tested at the size of its training (769x1345
     on VIPSeg). Clips that are larger are refused; the pipeline resizes them (`ShrinkToFit`).
@@ -28,7 +28,7 @@ class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
         self.pad_size = tuple(pad_size)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Pad, then normalise and stack as mmdet does.
+        """Pad, then normalize and stack as mmdet does.
 
         Raises:
             AxialVSError: if a frame is larger than `pad_size`.
@@ -36,7 +36,7 @@ class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
         return super().forward({**data, 'inputs': [*map(self._pad, data['inputs'])]}, training)
 
     def _pad(self, clip: Tensor) -> Tensor:
-        """A clip (T, 3, H, W) in an image of the mean, which normalisation turns into zeros."""
+        """A clip (T, 3, H, W) in an image of the mean, which normalization turns into zeros."""
         height, width = clip.shape[-2:]
         if height > self.pad_size[0] or width > self.pad_size[1]:
             raise AxialVSError(

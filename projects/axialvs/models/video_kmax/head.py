@@ -61,7 +61,7 @@ class VideoKMaXHead(BaseModule):
         cross_clip: see `build_cross_clip`, for offline models; None for near-online ones.
         loss: arguments of `LossSettings`; `video_loss` takes class, mask and dice weights from it.
         train_cfg: not used.
-        init_cfg: initialisation.
+        init_cfg: initialization.
     """
 
     masks_compete = True
@@ -273,7 +273,7 @@ class VideoKMaXHead(BaseModule):
         """
         products = embeddings.unsqueeze(1) @ mask_features.flatten(3)
         products = products.unflatten(-1, mask_features.shape[-2:]).transpose(1, 2)
-        return products if self.training else self.video_predictor.normalise_masks(products)
+        return products if self.training else self.video_predictor.normalize_masks(products)
 
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[ClipTargets]
@@ -289,7 +289,7 @@ class VideoKMaXHead(BaseModule):
             See `kmax_losses`.
         """
         if self.training:
-            mask_logits = [self.video_predictor.normalise_masks(x) for x in mask_logits]
+            mask_logits = [self.video_predictor.normalize_masks(x) for x in mask_logits]
         settings = self.loss_settings._replace(contrast_weight=0.0, semantic_weight=0.0)
         return kmax_losses(KMaXOutputs(class_logits, mask_logits), targets, settings)
 

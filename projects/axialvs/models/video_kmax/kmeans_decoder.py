@@ -1,4 +1,4 @@
-"""The k-means decoder: queries are cluster centres of pixels (kMaX-DeepLab, Yu et al., 2022)."""
+"""The k-means decoder: queries are cluster centers of pixels (kMaX-DeepLab, Yu et al., 2022)."""
 
 from functools import partial
 

@@ -217,9 +217,9 @@ def _contrast_loss(features: Tensor, masks: Tensor, temperature: float) -> Tenso
     masks = masks.to(features)
     means = masks @ features / masks.sum(1, keepdim=True).clamp(min=1)
     same_segment = (features * (masks.T @ means)).sum(1)
-    labelled = masks.sum(0)
+    labeled = masks.sum(0)
     losses = (features @ features.T / temperature).logsumexp(1) - same_segment / temperature
-    return _mean_of_nonzero(losses * labelled)
+    return _mean_of_nonzero(losses * labeled)
 
 
 def semantic_loss(

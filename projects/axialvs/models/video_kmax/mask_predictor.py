@@ -55,9 +55,9 @@ class QueryPredictor(nn.Module):
     def predict_masks(self, embeddings: Tensor, pixel_features: Tensor) -> Tensor:
         """Mask logits (B, Q, H, W) of mask embeddings (B, Q, C) and pixels (B, C, H, W)."""
         products = embeddings @ pixel_features.flatten(2)
-        return self.normalise_masks(products.unflatten(-1, pixel_features.shape[2:]))
+        return self.normalize_masks(products.unflatten(-1, pixel_features.shape[2:]))
 
-    def normalise_masks(self, products: Tensor) -> Tensor:
+    def normalize_masks(self, products: Tensor) -> Tensor:
         """One scale and shift for all products (B, Q, ...) of queries and pixels."""
         return self.mask_norm(products.flatten(1).view(len(products), 1, 1, -1)).view_as(products)
 

@@ -48,16 +48,16 @@ def measure_overlap(mask_logits: Tensor, masks: Tensor) -> TubeOverlap:
         masks: (n, T, H, W) bool.
     """
     intersection = mask_logits.new_zeros(len(mask_logits), len(masks))
-    labelled_area = mask_logits.new_zeros(len(mask_logits))
+    labeled_area = mask_logits.new_zeros(len(mask_logits))
     area = mask_logits.new_zeros(len(mask_logits))
     for frame_logits, frame_masks in zip(mask_logits.unbind(1), masks.unbind(1), strict=True):
         probabilities = frame_logits.flatten(1).softmax(0)
         frame_masks = frame_masks.flatten(1)
         intersection += probabilities @ frame_masks.to(probabilities).T
-        labelled_area += probabilities @ frame_masks.any(0).to(probabilities)
+        labeled_area += probabilities @ frame_masks.any(0).to(probabilities)
         area += probabilities.sum(1)
-    sizes = (labelled_area[:, None] + masks.flatten(1).sum(1)) / 2
-    return TubeOverlap(intersection / (sizes + _EPS), (area - labelled_area) / (area + _EPS))
+    sizes = (labeled_area[:, None] + masks.flatten(1).sum(1)) / 2
+    return TubeOverlap(intersection / (sizes + _EPS), (area - labeled_area) / (area + _EPS))
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def match_clips(
 ) -> list[MatchedClip]:
     """Assign tubes to queries by tube similarity times class probability (PQ-style, MaX-DeepLab).
 
-    All costs of a batch are transferred at once: one device synchronisation.
+    All costs of a batch are transferred at once: one device synchronization.
 
     Args:
         class_logits: (B, Q, N + 1) of the final layer, the last column means void.

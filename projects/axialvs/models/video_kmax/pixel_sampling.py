@@ -1,10 +1,10 @@
-"""Random subsets of a clip's pixels that favour small segments."""
+"""Random subsets of a clip's pixels that favor small segments."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Below any score of a labelled pixel, so void pixels are drawn only if nothing else is left.
+# Below any score of a labeled pixel, so void pixels are drawn only if nothing else is left.
 _VOID_SCORE = -99999.0
 
 
@@ -59,8 +59,8 @@ def gather_pixels(features: Tensor, indices: Tensor, size: tuple[int, int]) -> T
         indices % width,
     )
     aligned = width % 2 == 1
-    row_taps = _neighbours(rows, height, features.shape[2], aligned)
-    column_taps = _neighbours(columns, width, features.shape[3], aligned)
+    row_taps = _neighbors(rows, height, features.shape[2], aligned)
+    column_taps = _neighbors(columns, width, features.shape[3], aligned)
     gathered = flat.new_zeros(len(indices), len(flat), dtype=torch.float32)
     for row, row_weight in row_taps:
         for column, column_weight in column_taps:
@@ -69,14 +69,14 @@ def gather_pixels(features: Tensor, indices: Tensor, size: tuple[int, int]) -> T
     return gathered
 
 
-def _neighbours(
+def _neighbors(
     positions: Tensor, fine: int, coarse: int, aligned: bool
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The two coarse cells around each fine position along one axis, with their weights."""
     if aligned:
-        centres = positions * ((coarse - 1) / max(fine - 1, 1))
+        centers = positions * ((coarse - 1) / max(fine - 1, 1))
     else:
-        centres = ((positions + 0.5) * (coarse / fine) - 0.5).clamp(min=0)
-    low = centres.long().clamp(max=coarse - 1)
-    weight = centres - low
+        centers = ((positions + 0.5) * (coarse / fine) - 0.5).clamp(min=0)
+    low = centers.long().clamp(max=coarse - 1)
+    weight = centers - low
     return (low, 1 - weight), ((low + 1).clamp(max=coarse - 1), weight)

@@ -36,7 +36,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledVideo:
+class LabeledVideo:
     """A video of L frames and its objects.
 
     Attributes:
@@ -83,7 +83,7 @@ class SkipReport:
         return '; '.join(reasons) or 'nothing'
 
 
-def slice_frames(video: LabelledVideo, frames: slice) -> LabelledVideo:
+def slice_frames(video: LabeledVideo, frames: slice) -> LabeledVideo:
     """Return the video with some of its frames, chosen as from a Python list.
 
     Raises:
