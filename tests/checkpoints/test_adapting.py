@@ -66,7 +66,7 @@ def test_other_number_of_classes_without_names_is_reported():
     assert report.mismatched == {CLASS_WEIGHT: ((3, 2), (4, 2)), CLASS_BIAS: ((3,), (4,))}
     assert not report.is_complete
     assert '1 of 3 tensors' in report.summary()
-    assert f'{CLASS_BIAS} has shape (3,) where the model has (4,)' in report.summary()
+    assert f'{CLASS_BIAS} has shape (3,), but (4,) in the model' in report.summary()
 
 
 def test_many_missing_tensors_are_grouped_by_module():

@@ -116,7 +116,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_content_without_weights_is_refused(tmp_path):
-    with pytest.raises(DamagedCheckpointError, match='holds a list'):
+    with pytest.raises(DamagedCheckpointError, match='is a list'):
         load_checkpoint_safely(save([1, 2], tmp_path / 'list.pth'))
     with pytest.raises(DamagedCheckpointError, match=r"no weights; its keys are \['meta'\]"):
         state_dict_of({'meta': {}}, 'x.pth')

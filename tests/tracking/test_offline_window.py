@@ -107,7 +107,7 @@ def test_objects_keep_their_query_from_window_to_window():
 
 def test_a_window_has_to_move_on():
     for num_clips, overlap in ((3, 3), (0, 0), (2, -1)):
-        with pytest.raises(AxialVSError, match=f'{num_clips} clips cannot share {overlap}'):
+        with pytest.raises(AxialVSError, match=f'overlap is {overlap}, but num_clips {num_clips}'):
             OfflineWindow(refine, WindowSettings(num_clips, overlap))
 
 

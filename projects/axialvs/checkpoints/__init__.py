@@ -1,1 +1,1 @@
-"""Published checkpoints: where they are, what their tensors are called, and safe reading."""
+"""Published checkpoints: download, key mapping and safe loading."""

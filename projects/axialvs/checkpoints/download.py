@@ -1,4 +1,4 @@
-"""Downloading checkpoints once into a cache: resumed, locked and checked."""
+"""Download checkpoints into a cache, with resume, file locks and hash checks."""
 
 import contextlib
 import hashlib
@@ -27,19 +27,19 @@ except ImportError:  # not on Windows
 # Environment variable that overrides the cache folder.
 CACHE_VARIABLE = 'AXIALVS_CACHE'
 
-_TIMEOUT = 30  # seconds without a byte
+_TIMEOUT = 30  # seconds without data
 _BLOCK = 1 << 20  # bytes
-_CHECKPOINT_STARTS = (b'PK\x03\x04', b'\x80')  # a zip archive, or the pickles before torch 1.6
-# Published checkpoints end in a dash and the first eight digits of their SHA-256.
+_CHECKPOINT_STARTS = (b'PK\x03\x04', b'\x80')  # zip archive, or pickle of torch < 1.6
+# Published file names end in a dash and the first eight digits of their SHA-256.
 _HASH_IN_NAME = re.compile(r'-([0-9a-f]{8})\.\w+$')
 
 
 class DownloadError(AxialVSError):
-    """A file cannot be downloaded, or is not the expected one."""
+    """A file cannot be downloaded, or is not the expected file."""
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads: $AXIALVS_CACHE, else axialvs in the user's cache folder."""
+    """Return the download folder: $AXIALVS_CACHE, else axialvs in the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -47,19 +47,19 @@ def cache_folder() -> Path:
 
 
 def hash_in_name(name: str) -> str | None:
-    """Return the start of the SHA-256 in a published file's name, if there is one."""
+    """Return the SHA-256 prefix in a published file's name, if there is one."""
     found = _HASH_IN_NAME.search(name)
     return found.group(1) if found else None
 
 
 def cached_path(url: str, folder: Path | None = None) -> Path:
-    """Return where `download` keeps a file.
+    """Return the path of a file in the cache.
 
-    A name that ends in its hash says what the file is. Other names, such as `iter_1000.pth`, are
-    used by many files and get a folder for each address.
+    A name that ends in a hash identifies the file. Other names, such as `iter_1000.pth`, are
+    ambiguous and get a folder for each URL.
 
     Args:
-        url: address; its last part names the file.
+        url: URL; its last part is the file name.
         folder: `cache_folder()/checkpoints` by default.
     """
     folder = folder or cache_folder() / 'checkpoints'
@@ -70,18 +70,18 @@ def cached_path(url: str, folder: Path | None = None) -> Path:
 
 
 def download(url: str, folder: Path | None = None, sha256: str | None = None) -> Path:
-    """Return a file in the cache, downloaded if it is not there yet.
+    """Return a file in the cache, downloading it if needed.
 
-    It arrives as `NAME.partial`, which a later call continues, and is renamed when it is complete
-    and looks like a checkpoint with the right hash.
+    The download is written to `NAME.partial`, which a later call resumes, and renamed when it is
+    complete, looks like a checkpoint and has the expected hash.
 
     Args:
-        url: http, https or file address.
-        folder: where to keep it, see `cached_path`.
-        sha256: its SHA-256 or the first digits of it; by default those in its name.
+        url: http, https or file URL.
+        folder: cache folder, see `cached_path`.
+        sha256: SHA-256 or its first digits; by default those in the file name.
 
     Raises:
-        DownloadError: if it cannot be downloaded, or is not the file that was asked for.
+        DownloadError: if it cannot be downloaded, or is not the expected file.
     """
     target = cached_path(url, folder)
     if target.is_file():
@@ -89,7 +89,7 @@ def download(url: str, folder: Path | None = None, sha256: str | None = None) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f'{target.name}.partial')
     with _locked(target.with_name(f'{target.name}.lock')):
-        if target.is_file():  # a different process was faster
+        if target.is_file():  # downloaded by another process in the meantime
             return target
         try:
             _fetch(url, partial)
@@ -105,22 +105,22 @@ def download(url: str, folder: Path | None = None, sha256: str | None = None) ->
 
 
 def _check_kind(url: str, partial: Path) -> None:
-    """Delete a file that `torch.save` did not write, such as an error or login page."""
+    """Delete a file that is not a checkpoint, such as an error or login page."""
     with open(partial, 'rb') as file:
         start = file.read(60)
     if start.startswith(_CHECKPOINT_STARTS):
         return
     partial.unlink()
     raise DownloadError(
-        f'{url} does not lead to a checkpoint but to {start!r}; open it in a browser, download the '
+        f'{url} is not a checkpoint, but begins with {start!r}; open it in a browser, download the '
         'file and use its path'
     )
 
 
 def _check_whole(url: str, partial: Path) -> None:
-    """Delete an archive that was cut off, continued with parts of a newer file, or no checkpoint.
+    """Delete an archive that is truncated, mixed from two file versions, or not a checkpoint.
 
-    Servers need not tell a file's length. Pickles from before torch 1.6 have no checksums.
+    Servers may not send the length of a file. Pickles of torch < 1.6 have no checksums.
     """
     with open(partial, 'rb') as file:
         if file.read(2) != b'PK':
@@ -134,14 +134,14 @@ def _check_whole(url: str, partial: Path) -> None:
         pass
     partial.unlink()
     raise DownloadError(
-        f'{url} arrived damaged or is an archive of something else; try again, or download it '
+        f'{url} is corrupted or is not an archive of a checkpoint; try again, or download it '
         'elsewhere and use its path'
     )
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Lets one process at a time through; the processes of a distributed run share a cache."""
+    """Hold a file lock; the processes of a distributed run share the cache."""
     if fcntl is None:
         yield
         return
@@ -151,7 +151,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Continue the partial file, or start again if the server cannot continue."""
+    """Resume the partial file, or restart if the server does not support resuming."""
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={'User-Agent': 'axialvs'})
     if have:
@@ -159,7 +159,7 @@ def _fetch(url: str, partial: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
-        if have and error.code == 416:  # nothing is left to fetch, or the file has changed
+        if have and error.code == 416:  # already complete, or the file has changed
             partial.unlink()
             return _fetch(url, partial)
         raise
@@ -183,7 +183,7 @@ def _fetch(url: str, partial: Path) -> None:
                 file.write(block)
                 bar.update(len(block))
     if expected is not None and partial.stat().st_size != expected:
-        raise OSError(f'broke off after {partial.stat().st_size} of {expected} bytes')
+        raise OSError(f'connection closed after {partial.stat().st_size} of {expected} bytes')
     return None
 
 
@@ -198,8 +198,8 @@ def _check_hash(url: str, partial: Path, promised: str | None) -> None:
     unverified = partial.with_suffix('.unverified')
     os.replace(partial, unverified)
     raise DownloadError(
-        f'{url} has SHA-256 {digest}, not {promised}...: it is damaged or was changed. '
-        f'It was kept as {unverified}, to be looked at; delete it and try again'
+        f'{url} has SHA-256 {digest}, not {promised}...: it is corrupted or was changed. '
+        f'It was kept as {unverified} for inspection; delete it and try again'
     )
 
 

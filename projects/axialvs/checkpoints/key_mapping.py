@@ -1,4 +1,4 @@
-"""Adapt the tensors of a checkpoint to a model: names, class rows, queries, predictors."""
+"""Map the tensors of a checkpoint to a model: names, class rows, queries, predictors."""
 
 import re
 from collections import Counter
@@ -16,20 +16,20 @@ QUERY_WEIGHTS = ('panoptic_head.query_feat.weight', 'panoptic_head.query_embed.w
 def keep_first_queries(
     state_dict: Mapping[str, Tensor], target: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], tuple[int, int] | None]:
-    """The checkpoint's first Q queries, where the model has Q and the checkpoint more.
+    """Keep the first Q queries of a checkpoint with more queries than the model.
 
-    Queries are matched to objects without regard to their order, so no row is better than another
-    before training; what matters is that features and positions of a query stay together. mmdet's
-    Swin-L Mask2Former has 200 queries and the paper's models 100. In the release's training both
-    weights are left out for their shape, and all queries keep their initial values.
+    Matching does not depend on the order of queries, so any Q rows will do, as long as the features
+    and positions of a query stay together. mmdet's Swin-L Mask2Former has 200 queries, the paper's
+    models 100. The release's training skips both weights because of their shape, so all queries
+    keep their initial values.
 
     Args:
         state_dict: the checkpoint's tensors, query weights (Q', C).
-        target: the model's, query weights (Q, C).
+        target: the model's tensors, query weights (Q, C).
 
     Returns:
-        The tensors, and (Q', Q) where rows were left out, else None. A checkpoint with fewer
-        queries than the model, or with differing numbers of both kinds, stays as it is.
+        The tensors, and (Q', Q) if rows were dropped, else None. A checkpoint with fewer queries
+        than the model, or with different numbers of features and positions, is unchanged.
     """
     kept = dict(state_dict)
     if not all(name in kept and name in target for name in QUERY_WEIGHTS):
@@ -43,7 +43,7 @@ def keep_first_queries(
     return kept, (before, after)
 
 
-# The offline head's own layers, and those of the clip head that they start as.
+# Layers of the offline head, and those of the clip head that initialize them.
 VIDEO_PREDICTORS = {
     'video_cls_embed': 'cls_embed',
     'video_mask_embed': 'mask_embed',
@@ -58,14 +58,14 @@ VIDEO_PREDICTORS = {
 def fill_video_predictors(
     state_dict: MutableMapping[str, Tensor], names: Iterable[str], prefix: str = 'panoptic_head.'
 ) -> None:
-    """Copy the clip head's predictors to where a checkpoint lacks the video's.
+    """Copy the clip head's predictors to the video predictors that a checkpoint lacks.
 
-    Near-online checkpoints have none, nor have the release's, which shares them.
+    Near-online checkpoints have no video predictors, and the release shares the clip head's.
 
     Args:
-        state_dict: the checkpoint's tensors by name; gets those that are missing.
-        names: of the model's tensors.
-        prefix: of the head's tensors in both.
+        state_dict: the checkpoint's tensors by name; missing ones are added.
+        names: names of the model's tensors.
+        prefix: prefix of the head's tensors in both.
     """
     for name in names:
         for video, clip in VIDEO_PREDICTORS.items():
@@ -74,7 +74,7 @@ def fill_video_predictors(
                 state_dict[name] = state_dict[source]
 
 
-# Where mmdet's Mask2Former-VIS keeps what its image models and we call `panoptic_head`.
+# Name of `panoptic_head` in mmdet's Mask2Former-VIS.
 _TRACK_HEAD = 'track_head.'
 _PANOPTIC_HEAD = 'panoptic_head.'
 
@@ -82,8 +82,8 @@ _PANOPTIC_HEAD = 'panoptic_head.'
 CLASS_WEIGHT = 'panoptic_head.cls_embed.weight'
 CLASS_BIAS = 'panoptic_head.cls_embed.bias'
 KMAX_CLASS_BIAS = 'panoptic_head.predictor.cls_embed.bias'
-# Every layer with one row per class and "no object": Video-kMaX has one behind each decoder layer
-# and one in its semantic head.
+# All layers with one row per class and "no object": Video-kMaX has one after each decoder layer and
+# one in its semantic head.
 _CLASS_LAYER = re.compile(
     r'panoptic_head\.(.+\.)?((video_)?cls_embed|semantic_head\.classifier)\.(weight|bias)'
 )
@@ -91,16 +91,16 @@ _CLASS_LAYER = re.compile(
 
 @dataclass
 class AdaptationReport:
-    """What became of a checkpoint's weights in a model.
+    """Result of loading a checkpoint's weights into a model.
 
     Args:
-        used: names that the model takes over as they are.
-        selected: names whose rows are taken over by class name.
+        used: names of tensors that are loaded unchanged.
+        selected: names of tensors whose rows are loaded by class name.
         missing: names of the model that the checkpoint lacks.
         unexpected: names of the checkpoint that the model lacks.
         mismatched: names whose shapes differ, with the checkpoint's shape and the model's.
-        mistyped: names that are floats in the model only, with both types.
-        matched_classes: classes that were found for the rows of `selected`.
+        mistyped: names that are floats in the model only, with both dtypes.
+        matched_classes: classes found in the checkpoint for the rows of `selected`.
     """
 
     used: list[str] = field(default_factory=list)
@@ -113,13 +113,13 @@ class AdaptationReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every tensor came over as it is and none was left over."""
+        """Whether all tensors were loaded unchanged and none was unused."""
         return not (
             self.selected or self.missing or self.unexpected or self.mismatched or self.mistyped
         )
 
     def summary(self) -> str:
-        """One line for the log."""
+        """Summarize the report in one line for the log."""
         total = sum(
             map(len, (self.used, self.selected, self.missing, self.mismatched, self.mistyped))
         )
@@ -135,13 +135,13 @@ class AdaptationReport:
             parts.append(f'not in the model: {_by_module(self.unexpected)}')
         if self.mismatched:
             shapes = [
-                f'{name} has shape {theirs} where the model has {ours}'
+                f'{name} has shape {theirs}, but {ours} in the model'
                 for name, (theirs, ours) in self.mismatched.items()
             ]
             parts.append(_some(shapes))
         if self.mistyped:
             types = [
-                f'{name} is {theirs} where the model has {ours}'
+                f'{name} is {theirs}, but {ours} in the model'
                 for name, (theirs, ours) in self.mistyped.items()
             ]
             parts.append(_some(types))
@@ -149,7 +149,7 @@ class AdaptationReport:
 
 
 def rename_mask2former_vis(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of mmdet's Mask2Former-VIS as our models (and mmdet's image models) have them."""
+    """Rename tensors of mmdet's Mask2Former-VIS as in our models and mmdet's image models."""
     return {
         _PANOPTIC_HEAD + name.removeprefix(_TRACK_HEAD) if name.startswith(_TRACK_HEAD) else name: (
             tensor
@@ -164,21 +164,21 @@ def select_class_rows(
     source: Tensor,
     target: Tensor,
 ) -> tuple[Tensor, list[str]]:
-    """Rows of a class layer for other classes: by name where names match, else the target's.
+    """Select rows of a class layer by class name; unmatched classes keep the model's rows.
 
-    The last row, "no object", is taken over always.
+    The last row, "no object", is always selected.
 
     Args:
-        source_classes: the N classes of the checkpoint, in the order of its rows.
+        source_classes: the N classes of the checkpoint, in row order.
         target_classes: the M classes of the model.
         source: (N + 1, ...), weight or bias of the checkpoint.
-        target: (M + 1, ...), the model's.
+        target: (M + 1, ...), weight or bias of the model.
 
     Returns:
         (M + 1, ...), and the target classes that were found.
 
     Raises:
-        ValueError: if the number of rows and of names differs.
+        ValueError: if the numbers of rows and names differ.
     """
     for side, classes, rows in (
         ('checkpoint', source_classes, source),
@@ -187,7 +187,7 @@ def select_class_rows(
         if len(rows) != len(classes) + 1:
             raise AxialVSError(
                 f"the {side}'s class layer has {len(rows)} rows, "
-                f'which are not its {len(classes)} classes and "no object"'
+                f'but needs {len(classes)} for its classes and one for "no object"'
             )
     row_of = {_comparable(name): row for row, name in enumerate(source_classes)}
     selected = target.detach().clone()
@@ -207,7 +207,7 @@ def adapt_state_dict(
     source_classes: Sequence[str] | None = None,
     target_classes: Sequence[str] | None = None,
 ) -> tuple[dict[str, Tensor], AdaptationReport]:
-    """Fit a checkpoint's weights to a model, and report what fits.
+    """Adapt a checkpoint's weights to a model, and report what was loaded.
 
     Args:
         state_dict: the checkpoint's tensors by name.
@@ -246,7 +246,7 @@ def adapt_state_dict(
 
 
 def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> bool:
-    """Whether the lists differ by more than the spelling of some names."""
+    """Return whether the lists differ by more than the spelling of some names."""
     if len(source_classes) != len(target_classes):
         return True
     row_of = {_comparable(name): row for row, name in enumerate(source_classes)}
@@ -254,11 +254,11 @@ def _rows_move(source_classes: Sequence[str], target_classes: Sequence[str]) -> 
 
 
 def _comparable(name: str) -> str:
-    """A class name as data sets are compared: YouTube-VIS writes underscores, COCO blanks."""
+    """Normalize a class name for comparison: YouTube-VIS has underscores, COCO spaces."""
     return ' '.join(normalize_name(name).replace('_', ' ').split())
 
 
-# Names that a message shows before it says how many more there are.
+# Maximum number of names in a message.
 _SHOWN = 3
 
 

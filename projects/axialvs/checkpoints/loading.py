@@ -1,7 +1,7 @@
-"""Load checkpoints without executing anything they hold, see `safe_reader`.
+"""Load checkpoints without executing code in them, see `safe_reader`.
 
-`load_trusted_checkpoint` is the exception: it unpickles, and only publish_model.py calls it, if its
-user says so, to extract plain weights.
+The exception is `load_trusted_checkpoint`, which unpickles. It is only called by publish_model.py,
+on explicit request, to extract plain weights.
 """
 
 import errno
@@ -27,12 +27,12 @@ from axialvs.checkpoints.safe_reader import read_file
 from axialvs.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from axialvs.utils.errors import AxialVSError
 
-# mmcv 1.x and mmengine keep the text of the training config here; mmengine executes it on resuming.
+# Key of the training config's text in mmcv 1.x and mmengine, which executes it on resuming.
 _CONFIG_TEXT = 'config'
-# Seeking to a place that a damaged index names, and a bad sector.
+# Errors from seeking to an offset in a corrupted index, and from a bad sector.
 _DAMAGE = (errno.EINVAL, errno.EIO)
 
-# In `meta`: the weights that another published checkpoint has, see publish_model.py --base.
+# Key in `meta` for weights stored in another published checkpoint, see publish_model.py --base.
 BASE_KEY = 'base'
 
 _MAX_NAME = 1000  # characters
@@ -44,11 +44,11 @@ class CheckpointError(AxialVSError):
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """A checkpoint holds more than tensors and plain values."""
+    """A checkpoint contains more than tensors and plain values."""
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint is cut off, damaged or not a checkpoint."""
+    """A checkpoint is truncated, corrupted or not a checkpoint."""
 
 
 class CheckpointMismatchError(CheckpointError):
@@ -59,18 +59,17 @@ def load_checkpoint_safely(source: str | Path, with_data: bool = True) -> dict[s
     """Load a checkpoint of PyTorch, mmcv or mmengine onto the CPU, weights-only.
 
     A config text, which mmengine would execute on resuming, is moved to `meta['config_text']`. If
-    `meta['base']` names a known checkpoint, the weights that it lists come from there.
+    `meta['base']` names a known checkpoint, the weights that it lists are loaded from there.
 
     Args:
-        source: path, name or address, see `resolve_checkpoint`; a file that ends in .safetensors
-            has this format.
-        with_data: False only checks the file, including its checksums, and leaves the tensors' data
-            out.
+        source: path, name or URL, see `resolve_checkpoint`; a file that ends in .safetensors is
+            read in this format.
+        with_data: False only checks the file, including its checksums, without loading tensor data.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        UnsafeCheckpointError: if it holds anything but tensors and plain values.
-        DamagedCheckpointError: if it is cut off, damaged or not a checkpoint, or its base is
+        UnsafeCheckpointError: if it contains anything but tensors and plain values.
+        DamagedCheckpointError: if it is truncated, corrupted or not a checkpoint, or its base is
             unknown.
     """
     path = resolve_checkpoint(source)
@@ -79,15 +78,15 @@ def load_checkpoint_safely(source: str | Path, with_data: bool = True) -> dict[s
         content = read(path, with_data)
     except RefusedError as error:
         raise UnsafeCheckpointError(
-            f'checkpoint {path} was not loaded: it holds Python objects, and loading these can run '
-            f'code ({error}). Ask its author for plain weights; or, if you trust it as you would a '
+            f'checkpoint {path} was not loaded: it contains Python objects, and loading these can '
+            f'run code ({error}). Ask its author for plain weights; or, if you trust it like a '
             f'program, extract them: axialvs publish {path} NEW.pth --run-code-in-source'
         ) from None
     except (BrokenFileError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _DAMAGE:
             raise
         raise DamagedCheckpointError(
-            f'checkpoint {path} ({path.stat().st_size} bytes) is cut off, damaged or not a '
+            f'checkpoint {path} ({path.stat().st_size} bytes) is truncated, corrupted or not a '
             f'checkpoint ({_first_line(error)}); copy or download it again, or use a different one'
         ) from None
     checkpoint = _as_dict(content, path)
@@ -105,7 +104,7 @@ def load_checkpoint_safely(source: str | Path, with_data: bool = True) -> dict[s
 
 
 def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
-    # Only names of the zoo: a path or an address in a file could point anywhere.
+    # Only known names are allowed: a path or URL in a file could point anywhere.
     name = base.get('name') if isinstance(base, dict) else None
     known = find_known(name) if isinstance(name, str) else None
     keys = base.get('weights') if known else None
@@ -119,26 +118,26 @@ def _base_weights(base: Any, path: Path) -> dict[str, Tensor]:
     missing = [key for key in keys if key not in weights]
     if missing:
         raise CheckpointMismatchError(
-            f'checkpoint {path} needs {reprlib.repr(missing[0])} of {file}, which lacks it: '
-            'install the version of axialvs that it was published with'
+            f'checkpoint {path} needs {reprlib.repr(missing[0])} of {file}, which lacks it; '
+            'install the version of axialvs that the checkpoint was published with'
         )
     return {key: weights[key] for key in keys}
 
 
 def load_trusted_checkpoint(source: str | Path) -> dict[str, Any]:
-    """Unpickle a checkpoint, which runs any code it holds, with the user's rights.
+    """Unpickle a checkpoint, which can execute arbitrary code.
 
     Args:
-        source: see `resolve_checkpoint`; trusted as a program would be.
+        source: see `resolve_checkpoint`; must be trusted like a program.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        DamagedCheckpointError: if it cannot be read, or holds neither a dict nor a module.
+        DamagedCheckpointError: if it cannot be read, or contains neither a dict nor a module.
     """
     path = resolve_checkpoint(source)
     try:
         content = torch.load(path, map_location='cpu', weights_only=False)
-    except Exception as error:  # it may need classes that are not installed, or do anything else
+    except Exception as error:  # unpickling can raise anything, such as ImportError
         raise DamagedCheckpointError(
             f'checkpoint {path} cannot be read ({type(error).__name__}: {error})'
         ) from error
@@ -152,10 +151,10 @@ def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
 
     Args:
         checkpoint: result of `load_checkpoint_safely`.
-        path: named in errors.
+        path: its path, for messages.
 
     Raises:
-        DamagedCheckpointError: if there are none, or one is complex, NaN or infinite.
+        DamagedCheckpointError: if there are no weights, or one is complex, NaN or infinite.
     """
     weights = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
     tensors = (
@@ -165,11 +164,11 @@ def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
     )
     if not tensors:
         keys = reprlib.repr(sorted(map(str, checkpoint)))
-        raise DamagedCheckpointError(f'checkpoint {path} holds no weights; its keys are {keys}')
+        raise DamagedCheckpointError(f'checkpoint {path} has no weights; its keys are {keys}')
     for key, value in tensors.items():
         if not isinstance(key, str) or not key.isprintable() or len(key) > _MAX_NAME:
             raise DamagedCheckpointError(
-                f'checkpoint {path}: {reprlib.repr(key)} is not a name of a tensor'
+                f'checkpoint {path}: {reprlib.repr(key)} is not a tensor name'
             )
         if value.is_complex():
             raise DamagedCheckpointError(
@@ -178,15 +177,15 @@ def state_dict_of(checkpoint: Mapping[str, Any], path: str | Path) -> dict[str, 
             )
         if value.is_floating_point() and not value.is_meta and not _is_finite(value):
             raise DamagedCheckpointError(
-                f'checkpoint {path}: {key} has NaN or infinite values; the training diverged or '
-                'the file was changed, use an earlier one'
+                f'checkpoint {path}: {key} has NaN or infinite values; training diverged or the '
+                'file was changed; use an earlier checkpoint'
             )
     return {key.removeprefix('module.'): value for key, value in tensors.items()}
 
 
 def _is_finite(value: Tensor) -> bool:
     for dimension, stride in enumerate(value.stride()):
-        if not stride:  # repeated values; checking all would take their memory
+        if not stride:  # an expanded dimension; checking all values would materialize it
             value = value.narrow(dimension, 0, min(1, value.shape[dimension]))
     return bool(value.isfinite().all())
 
@@ -194,14 +193,14 @@ def _is_finite(value: Tensor) -> bool:
 def load_weights(
     model: nn.Module, path: str | Path, checkpoint: Mapping[str, Any] | None = None
 ) -> AdaptationReport:
-    """Load weights for inference; every tensor of the model has to come from the checkpoint.
+    """Load weights for inference; the checkpoint must have every tensor of the model.
 
-    mmdet's Mask2Former-VIS checkpoints are renamed on the way.
+    Tensors of mmdet's Mask2Former-VIS checkpoints are renamed.
 
     Args:
         model: not wrapped for distributed training.
         path: local file.
-        checkpoint: its content, if it was read already.
+        checkpoint: its content, if it has been read already.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -220,7 +219,7 @@ def load_weights(
 
 
 def dataset_meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint says about its training data, {} if nothing.
+    """Return the `dataset_meta` of a checkpoint, {} if it has none.
 
     Raises:
         DamagedCheckpointError: if it is not a dict.
@@ -237,8 +236,8 @@ def dataset_meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 def class_names_of(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the class names of a checkpoint's model in the order of its labels, if known.
 
-    They come from what mmengine or mmcv 1.x wrote next to the weights; a COCO model's are known by
-    their number.
+    They are read from the metadata of mmengine or mmcv 1.x; COCO models are recognized by their
+    number of classes.
 
     Raises:
         DamagedCheckpointError: if they are not a list of names.
@@ -267,20 +266,20 @@ def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Return the category ids of a checkpoint's classes, if it has all of them.
 
     Raises:
-        DamagedCheckpointError: if they are not different whole numbers, one per class.
+        DamagedCheckpointError: if they are not distinct integers, one per class.
     """
     ids = dataset_meta_of(checkpoint).get('category_ids')
     if ids is None:
         return None
     num_classes = len(class_names_of(checkpoint) or (isinstance(ids, list | tuple) and ids) or '')
-    # A file that lacks some of the classes, as COCO does, numbers them only in part.
+    # If the data lacked some of the classes, as COCO does, not all classes have an id.
     if isinstance(ids, list | tuple) and None in ids and len(ids) == num_classes:
         return None
     plain = isinstance(ids, list | tuple) and all(type(number) is int for number in ids)
     if not plain or len(set(ids)) != num_classes or len(ids) != num_classes:
         raise DamagedCheckpointError(
             f"the checkpoint's meta.dataset_meta.category_ids is {reprlib.repr(ids)}, not "
-            f'{num_classes} different whole numbers, one per class; use a different file'
+            f'{num_classes} distinct integers, one per class; use a different file'
         )
     return tuple(ids)
 
@@ -288,7 +287,7 @@ def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
 def _as_dict(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise DamagedCheckpointError(
-            f'checkpoint {path} holds a {type(content).__name__}, not a dict of weights'
+            f'checkpoint {path} is a {type(content).__name__}, not a dict of weights'
         )
     return dict(content)
 
@@ -299,7 +298,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _coco_classes(number: int) -> tuple[str, ...] | None:
-    """Return COCO's class names if a model has as many classes."""
+    """Return COCO's class names if the number of classes matches."""
     from mmdet.datasets import CocoDataset, CocoPanopticDataset
 
     known = {_COCO_THINGS: CocoDataset, _COCO_PANOPTIC: CocoPanopticDataset}
@@ -308,9 +307,9 @@ def _coco_classes(number: int) -> tuple[str, ...] | None:
 
 def _advice(weights: Mapping[str, Any], report: AdaptationReport) -> str:
     if is_release_state_dict(weights):
-        return 'It is a checkpoint of the public release; first run axialvs convert release on it'
+        return 'It is a checkpoint of the public release; convert it with axialvs convert release'
     for bias in (CLASS_BIAS, KMAX_CLASS_BIAS):
         if bias in report.mismatched:
             theirs, ours = (shape[0] - 1 for shape in report.mismatched[bias])
-            return f'It has {theirs} classes and the config {ours}: choose the config it fits'
-    return 'Choose the config that it was trained with'
+            return f'It has {theirs} classes and the config {ours}; use the matching config'
+    return 'Use the config that it was trained with'

@@ -1,7 +1,7 @@
-"""What names in a pickle of `torch.save` stand for: functions and types that check their arguments.
+"""Safe replacements for the globals in a pickle of `torch.save`, which check their arguments.
 
-None of the functions that a file names is called. Each name of the list `KNOWN` is mapped to a
-replacement in this module; a name that is not there is refused.
+No function that a file references is called. Each name in `KNOWN` is mapped to a replacement in
+this module; all other names are rejected.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-_KEY_BITS = 60  # Python's hashes of larger numbers repeat, and many equal ones take forever
+_KEY_BITS = 60  # hashes of larger integers collide, and dicts with collisions are quadratic
 
 _STORAGE_DTYPES = {
     'DoubleStorage': torch.float64,
@@ -40,37 +40,37 @@ _HISTORY_STATISTICS = frozenset(('min', 'max', 'current', 'mean'))
 
 
 class RefusedError(pickle.UnpicklingError):
-    """A file names something that is not on the list."""
+    """A file references a global that is not allowed."""
 
 
 class BrokenFileError(Exception):
-    """A file is damaged, or declares what it does not have."""
+    """A file is corrupted, or its declared sizes are wrong."""
 
 
 class Storage(NamedTuple):
-    """The bytes behind one or several tensors; without data, only their number."""
+    """Memory of one or several tensors; only its size if data is not loaded."""
 
     data: Tensor | None
     nbytes: int
 
     @classmethod
     def allocate(cls, nbytes: int, with_data: bool) -> 'Storage':
-        """Make a storage whose bytes are still to be read."""
+        """Allocate a storage to be filled later."""
         return cls(torch.empty(nbytes, dtype=torch.uint8) if with_data else None, nbytes)
 
 
 class _Type:
-    """Stand for a type that a file names as an argument."""
+    """Placeholder for a type that is an argument in a file."""
 
 
 class Array:
-    """Become a numpy array: built once, from its own bytes."""
+    """Placeholder for a numpy array, which is built once, from its own bytes."""
 
     def __init__(self, *args: Any) -> None:
         self.value: np.ndarray | None = None
 
     def build(self, state: Any) -> None:
-        """Set shape, type and values."""
+        """Set shape, dtype and values."""
         if self.value is not None or not isinstance(state, tuple) or len(state) != 5:
             raise BrokenFileError('an array is built wrongly')
         _, shape, dtype, is_fortran, data = state
@@ -81,13 +81,13 @@ class Array:
         if math.prod(shape) * dtype.value.itemsize != len(data):
             raise BrokenFileError(f'an array of shape {shape} has {len(data)} bytes')
         flat = np.frombuffer(data, dtype.value)
-        if dtype.value.kind == 'b':  # other bytes than 0 and 1 are no valid bools
+        if dtype.value.kind == 'b':  # only the bytes 0 and 1 are valid bools
             flat = np.frombuffer(data, np.uint8) != 0
         self.value = flat.reshape(shape, order='F' if is_fortran else 'C').copy()
 
 
 class DType:
-    """Become a plain numeric numpy type."""
+    """Placeholder for a plain numeric numpy dtype."""
 
     def __init__(self, name: Any) -> None:
         if type(name) is not str or name not in _ARRAY_DTYPES:
@@ -95,14 +95,14 @@ class DType:
         self.value = np.dtype(name)
 
     def build(self, state: Any) -> None:
-        """Set the byte order, the only part of a numeric type's state that may differ."""
+        """Set the byte order, the only variable part of a numeric dtype's state."""
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ('<', '>', '|', '='):
             raise RefusedError('numpy type of its own')
         self.value = self.value.newbyteorder(state[1])
 
 
 class History:
-    """Become one of mmengine's log histories."""
+    """Placeholder for mmengine's `HistoryBuffer`."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -110,7 +110,7 @@ class History:
     def build(self, state: Any) -> None:
         """Set the fields, checked by `buffer`."""
         if not isinstance(state, dict):
-            raise BrokenFileError('a log history is built wrongly')
+            raise BrokenFileError('a log history has an invalid state')
         self.state = state
 
     def buffer(self) -> HistoryBuffer:
@@ -120,7 +120,7 @@ class History:
         if log is None or count is None or len(log) != len(count) or not is_size(length):
             raise BrokenFileError('a log history has no numbers')
         buffer = HistoryBuffer(max_length=length)
-        # Its constructor copies; many histories may share an array here.
+        # The constructor copies; many histories may share an array here.
         buffer._log_history, buffer._count_history = log, count
         return buffer
 
@@ -131,12 +131,12 @@ def _numbers(value: Any) -> np.ndarray | None:
 
 
 def is_size(value: Any) -> bool:
-    """Whether a value is a number of bytes or elements."""
+    """Return whether a value is a valid number of bytes or elements."""
     return type(value) is int and 0 <= value < 1 << 48
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """Python 3 writes bytes in pickles of protocol 2 as text to encode."""
+    """Encode text: pickles of protocol 2 store bytes as Latin-1 text."""
     if type(text) is not str or encoding != 'latin1':
         raise RefusedError(f'encoding {shown(encoding)}')
     return text.encode('latin1')
@@ -151,7 +151,7 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 
 def _history_statistic(owner: Any, name: Any) -> None:
-    """Old log histories name their own statistics, which new ones have by themselves."""
+    """Ignore the statistics methods in old log histories; new ones define them."""
     if owner is not History or type(name) is not str or name not in _HISTORY_STATISTICS:
         raise RefusedError(f'getattr({shown(owner)}, {shown(name)})')
 
@@ -178,15 +178,15 @@ def _pairs(items: Any = ()) -> dict:
 
 
 def check_tuple(value: Any) -> tuple:
-    """Check arguments; a tensor, for instance, would become as many as it has elements."""
+    """Check arguments; unpacking a tensor, for instance, would create one tensor per element."""
     check_type(value, tuple)
     return value
 
 
 def check_type(value: Any, kind: type) -> None:
-    """Refuse a value of a different type."""
+    """Raise an error if a value has a different type."""
     if not isinstance(value, kind):
-        raise BrokenFileError(f'a {type(value).__name__} is no {kind.__name__}')
+        raise BrokenFileError(f'a {type(value).__name__} is not a {kind.__name__}')
 
 
 KNOWN: dict[str, Any] = {
@@ -214,17 +214,17 @@ for _builtins in ('builtins', '__builtin__'):
     KNOWN[f'{_builtins}.bytes'] = lambda: b''
 
 
-_OPEN = object()  # a tuple whose items are being finished
+_OPEN = object()  # marks a tuple whose items are being processed
 
 
 def finish(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    """Replace the markers of arrays and histories by what they became.
+    """Replace the placeholders of arrays and histories by their values.
 
-    Containers are changed in place and visited once, so that they may refer to one another.
+    Containers are changed in place and visited once, so they may have reference cycles.
 
     Args:
-        value: what the unpickler made.
-        done: results by id, with the originals, whose ids would be used again otherwise.
+        value: output of the unpickler.
+        done: results by id, with the originals, which must stay alive to keep their ids unique.
     """
     if id(value) in done:
         if done[id(value)][1] is _OPEN:

@@ -1,4 +1,4 @@
-"""Convert the weights of the public release, all of them or none."""
+"""Convert all weights of a public release checkpoint, or raise an error."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from axialvs.checkpoints.loading import CheckpointError
 from axialvs.checkpoints.release_names import is_kmax, rename_release
 from axialvs.utils.config_files import shipped_configs
 
-# What tells the backbones of the release: blocks in the third stage of a ResNet, channels of the
-# first stage of a Swin Transformer and of a ConvNeXt.
+# Identifies the backbones of the release: blocks in the third stage of a ResNet, channels of the
+# first stage of a Swin Transformer or ConvNeXt.
 _RESNET_BLOCKS = {6: 'r50', 23: 'r101'}
 _SWIN_CHANNELS = {128: 'swin-b', 192: 'swin-l'}
 _CONVNEXT_CHANNELS = {192: 'l'}
 
-# Data sets by half and number of classes; the paper's test set of each comes first.
+# Datasets by family and number of classes; the paper's test set comes first.
 _DATASETS = {
     ('tube-link', 40): ('youtubevis2021', 'youtubevis2022'),
     ('tube-link', 25): ('ovis',),
@@ -26,7 +26,7 @@ _DATASETS = {
     ('video-kmax', 133): ('coco',),
 }
 _YOUTUBE_VIS = ('tube-link', 40)
-# Names of the configs with the release's settings, by half and stage.
+# Config names with the release's settings, by family and stage.
 _CONFIGS = {
     ('tube-link', 'plain'): 'tube_link/tube-link_{backbone}_8xb1-??k_{dataset}.py',
     ('tube-link', 'near-online'): 'axialvs/axialvs-wc_{backbone}_8xb1-??k_{dataset}_release.py',
@@ -38,7 +38,7 @@ _CONFIGS = {
 }
 
 _KMAX_QUERIES = 'panoptic_head.cluster_centers'  # (C, Q)
-# Only training uses it, and offline models train without it.
+# Only used in training, and not in offline models.
 _SEMANTIC_HEAD = 'panoptic_head.semantic_head.'
 
 _BLOCK = re.compile(r'panoptic_head\.cross_clip\.layers\.(\d+)\.')
@@ -50,15 +50,15 @@ class ConversionError(CheckpointError):
 
 @dataclass(frozen=True)
 class ReleaseModel:
-    """Model that a checkpoint of the release holds.
+    """Model of a release checkpoint.
 
     Args:
         family: 'tube-link' or 'video-kmax'.
         stage: 'plain', 'deformable' (attention within frames), 'near-online' or 'offline'.
-        backbone: 'r50', 'swin-l' and the like, or 'unknown'.
+        backbone: such as 'r50' or 'swin-l', or 'unknown'.
         num_classes: N.
         num_queries: Q.
-        num_blocks: N_c of the cross-clip tracking module; 0 without it.
+        num_blocks: N_c of the cross-clip tracking module; 0 if there is none.
     """
 
     family: str
@@ -70,15 +70,15 @@ class ReleaseModel:
 
     @property
     def method(self) -> str:
-        """Family and stage as printed."""
+        """Family and stage for messages."""
         return self.family if self.stage == 'plain' else f'{self.family}, {self.stage}'
 
     @property
     def configs(self) -> tuple[str, ...]:
         """Shipped configs with the same network, relative to `configs/`, preferred one first.
 
-        A Tube-Link model with a different number of classes gets those of YouTube-VIS, see
-        `changes_to`; the classes of a panoptic model are not known to be things or stuff.
+        A Tube-Link model with a custom number of classes uses those of YouTube-VIS, see
+        `changes_to`; for panoptic models, the split into things and stuff is unknown.
         """
         default = _DATASETS[_YOUTUBE_VIS] if self.family == 'tube-link' else ()
         datasets = _DATASETS.get((self.family, self.num_classes), default)
@@ -93,11 +93,11 @@ class ReleaseModel:
 
     @property
     def config(self) -> str | None:
-        """The preferred config, if any has the network."""
+        """The preferred config, if any config has the network."""
         return next(iter(self.configs), None)
 
     def changes_to(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """Return settings of a config's `panoptic_head` to replace, by dotted path."""
+        """Return overrides for a config's `panoptic_head`, by dotted path."""
         changes = {}
         if self.family == 'tube-link' and head['num_things_classes'] != self.num_classes:
             no_object = head['loss_cls']['class_weight'][-1]
@@ -111,10 +111,10 @@ class ReleaseModel:
 
 
 def recognize(state_dict: Mapping[str, Tensor]) -> ReleaseModel:
-    """Recognize a checkpoint's model by its names and shapes.
+    """Recognize a checkpoint's model by tensor names and shapes.
 
     Raises:
-        ConversionError: if there are no class layer and queries as in the release.
+        ConversionError: if a class layer or queries as in the release are missing.
     """
     ours = rename_release(state_dict)
     names = {ours[name]: tensor for name, tensor in state_dict.items()}
@@ -149,18 +149,18 @@ def convert_release(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Rename every tensor of the release as in the model.
 
-    Left out is only the auxiliary semantic head, if the model has none (an offline one).
+    Only the auxiliary semantic head is dropped, if the model has none (offline models).
 
     Args:
         state_dict: the release's tensors by name.
         homes: `state_dict()` of the model.
 
     Returns:
-        The tensors by our names, and our name of each of the release's.
+        The tensors by our names, and the mapping from the release's names to ours.
 
     Raises:
         ConversionError: if a tensor is not in the model, two have the same new name, the model has
-            more tensors or a shape differs; the message lists the names.
+            more tensors, or a shape differs; the message lists the names.
     """
     our_name = rename_release(state_dict)
     if not any(name.startswith(_SEMANTIC_HEAD) for name in homes):
@@ -201,7 +201,7 @@ def convert_release(
 
 
 def _without_kernel(tensor: Tensor, home: Tensor | None) -> Tensor:
-    """View the weight of a convolution with one tap as that of a linear layer."""
+    """View the weight of a 1x1 convolution as that of a linear layer."""
     if home is not None and tensor.shape == (*home.shape, 1):
         return tensor.squeeze(-1)
     return tensor

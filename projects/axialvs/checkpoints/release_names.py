@@ -1,7 +1,6 @@
-"""Names of tensors in the public release's checkpoints, and of the same tensors here.
+"""Map tensor names of the public release's checkpoints to ours.
 
-A table of patterns for each half of the release: Tube-Link here, Video-kMaX in
-`release_names_kmax`.
+The rules for Tube-Link are in this module, those for Video-kMaX in `release_names_kmax`.
 """
 
 import re
@@ -14,7 +13,7 @@ _DECODER = r'(panoptic_head\.transformer_decoder\.layers\.\d+)'
 _CROSS_CLIP = 'panoptic_head.cross_clip'
 _LAYER = rf'{_CROSS_CLIP}.layers.\1'
 
-# What mmdet renamed between its versions 2 and 3.
+# Renamed from mmdet 2.x to 3.x.
 _MMDET_RULES = (
     (rf'{_ENCODER}\.attentions\.0\.', r'\1.self_attn.'),
     (rf'{_ENCODER}\.ffns\.0\.', r'\1.ffn.'),
@@ -57,12 +56,12 @@ _CROSS_CLIP_RULES = (
 
 _RULES = (*_MMDET_RULES, *_WITHIN_CLIP_RULES, *_CROSS_CLIP_RULES)
 
-# Every checkpoint of Video-kMaX has tensors with this prefix, and no other has.
+# Prefix of tensors in all checkpoints of Video-kMaX, and no others.
 _KMAX_PREFIX = 'sem_seg_head.'
 
 
 def _renaming(rules: Sequence[tuple[str, str]]) -> Callable[[str], str]:
-    """Return a function that applies rules (pattern, replacement) one after the other."""
+    """Return a function that applies rules (pattern, replacement) in order."""
     compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
 
     def rename(name: str) -> str:
@@ -78,17 +77,17 @@ rename_kmax_tensor = _renaming(_KMAX_RULES)
 
 
 def is_kmax(names: Iterable[str]) -> bool:
-    """Return whether names are those of the release's Video-kMaX."""
+    """Return whether the names are from the release's Video-kMaX."""
     return any(name.startswith(_KMAX_PREFIX) for name in names)
 
 
 def rename_release(names: Iterable[str]) -> dict[str, str]:
-    """Map the names of a checkpoint of either half to ours; many are the same."""
+    """Map the names of a release checkpoint to ours; many are unchanged."""
     names = list(names)
     rename = rename_kmax_tensor if is_kmax(names) else rename_release_tensor
     return {name: rename(name) for name in names}
 
 
 def is_release_state_dict(names: Iterable[str]) -> bool:
-    """Return whether any name is one that only the release or mmdet 2.x uses."""
+    """Return whether any name is specific to the release or mmdet 2.x."""
     return any(name != ours for name, ours in rename_release(names).items())

@@ -1,4 +1,4 @@
-"""Names in the public release's Video-kMaX checkpoints, and the names of the same tensors here.
+"""Map tensor names of the public release's Video-kMaX checkpoints to ours.
 
 Covers all stages: kMaX-DeepLab on COCO with and without deformable attention, near-online and
 offline. The COCO stage spells its predictors `_predcitor`.

@@ -1,8 +1,8 @@
-"""An unpickler that calls nothing that a file names and bounds what it may build.
+"""An unpickler that calls no function of other libraries and limits memory and work.
 
-torch's own weights-only unpickler believes the sizes that a file declares and lets an allow-list
-call functions of other libraries with arguments of the file's choice. This one calls the
-replacements of `pickled_values` only and bounds tensors and copies by the size of the file.
+torch's weights-only unpickler trusts the sizes declared in a file and lets allow-listed functions
+of other libraries be called with arbitrary arguments. This one only calls the replacements in
+`pickled_values`, and limits tensors and copies by the size of the file.
 """
 
 import math
@@ -28,14 +28,14 @@ from axialvs.checkpoints.pickled_values import (
     is_size,
 )
 
-# Bytes of all tensors together; tied weights and repeated numbers take none in the file.
+# Limit of the total size of tensors; tied and expanded tensors take no space in the file.
 _MAX_BYTES = 1 << 32
-_MAX_ALIASES = 8  # and as many times the file in addition
-_MIN_WORK = 1 << 20  # bytes that calls may copy, and as many times the file in addition
-_ITEM = 16  # bytes of an item in a container
+_MAX_ALIASES = 8  # per byte of the file, added to both limits
+_MIN_WORK = 1 << 20  # bytes that calls may copy
+_ITEM = 16  # bytes per item in a container
 _MAX_DIMS = 32
 
-# Opcodes that read no more than the file has and call no more than `find_class` returned.
+# Opcodes that do not read beyond the file and only call what `find_class` returns.
 _OPCODES = """
     PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT
     BINUNICODE SHORT_BINUNICODE BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES EMPTY_TUPLE TUPLE
@@ -46,14 +46,14 @@ _OPCODES = """
 
 
 class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
-    """Python's own unpickler in Python, with fewer opcodes and a list of what it may call.
+    """The standard library's pure-Python unpickler, restricted to safe opcodes and globals.
 
-    Methods `load_*` take the place of those of the base class for the opcode of their name.
+    Methods `load_*` override those of the base class for the opcode of their name.
 
     Args:
-        file: has `read` and `readline`.
-        storage: maps (key, type, number of elements) to a storage.
-        size: bytes of the whole file.
+        file: file with `read` and `readline`.
+        storage: maps (key, dtype, number of elements) to a storage.
+        size: size of the whole file in bytes.
     """
 
     def __init__(self, file: Any, storage: Callable[..., Storage], size: int) -> None:
@@ -84,7 +84,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self._count_work(state)
         if isinstance(target, Array | DType | History):
             target.build(state)
-        elif type(target) is not dict:  # the metadata of a state dict is left out
+        elif type(target) is not dict:  # the metadata of a state dict is ignored
             raise RefusedError(f'state of {type(target).__name__}')
 
     def load_newobj(self) -> None:
@@ -102,8 +102,8 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self._count_work(arguments)
         self.stack[-1] = function(*check_tuple(arguments))
 
-    # Keys are checked before they are hashed, which for nested tuples can take forever or all of
-    # the stack. Within a mark, `self.stack` holds the new items and `metastack` what is below.
+    # Keys are checked before they are hashed, because hashing nested tuples can hang or overflow
+    # the stack. After a mark, `self.stack` has the new items and `metastack` the previous ones.
     def load_setitem(self) -> None:
         check_keys(self.stack[-2:-1])
         check_type(self.stack[-3], dict)
@@ -124,17 +124,17 @@ class RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
         super().load_additems()
 
     def _count_work(self, arguments: Any) -> None:
-        """Bound the copies that calls make: a short call can name the same long text again."""
+        """Limit the copies made by calls: a short call can refer to the same long text again."""
         for value in arguments if isinstance(arguments, tuple) else (arguments,):
             if isinstance(value, str | bytes):
                 self._work -= len(value)
             elif isinstance(value, list | tuple | dict):
                 self._work -= _ITEM * len(value)
         if self._work < 0:
-            raise BrokenFileError('it copies many times more than it has')
+            raise BrokenFileError('its calls copy many times the size of the file')
 
     def clean_bools(self) -> None:
-        """Make bytes of bool tensors 0 or 1, as no others are valid, once all data is read."""
+        """Set bytes of bool tensors to 0 or 1, the only valid ones, after all data is read."""
         for data in self.bools:
             data.clamp_(max=1)
 

@@ -1,7 +1,7 @@
-"""Read files of `torch.save`, zip archives and the format before, without running what they hold.
+"""Read files of `torch.save`, zip archives and the legacy format, without executing code in them.
 
-Sizes are bounded by the file, members of an archive must be stored as they are, and their checksums
-are compared. Pickles are read by `restricted_unpickler`.
+Sizes are limited by the size of the file. Members of an archive must be uncompressed, and their
+checksums are verified. Pickles are read by `restricted_unpickler`.
 """
 
 import io
@@ -16,7 +16,7 @@ from axialvs.checkpoints.restricted_unpickler import RestrictedUnpickler
 _BLOCK = 1 << 20  # bytes read at a time
 _PICKLE_NAME = 'data.pkl'
 
-# The first pickles of a file that torch wrote before it wrote zip archives.
+# The first pickles of a file in the legacy format (torch < 1.6).
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
@@ -25,12 +25,12 @@ def read_file(path: Path, with_data: bool = True) -> Any:
     """Read a file of `torch.save` into tensors on the CPU, numpy arrays and plain values.
 
     Args:
-        path: zip archive, or a file in the format before it.
+        path: zip archive, or a file in the legacy format.
         with_data: False only checks the file; its tensors are on the device 'meta'.
 
     Raises:
-        RefusedError: if it names something that is not on the list.
-        BrokenFileError: if it is cut off, damaged, or no such file.
+        RefusedError: if it references a global that is not allowed.
+        BrokenFileError: if it is truncated, corrupted, or not a file of `torch.save`.
         OSError: if it cannot be read.
     """
     try:
@@ -41,7 +41,7 @@ def read_file(path: Path, with_data: bool = True) -> Any:
             return _read_legacy(file, with_data)
     except (RefusedError, BrokenFileError, OSError, MemoryError):
         raise
-    except Exception as error:  # damaged bytes can make a pickle fail in any way
+    except Exception as error:  # a corrupted pickle can raise anything
         raise BrokenFileError(str(error) or type(error).__name__) from error
 
 
@@ -50,7 +50,7 @@ def _read_archive(file: BinaryIO, with_data: bool) -> Any:
         size = file.seek(0, io.SEEK_END)
         members = _members(archive, size)
         if _PICKLE_NAME not in members:
-            raise BrokenFileError('it is an archive of something else')
+            raise BrokenFileError('it is not an archive of torch.save')
         order = members.get('byteorder')
         if order and order.file_size < 16 and archive.read(order) not in (b'little', b''):
             raise BrokenFileError('it was written on a big-endian machine')
@@ -68,14 +68,14 @@ def _read_archive(file: BinaryIO, with_data: bool) -> Any:
         unpickler = RestrictedUnpickler(pickled, storage, size)
         content = finish(unpickler.load(), {})
         unpickler.clean_bools()
-        for key, member in members.items():  # what no tensor refers to may be damaged too
+        for key, member in members.items():  # also verify members that no tensor refers to
             if key.removeprefix('data/') not in read and key != _PICKLE_NAME:
                 _read_member(archive, member, with_data=False)
         return content
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Map the members, without the folder that torch puts all in, to where they are."""
+    """Map the names of members, without torch's top folder, to their entries."""
     members: dict[str, zipfile.ZipInfo] = {}
     total = 0
     for member in archive.infolist():
@@ -90,7 +90,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, with_data: bool) -> Storage:
-    """Read a member; zipfile compares its checksum at the end."""
+    """Read a member; zipfile verifies its checksum at the end."""
     storage = Storage.allocate(member.file_size, with_data)
     with archive.open(member) as stream:
         _fill(stream, storage)
@@ -98,7 +98,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, with_data: b
 
 
 class _Bounded:
-    """A file that gives no more than it has, however much a pickle asks for."""
+    """File wrapper that never allocates more than the remaining bytes on `read`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -113,7 +113,7 @@ class _Bounded:
 
 
 def _read_legacy(file: BinaryIO, with_data: bool) -> Any:
-    """Read the format before torch 1.6: pickles one after the other, then the storages."""
+    """Read the format of torch < 1.6: several pickles, followed by the storages."""
     bounded = _Bounded(file)
     declared: dict[str, Storage] = {}
     left = bounded.size
@@ -132,7 +132,7 @@ def _read_legacy(file: BinaryIO, with_data: bool) -> Any:
 
     if unpickler().load() != _LEGACY_MAGIC or unpickler().load() != _LEGACY_PROTOCOL:
         raise BrokenFileError('it was not written by torch.save')
-    unpickler().load()  # sizes of the writing system's types
+    unpickler().load()  # system info: sizes of C types
     of_content = unpickler()
     content = of_content.load()
     keys = unpickler().load()
@@ -149,7 +149,7 @@ def _read_legacy(file: BinaryIO, with_data: bool) -> Any:
 
 
 def _fill(stream: IO[bytes], storage: Storage) -> None:
-    """Read the bytes of a storage, block by block; without data they are only read."""
+    """Read the bytes of a storage block by block; discard them if data is not loaded."""
     view = memoryview(storage.data.numpy()) if storage.data is not None else None
     for start in range(0, storage.nbytes, _BLOCK):
         size = min(_BLOCK, storage.nbytes - start)

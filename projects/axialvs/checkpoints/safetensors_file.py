@@ -1,4 +1,4 @@
-"""Checkpoints as .safetensors files: tensors, and what else they hold as JSON in the metadata."""
+"""Checkpoints as .safetensors files: tensors, and other content as JSON in the metadata."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ _META_KEY = 'axialvs_meta'
 
 
 def read_safetensors(path: Path, with_data: bool = True) -> dict[str, Any]:
-    """Read a file into `state_dict` and `meta`, which is empty if other programs wrote it.
+    """Read a file into `state_dict` and `meta`, which is empty for files of other programs.
 
     Args:
-        path: of the file.
+        path: file to read.
         with_data: False leaves the tensors on the device 'meta'.
 
     Raises:
-        BrokenFileError: if it is cut off, damaged or no such file.
+        BrokenFileError: if it is truncated, corrupted or not a .safetensors file.
         AxialVSError: if the package safetensors is not installed.
     """
     try:
@@ -46,9 +46,9 @@ def write_safetensors(path: Path, weights: Mapping[str, Tensor], meta: Mapping[s
     """Write a file atomically.
 
     Args:
-        path: of the file.
+        path: file to write.
         weights: plain tensors.
-        meta: values of JSON.
+        meta: JSON-serializable values.
 
     Raises:
         AxialVSError: if the package safetensors is not installed.
@@ -58,7 +58,7 @@ def write_safetensors(path: Path, weights: Mapping[str, Tensor], meta: Mapping[s
         from safetensors.torch import save
     except ImportError as error:
         raise _not_installed(path) from error
-    # Tensors that share memory are refused.
+    # safetensors rejects tensors that share memory.
     own = {name: x.clone(memory_format=torch.contiguous_format) for name, x in weights.items()}
     write_atomically(path, save(own, {'format': 'pt', _META_KEY: json.dumps(meta, default=_plain)}))
 
@@ -70,5 +70,5 @@ def _not_installed(path: Path) -> AxialVSError:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and tensors in the metadata as lists."""
+    """Convert arrays and tensors in the metadata to lists."""
     return value.tolist()

@@ -1,1 +1,1 @@
-"""Segmenters and their parts, registered with mmdet's registries by `axialvs.register`."""
+"""Segmenters and their modules, registered with mmdet's registries by `axialvs.register`."""

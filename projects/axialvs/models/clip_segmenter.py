@@ -1,4 +1,4 @@
-"""Clip-level segmenters: segment clips of any length and associate them to a video."""
+"""Clip-level segmenters: segment clips of any length and associate them across a video."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -30,13 +30,13 @@ T = TypeVar('T')
 class ClipSegmenter(BaseMOTModel):
     """A clip-level segmenter with near-online tracking (Axial-VS Sec. 3.1 and 3.2).
 
-    The head decides which model it is: Tube-Link or Video-kMaX, each with or without the
-    within-clip tracking module. Configs may name the class by its model.
+    The head defines the model: Tube-Link or Video-kMaX, each with or without the within-clip
+    tracking module. The class is also registered under the names of these models.
 
     Args:
         backbone: runs frame by frame.
-        panoptic_head: a `ClipHead`; if its `in_channels` are None, they are the `out_channels` of
-            the backbone, which `TimmBackbone` has.
+        panoptic_head: a `ClipHead`; `in_channels=None` uses the `out_channels` of the backbone,
+            which `TimmBackbone` has.
         test_cfg: settings of the head's finisher; `score_thr` of streams; `score_padded` of
             `NearOnlineVideo`; `linking`, 'queries' (default), for panoptic models also 'memory',
             see `ClipWiseTracker`, or `LinkSettings` as a dict.
@@ -45,10 +45,10 @@ class ClipSegmenter(BaseMOTModel):
         init_cfg: initialization.
         clip_length: T of `predict_video` and of inference on videos.
         split_mode: how a video is cut into clips, see `split_video`.
-        precision: dtype of inference under autocast; None leaves it to the caller.
-        class_names: of the N classes; numbered by default.
-        category_ids: of the N classes in result files; 1..N by default.
-        test_pipeline: transforms that inference applies to the frames of a video.
+        precision: autocast dtype for inference; None leaves it to the caller.
+        class_names: names of the N classes; numbers by default.
+        category_ids: ids of the N classes in result files; 1..N by default.
+        test_pipeline: transforms of video frames for inference.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ClipSegmenter(BaseMOTModel):
         test_pipeline: Sequence[dict] = (),
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        # Channels last: convolutions take three quarters of the time on a CPU.
+        # On a CPU, channels_last reduces the time of convolutions by a quarter.
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self._fused_backbone = FusedCopy()
         in_channels = self._in_channels(panoptic_head.get('in_channels'))
@@ -87,24 +87,24 @@ class ClipSegmenter(BaseMOTModel):
                 f'{", ".join(self.class_names)}'
             )
         self.test_pipeline = list(test_pipeline)
-        # Id and tracks of the video that a test loop is in.
+        # Id and tracks of the current video of a test loop.
         self._video: tuple[int, VideoTracks] | None = None
-        # Of that video, if its clips overlap.
+        # For the current video, if its clips overlap.
         self._video_tracker: Tracker | None = None
 
     def _in_channels(self, given: Sequence[int] | None) -> Sequence[int]:
-        """Channels of the backbone maps, which a config need not repeat if the backbone tells."""
+        """Return the channels of the backbone maps, from the config or from the backbone."""
         known = getattr(self.backbone, 'out_channels', None)
         channels = known if given is None else given
         if channels is None:
             raise AxialVSError(
-                f'panoptic_head.in_channels is missing; {type(self.backbone).__name__} does not '
-                'tell the channels of its four maps'
+                f'panoptic_head.in_channels is missing; {type(self.backbone).__name__} has no '
+                'out_channels to infer it from'
             )
         if isinstance(known, list) and given is not None and known != list(given):
             raise AxialVSError(
                 f'panoptic_head.in_channels is {list(given)}, but the maps of the backbone have '
-                f'{known} channels; set in_channels=None to take these'
+                f'{known} channels; set in_channels=None to use these'
             )
         return channels
 
@@ -115,11 +115,11 @@ class ClipSegmenter(BaseMOTModel):
 
     @property
     def finisher(self) -> Finisher:
-        """What videos are finished into, with the settings of `test_cfg`."""
+        """Build the finisher of videos from the settings of `test_cfg`."""
         return self.panoptic_head.build_finisher(self.test_cfg, self._linking.thing_memory)
 
     def trackers(self) -> dict[str, Callable[[], Tracker]]:
-        """Constructors of trackers by mode; the first mode is the default."""
+        """Return constructors of trackers by mode; the first mode is the default."""
         return {'near-online': self._near_online_tracker}
 
     def _near_online_tracker(self) -> NearOnlineTracker:
@@ -148,7 +148,7 @@ class ClipSegmenter(BaseMOTModel):
         return trackers[mode]()
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch of clips (B, T, 3, H, W)."""
+        """Compute the losses of a batch of clips (B, T, 3, H, W)."""
         targets = [self.panoptic_head.collate_targets(x, inputs.device) for x in data_samples]
         return self.panoptic_head.loss(self.extract_features(inputs), inputs.shape[1], targets)
 
@@ -163,21 +163,21 @@ class ClipSegmenter(BaseMOTModel):
         return super().test_step(data)
 
     def predict(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> list[TrackDataSample]:
-        """Take the next clips of a test loop, which come video by video in order.
+        """Process the next clips of a test loop, which must be in order, video by video.
 
         Args:
             inputs: clips (B, T, 3, H, W).
             data_samples: with the metainfo of their frames.
 
         Returns:
-            One sample per clip; those that end a video have its `pred_tracks`.
+            One sample per clip; the last one of a video has its `pred_tracks`.
         """
         if self._linking.overlap:
             tracker, clips = self._encode_overlapping(inputs, data_samples)
         else:
             tracker = self.tracker()
             clips = tracker.encode(inputs)
-        # The test loop's autocast is for the network; association runs in float32.
+        # The test loop's autocast is for the network only; association runs in float32.
         with torch.autocast(inputs.device.type, enabled=False):
             return [
                 self._add_to_video(tracker, clip, sample)
@@ -187,7 +187,7 @@ class ClipSegmenter(BaseMOTModel):
     def _encode_overlapping(
         self, inputs: Tensor, data_samples: list[TrackDataSample]
     ) -> tuple[Tracker, list]:
-        """Encode test clips one after another; the tracker keeps frames from call to call."""
+        """Encode test clips in order; the tracker keeps overlapping frames between calls."""
         clips = []
         for clip, sample in zip(inputs.split(1), data_samples, strict=True):
             if self._video_tracker is None or sample[0].metainfo['clip_start'] == 0:
@@ -206,7 +206,7 @@ class ClipSegmenter(BaseMOTModel):
         elif self._video is None or self._video[0] != first['video_id']:
             raise AxialVSError(
                 f'clip at frame {first["clip_start"]} of video {first["video_id"]} came '
-                'without the clips before it; testing needs the sampler VideoClipSampler'
+                'without the previous clips; use the sampler VideoClipSampler for testing'
             )
         _, video = self._video
         shapes = self.image_shapes(
@@ -225,7 +225,7 @@ class ClipSegmenter(BaseMOTModel):
     def image_shapes(
         self, batch_input_shape: Size, img_shape: Size, ori_shape: Size
     ) -> ImageShapes:
-        """Shapes of a frame, with the head's way of resizing."""
+        """Return the shapes of a frame, with the head's resize mode."""
         align_corners = self.panoptic_head.align_corners(batch_input_shape)
         return ImageShapes(batch_input_shape, img_shape, ori_shape, align_corners)
 
@@ -233,7 +233,7 @@ class ClipSegmenter(BaseMOTModel):
         """Compile backbone and head; association stays in Python.
 
         Args:
-            options: of `torch.compile`.
+            options: arguments of `torch.compile`.
         """
         make_dispatch_compile_constant()
         self._fused_backbone = FusedCopy(options)
@@ -241,14 +241,14 @@ class ClipSegmenter(BaseMOTModel):
         self.panoptic_head.compile(**options)
 
     def autocast(self) -> AbstractContextManager:
-        """Autocast to `precision`."""
+        """Return an autocast context for `precision`."""
         if self.precision is None:
             return nullcontext()
         return torch.autocast(next(self.parameters()).device.type, self.precision)
 
     @torch.no_grad()
     def _predict_clips(self, clips: Tensor) -> list[ClipPrediction]:
-        """Predictions for clips (B, T, 3, H, W)."""
+        """Predict clips (B, T, 3, H, W)."""
         with self.autocast():
             predictions = self.panoptic_head.predict(self.extract_features(clips), clips.shape[1])
             if self._linking.by != 'mask_embeddings':
@@ -258,7 +258,7 @@ class ClipSegmenter(BaseMOTModel):
             ]
 
     def extract_features(self, clips: Tensor) -> Sequence[Tensor]:
-        """Backbone maps (B * T, C_l, H_l, W_l) of clips (B, T, 3, H, W), frame by frame."""
+        """Compute backbone maps (B * T, C_l, H_l, W_l) of the frames of clips (B, T, 3, H, W)."""
         frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return self._fused_backbone.of(self.backbone)(frames)
 
@@ -282,7 +282,7 @@ class ClipSegmenter(BaseMOTModel):
             or refined (offline).
         """
         if self.clip_length is None:
-            raise AxialVSError('predict_video needs the `clip_length` of the model')
+            raise AxialVSError('predict_video: the model has no `clip_length`; set it')
         tracker = self.tracker()
         clips = split_video(len(frames), self.clip_length, self.split_mode)
         encoded = [tracker.encode(frames[clip.frame_indices()].unsqueeze(0))[0] for clip in clips]
@@ -290,7 +290,7 @@ class ClipSegmenter(BaseMOTModel):
 
 
 def _check_one_shape(clips: Sequence[Tensor]) -> None:
-    """Refuse a test batch whose clips would be padded to a common shape."""
+    """Raise an error if clips of a test batch would be padded to a common shape."""
     shapes = sorted({tuple(clip.shape) for clip in clips})
     if len(shapes) > 1:
         raise AxialVSError(

@@ -1,4 +1,4 @@
-"""Cross-clip refinement: the queries of all clips of a video refine each other."""
+"""Cross-clip refinement of the queries of all clips of a video."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ from axialvs.tracking.offline import RefinedVideo
 class CrossClipRefiner:
     """Apply a head's cross-clip tracking module to the clips of a video (Axial-VS Sec. 3.3).
 
-    Queries are aligned over clips and refined; each query then gets one class for the whole video,
-    and in each clip a mask from its refined query and the clip's own mask features. All parameters
+    Queries are aligned over clips and refined. Each query then predicts one class for the whole
+    video, and one mask per clip from the clip's refined query and mask features. All parameters
     belong to the head.
 
     Args:
-        head: any clip head with a cross-clip module.
+        head: a clip head with a cross-clip module.
     """
 
     def __init__(self, head: VideoHead) -> None:
@@ -48,7 +48,7 @@ class CrossClipRefiner:
         targets: list[InstanceData],
         recompute: bool = False,
     ) -> dict[str, Tensor]:
-        """Losses of all blocks of a batch of videos.
+        """Compute the losses of all blocks for a batch of videos.
 
         Args:
             clips: features of the K clips, each field (B, ...).
@@ -74,11 +74,11 @@ class CrossClipRefiner:
         return losses
 
     def _blocks(self, identities: Tensor, queries: Tensor) -> list[Tensor]:
-        """Output (B, K, Q, C) of every block for identities and queries (B, K, Q, C)."""
+        """Compute the outputs (B, K, Q, C) of all blocks from identities and queries."""
         return self.head.cross_clip(gather_queries(queries, align_clips(identities)))
 
     def _classify(self, refined: Tensor) -> Tensor:
-        """Class logits (B, Q, N + 1) of refined queries (B, K, Q, C)."""
+        """Predict class logits (B, Q, N + 1) from refined queries (B, K, Q, C)."""
         features = self.head.video_class_features(refined)
         return self.head.predict_video_classes(self.head.cross_clip.pool_clips(features))
 
@@ -93,7 +93,7 @@ class CrossClipRefiner:
             )
 
     def _predict_masks(self, refined: Tensor, mask_features: list[Tensor]) -> Tensor:
-        """Mask logits (B, Q, K * T, H, W) of refined queries (B, K, Q, C)."""
+        """Predict mask logits (B, Q, K * T, H, W) from refined queries (B, K, Q, C)."""
         embeddings = self.head.embed_video_masks(refined)
         masks = [
             self.head.predict_video_masks(embeddings[:, k], features)

@@ -12,8 +12,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Exclude parameters from training.
 
     Args:
-        model: the network.
-        patterns: names of parameters with shell wildcards; `*` also matches dots.
+        model: the model.
+        patterns: parameter names with shell wildcards; `*` also matches dots.
 
     Raises:
         AxialVSError: if a pattern matches neither a parameter nor a module.
@@ -32,12 +32,12 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def is_frozen(modules: Iterable[nn.Module]) -> bool:
-    """Whether no parameter of the modules is trained."""
+    """Return whether all parameters of the modules are frozen."""
     return not any(x.requires_grad for module in modules for x in module.parameters())
 
 
 def set_frozen_eval(model: nn.Module) -> None:
-    """Set modules without trained parameters to eval mode (dropout, running statistics)."""
+    """Set fully frozen modules to eval mode (dropout, running statistics)."""
     for module in model.modules():
         if next(module.parameters(), None) is not None and is_frozen([module]):
             module.eval()

@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class FusedCopy:
     """Keep a fused copy of a module and update it when the weights change.
 
-    The module, its parameters and its checkpoints stay unchanged. In eval mode a batch norm is a
-    scale and a shift per channel, which the convolution before it can absorb: equal up to
-    rounding, and one pass over each map less.
+    The module, its parameters and its checkpoints are unchanged. In eval mode, the scale and shift
+    of a batch norm are folded into the preceding convolution, which is equal up to rounding and
+    saves one pass over each map.
 
     Args:
         compile_options: arguments of `torch.compile` for the copy; None does not compile it.
@@ -29,16 +29,16 @@ class FusedCopy:
         """Return the module to run now.
 
         Args:
-            module: a network whose norms directly follow their convolutions, as in mmdet's ResNet.
+            module: a model whose norms directly follow their convolutions, as in mmdet's ResNet.
 
         Returns:
             A copy with fused norms, or the module itself if fusion does not apply: in training,
-            with gradients, under a compiler (which fuses by itself), without batch norms, if its
-            weights are sharded, or if `can_fuse_norms` is False.
+            with gradients, under a compiler (which has its own fusion), without batch norms, with
+            sharded weights, or if `can_fuse_norms` is False.
         """
         if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return module
-        # Whoever has sharded a model has imported this; importing it here would take a second.
+        # Imported by any code that shards a model; importing it here would take a second.
         fsdp = sys.modules.get('torch.distributed.fsdp')
         if fsdp and any(isinstance(x, fsdp.FSDPModule) for x in module.modules()):
             return module
@@ -59,6 +59,6 @@ class FusedCopy:
 
 
 def _fingerprint_of(module: nn.Module) -> tuple:
-    """Return a key that changes if a parameter or buffer is written to, moved or replaced."""
+    """Return a key that changes when a parameter or buffer is modified, moved or replaced."""
     tensors = (*module.parameters(), *module.buffers())
     return tuple((x.data_ptr(), x.dtype, 0 if x.is_inference() else x._version) for x in tensors)

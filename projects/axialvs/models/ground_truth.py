@@ -18,15 +18,15 @@ def collate_clip_instances(
 
     Args:
         sample: T frames; their `gt_instances` have `labels`, `instances_ids` and padded `masks`.
-        device: of the result.
-        num_classes: N; labels must be below it (N is reserved for no-object).
-        stride: keep every n-th row and column of the masks, from the first on.
+        device: device of the result.
+        num_classes: N; labels must be less than N, which is reserved for no-object.
+        stride: keep every `stride`-th row and column of the masks, starting with the first.
 
     Returns:
         `labels` (n,) and `masks` (n, T, H, W) uint8, zero in frames without the object.
 
     Raises:
-        AxialVSError: if the class of an object changes between frames or is not below N.
+        AxialVSError: if the class of an object changes between frames or is not less than N.
     """
     labels: dict[int, int] = {}
     for frame in sample:
@@ -57,7 +57,7 @@ def collate_clip_instances(
 
 
 def _masks_at_stride(masks: BitmapMasks, stride: int) -> NDArray[np.uint8]:
-    if isinstance(masks, SegmentMasks):  # has no masks until it is asked
+    if isinstance(masks, SegmentMasks):  # decoded lazily
         return masks.at_stride(stride)
     return masks.masks[:, ::stride, ::stride]
 

@@ -1,4 +1,4 @@
-"""Interfaces of heads: what segmenters ask of them."""
+"""Interfaces of heads for segmenters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -18,30 +18,30 @@ class ClipHead(Protocol):
     """Segment clips, given backbone maps (B * T, C_l, H_l, W_l) from high to low resolution."""
 
     num_classes: int
-    masks_compete: bool  # whether a pixel belongs to one query only
+    masks_compete: bool  # whether each pixel belongs to one query only
 
     def compile(self, **options: Any) -> None:
         """As in `nn.Module`."""
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
-        """Ground truth of a clip or video in the form that the losses take."""
+        """Collate the ground truth of a clip or video for the losses."""
 
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Losses of a batch of clips of T = `num_frames` frames."""
+        """Compute the losses of a batch of clips of T = `num_frames` frames."""
 
     def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
-        """Prediction of the last layer for each clip."""
+        """Predict each clip with the last layer."""
 
     def embed_masks(self, prediction: ClipPrediction) -> Tensor:
-        """Mask embeddings (Q, C') of a clip's queries."""
+        """Compute mask embeddings (Q, C') of a clip's queries."""
 
     def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> Finisher:
-        """What the logits of a video are finished into; `new_memory` as in `PanopticFinisher`."""
+        """Build the finisher of videos; `new_memory` as in `PanopticFinisher`."""
 
     def align_corners(self, batch_input_shape: Size) -> bool:
-        """How mask logits of inputs of this size are resized."""
+        """Return whether mask logits of inputs of this size are resized with aligned corners."""
 
 
 class VideoHead(ClipHead, Protocol):
@@ -50,27 +50,27 @@ class VideoHead(ClipHead, Protocol):
     cross_clip: CrossClipModule
 
     def clip_modules(self) -> list[nn.Module]:
-        """Modules that compute the features of a clip."""
+        """Return the modules that compute the features of a clip."""
 
     def unreached_parameters(self) -> list[str]:
-        """Names of modules that are trained although no loss of a video reaches them."""
+        """Return names of trainable modules that get no gradient from the losses of a video."""
 
     def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:
-        """Features of a batch of clips, each field (B, ...)."""
+        """Compute features of a batch of clips, each field (B, ...)."""
 
     def video_class_features(self, queries: Tensor) -> Tensor:
-        """Features (B, K, Q, C) of refined queries (B, K, Q, C), to be pooled over clips."""
+        """Compute features (B, K, Q, C) of refined queries (B, K, Q, C), to pool over clips."""
 
     def predict_video_classes(self, features: Tensor) -> Tensor:
-        """Class logits (B, Q, N + 1) of pooled features (B, Q, C)."""
+        """Predict class logits (B, Q, N + 1) from pooled features (B, Q, C)."""
 
     def embed_video_masks(self, queries: Tensor) -> Tensor:
-        """Mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
+        """Compute mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
 
     def predict_video_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
-        """Masks (B, Q, T, H, W) of embeddings (B, Q, C') and one clip's (B, T, C', H, W)."""
+        """Predict masks (B, Q, T, H, W) from embeddings (B, Q, C'), features (B, T, C', H, W)."""
 
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Losses of cross-clip blocks: class logits (B, Q, N + 1), masks (B, Q, K * T, H, W)."""
+        """Compute losses of blocks from classes (B, Q, N + 1), masks (B, Q, K * T, H, W)."""

@@ -16,10 +16,10 @@ class NonFiniteCostError(AxialVSError):
 
 @TASK_UTILS.register_module()
 class FullPrecisionHungarianAssigner(HungarianAssigner):
-    """mmdet's assigner in float32 also under autocast; arguments as in mmdet.
+    """mmdet's assigner in float32, even under autocast; arguments as in mmdet.
 
     Raises:
-        NonFiniteCostError: if the training diverged.
+        NonFiniteCostError: if training diverged.
     """
 
     match_costs: list
@@ -56,6 +56,6 @@ class _FiniteCost:
         iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
         raise NonFiniteCostError(
             f'{type(self.cost).__name__} of the matcher is not finite at iteration {iteration}: '
-            'the training diverged. Lower the learning rate, use bfloat16 or float32 instead of '
+            'training diverged. Lower the learning rate, use bfloat16 or float32 instead of '
             'float16, or resume from an older checkpoint.'
         )

@@ -1,4 +1,4 @@
-"""Offline segmenters: clips of a whole video are segmented one by one and refined together."""
+"""Offline segmenters: segment the clips of a video separately, then refine them together."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -36,20 +36,20 @@ CLIP_SEGMENTER = (
 class OfflineSegmenter(ClipSegmenter):
     """A clip-level segmenter with the cross-clip tracking module (Axial-VS Sec. 3.3).
 
-    It can also segment near-online, as the clip-level segmenter that it contains.
+    It also supports near-online mode, like the clip-level segmenter that it contains.
 
     Args:
         clip_length: T. A training sample of `num_frames` frames is num_frames / T clips.
-        frozen: names of parameters that are not trained, with wildcards. Modules that are frozen
-            as a whole run in eval mode, and without a graph if nothing before them is trained.
-        activation_checkpointing: recompute a clip's activations in backward, so that only the
-            frames, queries and mask features of the clips are kept when training end to end.
-        test_cfg: additionally `feature_memory` and `feature_precision` of `OfflineVideo`, and
+        frozen: names of frozen parameters, with wildcards. Fully frozen modules run in eval mode,
+            and without gradients if nothing before them is trained.
+        activation_checkpointing: recompute a clip's activations in backward, so that end-to-end
+            training only stores the frames, queries and mask features of the clips.
+        test_cfg: also has `feature_memory` and `feature_precision` of `OfflineVideo`, and
             `window`, see `WindowSettings`.
         kwargs: as in `ClipSegmenter`; the head is a `VideoHead`.
 
     Raises:
-        AxialVSError: if `frozen` does not fit the network.
+        AxialVSError: if `frozen` does not match the model.
     """
 
     panoptic_head: VideoHead
@@ -69,9 +69,9 @@ class OfflineSegmenter(ClipSegmenter):
         freeze(self, frozen)
         if trained := self.panoptic_head.unreached_parameters():
             raise AxialVSError(
-                f'frozen: {", ".join(repr(f"panoptic_head.{x}.*") for x in trained)} must be in '
-                'it, because with own_predictors=True no loss reaches them; or set '
-                'own_predictors=False of the head to share them'
+                f'frozen: add {", ".join(repr(f"panoptic_head.{x}.*") for x in trained)}, which '
+                'get no gradient with own_predictors=True; or set own_predictors=False of the '
+                'head to share them'
             )
         set_frozen_eval(self)
 
@@ -82,10 +82,10 @@ class OfflineSegmenter(ClipSegmenter):
         return self
 
     def loss(self, inputs: Tensor, data_samples: list[TrackDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch of videos (B, K * T, 3, H, W), see `CrossClipRefiner.loss`.
+        """Compute losses of videos (B, K * T, 3, H, W), see `CrossClipRefiner.loss`.
 
         Raises:
-            AxialVSError: if the frames are not a whole number of clips.
+            AxialVSError: if the number of frames is not a multiple of the clip length.
         """
         num_frames = inputs.shape[1]
         if num_frames % self.clip_length:
@@ -103,11 +103,11 @@ class OfflineSegmenter(ClipSegmenter):
 
     @property
     def _clips_are_frozen(self) -> bool:
-        """Whether everything that computes the features of a clip is frozen."""
+        """Return whether all modules that compute the features of a clip are frozen."""
         return is_frozen([self.backbone, *self.panoptic_head.clip_modules()])
 
     def _encode(self, clips: Tensor) -> ClipFeatures:
-        """Features, each field (B, ...), of clips (B, T, 3, H, W)."""
+        """Compute features of clips (B, T, 3, H, W), each field (B, ...)."""
         grad = torch.is_grad_enabled()
         with torch.set_grad_enabled(grad and not is_frozen([self.backbone])):
             feats = self.extract_features(clips)
@@ -116,12 +116,12 @@ class OfflineSegmenter(ClipSegmenter):
 
     @torch.no_grad()
     def _encode_clips(self, clips: Tensor) -> list[ClipFeatures]:
-        """Features of each clip (B, T, 3, H, W) for inference."""
+        """Compute features of each clip (B, T, 3, H, W) for inference."""
         with self.autocast():
             return [ClipFeatures(*clip) for clip in zip(*self._encode(clips), strict=True)]
 
     def trackers(self) -> dict[str, Callable[[], Tracker]]:
-        """Constructors of trackers by mode: offline, and near-online as the clip segmenter."""
+        """Return constructors of trackers: offline (default), and those of the clip segmenter."""
         return {'offline': self._offline_tracker, **super().trackers()}
 
     def _offline_tracker(self) -> OfflineTracker:

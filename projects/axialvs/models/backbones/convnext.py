@@ -1,6 +1,6 @@
-"""ConvNeXt V1 and V2 with the padding of TensorFlow's networks.
+"""ConvNeXt V1 (Liu et al., 2022) and V2 (Woo et al., 2023) with TensorFlow's padding.
 
-Source: Liu et al., 2022; Woo et al., 2023. Parameter names are those of the official checkpoints.
+Parameter names are those of the official checkpoints.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from axialvs.layers.layer_norm_2d import LayerNorm2d
 from axialvs.utils.errors import AxialVSError
 
-# Name -> blocks and channels of the four stages.
+# Name -> depths and channels of the four stages.
 ARCHITECTURES = {
     'tiny': ((3, 3, 9, 3), (96, 192, 384, 768)),
     'small': ((3, 3, 27, 3), (96, 192, 384, 768)),
@@ -32,18 +32,18 @@ _DOWNSAMPLING_PADDING = (0, 1, 0, 1)
 
 @MODELS.register_module()
 class PaddedConvNeXt(BaseModule):
-    """ConvNeXt whose maps have `ceil(size / stride)` cells.
+    """ConvNeXt with feature maps of size `ceil(input size / stride)`.
 
-    Plain ConvNeXt drops the pixels beyond the last whole patch. Here maps are padded before each
-    downsampling step, and before its norm, so a padded cell holds the norm's bias. Outputs have no
-    norms of their own.
+    The original ConvNeXt drops pixels beyond the last whole patch. Here, maps are padded before the
+    norm of each downsampling step, so a padded cell equals the norm's bias. There are no output
+    norms.
 
     Args:
         arch: a name in `ARCHITECTURES`.
         version: 1 scales each block by a learned factor, 2 normalizes global responses instead.
-        drop_path_rate: of the last block in training; it grows linearly from 0.
-        layer_scale: first value of version 1's factors.
-        activation_checkpointing: whether blocks are computed again for their gradients.
+        drop_path_rate: drop path rate of the last block; it increases linearly from 0.
+        layer_scale: initial value of version 1's factors.
+        activation_checkpointing: whether blocks are recomputed in backward.
         arch_override: `(depths, channels)` instead of those of `arch`.
         init_cfg: initialization.
     """
@@ -60,10 +60,10 @@ class PaddedConvNeXt(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if version not in (1, 2):
-            raise AxialVSError(f'ConvNeXt: version is {version}; there is 1 and 2')
+            raise AxialVSError(f'ConvNeXt: version is {version}; use 1 or 2')
         if arch_override is None and arch not in ARCHITECTURES:
             known = ', '.join(map(repr, ARCHITECTURES))
-            raise AxialVSError(f"ConvNeXt: arch is '{arch}'; there is {known}")
+            raise AxialVSError(f"ConvNeXt: unknown arch '{arch}' (known: {known})")
         depths, channels = arch_override or ARCHITECTURES[arch]
         self.activation_checkpointing = activation_checkpointing
         self.downsample_layers = nn.ModuleList(
@@ -87,7 +87,7 @@ class PaddedConvNeXt(BaseModule):
                     nn.init.zeros_(module.bias)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Compute the maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
+        """Compute feature maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
         features, maps = frames, []
         for i, (downsample, stage) in enumerate(
             zip(self.downsample_layers, self.stages, strict=True)
@@ -103,12 +103,12 @@ class PaddedConvNeXt(BaseModule):
 
 
 class Block(nn.Module):
-    """Depthwise 7x7 convolution, norm and a two-layer network at each pixel.
+    """Depthwise 7x7 convolution, norm and pointwise MLP.
 
     Args:
         channels: C.
-        drop_path: probability that a training step leaves the block out.
-        layer_scale: first value of version 1's factors; None makes it a block of version 2.
+        drop_path: drop path rate (stochastic depth).
+        layer_scale: initial value of version 1's factors; None for a block of version 2.
     """
 
     def __init__(self, channels: int, drop_path: float, layer_scale: float | None) -> None:
@@ -133,7 +133,7 @@ class Block(nn.Module):
 
 
 class GlobalResponseNorm(nn.Module):
-    """Let channels compete by their length over the whole map (ConvNeXt V2, Sec. 3.3).
+    """Scale channels by their L2 norm over the whole map (GRN; ConvNeXt V2, Sec. 3.3).
 
     Args:
         channels: C.

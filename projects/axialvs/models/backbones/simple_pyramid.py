@@ -1,4 +1,4 @@
-"""The simple feature pyramid of plain vision transformers."""
+"""Simple feature pyramid for plain vision transformers."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ from axialvs.layers.layer_norm_2d import LayerNorm2d
 
 
 class SimplePyramid(nn.Module):
-    """Turn the map of stride 16 into four, of stride 4, 8, 16 and 32.
+    """Convert a feature map of stride 16 to strides 4, 8, 16 and 32.
 
-    Source: ViTDet (Li et al., 2022), Sec. 3, without the convolutions to a common width, which the
-    pixel decoder has.
+    Source: ViTDet (Li et al., 2022), Sec. 3, without the projections to a common width, which are
+    in the pixel decoder.
 
     Args:
-        channels: C of the map.
+        channels: C of the input.
     """
 
     def __init__(self, channels: int) -> None:
@@ -29,6 +29,6 @@ class SimplePyramid(nn.Module):
         self.out_channels = [quarter, half, channels, channels]
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Compute the four maps of features (B, C, H, W)."""
+        """Compute the four maps from features (B, C, H, W)."""
         pooled = F.max_pool2d(features, 2, ceil_mode=True)
         return self.up4(features), self.up2(features), features, pooled

@@ -1,4 +1,4 @@
-"""Networks of timm as backbones: `pip install axialvs[timm]`."""
+"""timm models as backbones: `pip install axialvs[timm]`."""
 
 import difflib
 import math
@@ -26,29 +26,29 @@ STRIDES = (4, 8, 16, 32)
 
 @MODELS.register_module()
 class TimmBackbone(nn.Module):
-    """A network of timm that returns maps of stride 4, 8, 16 and 32.
+    """timm model that returns feature maps of stride 4, 8, 16 and 32.
 
-    Hierarchical networks (ResNet, ConvNeXt, EfficientNet, Swin) have these maps. Plain vision
-    transformers (DINOv2, DINOv3) have one stride: `SimplePyramid` turns their last map, after the
-    final norm, into four. Frames are resized before so that a patch covers 16 pixels: by 14/16 for
-    patches of 14 pixels, not at all for patches of 16.
+    Hierarchical models (ResNet, ConvNeXt, EfficientNet, Swin) have these maps. Plain vision
+    transformers (DINOv2, DINOv3) have a single stride: `SimplePyramid` converts their last map,
+    after the final norm, to four. Frames are resized such that a patch covers 16 pixels: by 14/16
+    for 14-pixel patches, and not at all for 16-pixel patches.
 
     Args:
-        model_name: as in `timm.list_models()`, with the tag of its weights or without.
-        pretrained: weights that `init_weights` loads, so in training only: True downloads those of
-            the tag, a string is a file in timm's format or `axialvs://` and a known name.
+        model_name: as in `timm.list_models()`, optionally with the tag of its weights.
+        pretrained: weights loaded by `init_weights`, which only runs in training: True downloads
+            those of the tag; a string is a file in timm's format or `axialvs://` and a known name.
         model_args: further arguments of `timm.create_model`, such as `drop_path_rate`.
-        frozen_stages: how many stages after the stem are not trained (blocks in transformers); 0
-            freezes the stem alone, -1 nothing.
-        norm_eval: whether batch norms use their running statistics in training, too.
-        activation_checkpointing: whether blocks are computed again for their gradients.
+        frozen_stages: number of frozen stages (blocks in transformers) after the stem; 0 only
+            freezes the stem, -1 nothing.
+        norm_eval: whether batch norms use running statistics in training.
+        activation_checkpointing: whether blocks are recomputed in backward.
 
     Raises:
-        AxialVSError: if timm is not installed, does not know the model, or the model has no map of
+        AxialVSError: if timm is not installed, the model is unknown, or it lacks a feature map of
             one of the strides.
     """
 
-    # Read by `FusedCopy`: norms of timm can include an activation or follow one.
+    # Read by `FusedCopy`: norms in timm models may include or follow an activation.
     can_fuse_norms = False
     net: Any  # timm's networks share an interface, but no base class
 
@@ -83,9 +83,9 @@ class TimmBackbone(nn.Module):
             self.out_channels = [self.net.feature_info[i]['num_chs'] for i in indices]
         else:
             raise AxialVSError(
-                f"backbone: timm's {model_name} has maps of stride "
-                f'{", ".join(map(str, sorted(set(strides))))}; needed are 4, 8, 16 and 32, or the '
-                'same stride everywhere, as in plain vision transformers'
+                f"backbone: timm's {model_name} has feature maps of stride "
+                f'{", ".join(map(str, sorted(set(strides))))}; use a model with strides 4, 8, 16 '
+                'and 32, or with a single stride, such as plain vision transformers'
             )
         self._indices = self.net.prune_intermediate_layers(indices, prune_norm=not self.pyramid)
         if activation_checkpointing:
@@ -96,7 +96,7 @@ class TimmBackbone(nn.Module):
                     self.net.get_parameter(name).requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Compute the maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
+        """Compute feature maps of strides 4, 8, 16 and 32 of frames (B, 3, H, W)."""
         if self.pyramid:
             size = [math.ceil(x / 16) * self.patch_size for x in frames.shape[-2:]]
             if size != [*frames.shape[-2:]]:
@@ -110,7 +110,7 @@ class TimmBackbone(nn.Module):
         return self.pyramid(maps[-1]) if self.pyramid else tuple(maps)
 
     def train(self, mode: bool = True) -> 'TimmBackbone':
-        """Set the mode; frozen stages, and with `norm_eval` all batch norms, stay in eval mode."""
+        """Set the mode; frozen stages and, with `norm_eval`, batch norms stay in eval mode."""
         super().train(mode)
         set_frozen_eval(self.net)
         if self.norm_eval:
@@ -120,13 +120,13 @@ class TimmBackbone(nn.Module):
         return self
 
     def layer_ids(self) -> dict[str, int]:
-        """Map the names of parameters to their layer: 0 for the stem, the last for the pyramid."""
+        """Map parameter names to layer indices: 0 for the stem, the last for the pyramid."""
         layers = {f'net.{name}': layer for name, layer in self._group(coarse=False).items()}
         above = max(layers.values()) + 1
         return layers | {x: above for x, _ in self.named_parameters() if x not in layers}
 
     def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that timm trains without weight decay."""
+        """Return the names of parameters without weight decay in timm."""
         excluded: set[str] = getattr(self.net, 'no_weight_decay', set)()
         return {
             f'net.{name}'
@@ -159,7 +159,7 @@ class TimmBackbone(nn.Module):
         if known is None:
             close = difflib.get_close_matches(self.model_name, timm.list_models(), cutoff=0.3)
             raise AxialVSError(
-                f"backbone: timm has no model '{self.model_name}'; similar are {', '.join(close)}"
+                f"backbone: unknown timm model '{self.model_name}' (similar: {', '.join(close)})"
             )
         if known.fixed_input_size and 'img_size' not in args:
             args.setdefault('dynamic_img_size', True)
@@ -167,17 +167,17 @@ class TimmBackbone(nn.Module):
             return timm.create_model(self.model_name, pretrained, num_classes=0, **args)
         except TypeError as error:
             raise AxialVSError(
-                f"backbone: timm's {self.model_name} refuses model_args ({error})"
-                + '; frames of any size do not fit it, set model_args=dict(img_size=(H, W))'
+                f"backbone: timm's {self.model_name} rejects model_args ({error})"
+                + '; its input size is fixed, set model_args=dict(img_size=(H, W))'
                 * ('dynamic_img_size' in str(error))
             ) from error
-        except Exception as error:  # the hub's client has many classes of its own
+        except Exception as error:  # the hub's client raises many error classes
             if not pretrained:
                 raise
             raise AxialVSError(
                 f"backbone: weights of timm's {self.model_name} could not be downloaded "
                 f'({type(error).__name__}: {str(error).partition(chr(10))[0]}); download '
-                "model.safetensors of its page on the hub elsewhere and set pretrained='PATH'"
+                "model.safetensors from its hub page on another machine and set pretrained='PATH'"
             ) from error
 
     def _group(self, coarse: bool) -> dict[str, int]:
@@ -185,8 +185,8 @@ class TimmBackbone(nn.Module):
 
         if not hasattr(self.net, 'group_matcher'):
             raise AxialVSError(
-                f'backbone: timm does not know the layers of {self.model_name}, which '
-                'frozen_stages and layer_decay need; leave them out'
+                f'backbone: timm defines no layer groups for {self.model_name}, which '
+                'frozen_stages and layer_decay need; remove them'
             )
         return group_parameters(self.net, self.net.group_matcher(coarse=coarse), reverse=True)
 
@@ -194,7 +194,7 @@ class TimmBackbone(nn.Module):
 def _import_timm() -> ModuleType:
     try:
         import timm
-    except (ImportError, RuntimeError) as error:  # the latter from a torchvision for other builds
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch build
         raise AxialVSError(
             f'timm cannot be imported ({error}); it needs a torchvision that fits torch '
             f"{torch.__version__}: pip install 'axialvs[timm]'"
@@ -218,7 +218,7 @@ def _fitting(
         found = weights.get(source)
         is_same_kind = source.rpartition('.')[-1] == name.rpartition('.')[-1]
         if found is None or found.shape != weight.shape or not is_same_kind:
-            other = 'nothing' if found is None else f'{source} {tuple(found.shape)}'
+            other = 'no tensor' if found is None else f'{source} {tuple(found.shape)}'
             raise CheckpointMismatchError(
                 f'checkpoint {path} does not fit the backbone: it has {other} for {name} '
                 f"{tuple(weight.shape)}; use a file of this model in timm's format"

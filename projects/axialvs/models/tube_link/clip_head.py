@@ -1,4 +1,4 @@
-"""Tube-Link's head: clip queries that describe an object in all frames of a clip at once."""
+"""Tube-Link's head: each query represents an object in all frames of a clip."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -39,16 +39,16 @@ class ClipDecoding(NamedTuple):
 class ClipMask2FormerHead(Mask2FormerHead):
     """Mask2Former's head over the frames of a clip (Tube-Link; Axial-VS Sec. 3.1).
 
-    Queries attend to the pixels of all frames, and one mask embedding serves all frames. Matching
-    and losses are those of Mask2Former on one tall image that stacks the frames.
+    Queries attend to the pixels of all frames, and one mask embedding is shared by all frames.
+    Matching and losses are those of Mask2Former on one tall image that stacks the frames.
 
     Args:
         positional_encoding: as in mmdet, for (T, H, W).
         cross_clip: see `build_cross_clip`, for offline models; None for near-online ones.
-        own_predictors: whether refined queries have class and mask layers of their own,
-            `video_cls_embed` and `video_mask_embed`. Training them leaves the clip head unchanged,
-            whose masks tell its queries where to attend. False shares the clip head's layers, as
-            the release does.
+        own_predictors: whether refined queries have separate class and mask layers,
+            `video_cls_embed` and `video_mask_embed`. Training them does not change the clip head's
+            layers, which its masked attention depends on. False shares the clip head's layers, as
+            in the release.
         args, kwargs: as in mmdet's `Mask2FormerHead`; the pixel decoder is a `ClipPixelDecoder`.
     """
 
@@ -73,7 +73,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
         if cross_clip is not None:
             self.cross_clip = build_cross_clip(self.decoder_embed_dims, cross_clip)
             count = getattr(self.cross_clip, 'num_queries', self.num_queries)
-            if count != self.num_queries:  # mmdet's loss knows one number only
+            if count != self.num_queries:  # mmdet's loss assumes a single number
                 raise AxialVSError(
                     f'cross_clip.num_queries is {count}; set it to num_queries of the head, '
                     f'{self.num_queries}'
@@ -90,8 +90,8 @@ class ClipMask2FormerHead(Mask2FormerHead):
         Args:
             feats: backbone maps (B * T, C_l, H_l, W_l), high to low resolution, clip by clip.
             num_frames: T.
-            all_layers: predict before the first and after every layer (deep supervision), or
-                after the last layer only.
+            all_layers: predict before the first and after every layer (deep supervision);
+                otherwise only after the last layer.
         """
         mask_features, memory = self.pixel_decoder(list(feats), num_frames)
         mask_features = mask_features.unflatten(0, (-1, num_frames))
@@ -104,8 +104,8 @@ class ClipMask2FormerHead(Mask2FormerHead):
             )
             for size in sizes
         ]
-        # Resizing commutes with the product with an embedding: resize the features once instead
-        # of the masks of every layer.
+        # Resizing commutes with the dot product: resize the features once instead of the masks of
+        # every layer.
         small_features = [_resize_frames(mask_features.detach(), size) for size in sizes]
         queries = self.query_feat.weight.expand(batch, -1, -1)
         query_positions = self.query_embed.weight.expand(batch, -1, -1)
@@ -132,22 +132,22 @@ class ClipMask2FormerHead(Mask2FormerHead):
         return ClipDecoding(class_logits, mask_logits, queries, mask_features)
 
     def _memory_tokens(self, memory: Tensor, level: int, num_frames: int) -> Tensor:
-        """(B * T, C, H, W) -> (B, T * H * W, C), with level embedding."""
+        """Flatten (B * T, C, H, W) to (B, T * H * W, C), and add the level embedding."""
         tokens = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
         return tokens.unflatten(0, (-1, num_frames)).flatten(1, 2) + self.level_embed.weight[level]
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
-        """Objects of a clip or video, see `collate_clip_instances`."""
+        """Collate the objects of a clip or video, see `collate_clip_instances`."""
         return collate_clip_instances(sample, device, self.num_classes)
 
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Losses of all layers, in full precision.
+        """Compute the losses of all layers in full precision.
 
         Args:
             feats, num_frames: see `forward`.
-            targets: per clip the `labels` (n,) and `masks` (n, T, H, W) at the padded input size.
+            targets: `labels` (n,) and `masks` (n, T, H, W) of each clip, at the padded input size.
 
         Returns:
             `loss_cls`, `loss_mask`, `loss_dice` of the last layer, and `d0.loss_cls` ... of the
@@ -162,7 +162,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Losses of several predictions of clips or videos; arguments and names as in `loss`."""
+        """Compute losses of several predictions of clips or videos, named as in `loss`."""
         return self.loss_of_queries(class_logits, mask_logits, targets)
 
     def loss_of_queries(
@@ -172,20 +172,20 @@ class ClipMask2FormerHead(Mask2FormerHead):
         targets: list[InstanceData],
         metainfo: dict | None = None,
     ) -> dict[str, Tensor]:
-        """As `video_loss`, for the given queries; `metainfo` reaches `get_targets`."""
+        """Compute `video_loss` for the given queries; `metainfo` is passed to `get_targets`."""
         tall = [InstanceData(labels=x.labels, masks=x.masks.flatten(1, 2)) for x in targets]
         return self.loss_by_feat(
             class_logits, [x.flatten(2, 3) for x in mask_logits], tall, [metainfo or {}] * len(tall)
         )
 
     def get_targets(self, *args, **kwargs) -> tuple:
-        """As in mmdet, but a clip without objects counts no mask instead of one."""
+        """Get targets as in mmdet, except that a clip without objects counts 0 masks, not 1."""
         *targets, _ = super().get_targets(*args, **kwargs)
         mask_targets = targets[2]
         return *targets, sum(len(masks) for masks in mask_targets)
 
     def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
-        """Prediction of the last layer for each clip; arguments as in `forward`."""
+        """Predict each clip with the last layer; arguments as in `forward`."""
         decoding = self(feats, num_frames, all_layers=False)
         fields = decoding.class_logits[-1], decoding.mask_logits[-1], decoding.queries
         embeddings = self.embed_tracks(decoding.queries)
@@ -195,29 +195,29 @@ class ClipMask2FormerHead(Mask2FormerHead):
         ]
 
     def embed_tracks(self, queries: Tensor) -> Tensor | None:
-        """What clips are linked by (B, Q, C), if not the queries (B, Q, C) themselves."""
+        """Compute embeddings (B, Q, C) that link clips; None to link by queries (B, Q, C)."""
         return None
 
     def embed_masks(self, prediction: ClipPrediction) -> Tensor:
-        """Mask embeddings (Q, C) of a clip's queries."""
+        """Compute mask embeddings (Q, C) of a clip's queries."""
         return self.mask_embed(self.transformer_decoder.post_norm(prediction.queries))
 
     def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> Finisher:
-        """Ranked (query, class) pairs.
+        """Build a finisher of ranked (query, class) pairs.
 
         Raises:
-            AxialVSError: if there is a memory, which panoptic models alone have.
+            AxialVSError: if there is a memory, which only panoptic models support.
         """
         if new_memory is not None:
             raise AxialVSError("test_cfg.linking='memory' is for panoptic models only")
         return InstanceFinisher(test_cfg['max_tracks'], test_cfg.get('max_masks_per_frame'))
 
     def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
-        """Never, as in Mask2Former."""
+        """Return False, as in Mask2Former."""
         return False
 
     def clip_modules(self) -> list[nn.Module]:
-        """Modules that compute queries and mask features of a clip."""
+        """Return the modules that compute queries and mask features of a clip."""
         return [
             self.pixel_decoder,
             self.decoder_input_projs,
@@ -228,12 +228,12 @@ class ClipMask2FormerHead(Mask2FormerHead):
         ]
 
     def unreached_parameters(self) -> list[str]:
-        """Names of trained modules that no loss of a video reaches."""
+        """Return names of trainable modules that get no gradient from the losses of a video."""
         names = ['cls_embed', 'mask_embed'] if self.own_predictors else []
         return [name for name in names if not is_frozen([getattr(self, name)])]
 
     def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:
-        """Features of a batch of clips; arguments as in `forward`."""
+        """Compute features of a batch of clips; arguments as in `forward`."""
         decoding = self(feats, num_frames, all_layers=False)
         identity = self.embed_tracks(decoding.queries)
         return ClipFeatures(
@@ -247,18 +247,19 @@ class ClipMask2FormerHead(Mask2FormerHead):
         return self.transformer_decoder.post_norm(queries)
 
     def predict_video_classes(self, features: Tensor) -> Tensor:
-        """Class logits (B, Q, N + 1) of features (B, Q, C) pooled over clips."""
+        """Predict class logits (B, Q, N + 1) from features (B, Q, C) pooled over clips."""
         return (self.video_cls_embed if self.own_predictors else self.cls_embed)(features)
 
     def embed_video_masks(self, queries: Tensor) -> Tensor:
-        """Mask embeddings (B, K, Q, C) of refined queries (B, K, Q, C)."""
+        """Compute mask embeddings (B, K, Q, C) of refined queries (B, K, Q, C)."""
         layer = self.video_mask_embed if self.own_predictors else self.mask_embed
         return layer(self.transformer_decoder.post_norm(queries))
 
     def predict_video_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
-        """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C) and features (B, T, C, H, W).
+        """Predict mask logits (B, Q, T, H, W) from embeddings (B, Q, C), features (B, T, C, H, W).
 
-        With gradients frame by frame: a product over all frames would keep a copy of the features.
+        Loops over frames if gradients are needed, because a product over all frames would store a
+        copy of the features.
         """
         if not torch.is_grad_enabled():
             return dot_product_masks(embeddings, mask_features)
@@ -268,7 +269,7 @@ class ClipMask2FormerHead(Mask2FormerHead):
 
 @torch.no_grad()
 def attention_mask(embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Masked attention: block pixels outside of a query's mask, unless the mask is empty.
+    """Mask attention to pixels outside of a query's mask, unless the mask is empty.
 
     Args:
         embeddings: (B, Q, C).

@@ -1,4 +1,4 @@
-"""Tube-Link's head for video panoptic segmentation: queries of things and of stuff."""
+"""Tube-Link's head for video panoptic segmentation, with thing queries and stuff queries."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,19 +21,19 @@ from axialvs.utils.errors import AxialVSError
 class ClipPanopticHead(ClipMask2FormerHead):
     """The clip head with one query per stuff class (Tube-Link on VIPSeg).
 
-    The last `num_stuff_classes` queries belong to the stuff classes in the order of their labels
-    and need no matching; the queries before are matched to things. Losses of things and of stuff
-    are normalized separately and added.
+    The last `num_stuff_classes` queries are assigned to the stuff classes in label order, without
+    matching; the other queries are matched to things. Losses of things and of stuff are normalized
+    separately and added.
 
     Args:
         thing_labels: labels of the thing classes; by default the first `num_things_classes`.
-        contrast: arguments of `TubeContrast` but its channels. The two halves of a training clip
-            are then tubes of their own whose losses add up, with the contrastive loss between them,
-            and clips are linked by embeddings. None for no such loss.
+        contrast: arguments of `TubeContrast` except its channels. The two halves of a training clip
+            are then separate tubes, whose losses are summed, with a contrastive loss between them,
+            and clips are linked by track embeddings. None disables the contrastive loss.
         args, kwargs: as in `ClipMask2FormerHead`.
 
     Raises:
-        AxialVSError: if the labels or the number of queries do not fit the numbers of classes.
+        AxialVSError: if the labels or the number of queries do not match the numbers of classes.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class ClipPanopticHead(ClipMask2FormerHead):
             self.num_stuff_classes,
         ):
             raise AxialVSError(
-                f'thing_labels={self.thing_labels} are not {self.num_things_classes} different '
-                f'labels below {self.num_classes}; fit num_things_classes and num_stuff_classes'
+                f'thing_labels={self.thing_labels} are not {self.num_things_classes} distinct '
+                f'labels below {self.num_classes}; check num_things_classes and num_stuff_classes'
             )
         self.num_thing_queries = self.num_queries - self.num_stuff_classes
         if self.num_thing_queries < 1:
             raise AxialVSError(
-                f'num_queries={self.num_queries}: {self.num_stuff_classes} queries are those of '
-                'stuff classes, and things need some more'
+                f'num_queries={self.num_queries} must be greater than the number of stuff classes, '
+                f'{self.num_stuff_classes}, which have one query each'
             )
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> InstanceData:
-        """Things and stuff of a clip or video: things by id, then one entry per stuff class."""
+        """Collate a clip or video: things ordered by id, then one entry per stuff class."""
         targets = super().collate_targets(sample, device)
         is_thing = self._is_thing(targets.labels)
         stuff = targets.labels[~is_thing].unique()
@@ -81,7 +81,7 @@ class ClipPanopticHead(ClipMask2FormerHead):
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """As in the clip head; with `contrast`, the sum over both tubes and its own losses."""
+        """Compute the clip head's losses; with `contrast`, sum both tubes and add its losses."""
         if self.contrast is None:
             return super().loss(feats, num_frames, targets)
         tubes = split_tubes(targets)
@@ -105,7 +105,7 @@ class ClipPanopticHead(ClipMask2FormerHead):
     def match_objects(
         self, class_logits: Tensor, mask_logits: Tensor, targets: InstanceData
     ) -> Tensor:
-        """(Q,) number of the thing that each query of a tube is matched to, -1 for none."""
+        """Match the queries of a tube to things: (Q,) thing index, -1 for none."""
         first_stuff = self.num_thing_queries
         things = targets[self._is_thing(targets.labels)]
         logits = class_logits[:first_stuff], mask_logits[:first_stuff]
@@ -115,7 +115,7 @@ class ClipPanopticHead(ClipMask2FormerHead):
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[InstanceData]
     ) -> dict[str, Tensor]:
-        """Sum of the losses of things and of stuff; arguments and names as in the clip head."""
+        """Sum the losses of things and of stuff; arguments and names as in the clip head."""
         things = [self._is_thing(clip.labels) for clip in targets]
         first_stuff = self.num_thing_queries
         of_things = self.loss_of_queries(
@@ -138,13 +138,13 @@ class ClipPanopticHead(ClipMask2FormerHead):
         batch_gt_instances: list[InstanceData],
         batch_img_metas: list[dict],
     ) -> tuple:
-        """As in the clip head for things; stuff belongs to the query of its class."""
+        """Get targets as in the clip head for things; assign stuff to the query of its class."""
         if batch_img_metas[0].get('is_stuff'):
             return self._stuff_targets(batch_gt_instances)
         labels, label_weights, mask_targets, mask_weights, num_masks = super().get_targets(
             cls_scores_list, mask_preds_list, batch_gt_instances, batch_img_metas
         )
-        # mmdet lists all queries of the head, those of stuff without a target.
+        # mmdet counts all queries of the head, including stuff queries without a target.
         per_query = ([x[: self.num_thing_queries] for x in y] for y in (labels, label_weights))
         mask_weights = [x[: self.num_thing_queries] for x in mask_weights]
         return *per_query, mask_targets, mask_weights, num_masks
@@ -161,7 +161,7 @@ class ClipPanopticHead(ClipMask2FormerHead):
         return labels, label_weights, masks, mask_weights, sum(map(len, masks))
 
     def embed_tracks(self, queries: Tensor) -> Tensor:
-        """What clips are linked by, (B, Q, C'): a query of stuff is only similar to itself."""
+        """Compute embeddings (B, Q, C') that link clips; a stuff query only matches itself."""
         learned = queries if self.contrast is None else self.contrast(queries)
         things = learned[:, : self.num_thing_queries]
         stuff = torch.eye(self.num_stuff_classes, dtype=things.dtype, device=things.device)
@@ -169,14 +169,14 @@ class ClipPanopticHead(ClipMask2FormerHead):
         return torch.cat((F.pad(things, (0, self.num_stuff_classes)), stuff), dim=1)
 
     def unreached_parameters(self) -> list[str]:
-        """Names of trained modules that no loss of a video reaches."""
+        """Return names of trainable modules that get no gradient from the losses of a video."""
         names = super().unreached_parameters()
         if self.contrast is not None and not is_frozen([self.contrast]):
             names.append('contrast')
         return names
 
     def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> PanopticFinisher:
-        """Mask2Former's panoptic fusion with `panoptic`, its thresholds, of `test_cfg`."""
+        """Build Mask2Former's panoptic fusion with the thresholds `test_cfg.panoptic`."""
         return PanopticFinisher(
             self.thing_labels,
             FusionThresholds(**test_cfg.get('panoptic', {})),

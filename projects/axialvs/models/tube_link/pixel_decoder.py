@@ -32,7 +32,7 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
         encoder: as in mmdet; its attention runs frame by frame.
         temporal_layer: temporal attention inside every deformable attention, see
             `TemporalDeformableAttention`; None or `type='none'` for plain Tube-Link.
-        sampling_backend: of deformable attention, see `functional/ms_deform_attn.py`.
+        sampling_backend: backend of deformable attention, see `ms_deform_attn`.
         args, kwargs: as in mmdet's `MSDeformAttnPixelDecoder`.
     """
 
@@ -67,13 +67,13 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
             )
 
     def init_weights(self) -> None:
-        """As in mmdet; layer scales keep their initial value."""
+        """Initialize as mmdet does; layer scales keep their initial value."""
         super().init_weights()
         if self.num_temporal_levels:
             nn.init.normal_(self.level_encoding_3d.weight)
 
     def forward(self, feats: list[Tensor], num_frames: int) -> tuple[Tensor, list[Tensor]]:
-        """Encode the coarse maps and merge the finer ones top-down.
+        """Encode the coarse maps and fuse the finer ones top-down.
 
         Args:
             feats: backbone maps (B * T, C_l, H_l, W_l), high to low resolution, clip by clip.
@@ -136,9 +136,10 @@ class ClipPixelDecoder(MSDeformAttnPixelDecoder):
 
 @MODELS.register_module()
 class WithinClipPixelDecoder(ClipPixelDecoder):
-    """`ClipPixelDecoder` with temporal attention beside deformable attention, or alone.
+    """`ClipPixelDecoder` with separate temporal layers between or instead of deformable ones.
 
-    The blocks of Video-kMaX's within-clip tracking module are the encoder, without a layer scale.
+    The encoder consists of the blocks of Video-kMaX's within-clip tracking module, which have no
+    layer scale.
 
     Args:
         within_clip: arguments of `WithinClipEncoder`; by default levels, channels, heads, points
@@ -158,11 +159,11 @@ class WithinClipPixelDecoder(ClipPixelDecoder):
             feedforward_channels=encoder['layer_cfg']['ffn_cfg']['feedforward_channels'],
         )
         self.encoder = WithinClipEncoder(**{**blocks, **within_clip})
-        # The encoder has its own; mmdet initializes this one.
+        # Unused, because the encoder has its own, but mmdet's `init_weights` expects it.
         self.level_encoding = None
 
     def init_weights(self) -> None:
-        """As in mmdet, except for the encoder."""
+        """Initialize as mmdet does, except for the encoder."""
         super().init_weights()
         self.encoder.init_weights()
 

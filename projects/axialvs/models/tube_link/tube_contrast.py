@@ -13,19 +13,19 @@ from axialvs.utils.errors import AxialVSError
 
 
 class TubeContrast(nn.Module):
-    """Embed queries so that those of one object are similar in both tubes.
+    """Embed queries such that those of one object are similar in both tubes.
 
-    With dot products d_ij of the embeddings of matched queries i of the first and j of the second
-    tube, P_i the queries of i's object and N_i the others, the losses are
+    d_ij is the dot product of the embeddings of matched query i of the first and j of the second
+    tube, P_i the queries of the same object as i, and N_i the others. The losses are
     log(1 + sum_{p in P_i, n in N_i} exp(d_in - d_ip)), averaged over queries whose object is in
-    both tubes, and the squared difference of cosine similarities to 1 (P) or 0 (N).
+    both tubes, and the squared error of cosine similarities to 1 (P) or 0 (N).
 
     Args:
         channels: C of queries and embeddings.
-        loss_weight: of the contrastive loss.
-        aux_loss_weight: of the loss of cosine similarities.
-        negative_margin: cosine similarity below which other objects cost nothing.
-        negative_ratio: the hardest negatives per positive that the second loss keeps.
+        loss_weight: weight of the contrastive loss.
+        aux_loss_weight: weight of the cosine similarity loss.
+        negative_margin: cosine similarity below which negatives have no loss.
+        negative_ratio: number of hardest negatives per positive in the cosine similarity loss.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class TubeContrast(nn.Module):
         )
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Embeddings (..., Q, C) of queries (..., Q, C)."""
+        """Embed queries (..., Q, C)."""
         return self.embed(queries)
 
     def loss(self, embeddings: Sequence[Tensor], objects: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Losses between the two tubes of B videos, averaged over the videos.
+        """Compute the losses between the two tubes of B videos, averaged over the videos.
 
         Args:
             embeddings: of both tubes, (B, Q, C).
-            objects: of both tubes, (B, Q) number of each query's object in the video, -1 for none.
+            objects: of both tubes, (B, Q) object index of each query in the video, -1 for none.
 
         Returns:
             `loss_track` and `loss_track_aux`; 0 for a video whose tubes share no object.
@@ -82,7 +82,7 @@ class TubeContrast(nn.Module):
         same = (first_objects[:, None] == second_objects).int()
         shared = same.any(1).float()
         if not shared.any():
-            nothing = 0 * (first.sum() + second.sum())  # a missing gradient stops DDP
+            nothing = 0 * (first.sum() + second.sum())  # DDP needs gradients of all parameters
             return nothing, nothing
         cosines = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T
         return (
@@ -92,13 +92,13 @@ class TubeContrast(nn.Module):
 
 
 def split_tubes(targets: Sequence[InstanceData]) -> list[list[InstanceData]]:
-    """Split the objects of clips into those of the first and of the second half of the frames.
+    """Split the targets of clips into those of the first and second half of the frames.
 
     Args:
         targets: `labels` (n,) and `masks` (n, T, H, W) of each clip.
 
     Returns:
-        For each half and clip the visible objects, with their number in the clip as `objects`.
+        For each half and clip the visible objects, with their index in the clip as `objects`.
 
     Raises:
         AxialVSError: if a clip has an odd number of frames.
@@ -134,14 +134,14 @@ def match_objects(
     """Match the queries of a tube to its objects at random points, as for the mask losses.
 
     Args:
-        assigner: Hungarian matching.
+        assigner: Hungarian assigner.
         num_points: number of points.
         class_logits: (Q, N + 1).
         mask_logits: (Q, T, H, W).
-        targets: of `split_tubes`.
+        targets: from `split_tubes`.
 
     Returns:
-        (Q,) number of each query's object, -1 for none.
+        (Q,) object index of each query, -1 for none.
     """
     points = torch.rand((1, num_points, 2), device=mask_logits.device)
     predicted, true = (

@@ -1,4 +1,4 @@
-"""Axial attention of feature maps with relative positions (Axial-DeepLab, Wang et al., 2020)."""
+"""Position-sensitive axial attention (Axial-DeepLab, Wang et al., 2020)."""
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +11,22 @@ from axialvs.functional.relative_attention import (
 )
 from axialvs.models.video_kmax.conv_norm import batch_norm_1d, batch_norm_2d, trunc_normal_
 
-# Offsets that a table of positions covers in each direction.
+# Number of offsets in each direction in the table of relative positions.
 MAX_SPAN = 255
 
 
 class LineAttention(nn.Module):
-    """Attention among the positions of each column, or of each row, of a map.
+    """Self-attention within each column or each row of a feature map.
 
-    Scores are unscaled: batch norms of the three products come before the softmax.
+    Scores are not scaled; instead, each of the three products has a batch norm before the softmax.
 
     Args:
-        in_channels: C of the map.
-        key_channels: of queries and keys, all heads together.
-        value_channels: of values and of the result, all heads together.
+        in_channels: C of the input.
+        key_channels: channels of queries and keys, over all heads.
+        value_channels: channels of values and output, over all heads.
         num_heads: attention heads.
         axis: 'height' attends along columns, 'width' along rows.
-        max_span: offsets with a position of their own; those beyond share the outermost.
+        max_span: number of relative positions per direction; larger offsets are clamped.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class LineAttention(nn.Module):
         return self.output_norm(retrieved).unflatten(1, (2, -1)).sum(1)
 
     def _to_lines(self, features: Tensor) -> Tensor:
-        """(B, h * d, H, W) -> (B * lines, h, n, d)."""
+        """Reshape (B, h * d, H, W) to (B * lines, h, n, d)."""
         heads = features.unflatten(1, (self.num_heads, -1))
         order = (0, 4, 1, 3, 2) if self.axis == 'height' else (0, 3, 1, 4, 2)
         return heads.permute(order).flatten(0, 1)
 
     def _to_map(self, lines: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B * lines, h, n, d) -> (B, h * d, H, W)."""
+        """Reshape (B * lines, h, n, d) to (B, h * d, H, W)."""
         height, width = size
         by_line = lines.unflatten(0, (-1, width if self.axis == 'height' else height))
         order = (0, 2, 4, 3, 1) if self.axis == 'height' else (0, 2, 4, 1, 3)

@@ -8,34 +8,34 @@ BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.01
 
 
 def batch_norm_1d(channels: int) -> nn.BatchNorm1d:
-    """Batch norm of (B, C, n)."""
+    """Build a batch norm for (B, C, n)."""
     return nn.BatchNorm1d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
 def batch_norm_2d(channels: int) -> nn.BatchNorm2d:
-    """Batch norm of (B, C, H, W)."""
+    """Build a batch norm for (B, C, H, W)."""
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
 
 
 @torch.no_grad()
 def trunc_normal_(tensor: Tensor, std: float) -> Tensor:
-    """TensorFlow's truncated normal: cut at two standard deviations before it is scaled."""
+    """Fill with TensorFlow's truncated normal: cut at two standard deviations, then scaled."""
     return nn.init.trunc_normal_(tensor, std=1.0, a=-2.0, b=2.0).mul_(std)
 
 
 class ConvNormAct(nn.Module):
-    """A convolution that keeps the map's size, its norm and its activation.
+    """Convolution with same padding, batch norm and GELU.
 
     Args:
         in_channels, out_channels: of the convolution.
-        kernel_size: odd.
+        kernel_size: odd kernel size.
         dims: 1 for queries (B, C, Q), 2 for maps (B, C, H, W).
-        dilation: of the convolution.
-        depthwise: whether each channel has a filter of its own.
+        dilation: dilation of the convolution.
+        depthwise: whether the convolution is depthwise.
         bias: whether the convolution has a bias.
         activation: whether GELU follows the norm.
-        std: of the weights; (2 / in_channels) ** 0.5 by default, whatever the kernel.
-        norm_weight: first value of the norm's weight; 0 makes a residual branch start as nothing.
+        std: initial standard deviation; (2 / in_channels) ** 0.5 for all kernel sizes by default.
+        norm_weight: initial weight of the norm; 0 makes a residual branch the identity.
     """
 
     def __init__(
@@ -74,5 +74,5 @@ class ConvNormAct(nn.Module):
         nn.init.constant_(self.norm.weight, norm_weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Args: `features` (B, in channels, ...). Returns (B, out channels, ...)."""
+        """Map `features` (B, in_channels, ...) to (B, out_channels, ...)."""
         return self.activation(self.norm(self.conv(features)))

@@ -15,12 +15,12 @@ from axialvs.utils.errors import AxialVSError
 class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
     """Pad clips at the bottom and on the right to one size, with zeros after normalization.
 
-    Axial attention sees the padding, so Video-kMaX is tested at the size of its training (769x1345
-    on VIPSeg). Clips that are larger are refused; the pipeline resizes them (`ShrinkToFit`).
+    Axial attention attends to the padding, so Video-kMaX is tested at its training size (769x1345
+    on VIPSeg). Larger clips raise an error; the pipeline must resize them (`ShrinkToFit`).
 
     Args:
         pad_size: (height, width) of the network's input.
-        **kwargs: of mmdet's `TrackDataPreprocessor`.
+        **kwargs: arguments of mmdet's `TrackDataPreprocessor`.
     """
 
     def __init__(self, *, pad_size: Sequence[int], **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class FixedSizeTrackDataPreprocessor(TrackDataPreprocessor):
         return super().forward({**data, 'inputs': [*map(self._pad, data['inputs'])]}, training)
 
     def _pad(self, clip: Tensor) -> Tensor:
-        """A clip (T, 3, H, W) in an image of the mean, which normalization turns into zeros."""
+        """Pad a clip (T, 3, H, W) with the mean, which normalization turns into zeros."""
         height, width = clip.shape[-2:]
         if height > self.pad_size[0] or width > self.pad_size[1]:
             raise AxialVSError(

@@ -1,4 +1,4 @@
-"""Video-kMaX's head: clip queries that cluster the pixels of all frames of a clip."""
+"""Video-kMaX's head: clip queries are cluster centers of the pixels of all frames of a clip."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -25,41 +25,42 @@ from axialvs.postprocess.panoptic import PanopticThresholds
 from axialvs.postprocess.panoptic_finisher import NewMemory, PanopticFinisher
 from axialvs.structures import ClipFeatures, ClipPrediction
 
-# Of mask logits, and of the ground truth that they are compared with.
+# Stride of mask logits and of ground-truth masks.
 MASK_STRIDE = 4
 
 
 class KMaXDecoding(NamedTuple):
     """Outputs of the head for a batch of clips; lists have one entry per layer, the final last."""
 
-    class_logits: list[Tensor]  # (B, Q, N + 1), the last column means no object
+    class_logits: list[Tensor]  # (B, Q, N + 1), the last column is no-object
     mask_logits: list[Tensor]  # (B, Q, T, H_l, W_l), at the size of the layer's map
     pixel_features: list[Tensor]  # (B, C, T, H_l, W_l), of unit length
     mask_embeddings: Tensor  # (B, Q, C) of the final prediction
     queries: Tensor  # (B, Q, C) of the last decoder layer
-    semantic_logits: Tensor | None  # (B, N + 1, T, H, W), if asked for
+    semantic_logits: Tensor | None  # (B, N + 1, T, H, W), in training
 
 
 @MODELS.register_module()
 class VideoKMaXHead(BaseModule):
     """kMaX-DeepLab's head over the frames of a clip (Video-kMaX; Axial-VS Sec. 3.1).
 
-    The frames of a clip are stacked along the height where queries and pixels meet, so an image is
-    a clip of one frame. Without `within_clip` this is the baseline.
+    The decoder stacks the frames of a clip along the height, so an image is a clip of one frame.
+    Without `within_clip`, this is the baseline.
 
     Args:
-        num_things_classes, num_stuff_classes: N in sum.
-        in_channels: of the backbone maps, from high to low resolution.
+        num_things_classes, num_stuff_classes: sum up to N.
+        in_channels: channels of the backbone maps, from high to low resolution.
         pixel_decoder: config of a `KMaXPixelDecoder`, without its `in_channels`.
-        within_clip: arguments of `WithinClipTracking` but its `in_channels`.
-        semantic_head: arguments of `SemanticHead` but channels and classes; None leaves it out.
+        within_clip: arguments of `WithinClipTracking`, without its `in_channels`.
+        semantic_head: arguments of `SemanticHead` except channels and classes; None for no such
+            head.
         num_queries: Q.
         channels: C of queries.
         mask_channels: C of mask embeddings and pixel features.
         layers_per_level: decoder layers of each memory level, from low to high resolution.
         decoder_layer: further arguments of `KMeansLayer`.
         cross_clip: see `build_cross_clip`, for offline models; None for near-online ones.
-        loss: arguments of `LossSettings`; `video_loss` takes class, mask and dice weights from it.
+        loss: arguments of `LossSettings`; `video_loss` uses its class, mask and dice weights.
         train_cfg: not used.
         init_cfg: initialization.
     """
@@ -94,8 +95,8 @@ class VideoKMaXHead(BaseModule):
         *memory_channels, finest_channels = self.pixel_decoder.out_channels
         if len(layers_per_level) != len(memory_channels):
             raise ValueError(
-                f'layers_per_level has {len(layers_per_level)} entries, but the pixel decoder '
-                f'gives {len(memory_channels)} levels of memory'
+                f'layers_per_level has {len(layers_per_level)} entries, but the pixel decoder has '
+                f'{len(memory_channels)} memory levels'
             )
         self.layers_per_level = tuple(layers_per_level)
         layer = partial(
@@ -131,11 +132,10 @@ class VideoKMaXHead(BaseModule):
         """Decode clips.
 
         Args:
-            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip after
-                clip.
+            feats: backbone maps (B * T, C_l, H_l, W_l), from high to low resolution, clip by clip.
             num_frames: T.
-            all_layers: whether the outputs that only losses need are kept: every layer's
-                predictions and the semantic logits.
+            all_layers: whether to return the outputs that only losses need: the predictions of
+                all layers and the semantic logits.
         """
         feats = list(feats)
         if self.within_clip is not None:
@@ -170,18 +170,18 @@ class VideoKMaXHead(BaseModule):
         )
 
     def collate_targets(self, sample: TrackDataSample, device: torch.device) -> ClipTargets:
-        """Things and stuff of a clip or video at the size of the mask logits."""
+        """Collate things and stuff of a clip or video at the size of the mask logits."""
         segments = collate_clip_instances(sample, device, self.num_classes, MASK_STRIDE)
         return ClipTargets(segments.labels, segments.masks.bool())
 
     def loss(
         self, feats: Sequence[Tensor], num_frames: int, targets: list[ClipTargets]
     ) -> dict[str, Tensor]:
-        """Losses of all layers, in full precision.
+        """Compute the losses of all layers in full precision.
 
         Args:
             feats, num_frames: as in `forward`.
-            targets: of each clip.
+            targets: targets of each clip.
 
         Returns:
             See `kmax_losses`.
@@ -198,7 +198,7 @@ class VideoKMaXHead(BaseModule):
             return kmax_losses(outputs, targets, self.loss_settings)
 
     def predict(self, feats: Sequence[Tensor], num_frames: int) -> list[ClipPrediction]:
-        """Final prediction for each clip; arguments as in `forward`."""
+        """Predict each clip with the final layer; arguments as in `forward`."""
         decoding = self(feats, num_frames, all_layers=False)
         return [
             ClipPrediction(*prediction)
@@ -212,12 +212,12 @@ class VideoKMaXHead(BaseModule):
         ]
 
     def embed_masks(self, prediction: ClipPrediction) -> Tensor:
-        """Mask embeddings (Q, C) of a clip's queries."""
+        """Return the mask embeddings (Q, C) of a clip's queries."""
         assert prediction.mask_embeddings is not None
         return prediction.mask_embeddings
 
     def build_finisher(self, test_cfg: Mapping, new_memory: NewMemory) -> PanopticFinisher:
-        """The panoptic merge with `thing_labels` and `panoptic`, its thresholds, of `test_cfg`.
+        """Build the panoptic merge with `thing_labels` and the thresholds `panoptic` of `test_cfg`.
 
         `thing_labels` are the first `num_things_classes` by default.
         """
@@ -228,19 +228,19 @@ class VideoKMaXHead(BaseModule):
         )
 
     def align_corners(self, batch_input_shape: tuple[int, int]) -> bool:
-        """How mask logits of inputs of this size (H, W) are resized; see `resize`."""
+        """Return whether mask logits of inputs of this size (H, W) are aligned; see `resize`."""
         return batch_input_shape[1] % 2 == 1
 
     def clip_modules(self) -> list[nn.Module]:
-        """Modules that compute the features of a clip."""
+        """Return the modules that compute the features of a clip."""
         modules = [self.within_clip, self.pixel_decoder, self.decoder_layers]
         modules += [self.class_proj, self.mask_proj, self.predictor]
         return [module for module in modules if module is not None]
 
     def unreached_parameters(self) -> list[str]:
-        """Names of modules that are trained although no loss of a video reaches them.
+        """Return names of trainable modules that get no gradient from the losses of a video.
 
-        Assignments of pixels and of queries have no gradient, so most predictors are among them.
+        The assignments of pixels and queries have no gradient, so most predictors are among them.
         """
         layers = (f'decoder_layers.{i}.predictor' for i in range(len(self.decoder_layers)))
         final = (f'predictor.{name}' for name in ('cls_embed', 'mask_embed', 'mask_norm'))
@@ -248,28 +248,28 @@ class VideoKMaXHead(BaseModule):
         return [name for name in names if not is_frozen([self.get_submodule(name)])]
 
     def encode_clips(self, feats: Sequence[Tensor], num_frames: int) -> ClipFeatures:
-        """Features of a batch of clips, each field (B, ...); arguments as in `forward`."""
+        """Compute features of a batch of clips, each field (B, ...); arguments as in `forward`."""
         decoding = self(feats, num_frames, all_layers=False)
         mask_features = decoding.pixel_features[-1].transpose(1, 2)
         return ClipFeatures(decoding.mask_embeddings, decoding.queries, mask_features)
 
     def video_class_features(self, queries: Tensor) -> Tensor:
-        """Features (B, K, Q, C) of refined queries (B, K, Q, C), to be pooled over clips."""
+        """Compute features (B, K, Q, C) of refined queries (B, K, Q, C), to pool over clips."""
         return self.video_predictor.class_features(queries)
 
     def predict_video_classes(self, features: Tensor) -> Tensor:
-        """Class logits (B, Q, N + 1) of features (B, Q, C) that were pooled over clips."""
+        """Predict class logits (B, Q, N + 1) from features (B, Q, C) pooled over clips."""
         return self.video_predictor.predict_classes(features.transpose(1, 2))
 
     def embed_video_masks(self, queries: Tensor) -> Tensor:
-        """Mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
+        """Compute mask embeddings (B, K, Q, C') of refined queries (B, K, Q, C)."""
         return self.video_predictor.mask_embeddings(queries)
 
     def predict_video_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
-        """Mask logits (B, Q, T, H, W) of embeddings (B, Q, C') and features (B, T, C', H, W).
+        """Predict mask logits (B, Q, T, H, W) of embeddings (B, Q, C'), features (B, T, C', H, W).
 
-        In training they are products without norm: its statistics are those of whole videos, so
-        `video_loss` applies it to all clips at once.
+        In training, the batch norm is not applied here but in `video_loss`, to all clips together,
+        because its statistics are those of whole videos.
         """
         products = embeddings.unsqueeze(1) @ mask_features.flatten(3)
         products = products.unflatten(-1, mask_features.shape[-2:]).transpose(1, 2)
@@ -278,12 +278,12 @@ class VideoKMaXHead(BaseModule):
     def video_loss(
         self, class_logits: list[Tensor], mask_logits: list[Tensor], targets: list[ClipTargets]
     ) -> dict[str, Tensor]:
-        """Losses of cross-clip blocks.
+        """Compute the losses of cross-clip blocks.
 
         Args:
             class_logits: of each block, (B, Q, N + 1).
             mask_logits: of each block, (B, Q, K * T, H, W), see `predict_video_masks`.
-            targets: of each video.
+            targets: targets of each video.
 
         Returns:
             See `kmax_losses`.
@@ -302,5 +302,5 @@ def stack_frames(maps: Tensor, num_frames: int) -> Tensor:
 
 
 def unstack_frames(maps: Tensor, num_frames: int) -> Tensor:
-    """Take stacked frames apart again: (B, C, T * H, W) -> (B, C, T, H, W)."""
+    """Split stacked frames: (B, C, T * H, W) -> (B, C, T, H, W)."""
     return maps.unflatten(2, (num_frames, -1))

@@ -1,4 +1,4 @@
-"""The k-means decoder: queries are cluster centers of pixels (kMaX-DeepLab, Yu et al., 2022)."""
+"""k-means transformer decoder: queries are cluster centers (kMaX-DeepLab, Yu et al., 2022)."""
 
 from functools import partial
 
@@ -13,11 +13,11 @@ from axialvs.models.video_kmax.mask_predictor import MaskPrediction, MaskPredict
 
 
 class QuerySelfAttention(nn.Module):
-    """Attention among queries, with norms of the scores and of the result instead of a scale.
+    """Self-attention of queries, with batch norms of scores and output instead of a scale.
 
     Args:
-        key_channels: of queries and keys, all heads together.
-        value_channels: of values and of the result, all heads together.
+        key_channels: channels of queries and keys, over all heads.
+        value_channels: channels of values and output, over all heads.
         num_heads: attention heads.
     """
 
@@ -29,7 +29,7 @@ class QuerySelfAttention(nn.Module):
         self.output_norm = batch_norm_1d(value_channels)
 
     def forward(self, qkv: Tensor) -> Tensor:
-        """Args: `qkv` (B, 2 * key channels + value channels, Q). Returns (B, value channels, Q)."""
+        """Map `qkv` (B, 2 * key_channels + value_channels, Q) to (B, value_channels, Q)."""
         query, key, value = (
             x.unflatten(1, (self.num_heads, -1)) for x in qkv.split(self.channels, dim=1)
         )
@@ -40,16 +40,16 @@ class QuerySelfAttention(nn.Module):
 
 
 class KMeansLayer(nn.Module):
-    """Queries gather the pixels of their masks, attend to one another, pass a feed-forward network.
+    """Decoder layer: k-means cross-attention, self-attention, feed-forward network.
 
     Args:
-        pixel_channels: of the map.
+        pixel_channels: channels of the feature map.
         num_classes: N.
         channels: C of queries.
         mask_channels: as in `MaskPredictor`.
         feedforward_channels: width of the feed-forward network.
-        num_heads: of the self-attention.
-        drop_path: probability that a training step leaves one of the three updates out.
+        num_heads: heads of the self-attention.
+        drop_path: drop path rate of each of the three updates.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class KMeansLayer(nn.Module):
 
         Args:
             queries: (B, C, Q).
-            pixels: (B, pixel channels, H, W).
+            pixels: (B, pixel_channels, H, W).
 
         Returns:
-            The queries (B, C, Q), and the prediction whose masks gathered the pixels.
+            The queries (B, C, Q), and the prediction whose masks assign pixels to queries.
         """
         pixels = self.pixel_conv(F.gelu(pixels))
         hidden = self.query_conv(queries)

@@ -11,14 +11,14 @@ from torch.utils.checkpoint import checkpoint
 from axialvs.models.video_kmax.matching import ClipTargets, MatchedClip, match_clips
 from axialvs.models.video_kmax.pixel_sampling import gather_pixels, sample_pixels
 
-# Share of real classes against void in the class loss (MaX-DeepLab); it also scales the dice loss.
+# Weight of real classes against void in the class loss (MaX-DeepLab); also scales the dice loss.
 _POSITIVE_WEIGHT = 0.75
 
 
 class LossSettings(NamedTuple):
-    """Weights and pixel sampling; the defaults are those of VIPSeg with ResNet-50.
+    """Loss weights and pixel sampling; defaults for VIPSeg with ResNet-50.
 
-    A loss of weight 0 is left out.
+    A loss of weight 0 is not computed.
     """
 
     class_weight: float = 4.0
@@ -36,18 +36,17 @@ class LossSettings(NamedTuple):
 class KMaXOutputs(NamedTuple):
     """Outputs of the network in training: one entry per decoder layer, the final layer last.
 
-    Maps of earlier layers may be smaller than the targets; they are resized here, where it is
-    cheap.
+    Maps of earlier layers may be smaller than the targets; the losses resize them.
     """
 
-    class_logits: Sequence[Tensor]  # of (B, Q, N + 1), the last column means void
+    class_logits: Sequence[Tensor]  # of (B, Q, N + 1), the last column is void
     mask_logits: Sequence[Tensor]  # of (B, Q, T, h, w)
     pixel_features: Sequence[Tensor] | None = None  # of (B, C, T, h, w), unit length
     semantic_logits: Tensor | None = None  # (B, N + 1, T, h, w)
 
 
 class SamplingNoise(NamedTuple):
-    """Uniform random numbers in (0, 1) that fix which pixels are sampled."""
+    """Uniform random numbers in (0, 1) that determine the sampled pixels."""
 
     contrast: Sequence[Tensor]  # of (B, T * H * W), one per layer
     semantic: Tensor  # (B, T * H * W)
@@ -68,17 +67,17 @@ def kmax_losses(
 ) -> dict[str, Tensor]:
     """Compute the weighted losses of all layers, with the matching of the final one.
 
-    Every loss is a mean over the B clips. Call with autocast disabled.
+    Every loss is averaged over the B clips. Call with autocast disabled.
 
     Args:
-        outputs: of all layers.
+        outputs: outputs of all layers.
         targets: ground truth of each clip.
         settings: weights and sampling.
-        noise: fixes the sampled pixels; drawn if None.
+        noise: determines the sampled pixels; random if None.
 
     Returns:
         `loss_cls`, `loss_mask`, `loss_dice`, `loss_contrast`, `loss_semantic` of the final layer;
-        all but the last also of the layers before, as `d0.loss_cls` ...
+        all but the last also of earlier layers, as `d0.loss_cls` ...
 
     Raises:
         NonFiniteCostError: if the matching cost is NaN or infinite.
@@ -125,7 +124,7 @@ def kmax_losses(
 
 
 def class_loss(class_logits: Tensor, clip: MatchedClip) -> Tensor:
-    """PQ-style cross-entropy: each query counts as much as its mask fits (MaX-DeepLab Sec. 3.2).
+    """Compute PQ-style cross-entropy, weighted by mask similarity (MaX-DeepLab Sec. 3.2).
 
     Args:
         class_logits: (Q, N + 1).
@@ -138,7 +137,7 @@ def class_loss(class_logits: Tensor, clip: MatchedClip) -> Tensor:
 
 
 def mask_losses(mask_logits: Tensor, clip: MatchedClip, size: tuple[int, int]) -> MaskLosses:
-    """Mask-ID cross-entropy over queries per pixel, and dice weighted by class probability.
+    """Compute mask-ID cross-entropy over queries, and dice weighted by class probability.
 
     Args:
         mask_logits: (Q, T, h, w).
@@ -147,8 +146,8 @@ def mask_losses(mask_logits: Tensor, clip: MatchedClip, size: tuple[int, int]) -
     """
     if tuple(mask_logits.shape[-2:]) == size:
         return _mask_losses(mask_logits, clip)
-    # Resized logits of every layer would be the largest activations of a training step; backward
-    # resizes them again instead.
+    # Resized logits of all layers would be the largest activations of a training step; they are
+    # recomputed in backward.
     return checkpoint(
         lambda logits: _mask_losses(_resize(logits, size), clip),
         mask_logits,
@@ -212,7 +211,7 @@ def pixel_contrast_loss(
 
 
 def _contrast_loss(features: Tensor, masks: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of features (K, C) against the pixels of the same mask, masks (n, K) bool."""
+    """Compute cross-entropy of features (K, C) with positives in the same mask (n, K) bool."""
     # The mean similarity to all pixels of a segment is the similarity to their mean.
     masks = masks.to(features)
     means = masks @ features / masks.sum(1, keepdim=True).clamp(min=1)
@@ -229,7 +228,7 @@ def semantic_loss(
     size: tuple[int, int],
     settings: LossSettings,
 ) -> Tensor:
-    """Cross-entropy of the auxiliary semantic head on sampled pixels.
+    """Compute cross-entropy of the auxiliary semantic head on sampled pixels.
 
     Args:
         semantic_logits: (N + 1, T, h, w).
@@ -245,7 +244,7 @@ def semantic_loss(
         settings.semantic_area_exponent,
         uniform,
     )
-    labels = F.pad(clip.classes[clip.queries], (0, 1), value=-1)  # of void, index -1
+    labels = F.pad(clip.classes[clip.queries], (0, 1), value=-1)  # the last entry is void
     losses = F.cross_entropy(
         gather_pixels(semantic_logits, pixels, size),
         labels[clip.segments[pixels]],
@@ -256,5 +255,5 @@ def semantic_loss(
 
 
 def _mean_of_nonzero(losses: Tensor) -> Tensor:
-    """Mean over entries that are not exactly 0, as void pixels are; 0 if there are none."""
+    """Average over nonzero entries (void pixels are exactly 0); 0 if there are none."""
     return losses.sum() / (losses != 0).sum().clamp(min=1)

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from axialvs.models.video_kmax.conv_norm import ConvNormAct, batch_norm_2d, trunc_normal_
 
-# Share of queries without an object, which the class logits start with.
+# Prior probability of no-object at initialization.
 NO_OBJECT_PRIOR = 0.9
 
 
 class MaskPrediction(NamedTuple):
-    """What a predictor makes of queries and pixels."""
+    """Output of `MaskPredictor`."""
 
-    class_logits: Tensor  # (B, Q, N + 1), the last column means no object
+    class_logits: Tensor  # (B, Q, N + 1), the last column is no-object
     mask_logits: Tensor  # (B, Q, H, W)
     pixel_features: Tensor  # (B, C, H, W) of unit length
     mask_embeddings: Tensor  # (B, Q, C)
@@ -26,8 +26,8 @@ class QueryPredictor(nn.Module):
     """Class logits and mask embeddings of queries, and the norm of mask logits.
 
     Args:
-        channels: of queries.
-        mask_channels: of mask embeddings.
+        channels: channels of queries.
+        mask_channels: channels of mask embeddings.
         num_classes: N.
     """
 
@@ -45,30 +45,30 @@ class QueryPredictor(nn.Module):
         self.register_buffer('class_prior', prior, persistent=False)
 
     def predict_classes(self, queries: Tensor) -> Tensor:
-        """Args: `queries` (B, C, Q). Returns class logits (B, Q, N + 1)."""
+        """Predict class logits (B, Q, N + 1) from `queries` (B, C, Q)."""
         return self.cls_embed(queries).transpose(1, 2) + self.class_prior
 
     def embed_masks(self, queries: Tensor) -> Tensor:
-        """Args: `queries` (B, C, Q). Returns mask embeddings (B, Q, C)."""
+        """Compute mask embeddings (B, Q, C) of `queries` (B, C, Q)."""
         return self.mask_embed(queries).transpose(1, 2)
 
     def predict_masks(self, embeddings: Tensor, pixel_features: Tensor) -> Tensor:
-        """Mask logits (B, Q, H, W) of mask embeddings (B, Q, C) and pixels (B, C, H, W)."""
+        """Predict mask logits (B, Q, H, W) from embeddings (B, Q, C) and pixels (B, C, H, W)."""
         products = embeddings @ pixel_features.flatten(2)
         return self.normalize_masks(products.unflatten(-1, pixel_features.shape[2:]))
 
     def normalize_masks(self, products: Tensor) -> Tensor:
-        """One scale and shift for all products (B, Q, ...) of queries and pixels."""
+        """Apply a single-channel batch norm to dot products (B, Q, ...) of queries and pixels."""
         return self.mask_norm(products.flatten(1).view(len(products), 1, 1, -1)).view_as(products)
 
 
 class MaskPredictor(QueryPredictor):
-    """A `QueryPredictor` with the layers that make its pixel features.
+    """A `QueryPredictor` with layers for pixel features.
 
     Args:
-        channels: of queries.
-        pixel_channels: of the map.
-        mask_channels: of pixel features and mask embeddings.
+        channels: channels of queries.
+        pixel_channels: channels of the feature map.
+        mask_channels: channels of pixel features and mask embeddings.
         num_classes: N.
     """
 
@@ -85,11 +85,11 @@ class MaskPredictor(QueryPredictor):
     def forward(
         self, class_queries: Tensor, mask_queries: Tensor, pixels: Tensor
     ) -> MaskPrediction:
-        """Predicts.
+        """Predict class and mask logits.
 
         Args:
             class_queries, mask_queries: (B, C, Q).
-            pixels: (B, pixel channels, H, W).
+            pixels: (B, pixel_channels, H, W).
         """
         pixel_features = F.normalize(self.pixel_convs(pixels), dim=1)
         embeddings = self.embed_masks(mask_queries)

@@ -14,17 +14,17 @@ _EPS = 1e-5
 
 
 class ClipTargets(NamedTuple):
-    """Ground truth of one clip (or video); a pixel outside of all masks is void."""
+    """Ground truth of one clip or video; pixels outside of all masks are void."""
 
     labels: Tensor  # (n,) long, below N
     masks: Tensor  # (n, T, H, W) bool, disjoint, at the resolution of the mask logits
 
 
 class TubeOverlap(NamedTuple):
-    """How the predicted tubes of one clip overlap with its ground truth."""
+    """Overlap of the predicted tubes of one clip with its ground truth."""
 
     similarity: Tensor  # (Q, n) soft dice without void pixels
-    void_share: Tensor  # (Q,) part of each predicted tube on void pixels
+    void_share: Tensor  # (Q,) fraction of each predicted tube on void pixels
 
 
 class MatchedClip(NamedTuple):
@@ -32,19 +32,19 @@ class MatchedClip(NamedTuple):
 
     queries: Tensor  # (m,) matched queries, ascending
     masks: Tensor  # (m, T * H * W) bool, their ground-truth tubes
-    areas: Tensor  # (m,) their numbers of pixels
+    areas: Tensor  # (m,) number of pixels of each
     segments: Tensor  # (T * H * W,) row of `masks` at each pixel, -1 for void
     classes: Tensor  # (Q,) label of the matched tube, N for an unmatched query
-    class_weights: Tensor  # (Q,) similarity to the matched tube; void share if unmatched
+    class_weights: Tensor  # (Q,) similarity to the matched tube; `void_share` if unmatched
     mask_weights: Tensor  # (m,) probability of the matched tube's class
 
 
 @torch.no_grad()
 def measure_overlap(mask_logits: Tensor, masks: Tensor) -> TubeOverlap:
-    """Compare predicted with ground-truth tubes; frame by frame, to bound memory.
+    """Compare predicted with ground-truth tubes, frame by frame to limit memory.
 
     Args:
-        mask_logits: (Q, T, H, W), a softmax over Q makes them probabilities.
+        mask_logits: (Q, T, H, W), before the softmax over Q.
         masks: (n, T, H, W) bool.
     """
     intersection = mask_logits.new_zeros(len(mask_logits), len(masks))
@@ -69,10 +69,10 @@ def match_clips(
     All costs of a batch are transferred at once: one device synchronization.
 
     Args:
-        class_logits: (B, Q, N + 1) of the final layer, the last column means void.
+        class_logits: (B, Q, N + 1) of the final layer, the last column is void.
         mask_logits: (B, Q, T, H, W) of the final layer.
-        targets: ground truth of each of the B clips. If a clip has more tubes than queries, the
-            tubes left over become void.
+        targets: ground truth of each of the B clips. If a clip has more tubes than queries,
+            unmatched tubes become void.
 
     Raises:
         NonFiniteCostError: if a cost is NaN or infinite.
@@ -100,12 +100,12 @@ def match_clips(
 
 
 def _assign(costs: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Queries (m,) and tubes (m,) of the cheapest assignment for each cost matrix (Q, n)."""
+    """Return queries (m,) and tubes (m,) of the optimal assignment for each cost matrix (Q, n)."""
     on_host = torch.cat([cost.flatten() for cost in costs]).cpu()
     if not torch.isfinite(on_host).all():
         iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
         raise NonFiniteCostError(
-            f'the matching cost is not finite at iteration {iteration}: the network diverged. '
+            f'the matching cost is not finite at iteration {iteration}: training diverged. '
             'Lower the learning rate, use bfloat16 or float32 instead of float16, or resume from '
             'an older checkpoint.'
         )

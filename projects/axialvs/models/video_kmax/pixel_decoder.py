@@ -1,4 +1,4 @@
-"""kMaX-DeepLab's pixel decoder: axial blocks on coarse maps, bottlenecks on fine ones."""
+"""kMaX-DeepLab's pixel decoder: axial blocks on coarse maps, bottleneck blocks on fine maps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from axialvs.layers.layer_norm_2d import LayerNorm2d
 from axialvs.models.video_kmax.axial_attention import AxialAttention
 from axialvs.models.video_kmax.conv_norm import ConvNormAct
 
-# Channels of a block's result, in units of its base channels.
+# Ratio of a block's output channels to its base channels.
 EXPANSION = 4
 
 
 class DecodedPixels(NamedTuple):
-    """What the pixel decoder makes of frames."""
+    """Output of the pixel decoder."""
 
     mask_features: Tensor  # (B * T, C, H, W) at the finest level's size
     memory: list[Tensor]  # (B * T, C_l, H_l, W_l) of the other levels, from low to high resolution
@@ -28,15 +28,16 @@ class KMaXPixelDecoder(nn.Module):
     """Decode backbone maps frame by frame, from low to high resolution.
 
     Args:
-        in_channels: of the backbone maps, from high to low resolution.
-        base_channels: of the blocks of each level, from low to high resolution.
-        num_blocks: of each level, in the same order.
-        num_axial_levels: coarsest levels whose blocks attend along axes; the others convolve.
-        num_heads: of the axial attention.
-        drop_path: probability that a training step leaves a block's branch out.
+        in_channels: channels of the backbone maps, from high to low resolution.
+        base_channels: base channels of the blocks of each level, from low to high resolution.
+        num_blocks: number of blocks of each level, in the same order.
+        num_axial_levels: number of (coarsest) levels with axial blocks; the others have bottleneck
+            blocks.
+        num_heads: heads of the axial attention.
+        drop_path: drop path rate of each block.
 
     Attributes:
-        out_channels: of the decoded maps, from low to high resolution.
+        out_channels: channels of the decoded maps, from low to high resolution.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class KMaXPixelDecoder(nn.Module):
         if not len(in_channels) == len(base_channels) == len(num_blocks):
             raise ValueError(
                 f'{len(in_channels)} in_channels, {len(base_channels)} base_channels and '
-                f'{len(num_blocks)} num_blocks: give one of each for every level'
+                f'{len(num_blocks)} num_blocks: the lengths must be equal'
             )
         self.out_channels = tuple(EXPANSION * base for base in base_channels)
         in_channels = list(in_channels)[::-1]
@@ -75,7 +76,7 @@ class KMaXPixelDecoder(nn.Module):
                 channels = finer
 
     def forward(self, feats: Sequence[Tensor]) -> DecodedPixels:
-        """Args: `feats` (B * T, C_l, H_l, W_l), from high to low resolution."""
+        """Decode `feats` (B * T, C_l, H_l, W_l), from high to low resolution."""
         inputs = [norm(x) for norm, x in zip(self.input_norms, feats[::-1], strict=True)]
         features, decoded = inputs[0], []
         for level, stage in enumerate(self.stages):
@@ -87,12 +88,12 @@ class KMaXPixelDecoder(nn.Module):
 
 
 class AxialBlock(nn.Module):
-    """A residual block with axial attention between two 1x1 convolutions.
+    """Residual block with axial attention between two 1x1 convolutions.
 
     Args:
         in_channels: C.
-        base_channels: an `EXPANSION`-th of the result's channels.
-        num_heads: of the attention.
+        base_channels: output channels divided by `EXPANSION`.
+        num_heads: heads of the attention.
         drop_path: as in `KMaXPixelDecoder`.
     """
 
@@ -115,7 +116,7 @@ class AxialBlock(nn.Module):
 
 
 class BottleneckBlock(nn.Module):
-    """A residual block with a 3x3 convolution between two of 1x1; arguments as in `AxialBlock`."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; arguments as in `AxialBlock`."""
 
     def __init__(self, in_channels: int, base_channels: int, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -134,11 +135,11 @@ class BottleneckBlock(nn.Module):
 
 
 class ResizedFuse(nn.Module):
-    """Sums a coarse map, resized, and a finer one after bringing both to the same channels.
+    """Project a coarse and a fine map to the same channels, resize the coarse one and add them.
 
     Args:
-        low_channels, high_channels: of the coarse and of the finer map.
-        out_channels: of the sum.
+        low_channels, high_channels: channels of the coarse and the fine map.
+        out_channels: channels of the sum.
     """
 
     def __init__(self, low_channels: int, high_channels: int, out_channels: int) -> None:
@@ -147,7 +148,7 @@ class ResizedFuse(nn.Module):
         self.high_conv = ConvNormAct(high_channels, out_channels, activation=False)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Args: `low` (B, C_l, h, w), `high` (B, C_h, H, W). Returns (B, C, H, W)."""
+        """Fuse `low` (B, C_l, h, w) and `high` (B, C_h, H, W) to (B, C, H, W)."""
         low = resize(self.low_conv(F.gelu(low)), high.shape[-2:])
         return low + self.high_conv(F.gelu(high))
 
@@ -158,8 +159,8 @@ def resize(features: Tensor, size: Sequence[int], align_corners: bool | None = N
     Args:
         features: the maps.
         size: (H, W) of the result.
-        align_corners: by default whether the width is odd: with an input of 32 n + 1 pixels the
-            first and the last cells of all levels lie on the same pixels.
+        align_corners: by default, whether the width is odd: for an input of 32 n + 1 pixels, the
+            first and last cells of all levels coincide.
     """
     if align_corners is None:
         align_corners = features.shape[-1] % 2 == 1

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Below any score of a labeled pixel, so void pixels are drawn only if nothing else is left.
+# Lower than any score of a labeled pixel, so void pixels are only drawn if no others are left.
 _VOID_SCORE = -99999.0
 
 
@@ -20,8 +20,8 @@ def sample_pixels(
     Args:
         segments: (P,) segment index of each pixel, -1 for void.
         areas: (n,) pixels of each segment.
-        num_pixels: K; all P pixels are returned if there are fewer.
-        area_exponent: 0 draws uniformly, 1 gives every segment the same share.
+        num_pixels: K; all P pixels are returned if P < K.
+        area_exponent: 0 draws pixels uniformly, 1 gives every segment the same weight.
         uniform: (P,) random numbers in (0, 1); drawn if None.
 
     Returns:
@@ -36,10 +36,10 @@ def sample_pixels(
 
 
 def gather_pixels(features: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Features at some pixels of a finer grid, as if the map had been resized bilinearly.
+    """Interpolate features bilinearly at some pixels of a finer grid.
 
     Resizing whole feature maps for a few thousand sampled pixels would dominate the memory of the
-    losses. Grid corners are aligned if the target width is odd, as everywhere in kMaX-DeepLab.
+    losses. Corners are aligned if the target width is odd, as everywhere in kMaX-DeepLab.
 
     Args:
         features: (C, T, h, w).
@@ -72,7 +72,7 @@ def gather_pixels(features: Tensor, indices: Tensor, size: tuple[int, int]) -> T
 def _neighbors(
     positions: Tensor, fine: int, coarse: int, aligned: bool
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The two coarse cells around each fine position along one axis, with their weights."""
+    """Return the two coarse cells around each fine position along one axis, and their weights."""
     if aligned:
         centers = positions * ((coarse - 1) / max(fine - 1, 1))
     else:

@@ -1,4 +1,4 @@
-"""The auxiliary semantic head, of use in training only (DeepLabv3+, Chen et al., 2018)."""
+"""Auxiliary semantic head for training (DeepLabv3+, Chen et al., 2018)."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ class ASPP(nn.Module):
     """Atrous spatial pyramid pooling.
 
     Args:
-        in_channels: of the map.
-        channels: of each branch and of the result.
-        rates: of the 3x3 convolutions.
-        dropout: on the result.
+        in_channels: channels of the input.
+        channels: channels of each branch and of the output.
+        rates: atrous rates of the 3x3 convolutions.
+        dropout: dropout on the output.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ASPP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Args: `features` (B, C, H, W). Returns (B, channels, H, W)."""
+        """Map `features` (B, C, H, W) to (B, channels, H, W)."""
         branches = [conv(features) for conv in self.convs]
         pooled = self.pool(features.mean((2, 3), keepdim=True))
         branches.append(pooled.expand(-1, -1, *features.shape[-2:]))
@@ -42,13 +42,13 @@ class ASPP(nn.Module):
 
 
 class SemanticHead(nn.Module):
-    """Semantic logits at the finest map's size.
+    """Predict semantic logits at the size of the finest map.
 
     Args:
-        in_channels: of the maps of strides 4, 8 and 32.
-        num_classes: N; as in the mask heads, one more column is void.
-        channels: of the hidden maps.
-        low_level_channels: that the maps of strides 8 and 4 are brought to.
+        in_channels: channels of the maps of strides 4, 8 and 32.
+        num_classes: N; the output has an additional void class, as in the mask heads.
+        channels: channels of the hidden maps.
+        low_level_channels: channels that the maps of strides 8 and 4 are projected to.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SemanticHead(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, stride4: Tensor, stride8: Tensor, stride32: Tensor) -> Tensor:
-        """Args: maps (B, C_l, H_l, W_l). Returns (B, N + 1, H, W) at the size of `stride4`."""
+        """Predict (B, N + 1, H, W) at the size of `stride4` from maps (B, C_l, H_l, W_l)."""
         features = self.aspp(stride32)
         align_corners = stride32.shape[-1] % 2 == 1
         for finer, conv, fusion in zip(

@@ -1,4 +1,4 @@
-"""Class logits and mask embeddings of queries that were refined over the clips of a video."""
+"""Class logits and mask embeddings of queries refined over the clips of a video."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from axialvs.models.video_kmax.mask_predictor import QueryPredictor
 
 
 class VideoPredictor(QueryPredictor):
-    """One class per query for the whole video, one mask embedding per query and clip.
+    """Predict one class per query for the whole video, and one mask embedding per query and clip.
 
     Args:
         channels: C of queries.
@@ -21,11 +21,11 @@ class VideoPredictor(QueryPredictor):
         self.mask_proj = ConvNormAct(channels, channels, dims=1)
 
     def class_features(self, queries: Tensor) -> Tensor:
-        """Features of refined queries (B, K, Q, C), in the same shape, to be pooled over clips."""
+        """Compute features of refined queries (B, K, Q, C), same shape, to pool over clips."""
         features = self.class_proj(queries.flatten(0, 1).transpose(1, 2))
         return features.transpose(1, 2).unflatten(0, queries.shape[:2])
 
     def mask_embeddings(self, queries: Tensor) -> Tensor:
-        """Args: refined `queries` (B, K, Q, C). Returns mask embeddings (B, K, Q, C')."""
+        """Compute mask embeddings (B, K, Q, C') of refined `queries` (B, K, Q, C)."""
         embeddings = self.embed_masks(self.mask_proj(queries.flatten(0, 1).transpose(1, 2)))
         return embeddings.unflatten(0, queries.shape[:2])
