@@ -1,4 +1,4 @@
-"""Fixtures of the data set tests."""
+"""Fixtures of the dataset tests."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def log() -> Iterator[LogText]:
 
 @pytest.fixture
 def content() -> dict:
-    """The JSON of a valid data set of two videos."""
+    """The JSON of a valid dataset of two videos."""
     return make_content()
 
 
@@ -82,7 +82,7 @@ def write_images(tmp_path: Path) -> Callable[[dict], str]:
 
 @pytest.fixture
 def build(write_json, write_images):
-    """Build a data set on the given content."""
+    """Build a dataset on the given content."""
 
     def make(content, **kwargs):
         kwargs.setdefault('clip_length', 3)

@@ -1,4 +1,4 @@
-"""A tiny data set whose objects are painted in colors of their own, for the tests here."""
+"""A tiny dataset whose objects are painted in colors of their own, for the tests here."""
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
 
 
 def make_content(lengths: tuple[int, ...] = (5, 6)) -> dict:
-    """The JSON of a valid data set: in every video the three objects; ids continue by tens."""
+    """The JSON of a valid dataset: in every video the three objects; ids continue by tens."""
     content = {'videos': [], 'categories': [dict(c) for c in CATEGORIES], 'annotations': []}
     for index, length in enumerate(lengths):
         video_id = index + 1

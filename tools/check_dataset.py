@@ -1,4 +1,4 @@
-"""Find the errors of a data set that would stop or spoil a training.
+"""Find the errors of a dataset that would stop or spoil a training.
 
 Give an annotation file in the layout of YouTube-VIS (videos), COCO (images) or VIPSeg (panoptic),
 or a config. All errors in the file, its masks and images are counted and shown by examples, with

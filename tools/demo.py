@@ -101,7 +101,7 @@ def write_video(path: Path, level: str) -> None:
 
 
 def generate(folder: Path, level: str, train: int, valid: int) -> None:
-    """Generate a data set."""
+    """Generate a dataset."""
     run(
         f'Generate videos of moving shapes, level {level}',
         'dataset_converters/generate_moving_shapes.py',

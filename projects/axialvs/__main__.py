@@ -21,7 +21,7 @@ COMMANDS = {
         'show where axial-trajectory attention looks for a point',
     ),
     'train': ('train.py', 'train a model'),
-    'test': ('test.py', 'evaluate a model on the data set of its config'),
+    'test': ('test.py', 'evaluate a model on the dataset of its config'),
     'eval vis': ('eval_vis.py', 'compute AP, HOTA, IDF1 or J&F of a results file'),
     'eval vps': ('eval_vps.py', 'compute VPQ and STQ of panoptic results'),
     'convert release': (
@@ -49,7 +49,7 @@ COMMANDS = {
         'model_converters/publish_model.py',
         'extract the weights of a training for publication',
     ),
-    'check': ('check_dataset.py', 'check a data set'),
+    'check': ('check_dataset.py', 'check a dataset'),
     'split': (
         'dataset_converters/split_dataset.py',
         'split an annotation file into training and validation videos',

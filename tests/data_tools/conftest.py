@@ -1,3 +1,3 @@
-"""Fixtures of tiny video data sets."""
+"""Fixtures of tiny video datasets."""
 
 from dataset_fixtures import build, content, log, write_images, write_json  # noqa: F401

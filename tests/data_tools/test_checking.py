@@ -29,7 +29,7 @@ DOT[20:23, 30:33] = True
 
 @pytest.fixture
 def content():
-    """A valid data set whose boxes fit their masks."""
+    """A valid dataset whose boxes fit their masks."""
     content = make_content()
     for annotation in content['annotations']:
         annotation['bboxes'] = [

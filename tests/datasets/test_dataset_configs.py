@@ -1,4 +1,4 @@
-"""Tests of the base data set configs on a tiny data set with the configs' own classes."""
+"""Tests of the base dataset configs on a tiny dataset with the configs' own classes."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 def loader_of(name, split, path, prefix):
-    """The config's loader, with its data set pointed at the tiny files and without workers."""
+    """The config's loader, with its dataset pointed at the tiny files and without workers."""
     config = Config.fromfile(FOLDER / f'{name}.py')[f'{split}_dataloader']
     config.update(num_workers=0, persistent_workers=False)
     config.dataset.update(data_root='', ann_file=path, data_prefix={'img_path': prefix})
@@ -34,7 +34,7 @@ def loader_of(name, split, path, prefix):
 
 @pytest.fixture
 def files(write_json, write_images):
-    """Write a tiny data set with the classes of an official list."""
+    """Write a tiny dataset with the classes of an official list."""
 
     def make(classes):
         content = make_content()

@@ -1,4 +1,4 @@
-"""The generated data set: promised events, exact masks, determinism, official files."""
+"""The generated dataset: promised events, exact masks, determinism, official files."""
 
 import json
 import runpy

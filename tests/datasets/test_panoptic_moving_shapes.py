@@ -1,4 +1,4 @@
-"""The generated panoptic data set: bands of stuff behind the objects, files in VIPSeg's layout."""
+"""The generated panoptic dataset: bands of stuff behind the objects, files in VIPSeg's layout."""
 
 import json
 from dataclasses import replace

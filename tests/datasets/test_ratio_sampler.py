@@ -1,4 +1,4 @@
-"""Tests of sampling from several data sets in fixed shares."""
+"""Tests of sampling from several datasets in fixed shares."""
 
 from collections import Counter
 from itertools import islice
@@ -14,7 +14,7 @@ from tiny_video_data import make_content, same
 
 @pytest.fixture
 def parts(build):
-    """Two data sets of unequal length."""
+    """Two datasets of unequal length."""
     return [build(make_content((5,))), build(make_content((6, 9)))]
 
 
@@ -60,7 +60,7 @@ def test_samples_are_those_of_the_parts(parts):
 
 def test_ratios_that_do_not_fit(parts):
     dataset = ConcatClips(parts)
-    for ratios, words in [((1,), '2 data sets'), ((1, 0), '1 or more'), ((1, 0.5), '0.5')]:
+    for ratios, words in [((1,), '2 datasets'), ((1, 0), '1 or more'), ((1, 0.5), '0.5')]:
         with pytest.raises(ValueError, match=words):
             RatioClipSampler(dataset, ratios=ratios)
     with pytest.raises(ValueError, match='needs ConcatClips'):
@@ -73,5 +73,5 @@ def test_wrappers_that_take_plain_indices(parts):
         InfiniteClipSampler(plain)
     with pytest.raises(ValueError, match='ConcatClips'):
         RatioClipSampler(plain, ratios=(1, 1))
-    with pytest.raises(ValueError, match='give its data set itself'):
+    with pytest.raises(ValueError, match='give its dataset itself'):
         InfiniteClipSampler(RepeatDataset(parts[0], times=2))

@@ -86,7 +86,7 @@ def test_videos_are_dealt_out_completely_and_evenly(lengths, num_ranks):
 
 
 class Videos:
-    """Clips of videos, as a data set in test mode lists them."""
+    """Clips of videos, as a dataset in test mode lists them."""
 
     def __init__(self, *lengths: int) -> None:
         self.lengths = lengths

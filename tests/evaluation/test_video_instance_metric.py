@@ -15,7 +15,7 @@ from axialvs.evaluation.results import ResultsError, read_results
 from forked import run_ranks
 
 FIXTURE = Path(__file__).parents[1] / 'data' / 'parity' / 'youtube_vis_ap.json'
-NUM_CLIPS = 1000  # of the data set; not the number of videos
+NUM_CLIPS = 1000  # of the dataset; not the number of videos
 
 
 @pytest.fixture(scope='module')

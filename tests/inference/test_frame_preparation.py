@@ -1,4 +1,4 @@
-"""Frames of a video are brought to the network as a data set's are."""
+"""Frames of a video are brought to the network as a dataset's are."""
 
 import cv2
 import numpy as np

@@ -68,7 +68,7 @@ def test_all_kinds_of_counts_are_the_same_mask(mask):
         assert as_rle(read) == rle
 
 
-def test_polygons_are_rasterised_as_by_pycocotools():
+def test_polygons_are_rasterized_as_by_pycocotools():
     polygons = [[1.0, 1.0, 6.0, 1.0, 6.0, 4.0], [0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0]]
     expected = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, HEIGHT, WIDTH)))
     rle = compress(polygons, HEIGHT, WIDTH)

@@ -2,7 +2,7 @@
 
 ROOT has the downloaded files: imgs, panomasks, train.txt, val.txt and panoVIPSeg_categories.json.
 Images, panomasksRGB, panoptic_gt_VIPSeg_train.json and panoptic_gt_VIPSeg_val.json are written to
-DIR. Label 200, a known error of the data set, becomes void. The same command resumes an interrupted
+DIR. Label 200, a known error of the dataset, becomes void. The same command resumes an interrupted
 run.
 """
 

@@ -19,7 +19,7 @@ def training_data(
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> tuple[BaseDataset | ConcatDataset, Sampler]:
-    """Return the data set and the sampler that training with a config uses on one process.
+    """Return the dataset and the sampler that training with a config uses on one process.
 
     Args:
         config: a config, as `find_config` takes it.

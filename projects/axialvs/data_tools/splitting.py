@@ -1,4 +1,4 @@
-"""Split of a data set of videos in two parts that both have all classes if possible."""
+"""Split of a dataset of videos in two parts that both have all classes if possible."""
 
 import hashlib
 import json

@@ -23,7 +23,7 @@ YOUTUBE_VIS_2021 = _names(
     shark skateboard snake snowboard squirrel surfboard tennis_racket tiger train truck turtle
     whale zebra"""
 )
-# 'Vehical' is the data set's own spelling.
+# 'Vehical' is the dataset's own spelling.
 OVIS = _names(
     """Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard
     Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehical"""
@@ -73,5 +73,5 @@ def repair_name(name: str) -> str:
 
 
 def normalize_name(name: str) -> str:
-    """Return the form in which two class names are compared: repaired, trimmed, without case."""
+    """Normalize a class name for comparison: repaired, trimmed, case-folded."""
     return repair_name(name).casefold()

@@ -52,7 +52,7 @@ def match_classes(
     for first, second in same_names(categories):
         raise AnnotationError(
             f"{path}: category {second.id}, field 'name': {second.name!r} is also the name of "
-            f'category {first.id}, so labels cannot be told apart by name; rename or merge them.',
+            f'category {first.id}, so names are ambiguous; rename or merge the categories.',
             'duplicate-name',
         )
     if classes is None:
@@ -64,7 +64,7 @@ def match_classes(
             f"{path}: field 'categories': the categories are not the classes {classes!r}. "
             f'Classes without a category: {absent}. Categories that are not a class: '
             f'{[category.name for category in unlisted]}. Give the right class list, or set '
-            'allow_unlisted_categories=True to leave out what does not match.',
+            'allow_unlisted_categories=True to ignore what does not match.',
             'class-without-category' if absent else 'category-without-class',
         )
     ids = {normalize_name(category.name): category.id for category in categories}
@@ -90,9 +90,9 @@ def compare_classes(
     )
 
 
-# COCO's name -> names in video data sets; the first one in the class list is taken. A car is not
-# every vehicle of OVIS, but each of the three is one. The release also takes bicycles for
-# motorbikes and skis for snowboards; we do not, because they look different.
+# COCO's name -> names in video datasets; the first one in the class list is used. OVIS's vehicles
+# include cars, buses and trucks. The release also maps bicycles to motorbikes and skis to
+# snowboards; we do not, because they look different.
 COCO_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     'motorcycle': ('motorbike',),
     'car': ('sedan', 'Vehical'),
@@ -100,7 +100,7 @@ COCO_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     'truck': ('Vehical',),
     'frisbee': ('flying_disc',),
 }
-# Same word, different thing: COCO's mouse is a computer mouse, that of YouTube-VIS an animal.
+# Same name, different class: COCO's mouse is a computer mouse, that of YouTube-VIS an animal.
 COCO_HOMONYMS = frozenset({'mouse'})
 
 
@@ -131,7 +131,7 @@ def match_coco_classes(
 ) -> CocoLabelMap:
     """Match COCO's categories with a class list: by name, then by the table of synonyms.
 
-    Case, and whether words are separated by blanks or underscores, do not matter.
+    Names are compared without case, and with underscores equal to spaces.
 
     Args:
         categories: of the COCO file.

@@ -1,4 +1,4 @@
-"""Data sets whose samples are clips of videos: index of clips, redraws, seeds, test samples."""
+"""Base class of datasets whose samples are clips of videos."""
 
 import os
 import random
@@ -20,8 +20,8 @@ from axialvs.utils.errors import AxialVSError
 _TRIES_PER_CLIP = 5
 
 VideoRecord = dict[str, Any]
-"""What is kept of a video, plain values that are quick to pickle: `video_id`, `width`, `height`,
-`length`, `file_names` and what the data set needs to make ground truth."""
+"""Data of a video as plain values that are fast to pickle: `video_id`, `width`, `height`, `length`,
+`file_names` and what the dataset needs for ground truth."""
 
 
 class VideoRecords(NamedTuple):
@@ -29,7 +29,7 @@ class VideoRecords(NamedTuple):
 
     Attributes:
         videos: one record per video.
-        metainfo: `classes` and what else the data set knows of them.
+        metainfo: `classes` and further information about them.
         skipped: number of records that training ignores, by reason.
     """
 
@@ -39,32 +39,31 @@ class VideoRecords(NamedTuple):
 
 
 class ClipDataset(BaseDataset):
-    """Base of data sets of videos.
+    """Base of datasets of videos.
 
-    In training a sample is a clip; there is one index for each start frame whose clip shows a
-    target. In test mode a sample is one clip of one video; indices run through the clips of all
-    videos in order. A data set implements `read_records`, `targets_visible` and
-    `frame_annotations`.
+    In training, a sample is a clip, with one index per start frame whose clip shows a target. In
+    test mode, samples are the clips of all videos in order. Subclasses implement `read_records`,
+    `targets_visible` and `frame_annotations`.
 
     Args:
         ann_file: annotation file, relative to `data_root`.
         clip_length: frames of a clip, T.
-        num_frames: frames of a training sample; None for T. Offline training takes the frames of
-            several clips.
+        num_frames: frames of a training sample; None for T. Offline training uses several clips per
+            sample.
         frame_range: 0 for consecutive training frames; r > 0 for frames within r of the key frame,
             which must be at least `num_frames`.
         filter_empty: skip start frames whose clip shows no target (training only).
         split_mode: how a test video is split into clips, see `split_video`.
-        check_images: look for all image files when the data set is built.
-        seed: for plain indices; those of `InfiniteClipSampler` carry the run's.
+        check_images: check that all image files exist when the dataset is built.
+        seed: seed for plain indices; those of `InfiniteClipSampler` have the run's seed.
         max_redraws: how often a training clip is redrawn if its crop contains no target.
         data_prefix: `img_path` is the folder that file names are relative to.
-        **kwargs: of mmengine's BaseDataset: data_root, pipeline, test_mode, indices, ...
+        **kwargs: arguments of mmengine's BaseDataset: data_root, pipeline, test_mode, indices, ...
 
     Raises:
-        AnnotationError: if something is wrong in the file.
+        AnnotationError: if the file is invalid.
         FileNotFoundError: if the file, or an image, is missing.
-        AxialVSError: if an argument is wrong, or there is nothing to train on.
+        AxialVSError: if an argument is invalid, or there is nothing to train on.
     """
 
     unit = 'videos'  # what records are called in messages
@@ -89,7 +88,7 @@ class ClipDataset(BaseDataset):
         if min(clip_length, self.num_frames) < 1 or self.frame_range < 0:
             raise AxialVSError(
                 f'clip_length={clip_length}, num_frames={num_frames}, frame_range={frame_range}: '
-                'at least 1, 1 and 0 are needed.'
+                'must be at least 1, 1 and 0.'
             )
         if self.frame_range and 2 * self.frame_range < self.num_frames - 1:
             raise AxialVSError(
@@ -110,11 +109,11 @@ class ClipDataset(BaseDataset):
 
     @abstractmethod
     def targets_visible(self, record: VideoRecord) -> NDArray[np.bool_]:
-        """Return for each of a video's L frames whether it shows something to learn."""
+        """Return (L,) bool: whether each frame of a video shows a training target."""
 
     @abstractmethod
     def frame_annotations(self, record: VideoRecord, frame: int) -> dict[str, Any]:
-        """Return the values of one frame that the loader of annotations reads."""
+        """Return the values of one frame for the annotation loader."""
 
     def load_data_list(self) -> list[VideoRecord]:
         """Read the file and return one record per video."""
@@ -124,7 +123,7 @@ class ClipDataset(BaseDataset):
         return records.videos
 
     def filter_data(self) -> list[VideoRecord]:
-        """Build the index of clips and drop the videos that have none."""
+        """Build the index of clips and drop videos without clips."""
         records = self.data_list
         if self._indices is not None:
             records = self._get_unserialized_subset(self._indices)
@@ -190,12 +189,12 @@ class ClipDataset(BaseDataset):
         """Return the sample after the pipeline.
 
         Args:
-            idx: index of a clip, or what a training sampler gives. Random draws of the latter
-                depend on its seed and position only, those of a plain index on the data set's seed
-                and the index.
+            idx: index of a clip, or an index from a training sampler. The random draws of the
+                latter only depend on its seed and position, those of a plain index on the
+                dataset's seed and the index.
 
         Raises:
-            AxialVSError: if no draw of a training clip contained a target.
+            AxialVSError: if no redraw of a training clip contained a target.
         """
         if not isinstance(idx, SampleIndex):
             index = range(len(self))[idx]
@@ -206,7 +205,7 @@ class ClipDataset(BaseDataset):
             return self._draw_until_valid(idx.clip)
 
     def _draw_until_valid(self, clip: int) -> dict:
-        """Redraw the clip, and then other clips, until the pipeline returns a target."""
+        """Redraw the clip, then other clips, until the pipeline returns a target."""
         tried: list[Any] = []
         for attempt in range(self.max_redraws + 1):
             if attempt and attempt % _TRIES_PER_CLIP == 0:
@@ -217,7 +216,7 @@ class ClipDataset(BaseDataset):
             tried.append(self.get_data_info(self._clip_videos[clip])['video_id'])
         raise AxialVSError(
             f'{self.ann_file}: {len(tried)} draws of clips of {self.unit} {sorted(set(tried))} '
-            'left no object in the picture. Is the crop too small, or are the masks wrong?'
+            'contained no object. Is the crop too small, or are the masks wrong?'
         )
 
     def prepare_data(self, idx: int) -> Any:
@@ -241,11 +240,11 @@ class ClipDataset(BaseDataset):
         return values | {key: [value] * clip.length for key, value in place.items()}
 
     def clip_values(self, record: VideoRecord, frames: Sequence[int]) -> dict[str, list[Any]]:
-        """Return T frames of a video as TransformBroadcaster takes them: T values per key.
+        """Return T frames of a video for `TransformBroadcaster`: T values per key.
 
         Args:
             record: the video.
-            frames: T frame indices; one may occur twice.
+            frames: T frame indices, possibly with duplicates.
         """
         per_frame = [
             {
@@ -266,22 +265,22 @@ class ClipDataset(BaseDataset):
         return np.split(np.arange(len(self)), borders)
 
     def get_subset(self, indices: Sequence[int] | int) -> 'ClipDataset':
-        """Not supported: choose a subset of videos with the argument `indices`."""
-        raise NotImplementedError('Give `indices` when the data set is built.')
+        """Raise an error: subsets of videos are selected by the argument `indices`."""
+        raise NotImplementedError('Pass `indices` to the constructor of the dataset.')
 
     get_subset_ = get_subset
 
 
 @DATASETS.register_module()
 class ConcatClips(ConcatDataset):
-    """mmengine's concatenation, for the indices of the training samplers.
+    """mmengine's `ConcatDataset` with support for the indices of the training samplers.
 
-    The data sets must have equal classes; ids of categories may differ, so configs set
-    `ignore_keys=['category_ids']`. `RatioClipSampler` says how often each is drawn from.
+    The datasets must have equal classes; category ids may differ, so configs set
+    `ignore_keys=['category_ids']`. `RatioClipSampler` sets the sampling ratios.
     """
 
     def __getitem__(self, idx: int | SampleIndex) -> Any:
-        """Return the sample after the pipeline of its data set, see `ClipDataset`."""
+        """Return the sample after the pipeline of its dataset, see `ClipDataset`."""
         if not isinstance(idx, SampleIndex):
             return super().__getitem__(idx)
         number, clip = self._get_ori_dataset_idx(idx.clip)

@@ -1,4 +1,4 @@
-"""Pseudo-videos: COCO's still images with instances or panoptic segments, for training clips."""
+"""Pseudo-videos: training clips from COCO images with instances or panoptic segments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,16 +19,16 @@ from axialvs.utils.errors import AxialVSError
 
 @DATASETS.register_module(name='CocoClips')
 class CocoClipsDataset(InstanceClipDataset):
-    """COCO instance annotations in the official layout, as training clips of a video data set.
+    """COCO instance annotations in the official layout, as training clips of a video dataset.
 
-    A sample is made of one image. The pipeline sees it once: `LoadFrame` and `LoadClipAnnotations`
-    without `TransformBroadcaster`, then `ImageToClip`, which makes the frames, then what any clip
-    goes through. Images without an object of a class are skipped; crowds are ignored.
+    A sample is made from one image. The pipeline loads it once, by `LoadFrame` and
+    `LoadClipAnnotations` without `TransformBroadcaster`; `ImageToClip` generates the frames, and
+    the usual transforms of clips follow. Images without an object are skipped; crowds are ignored.
 
     Args:
         ann_file: annotation file, relative to `data_root`.
         clip_length: frames of a clip, T.
-        classes: class list of the video data set, as `YouTubeVIS` takes it; None for COCO's own.
+        classes: class list of the video dataset, as `YouTubeVIS` takes it; None for COCO's own.
         synonyms: class or classes of further COCO names, see `match_coco_classes`.
         **kwargs: of `ClipDataset`, without the test mode.
     """
@@ -44,7 +44,7 @@ class CocoClipsDataset(InstanceClipDataset):
         **kwargs: Any,
     ) -> None:
         if kwargs.get('test_mode'):
-            raise AxialVSError('CocoClips is for training only: a still image is no test video.')
+            raise AxialVSError('CocoClips is for training only; remove test_mode=True.')
         self.synonyms = synonyms
         super().__init__(ann_file, clip_length, classes, **kwargs)
 

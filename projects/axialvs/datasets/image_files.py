@@ -33,13 +33,13 @@ def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the (width, height) of an image as OpenCV decodes it: turned as its EXIF data says.
+    """Return the (width, height) of an image as decoded by OpenCV, which applies EXIF rotation.
 
     Only the header is read.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ImageFileError: if it is not an image, or its header claims an absurd size.
+        ImageFileError: if it is not an image, or the size in its header is implausible.
     """
     try:
         with Image.open(path) as image:
@@ -55,7 +55,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def common_size(images: Sequence[Path], video: str) -> tuple[int, int]:
-    """Return the (width, height) that all frames of a video have.
+    """Return the common (width, height) of all frames of a video.
 
     Raises:
         ImageFileError: if two frames differ, or one is not an image.
@@ -72,13 +72,13 @@ def common_size(images: Sequence[Path], video: str) -> tuple[int, int]:
 
 
 def is_truncated_jpeg(path: str) -> bool:
-    """Whether a file is a JPEG image without its end, which OpenCV silently fills with gray."""
+    """Return whether a file is a truncated JPEG image, which OpenCV silently pads with gray."""
     with open(path, 'rb') as file:
         if file.read(len(_JPEG_START)) != _JPEG_START:
             return False
         file.seek(-len(_JPEG_END), os.SEEK_END)
         if file.read() == _JPEG_END:
             return False
-        file.seek(0)  # something may follow the end
+        file.seek(0)  # other data may follow the end marker
         content = file.read()
     return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)

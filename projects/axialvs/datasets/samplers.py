@@ -1,4 +1,4 @@
-"""Samplers: training clips without end, in fixed ratios, and whole videos for testing."""
+"""Samplers: infinite training clips, fixed ratios of datasets, and whole videos for testing."""
 
 from collections.abc import Iterator, Sequence, Sized
 from itertools import count
@@ -15,25 +15,25 @@ from axialvs.datasets.clip_dataset import ConcatClips
 from axialvs.datasets.seeding import SampleIndex
 from axialvs.utils.errors import AxialVSError
 
-_MIXING = 1  # separates the draws of the order of data sets from those of their clips
+_MIXING = 1  # separates the random stream of the dataset order from those of the clips
 
 
 @DATA_SAMPLERS.register_module()
 class InfiniteClipSampler(Sampler):
     """Infinite sampler whose global order does not depend on the number of processes.
 
-    Every pass over the data set has an order drawn from (seed, pass). Position p of the global
-    order goes to rank p modulo the number of ranks, so two processes with a batch of one see
-    together what one process sees with a batch of two.
+    Every pass over the dataset has an order drawn from (seed, pass). Position p of the global order
+    goes to rank p modulo the number of ranks, so two processes with a batch size of one load the
+    same samples as one process with a batch size of two.
 
     Args:
         dataset: anything with a length.
-        shuffle: whether to draw an order for each pass; else the data set's own is used.
-        seed: of the run, equal on all ranks; mmengine's Runner passes its own. None takes one that
-            the ranks agree on.
+        shuffle: whether to shuffle each pass; otherwise clips are in the dataset's order.
+        seed: seed of the run, equal on all ranks; mmengine's Runner passes its own. None draws one
+            and synchronizes it across ranks.
 
     Raises:
-        AxialVSError: if the data set is empty, or a wrapper of mmengine that takes plain indices.
+        AxialVSError: if the dataset is empty, or is a wrapper of mmengine that needs plain indices.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
@@ -44,7 +44,7 @@ class InfiniteClipSampler(Sampler):
         self.size = len(dataset)
         self.num_skipped = 0
         if self.size == 0:
-            raise AxialVSError('train_dataloader: the data set has no clip to sample.')
+            raise AxialVSError('train_dataloader: the dataset has no clip to sample.')
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Yield this rank's samples, from the first one that is not skipped."""
@@ -64,9 +64,9 @@ class InfiniteClipSampler(Sampler):
         return np.random.default_rng([self.seed, *key]).permutation(size)
 
     def skip(self, num_samples: int) -> None:
-        """Start the next iteration after `num_samples` samples of this rank, without loading them.
+        """Skip the first `num_samples` samples of this rank in the next pass, without loading them.
 
-        `IterBasedTrainLoop` calls it when a run is resumed.
+        Called by `IterBasedTrainLoop` when a run is resumed.
 
         Args:
             num_samples: iterations done times the batch size.
@@ -80,40 +80,39 @@ class InfiniteClipSampler(Sampler):
         return self.size
 
     def set_epoch(self, epoch: int) -> None:
-        """Ignore the epoch: orders depend on the pass."""
+        """Ignore the epoch, because the order depends on the pass."""
 
 
 def _refuse_wrapper(dataset: Sized) -> None:
     if isinstance(dataset, RepeatDataset):
         raise AxialVSError(
-            'train_dataloader: RepeatDataset does not take the indices of an infinite sampler, '
-            'which needs no repeats; give its data set itself'
+            'train_dataloader: RepeatDataset does not support infinite samplers, which need no '
+            'repeats; use the dataset without the wrapper'
         )
     if isinstance(dataset, ConcatDataset) and not isinstance(dataset, ConcatClips):
         raise AxialVSError(
-            'train_dataloader: ConcatDataset does not take the indices of an infinite sampler; '
+            'train_dataloader: ConcatDataset does not support infinite samplers; '
             'use ConcatClips with the same arguments'
         )
 
 
 @DATA_SAMPLERS.register_module()
 class RatioClipSampler(InfiniteClipSampler):
-    """Infinite sampler over several data sets in fixed ratios.
+    """Infinite sampler over several datasets in fixed ratios.
 
-    A block of sum(ratios) positions holds exactly `ratios[d]` clips of data set d. The order in a
-    block is drawn from (seed, block), a data set's own order from (seed, data set, pass): every
-    clip comes once before any comes twice. The sample at a position depends on nothing else, so
-    resuming is exact and ranks never share a position.
+    A block of sum(ratios) positions has exactly `ratios[d]` clips of dataset d. The order in a
+    block is drawn from (seed, block), the order of a dataset from (seed, dataset, pass), and every
+    clip occurs once per pass. Samples only depend on the seed and the position, so resuming is
+    exact and ranks never share a position.
 
     Args:
         dataset: the concatenation, `ConcatClips`.
-        ratios: one integer of 1 or more per data set: (3, 1) draws three of four clips from the
-            first.
-        shuffle: whether to draw orders; else a data set's own, one after the other in a block.
+        ratios: one positive integer per dataset: (3, 1) draws three of four clips from the first.
+        shuffle: whether to shuffle; otherwise each block lists the datasets in order.
         seed: as for `InfiniteClipSampler`.
 
     Raises:
-        AxialVSError: if the data set is not a concatenation, or the ratios do not fit it.
+        AxialVSError: if the dataset is not a concatenation, or the ratios do not fit it.
     """
 
     def __init__(
@@ -126,9 +125,7 @@ class RatioClipSampler(InfiniteClipSampler):
         if not isinstance(dataset, ConcatDataset):
             raise AxialVSError(f'RatioClipSampler needs ConcatClips, not {type(dataset).__name__}.')
         if len(ratios) != len(dataset.datasets):
-            raise AxialVSError(
-                f'ratios={ratios}: the config has {len(dataset.datasets)} data sets.'
-            )
+            raise AxialVSError(f'ratios={ratios}: the config has {len(dataset.datasets)} datasets.')
         if any(type(ratio) is not int or ratio < 1 for ratio in ratios):
             raise AxialVSError(f'ratios={ratios}: integers of 1 or more are needed.')
         super().__init__(dataset, shuffle, seed)
@@ -152,7 +149,7 @@ class RatioClipSampler(InfiniteClipSampler):
 
 
 class _VideoClips(Protocol):
-    """A data set that lists the clips of its videos in order."""
+    """A dataset that lists the clips of its videos in order."""
 
     def clips_by_video(self) -> Sequence[Sequence[int]]: ...
 
@@ -185,18 +182,18 @@ class VideoClipSampler(Sampler):
     videos, none at all.
 
     Args:
-        dataset: a data set in test mode with `clips_by_video()`, which gives for every video the
+        dataset: a dataset in test mode with `clips_by_video()`, which gives for every video the
             indices of its clips in order.
         seed: ignored; mmengine's Runner passes it to every sampler.
 
     Raises:
-        AxialVSError: if the data set cannot list its clips by video.
+        AxialVSError: if the dataset cannot list its clips by video.
     """
 
     def __init__(self, dataset: _VideoClips, seed: int | None = None) -> None:
         if not hasattr(dataset, 'clips_by_video'):
             raise AxialVSError(
-                'VideoClipSampler needs a data set of videos such as YouTubeVIS in test mode, '
+                'VideoClipSampler needs a dataset of videos such as YouTubeVIS in test mode, '
                 f'not {type(dataset).__name__}.'
             )
         rank, world_size = get_dist_info()

@@ -1,4 +1,4 @@
-"""Random draws that depend on a run's seed and a position in it, not on workers or processes."""
+"""Random state that depends on the run's seed and a position, not on workers or processes."""
 
 import random
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _STATE_WORDS = 8
 
 
 class SampleIndex(NamedTuple):
-    """Index that a training sampler gives to a data set.
+    """Index from a training sampler for a dataset.
 
     Attributes:
         position: of the sample in the run's global order, over all ranks, from 0.
-        clip: index of the clip in the data set.
+        clip: index of the clip in the dataset.
         seed: of the run; with the position it determines every random draw of the sample.
     """
 
@@ -29,9 +29,9 @@ class SampleIndex(NamedTuple):
 def random_state(seed: int, position: int) -> Iterator[None]:
     """Seed Python's, numpy's and torch's (CPU) global generators, and restore them afterward.
 
-    Transforms of mmcv and mmdet draw from the global generators. Inside this context their draws
-    depend on the two numbers only, not on the number of loader workers or on earlier draws, so a
-    resumed run draws what the uninterrupted run would have drawn.
+    Transforms of mmcv and mmdet draw from the global generators. Inside this context, their draws
+    only depend on the two numbers, not on the number of workers or on earlier draws, so a resumed
+    run has the same draws as an uninterrupted one.
 
     Args:
         seed: of the run, 0 or more.
@@ -54,13 +54,13 @@ def random_state(seed: int, position: int) -> Iterator[None]:
 def seed_iteration(seed: int, iteration: int, rank: int) -> None:
     """Seed Python's, numpy's and torch's generators, on all devices, for one iteration.
 
-    What the network and its losses draw then depends on these numbers only, so a resumed run needs
-    no stored state. The streams differ from those of `random_state`.
+    The draws of the model and its losses then only depend on these numbers, so a resumed run needs
+    no stored generator state. The streams differ from those of `random_state`.
 
     Args:
-        seed: of the run, 0 or more.
-        iteration: number of iterations that are done.
-        rank: of the process.
+        seed: seed of the run, 0 or more.
+        iteration: number of completed iterations.
+        rank: rank of the process.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(iteration, rank))
     words = sequence.generate_state(_STATE_WORDS)

@@ -1,4 +1,4 @@
-"""Masks of segments that do not overlap, in the memory of one mask."""
+"""Masks of segments that do not overlap, stored as one map of ids."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from scipy.ndimage import find_objects
 class SegmentMasks(BitmapMasks):
     """Masks that do not overlap, stored as one map.
 
-    mmdet's transforms take it as its base class, but resize, flip, crop and pad one map instead of
-    n masks: 30 segments of a frame of 720x1280 are 2 MB instead of 28.
+    mmdet's transforms treat it as its base class, but resize, flip, crop and pad one map instead of
+    n masks: 30 segments of a 720x1280 frame take 2 MB instead of 28 MB.
 
     Args:
         segments: (H, W) uint16, the number of each pixel's segment; 0 is void.
@@ -31,7 +31,7 @@ class SegmentMasks(BitmapMasks):
         return self.at_stride(1)
 
     def at_stride(self, stride: int) -> NDArray[np.uint8]:
-        """Every n-th row and column of all masks, from the first on."""
+        """Return every n-th row and column of all masks, starting with the first."""
         segments = self.segments[::stride, ::stride]
         return (segments == self.numbers[:, None, None].astype(segments.dtype)).view(np.uint8)
 
@@ -44,11 +44,11 @@ class SegmentMasks(BitmapMasks):
         return SegmentMasks(self.segments, self.numbers[index].reshape(-1))
 
     def rescale(self, scale: Any, interpolation: str = 'nearest') -> 'SegmentMasks':
-        """Resize with the same aspect ratio; only nearest neighbors make sense."""
+        """Resize and keep the aspect ratio; always by nearest neighbor."""
         return self._apply('rescale', scale)
 
     def resize(self, out_shape: Any, interpolation: str = 'nearest') -> 'SegmentMasks':
-        """Resize; only nearest neighbors make sense."""
+        """Resize, always by nearest neighbor."""
         return self._apply('resize', out_shape)
 
     def flip(self, flip_direction: str = 'horizontal') -> 'SegmentMasks':
@@ -69,7 +69,7 @@ class SegmentMasks(BitmapMasks):
 
     @property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each mask, (n,)."""
+        """Number of pixels of each mask, (n,)."""
         largest = int(self.numbers.max(initial=0))
         return np.bincount(self.segments.reshape(-1), minlength=largest + 1)[self.numbers]
 
@@ -86,10 +86,10 @@ class SegmentMasks(BitmapMasks):
 
 
 def number_segments(ids: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct ids in ascending order, and for each pixel (H, W) its place among them.
+    """Return the distinct ids in ascending order, and the index of each pixel's id (H, W).
 
-    As `numpy.unique` with its inverse, but by runs of equal ids along the rows, of which there are
-    hundreds of times fewer than pixels.
+    Equivalent to `numpy.unique` with its inverse, but on runs of equal ids along the rows, which
+    are hundreds of times fewer than pixels.
     """
     flat = ids.reshape(-1)
     starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))

@@ -1,4 +1,4 @@
-"""VIPSeg, video panoptic segmentation, in both of its official layouts."""
+"""VIPSeg (video panoptic segmentation) in both of its official layouts."""
 
 import os
 import random
@@ -27,10 +27,10 @@ class PanopticClipDataset(ClipDataset):
     Args:
         ann_file: annotation file, relative to `data_root`.
         clip_length: frames of a clip, T.
-        load_pipeline: transforms of a training clip before `pipeline`. If it is given, a second
-            random clip is handed on to `pipeline` as `mix_results`, for `ClipCopyPaste`.
+        load_pipeline: transforms of a training clip before `pipeline`. If given, a second random
+            clip is passed to `pipeline` as `mix_results`, for `ClipCopyPaste`.
         paste_pipeline: transforms of the second clip; None for `load_pipeline`.
-        **kwargs: of `ClipDataset`; `data_prefix` has `img_path` and `mask_path`.
+        **kwargs: arguments of `ClipDataset`; `data_prefix` has `img_path` and `mask_path`.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class PanopticClipDataset(ClipDataset):
         super().__init__(ann_file, clip_length, **kwargs)
 
     def targets_visible(self, record: VideoRecord) -> NDArray[np.bool_]:
-        """Return for each of a video's L frames whether it has a segment that is not a crowd."""
+        """Return (L,) bool: whether each frame of a video has a segment that is not a crowd."""
         segments = record['segments']
-        if segments is None:  # of panomasks, which alone tell
+        if segments is None:  # only known from the panomasks
             return np.ones(record['length'], dtype=bool)
         return np.array([bool(set(ids) - set(record['crowds'])) for ids in segments], dtype=bool)
 
     def frame_annotations(self, record: VideoRecord, frame: int) -> dict[str, Any]:
-        """Return what `LoadPanopticLabels` reads."""
+        """Return the inputs of `LoadPanopticLabels`."""
         name = record['mask_names'][frame]
         return {
             'panoptic_path': os.path.join(self.data_prefix.get('mask_path', ''), name),
@@ -85,13 +85,14 @@ def metainfo_of(categories: tuple[PanopticCategory, ...]) -> dict[str, Any]:
 
 @DATASETS.register_module(name='VIPSeg')
 class VIPSegDataset(PanopticClipDataset):
-    """VIPSeg at 720P with a JSON file, or as it is downloaded.
+    """VIPSeg in the 720P layout with a JSON file, or in the original layout.
 
-    At 720P `ann_file` is a JSON file such as panoptic_gt_VIPSeg_train.json, with the folders
-    `images` and `panomasksRGB`. As downloaded it is a list of videos such as train.txt, with the
-    folders `imgs` and `panomasks`, and `categories_file` is panoVIPSeg_categories.json. Pixels of
-    `panomasks` are category id + 1 for stuff and 100 (category id + 1) + instance for things; 0
-    and, by a known error of the data set, 200 are void.
+    In the 720P layout, `ann_file` is a JSON file such as panoptic_gt_VIPSeg_train.json, with the
+    folders `images` and `panomasksRGB`. In the original layout, it is a list of videos such as
+    train.txt, with the folders `imgs` and `panomasks`, and `categories_file` is
+    panoVIPSeg_categories.json. Pixels of `panomasks` are category id + 1 for stuff and
+    100 (category id + 1) + instance for things; 0 and, by a known error of the dataset, 200 are
+    void.
 
     Args:
         ann_file: annotation file or list of videos, relative to `data_root`.
@@ -139,7 +140,7 @@ class VIPSegDataset(PanopticClipDataset):
         if self.categories_file is None:
             raise AxialVSError(
                 f'{self.ann_file}: a list of videos needs categories_file, the '
-                'panoVIPSeg_categories.json of the data set'
+                'panoVIPSeg_categories.json of the dataset'
             )
         path = os.path.join(self.data_root or '', self.categories_file)
         categories = read_panoptic_categories(JsonRecord({'categories': load_json(path)}, path))

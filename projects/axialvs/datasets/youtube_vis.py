@@ -1,4 +1,4 @@
-"""Video instance segmentation data sets in the official YouTube-VIS layout."""
+"""Video instance segmentation datasets in the official YouTube-VIS layout."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ class InstanceClipDataset(ClipDataset):
         super().__init__(ann_file, clip_length, **kwargs)
 
     def read_records(self) -> VideoRecords:
-        """Read the file, match its categories with the classes and keep what is trained on."""
+        """Read the file, match its categories with the classes and keep training targets."""
         annotations = self.read_annotations()
         if annotations.instances is None and not self.test_mode:
             raise AxialVSError(
@@ -69,7 +69,7 @@ class InstanceClipDataset(ClipDataset):
         raise NotImplementedError
 
     def targets_visible(self, record: VideoRecord) -> NDArray[np.bool_]:
-        """Return for each of a video's L frames whether it shows an instance to learn."""
+        """Return (L,) bool: whether each frame of a video shows a training target."""
         visible = np.zeros(record['length'], dtype=bool)
         for instance in record['instances']:
             if not instance['ignore_flag']:
@@ -89,13 +89,13 @@ class InstanceClipDataset(ClipDataset):
 
 @DATASETS.register_module(name='YouTubeVIS')
 class YouTubeVISDataset(InstanceClipDataset):
-    """YouTube-VIS 2019, 2021, 2022, OVIS, or any data set in their layout.
+    """YouTube-VIS 2019, 2021, 2022, OVIS, or any dataset in their layout.
 
     Args:
         ann_file: annotation file, relative to `data_root`.
         clip_length: frames of a clip, T.
         classes: of `InstanceClipDataset`.
-        allow_unlisted_categories: whether class list and file may differ. What does not match is
+        allow_unlisted_categories: whether class list and file may differ. Unmatched categories are
             ignored and counted in the log.
         **kwargs: of `ClipDataset`.
     """
@@ -123,7 +123,7 @@ class YouTubeVISDataset(InstanceClipDataset):
 
 
 def _make_record(video: Video, instances: Sequence[Instance], labels: LabelMap) -> VideoRecord:
-    """Return what is kept of a video: visible instances of its classes, crowds to be ignored."""
+    """Return the record of a video: visible instances of its classes, and crowds to ignore."""
     kept = []
     for instance in instances:
         label = labels.label_of(instance.category_id)
@@ -151,7 +151,7 @@ def _make_record(video: Video, instances: Sequence[Instance], labels: LabelMap) 
 
 
 def _compact(segmentation: Segmentation, video: Video) -> Segmentation:
-    """Write list counts as COCO's compressed string."""
+    """Convert list counts to COCO's compressed string."""
     if isinstance(segmentation, dict):
         return compress(segmentation, video.height, video.width)
     return segmentation

@@ -23,7 +23,7 @@ _CONTINUITY_BONUS = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class IDSwitches:
-    """Identity switches of a data set.
+    """Identity switches of a dataset.
 
     Attributes:
         switches: number of switches of each ground truth track, by video id and track id.

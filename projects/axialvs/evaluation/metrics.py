@@ -194,7 +194,7 @@ class ShortLongMetric(VideoInstanceMetric):
     One submission holds both kinds, as the evaluation server takes it.
 
     Args:
-        ann_file: the file of all videos, which the data set reads; it needs no annotations.
+        ann_file: the file of all videos, which the dataset reads; it needs no annotations.
         short_ann_file: ground truth of the short videos. Not read with `format_only`.
         long_ann_file: ground truth of the long videos. Not read with `format_only`.
         **kwargs: arguments of `VideoInstanceMetric`. `classwise` returns `AP_short/{name}` and

@@ -47,7 +47,7 @@ def check_same_categories(one: VideoAnnotations, other: VideoAnnotations) -> Non
         identifier, name = min(mine ^ theirs)
         raise AnnotationError(
             f"{one.path}: field 'categories': {identifier} ({name}) is not both here and in "
-            f'{other.path}; both files must be of one data set.'
+            f'{other.path}; both files must be of one dataset.'
         )
 
 

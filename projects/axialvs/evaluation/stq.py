@@ -1,6 +1,6 @@
 """Segmentation and tracking quality.
 
-Weber et al., STEP: Segmenting and Tracking Every Pixel, NeurIPS 2021 (data sets and benchmarks).
+Weber et al., STEP: Segmenting and Tracking Every Pixel, NeurIPS 2021 (datasets and benchmarks).
 """
 
 from dataclasses import dataclass

@@ -94,7 +94,7 @@ class TrackingCounts:
 
 @dataclass(frozen=True, slots=True)
 class TrackingResult:
-    """Counts of each category of a data set, by its id and name."""
+    """Counts of each category of a dataset, by its id and name."""
 
     counts: dict[tuple[int, str], TrackingCounts]
 

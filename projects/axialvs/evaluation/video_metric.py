@@ -71,7 +71,7 @@ class VideoMetric(BaseMetric):
         """Gather the videos of all processes and compute the metrics, the same on all.
 
         Args:
-            size: samples of the data set; not used, as they are clips.
+            size: samples of the dataset; not used, as they are clips.
 
         Raises:
             AxialVSError: if a video is missing, or came more than once.
@@ -91,7 +91,7 @@ class VideoMetric(BaseMetric):
             )
         if missing and not self.partial:
             raise AxialVSError(
-                f'{self.ann_file}: {_named(missing)} did not come. Test with the whole data set of '
+                f'{self.ann_file}: {_named(missing)} did not come. Test with the whole dataset of '
                 'this annotation file, or set partial=True of the evaluator to score the videos '
                 'that came.'
             )

@@ -29,7 +29,7 @@ _MASKS_PER_WORKER = 10_000  # fewer are faster in one process
 
 @dataclass(frozen=True, slots=True)
 class VideoAPResult:
-    """Metrics of a data set; all are fractions, or -1 without ground truth.
+    """Metrics of a dataset; all are fractions, or -1 without ground truth.
 
     Attributes:
         categories: K categories, by ascending id.

@@ -91,7 +91,7 @@ class OfflineSegmenter(ClipSegmenter):
         if num_frames % self.clip_length:
             raise AxialVSError(
                 f'a training sample has {num_frames} frames, not a multiple of the clip length '
-                f'{self.clip_length}; change num_frames of the training data set'
+                f'{self.clip_length}; change num_frames of the training dataset'
             )
         encode: Callable[[Tensor], ClipFeatures] = self._encode
         recompute = self.activation_checkpointing and self.training

@@ -1,7 +1,7 @@
-"""COCO run-length encodings (RLE): the one codec of data sets, post-processing and evaluation.
+"""COCO run-length encodings (RLE): the one codec of datasets, post-processing and evaluation.
 
 Masks are encoded and combined by rlemasklib, without being decoded to pixels. Polygons are
-rasterised by pycocotools, whose rules define the official scores.
+rasterized by pycocotools, whose rules define the official scores.
 """
 
 import re

@@ -1,1 +1,1 @@
-"""Find everything in a data set that would go wrong in training: `check.check_dataset`."""
+"""Find everything in a dataset that would go wrong in training: `check.check_dataset`."""

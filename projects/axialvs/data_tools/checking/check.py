@@ -1,4 +1,4 @@
-"""Check a data set: read the file to its end, then check classes, videos, masks and images."""
+"""Check a dataset: read the file to its end, then check classes, videos, masks and images."""
 
 import re
 from collections import defaultdict

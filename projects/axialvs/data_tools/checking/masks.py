@@ -10,7 +10,7 @@ from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnot
 from axialvs.utils.rle import compress, measure
 
 _BOX_TOLERANCE = 2.0  # pixels: boxes of polygons lie between pixels
-_AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterised in more than one way
+_AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterized in more than one way
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""The rules that a data set is checked by, and the list of findings."""
+"""The rules that a dataset is checked by, and the list of findings."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ class Finding:
 
 @dataclass
 class Findings:
-    """All findings of a data set, by rule.
+    """All findings of a dataset, by rule.
 
     Attributes:
         by_rule: key of `RULES` -> what was found, in the order of the file.

@@ -20,7 +20,7 @@ class Target:
         ann_file: the file.
         images: folder that file names are relative to, or None to skip images.
         masks: folder of panoptic PNGs, or None.
-        classes: as data sets take them; None for the file's own categories.
+        classes: as datasets take them; None for the file's own categories.
         num_frames: frames of a sample, or None if it does not matter.
         allow_unlisted: whether class list and file may differ.
         synonyms: as `CocoClips` takes them.
@@ -69,7 +69,7 @@ def targets_of_config(
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets with a file in a data set that may wrap or concatenate others."""
+    """Yield the datasets with a file in a dataset that may wrap or concatenate others."""
     inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
     if not inner:
         yield dataset
@@ -79,7 +79,7 @@ def _parts(dataset: Any) -> Iterator[Any]:
 
 def _target(dataset: Any, split: str, config: str, num_classes: int | None) -> Target:
     if not dataset.get('ann_file'):
-        raise AxialVSError(f'{config}: {split}_dataloader: a data set has no ann_file.')
+        raise AxialVSError(f'{config}: {split}_dataloader: a dataset has no ann_file.')
     root = dataset.get('data_root') or ''
     prefix = dataset.get('data_prefix') or {}
     masks = prefix.get('mask_path')

@@ -15,7 +15,7 @@ BOX = 'box'
 OTHER_SHAPES = ('polyline', 'points', 'cuboid', 'skeleton')
 _FEWEST_POINTS = 3
 _ELLIPSE_POINTS = 72
-# Pixels from the frame's corner. Rasterising what lies further away breaks pycocotools.
+# Pixels from the frame's corner. Rasterizing what lies further away breaks pycocotools.
 _FARTHEST = 1e6
 
 

@@ -89,7 +89,7 @@ def convert_split(
 ) -> ConvertedSplit:
     """Write `images`, `panomasksRGB` and `panoptic_gt_VIPSeg_{split}.json`.
 
-    Images and masks are resized as by the data set's own script. Segment ids are the pixel values
+    Images and masks are resized as by the dataset's own script. Segment ids are the pixel values
     of `panomasks`, so they are the same in all frames. Frames that an earlier run has converted to
     this size are kept. `check_source` tells beforehand what is missing.
 
@@ -179,4 +179,4 @@ def _present_ids(path: Path, size: tuple[int, int]) -> NDArray[np.uint32] | None
 def _check_values(ids: NDArray[np.int32], mask: Path, known: set[int]) -> None:
     for value in np.unique(ids).tolist():
         if value != VOID and category_of_value(value) not in known:
-            raise ConversionError(f'{mask}: value {value} belongs to no category of the data set')
+            raise ConversionError(f'{mask}: value {value} belongs to no category of the dataset')

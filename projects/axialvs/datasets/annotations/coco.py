@@ -17,15 +17,15 @@ from axialvs.datasets.annotations.youtube_vis import (
 def read_coco_annotations(
     path: str | os.PathLike[str], on_error: OnError | None = None
 ) -> VideoAnnotations:
-    """Read a file in COCO's official instance layout, as `instances_train2017.json`.
+    """Read a file in COCO's official instance layout, such as `instances_train2017.json`.
 
     Every image becomes a video of length 1 with the image's id, every annotation an instance with
-    one segmentation: polygons, or RLE as crowds have it. Training uses neither boxes nor areas, so
-    they are read only if errors are collected.
+    one segmentation: polygons, or RLE for crowds. Training uses neither boxes nor areas, so they
+    are only read if errors are collected.
 
     Args:
         path: the JSON file.
-        on_error: receives every error in place of raising the first; what can be read is returned.
+        on_error: called with every error instead of raising the first; valid records are returned.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -34,7 +34,7 @@ def read_coco_annotations(
     path = os.fspath(path)
     content = JsonRecord(load_json(path), path, on_error=on_error)
     if 'videos' in content.values:
-        content.fail('videos', 'this is a file of videos; read it with the data set YouTubeVIS')
+        content.fail('videos', 'this is a file of videos; read it with the dataset YouTubeVIS')
     categories = read_categories(content)
     image_ids: set[int] = set()
     images = _read_images(content, image_ids)
@@ -45,7 +45,7 @@ def read_coco_annotations(
 
 
 def _read_images(content: JsonRecord, ids: set[int]) -> dict[int, Video]:
-    """Read the images; `ids` gets the ids of all, also of those with a wrong field."""
+    """Read the images; add all their ids to `ids`, including those of invalid images."""
     images: dict[int, Video] = {}
     for record in content.records('images', 'image'):
         identifier, name = record.unique_integer('id', ids), record.text('file_name')

@@ -12,7 +12,7 @@ from axialvs.datasets.annotations.schema import AnnotationError
 NUM_CATEGORIES = 124
 _INSTANCES_PER_CATEGORY = 100
 MISLABELED = 200
-"""Read as void: an instance of category 1, which is stuff; a known error of the data set."""
+"""An instance of category 1, which is stuff: a known error of the dataset, read as void."""
 
 
 def read_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
@@ -21,7 +21,7 @@ def read_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 
 def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
-    """Read a PNG of `panomasks` as (H, W) values as they are.
+    """Read a PNG of `panomasks` as unmodified (H, W) values.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -43,7 +43,7 @@ def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 
 def void_removed(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the values with 0 for all kinds of void."""
+    """Replace all void values by 0."""
     return np.where(values == MISLABELED, VOID, values)
 
 

@@ -24,7 +24,7 @@ MAX_ID = 0xFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class PanopticCategory:
-    """A class: `isthing` if its objects are told apart, else it is stuff."""
+    """A thing class if `isthing`, else a stuff class."""
 
     id: int
     name: str
@@ -40,8 +40,8 @@ class PanopticVideo:
         file_names: of the frames' PNGs.
         segments: for each frame the ids of the visible segments.
         categories: category id of each tube, by the tube's id.
-        crowds: ids of tubes that are groups of objects without masks of their own.
-        size: (width, height) of its first frame, if the file's `videos` tell.
+        crowds: ids of tubes that are groups of objects without separate masks.
+        size: (width, height) of its first frame, if listed in the file's `videos`.
     """
 
     id: str
@@ -104,7 +104,7 @@ def read_panoptic_categories(content: JsonRecord) -> tuple[PanopticCategory, ...
     categories: list[PanopticCategory] = []
     ids: set[int] = set()
     for record in content.records('categories', 'category'):
-        record.get('isthing')  # which has no default
+        record.get('isthing')  # required, unlike other flags
         categories.append(
             PanopticCategory(
                 record.unique_integer('id', ids),
@@ -213,7 +213,7 @@ def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
         AnnotationError: if it is not an RGB picture.
     """
     try:
-        # Pillow uses no threads, which a forked process would not have.
+        # Pillow, unlike OpenCV, uses no threads, which do not survive a fork.
         with Image.open(path) as image:
             if image.mode not in ('RGB', 'P'):
                 raise AnnotationError(

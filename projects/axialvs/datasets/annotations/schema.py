@@ -75,12 +75,12 @@ def _missing_file_remedy(path: str) -> str:
             return f'Files of this name are made by `axialvs split {whole}`; see docs/data.md.'
     return (
         'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
-        'each data set lie.'
+        'each dataset lie.'
     )
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is a string that is not blank and that files and terminals can hold."""
+    """Return whether a value is a non-blank string that can be encoded as UTF-8."""
     if not isinstance(value, str) or not value.strip() or '\0' in value:
         return False
     try:
@@ -91,15 +91,15 @@ def is_text(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number of a sensible size."""
+    """Return whether a value is a finite number of a plausible size."""
     return type(value) in (int, float) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
 class JsonRecord:
     """A JSON object whose fields are read with their types checked.
 
-    A fault raises an `AnnotationError`. If `on_error` is given, the error is passed to it instead
-    and the method returns None, so that a file can be read to its end.
+    An invalid field raises an `AnnotationError`. If `on_error` is given, the error is passed to it
+    instead and the method returns None, so that all errors of a file can be collected.
 
     Args:
         values: the JSON object.
@@ -108,7 +108,7 @@ class JsonRecord:
         on_error: receives errors instead of raising them; records below this one inherit it.
 
     Raises:
-        AnnotationError: if `values` is not a JSON object, whatever `on_error` is.
+        AnnotationError: if `values` is not a JSON object, even if `on_error` is given.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class JsonRecord:
         self.on_error(error)
 
     def get(self, field: str) -> Any:
-        """Return a field that must be there."""
+        """Return a required field."""
         if field not in self.values:
             self.fail(field, 'is missing')
         return self.values.get(field)
@@ -176,11 +176,11 @@ class JsonRecord:
         value = self.integer(field)
         if value is None or value in known:
             return value
-        self.fail(field, f'{value} is no {noun} of this file', f'unknown-{noun}')
+        self.fail(field, f'{value} is not the id of a {noun} in this file', f'unknown-{noun}')
         return None
 
     def text(self, field: str) -> str | None:
-        """Return a field that must be a text that is not blank."""
+        """Return a field that must be a non-blank string."""
         value = self.get(field)
         if is_text(value):
             return value
@@ -202,14 +202,14 @@ class JsonRecord:
         if isinstance(value, list):
             if len(value) == length:
                 return value
-            problem = f'{len(value)} entries where the video has {length} frames (its "length")'
+            problem = f'{len(value)} entries, but the video has {length} frames (its "length")'
             self.fail(field, problem, 'list-length')
         elif field in self.values:
             self.fail(field, f'{shown(value)} is not a list')
         return None
 
     def numbers(self, field: str, value: Any, count: int) -> bool:
-        """Check that a value is `count` finite numbers: a list, or if `count` is 1 a number."""
+        """Check that a value is a list of `count` finite numbers, or a number if `count` is 1."""
         members = [value] if count == 1 else value
         if not isinstance(members, list) or len(members) != count:
             self.fail(field, f'{shown(value)} is not a list of {count} numbers')
@@ -220,12 +220,12 @@ class JsonRecord:
         return True
 
     def records(self, field: str, noun: str, owner: str = '') -> Iterator['JsonRecord']:
-        """Yield the objects in a list, each with its place in words, as 'video 3, instance 7'.
+        """Yield the objects in a list as records with a description, such as 'video 3, instance 7'.
 
         Args:
             field: the list.
-            noun: what one entry is called.
-            owner: noun of the record that an entry belongs to by its field `{owner}_id`.
+            noun: name of an entry in messages.
+            owner: name of the record that an entry refers to by its field `{owner}_id`.
         """
         entries = self.get(field)
         if not isinstance(entries, list):

@@ -20,7 +20,7 @@ class CheckedMasks(NamedTuple):
     Attributes:
         entries: L segmentations as in the file; None if it is broken.
         visible: (L,) bool. False if the entry is None, or an RLE without a pixel. Polygons are not
-            rasterised and count as visible.
+            rasterized and count as visible.
         broken: frames whose entry is broken; only if errors are collected.
     """
 
@@ -36,18 +36,18 @@ def check_segmentations(
     width: int,
     field: str = 'segmentations[{}]',
 ) -> CheckedMasks:
-    """Check the masks of an instance, without decoding them.
+    """Check the masks of an instance without decoding them.
 
     Args:
         record: the instance's record, which raises or collects the errors.
         entries: one per frame: RLE, polygons or None.
         height: of the video, in pixels.
         width: of the video, in pixels.
-        field: name of an entry in messages, with a place for the frame.
+        field: name of an entry in messages, with a placeholder for the frame.
 
     Raises:
-        AnnotationError: if an entry is of a different kind, has a different size than the video, or
-            does not decode.
+        AnnotationError: if an entry has a wrong type, a different size than the video, or cannot be
+            decoded.
     """
     visible = np.zeros(len(entries), dtype=bool)
     broken: list[int] = []
@@ -81,10 +81,10 @@ def _check_rle(
     if not isinstance(size, list) or [type(s) for s in size] != [int, int]:
         record.fail(f'{name}.size', f'{shown(size)} is not [height, width]', 'mask-broken')
     elif size != [height, width]:
-        problem = f'{size} where the video has [height, width] = [{height}, {width}]'
+        problem = f'{size}, but the video has [height, width] = [{height}, {width}]'
         record.fail(f'{name}.size', problem, 'mask-size')
     elif not isinstance(counts, str | list):
-        problem = f'{shown(counts)} is neither a text nor a list'
+        problem = f'{shown(counts)} is neither a string nor a list'
         record.fail(f'{name}.counts', problem, 'mask-broken')
     else:
         try:
@@ -97,7 +97,7 @@ def _check_rle(
 def _check_polygons(
     record: JsonRecord, polygons: list[Any], height: int, width: int, name: str
 ) -> int | None:
-    """Return 1 for polygons, which are not rasterised; None if one is broken."""
+    """Return 1 for polygons, which are not rasterized; None if one is broken."""
     if not polygons:
         problem = 'the list of polygons is empty; an absent object is null'
         record.fail(name, problem, 'mask-broken')
@@ -121,7 +121,7 @@ def _polygon_problem(polygon: Any, height: int, width: int) -> str:
         )
     if not all(map(is_number, polygon)):
         return 'is not made of finite numbers'
-    # Points may lie a little outside. Far outside, rasterising takes any amount of memory.
+    # Points may be slightly outside. Rasterizing points far outside takes unbounded memory.
     for numbers, size in ((polygon[::2], width), (polygon[1::2], height)):
         if min(numbers) < -size or max(numbers) > 2 * size:
             return f'lies far outside of the frame, (height, width) = ({height}, {width})'

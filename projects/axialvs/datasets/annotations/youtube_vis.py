@@ -1,4 +1,4 @@
-"""Annotation files in the official YouTube-VIS layout: 2019, 2021, 2022, OVIS and own data."""
+"""Annotation files in the official YouTube-VIS layout: 2019, 2021, 2022, OVIS and custom data."""
 
 import os
 from collections.abc import Mapping
@@ -55,13 +55,13 @@ class Instance:
     """One object through a video of L frames.
 
     Attributes:
-        id: the file's id; 0 is an id like any other.
+        id: the file's id; 0 is valid.
         video_id: its video.
         category_id: the file's category id; None only if errors are collected.
         segmentations: L entries as in the file: COCO RLE with string or list counts, a list of
             polygons, or None where the object is absent.
         visible: (L,) bool, see `CheckedMasks`.
-        iscrowd: whether it is a group of objects without masks of their own.
+        iscrowd: whether it is a group of objects without separate masks.
         areas: L entries as in the file, or None if the file has no such field.
         bboxes: L entries `[x, y, width, height]` as in the file, or None if it has none.
         broken: frames whose segmentation is broken; only if errors are collected.
@@ -98,16 +98,16 @@ class VideoAnnotations:
     are_images: bool = False
 
     def require_instances(self) -> None:
-        """Check that there is something to compare results with.
+        """Check that the file has ground truth.
 
         Raises:
             AnnotationError: if the file has no annotations.
         """
         if self.instances is None:
             raise AnnotationError(
-                f"{self.path}: field 'annotations': is missing or null, so there is nothing to "
-                'compare with. The labels of official validation and test sets are not public: '
-                'submit the results to the evaluation server instead.'
+                f"{self.path}: field 'annotations': is missing or null, so there is no ground "
+                'truth. The labels of official validation and test sets are not public: submit '
+                'the results to the evaluation server instead.'
             )
 
     def instances_by_video(self) -> dict[int, list[Instance]]:
@@ -121,11 +121,11 @@ class VideoAnnotations:
 def read_annotations(
     path: str | os.PathLike[str], on_error: OnError | None = None
 ) -> VideoAnnotations:
-    """Read an annotation file in the YouTube-VIS layout and check all that is used of it.
+    """Read an annotation file in the YouTube-VIS layout and check all fields that are used.
 
     Args:
         path: the JSON file.
-        on_error: receives every error in place of raising the first; what can be read is returned.
+        on_error: called with every error instead of raising the first; valid records are returned.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -167,14 +167,14 @@ def _other_layout(values: Mapping[str, Any]) -> tuple[str, str] | None:
         return other
     if 'images' in values and 'videos' in values:
         return 'images', (
-            'this is a COCO-video file; give the official file of the data set, whose videos have '
+            'this is a COCO-video file; give the official file of the dataset, whose videos have '
             '"file_names" and whose instances have "segmentations", or convert it with '
             'axialvs convert coco-video'
         )
     if 'images' in values:
         return 'images', (
             'this is a COCO file of still images (as Roboflow exports it), whose objects have no '
-            'identity over frames; train on it with the data set CocoClips. If its images are the '
+            'identity over frames; train on it with the dataset CocoClips. If its images are the '
             'frames of a video and annotations have a track id, convert it with '
             'axialvs convert coco-video'
         )
@@ -200,7 +200,7 @@ def read_size(record: JsonRecord) -> tuple[int | None, int | None]:
 
 
 def _read_videos(content: JsonRecord, ids: set[int]) -> dict[int, Video]:
-    """Read the videos; `ids` gets the ids of all, also of those with a wrong field."""
+    """Read the videos; add all their ids to `ids`, including those of invalid videos."""
     videos: dict[int, Video] = {}
     for record in content.records('videos', 'video'):
         identifier = record.unique_integer('id', ids)

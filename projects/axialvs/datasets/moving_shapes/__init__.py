@@ -1,4 +1,4 @@
-"""The generated data set "moving shapes": video instance segmentation made from a seed."""
+"""The synthetic dataset "moving shapes", generated from a seed."""
 
 from axialvs.datasets.moving_shapes.levels import LEVELS, Level, get_level
 from axialvs.datasets.moving_shapes.video import Video, generate_video

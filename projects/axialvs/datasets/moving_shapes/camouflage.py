@@ -1,7 +1,7 @@
-"""Objects of the background's own texture, which a single frame does not show.
+"""Objects with the texture of the background, which are invisible in a single frame.
 
-Background and objects consist of square blocks of independent random colors. The background stays
-still, objects move by one block a frame.
+Background and objects consist of square blocks of independent random colors. The background is
+static; objects move by one block per frame.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ def camouflaged_frames(
 
     Args:
         level: with `block_size`; `radius` is half of an object's side.
-        contrast: share of an object's plain color in the colors of its blocks, from 0 (only motion
-            shows the object) to 1.
-        rng: source of all random numbers.
+        contrast: weight of an object's plain color in the colors of its blocks, from 0 (the object
+            is only visible by motion) to 1.
+        rng: random generator.
 
     Returns:
         Frames (L, H, W, 3), uint8 RGB, and visible masks (M, L, H, W), bool.

@@ -20,12 +20,12 @@ def write_image(path: Path, image: np.ndarray, parameters: list[int] | None = No
     """Write an image (H, W, 3), uint8 RGB.
 
     Args:
-        path: its suffix is the format.
+        path: output file; its suffix is the format.
         image: the image.
-        parameters: of cv2.imwrite.
+        parameters: parameters of cv2.imwrite.
 
     Raises:
-        OSError: if that fails.
+        OSError: if the image cannot be written.
     """
     if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters or []):
         raise OSError(f'{path}: the image could not be written; is the disk full?')

@@ -1,67 +1,67 @@
-"""The named levels of difficulty of the generated data set."""
+"""Difficulty levels of the generated dataset."""
 
 from dataclasses import dataclass, replace
 
 from axialvs.utils.errors import AxialVSError
 
 MIN_SIDE = 32
-"""Smallest width or height, in pixels, in which shapes can be told apart."""
+"""Smallest width or height, in pixels, in which shapes are distinguishable."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """How videos of one level look and which events each of them is sure to show.
+    """Appearance and guaranteed events of the videos of a level.
 
-    Lengths called "fraction" are fractions of the image's shorter side, so that a level looks the
-    same at any size. Times are in frames, angles in radians.
+    Lengths marked "fraction" are relative to the image's shorter side, so a level looks the same at
+    any size. Times are in frames, angles in radians.
     """
 
     name: str
     classes: tuple[str, ...] = ('circle', 'square', 'triangle', 'star', 'cross')
     num_objects: tuple[int, int] = (3, 5)
-    """Fewest and most objects of a video."""
+    """Minimum and maximum number of objects per video."""
     num_frames: int = 24
     min_frames: int = 1
-    """The shortest video in which the promised events have room."""
+    """Minimum length of a video with the guaranteed events."""
     size: tuple[int, int] = (160, 96)
     """(width, height) in pixels."""
     radius: tuple[float, float] = (0.12, 0.2)
     """Range of an object's mean radius, fraction."""
     occluder_radius: tuple[float, float] = (0.23, 0.25)
-    """Range of the radius of an object that hides a different one, fraction."""
+    """Range of the radius of an occluding object, fraction."""
     occluded_radius: tuple[float, float] = (0.105, 0.12)
-    """Range of the radius of the object that it hides, fraction."""
+    """Range of the radius of an occluded object, fraction."""
     speed: tuple[float, float] = (0.012, 0.03)
-    """Range of an object's own speed, fraction a frame."""
+    """Range of an object's speed, fraction per frame."""
     max_spin: float = 0.06
-    """Largest rotation, radians a frame."""
+    """Maximum rotation, radians per frame."""
     max_scale_change: float = 0.15
-    """Largest relative change of an object's size, in either direction."""
+    """Maximum relative change of an object's size, in either direction."""
     camera_speed: float = 0.006
-    """Mean speed of the background, fraction a frame."""
+    """Mean speed of the background, fraction per frame."""
     background_contrast: float = 0.05
     """Standard deviation of the background's texture, in units of full brightness."""
     leave_probability: float = 0.2
-    """How often an object without another part to play leaves the image and comes back."""
+    """Probability that an object without another event leaves the image and returns."""
     look_alike_probability: float = 0.2
-    """How often such an object copies class, colors and texture of a different one."""
+    """Probability that such an object copies class, colors and texture of a different one."""
     crossing: bool = True
     """Each video has two objects that meet and swap places."""
     look_alikes_cross: bool = False
-    """The two objects that cross are look-alikes."""
+    """The two crossing objects look alike."""
     full_occlusion: bool = False
-    """In each video an object vanishes behind a different one and reappears."""
+    """Each video has an object that is fully occluded by another one and reappears."""
     re_entry: bool = False
-    """In each video an object leaves the image and comes back."""
+    """Each video has an object that leaves the image and returns."""
     stuff: tuple[str, ...] = ()
     """Stuff classes, names in `STUFF`; the background then consists of bands of them."""
     block_size: int = 0
-    """Side in pixels of the blocks of random colors of which camouflaged objects and background
-    consist; 0 for drawn shapes. Of the settings above, camouflage has the first six."""
+    """Side in pixels of the randomly colored blocks of camouflaged objects and background; 0 for
+    drawn shapes. Camouflage uses the first six of the settings above."""
     max_contrast: float = 0.0
     """Training videos draw their contrast of camouflaged objects from 0 to this; others have 0."""
     min_visible_pixels: int = 16
-    """An object with fewer visible pixels counts as not visible in that frame."""
+    """An object with fewer visible pixels in a frame is not visible there."""
 
 
 LEVELS = {
@@ -115,16 +115,16 @@ LEVELS = {
 def get_level(
     level: str | Level, size: tuple[int, int] | None = None, num_frames: int | None = None
 ) -> Level:
-    """Look a level up and change its size or length.
+    """Look up a level and override its size or length.
 
     Args:
-        level: a name in `LEVELS` or a level of one's own.
+        level: a name in `LEVELS` or a custom level.
         size: (width, height) in pixels, or None for the level's own.
         num_frames: length of a video, or None for the level's own.
 
     Raises:
-        ValueError: for an unknown name, a size too small to show an object, or a length in which
-            the level's promised events have no room.
+        ValueError: for an unknown name, a size too small for objects, or a length too short for the
+            level's guaranteed events.
     """
     if isinstance(level, str):
         if level not in LEVELS:
@@ -139,6 +139,6 @@ def get_level(
     if level.num_frames < level.min_frames:
         raise AxialVSError(
             f"num_frames {level.num_frames} is too short for level '{level.name}', whose events "
-            f"need {level.min_frames} frames; ask for more frames or take level 'easy'"
+            f"need {level.min_frames} frames; use more frames or level 'easy'"
         )
     return level

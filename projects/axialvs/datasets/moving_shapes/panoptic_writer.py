@@ -1,4 +1,4 @@
-"""Writing generated panoptic videos to disk in the layout of VIPSeg at 720P."""
+"""Write generated panoptic videos in VIPSeg's 720P layout."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _IDS_PER_CATEGORY = 256
 
 
 def panoptic_ids(video: Video, level: Level) -> np.ndarray:
-    """Segment ids (L, H, W): 256 (category id + 1) + number of the object; 0 for void."""
+    """Compute segment ids (L, H, W): 256 (category id + 1) + object index; 0 for void."""
     stuff_categories = video.stuff.astype(np.int64) + len(level.classes)
     ids = np.where(video.stuff >= 0, _IDS_PER_CATEGORY * (stuff_categories + 1), 0)
     for number, (label, masks) in enumerate(zip(video.labels, video.masks, strict=True)):
@@ -31,9 +31,9 @@ def write_panoptic_split(folder: Path, videos: Iterable[Video], level: Level, in
 
     Args:
         folder: the split's folder, which must not exist.
-        videos: the videos, in order; one is held in memory at a time.
-        level: the level they were made with.
-        info: what is written into the file's `info`.
+        videos: the videos, in order; one is in memory at a time.
+        level: the level of the videos.
+        info: content of the file's `info`.
     """
     folder.mkdir(parents=True)
     for name in ('images', 'panomasksRGB'):

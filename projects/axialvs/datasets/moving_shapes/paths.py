@@ -1,4 +1,4 @@
-"""Where an object's center is in each frame: key positions of an event, joined smoothly."""
+"""Paths of objects: interpolation of the key positions of an event."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _CROSSING_MAX_ANGLE = 0.6
 
 
 def interpolate(keys: Keys, num_frames: int) -> np.ndarray:
-    """Join key positions by cubic Hermite curves with finite-difference slopes.
+    """Interpolate key positions by cubic Hermite splines with finite-difference slopes.
 
     Returns:
         Positions (L, 2) in pixels, constant before the first and after the last key.
@@ -48,7 +48,7 @@ def _inside(point: np.ndarray, margin: float, level: Level) -> np.ndarray:
 def _wander(
     start: Keys, until: float, radius: float, level: Level, rng: np.random.Generator
 ) -> Keys:
-    """Steps away from the end of `start` to the time `until`, which may lie in the past."""
+    """Extend `start` by random steps to the time `until`, which may be in the past."""
     time, point = start[-1]
     direction = rng.uniform(0, 2 * np.pi)
     if len(start) > 1:
@@ -67,7 +67,7 @@ def _wander(
 
 
 def extend(keys: Keys, radius: float, level: Level, rng: np.random.Generator) -> Keys:
-    """Add a random walk before the first and after the last key, up to the video's ends."""
+    """Add random walks before the first and after the last key, to cover the whole video."""
     before = _wander(keys[::-1], 0.0, radius, level, rng)
     after = _wander(keys, level.num_frames - 1.0, radius, level, rng)
     return before[::-1] + keys + after
@@ -80,12 +80,12 @@ def crossing(
     level: Level,
     rng: np.random.Generator,
 ) -> tuple[Keys, Keys]:
-    """Two paths which meet about the middle of the video and swap places.
+    """Draw two paths that cross near the middle of the video.
 
     Args:
         radii: outer radii of the two objects in pixels.
-        shares: how much of the relative motion each object makes; they add up to 1.
-        max_offset: largest distance by which they miss each other, in units of the smaller radius.
+        shares: fraction of the relative motion of each object; they sum up to 1.
+        max_offset: maximum distance between the paths, in units of the smaller radius.
     """
     size, num_frames = np.array(level.size), level.num_frames
     half = min(_CROSSING_HALF_WINDOW, 0.42 * (num_frames - 1))
@@ -103,7 +103,7 @@ def crossing(
 
 
 def leave_and_return(radius: float, level: Level, rng: np.random.Generator) -> Keys:
-    """A path which leaves the image over one side, stays away and comes back over that side."""
+    """Draw a path that leaves the image on one side and later returns on the same side."""
     size, num_frames = np.array(level.size), level.num_frames
     duration = min(0.7 * (num_frames - 1), rng.uniform(15, 22))
     start = rng.uniform(0, num_frames - 1 - duration)
@@ -124,7 +124,7 @@ def leave_and_return(radius: float, level: Level, rng: np.random.Generator) -> K
 def start_points(
     radius: float, taken: list[np.ndarray], level: Level, rng: np.random.Generator
 ) -> Keys:
-    """A free place at the start of the video: the candidate farthest from the others' paths."""
+    """Draw a start position: the candidate farthest from the other paths."""
     size = np.array(level.size)
     candidates = rng.uniform(radius, np.maximum(size - radius, radius + 1), size=(12, 2))
     if not taken:

@@ -1,4 +1,4 @@
-"""From a planned scene to exact visible masks and anti-aliased images."""
+"""Render a scene to exact visible masks and anti-aliased images."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ _SHIFT_BITS = 4
 
 @dataclass
 class Patch:
-    """An object's coverage in one frame: the part of the image it touches, clipped to the image."""
+    """Coverage of an object in one frame, within its bounding box clipped to the image."""
 
     x: int
     y: int
     coverage: np.ndarray
-    """(h, w) float32, the share of each pixel that the whole silhouette covers."""
+    """(h, w) float32, the fraction of each pixel covered by the whole silhouette."""
 
 
 def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Patch | None:
-    """Coverage of an object in a frame, or None if it lies outside the image."""
+    """Compute the coverage of an object in a frame, or None if it is outside the image."""
     cos, sin = np.cos(shape.angles[frame]), np.sin(shape.angles[frame])
     turn = np.array([[cos, -sin], [sin, cos]])
     points = shape.radii[frame] * OUTLINES[name] @ turn.T + shape.centers[frame]
@@ -33,7 +33,7 @@ def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Pat
     if (high <= low).any():
         return None
     width, height = high - low
-    # cv2 puts pixel centers at whole numbers: half a fine pixel is taken off.
+    # cv2 has pixel centers at integers: subtract half a fine pixel.
     fine = ((points - low) * _SUPERSAMPLING - 0.5) * 2**_SHIFT_BITS
     canvas = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING), np.uint8)
     cv2.fillPoly(canvas, [np.round(fine).astype(np.int32)], 255, shift=_SHIFT_BITS)
@@ -42,7 +42,7 @@ def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Pat
 
 
 def rasterise_scene(scene: Scene) -> list[list[Patch | None]]:
-    """Coverage of all objects in all frames, indexed [object][frame]."""
+    """Compute the coverage of all objects in all frames, indexed [object][frame]."""
     level = scene.level
     return [
         [rasterise(s, level.classes[s.label], t, level.size) for t in range(level.num_frames)]
@@ -51,12 +51,12 @@ def rasterise_scene(scene: Scene) -> list[list[Patch | None]]:
 
 
 def visible_masks(scene: Scene, patches: list[list[Patch | None]]) -> tuple[np.ndarray, np.ndarray]:
-    """Which pixels show which object.
+    """Compute the visible masks of all objects.
 
     Returns:
-        masks (M, L, H, W) bool, all False where fewer than `min_visible_pixels` can be seen;
-        in_image (M, L) bool, whether at least as many pixels of the whole silhouette, seen or
-        hidden, lie inside the image.
+        masks (M, L, H, W) bool, all False if fewer than `min_visible_pixels` are visible;
+        in_image (M, L) bool, whether at least as many pixels of the whole silhouette, visible or
+        occluded, are inside the image.
     """
     (width, height), least = scene.level.size, scene.level.min_visible_pixels
     count, num_frames = len(scene.shapes), scene.level.num_frames
@@ -76,7 +76,7 @@ def visible_masks(scene: Scene, patches: list[list[Patch | None]]) -> tuple[np.n
 
 
 def back_to_front(scene: Scene) -> list[int]:
-    """Indices of the scene's objects, the hindmost first."""
+    """Return the indices of the scene's objects from back to front."""
     return sorted(range(len(scene.shapes)), key=lambda index: -scene.shapes[index].depth)
 
 
@@ -107,7 +107,7 @@ def _camera_view(scene: Scene, canvas: np.ndarray, frame: int, interpolation: in
 
 
 def render_frame(scene: Scene, patches: list[list[Patch | None]], frame: int) -> np.ndarray:
-    """The picture of one frame, (H, W, 3) uint8 RGB."""
+    """Render one frame, (H, W, 3) uint8 RGB."""
     image = _camera_view(scene, scene.background, frame, cv2.INTER_LINEAR)
     for index in back_to_front(scene):
         patch = patches[index][frame]
@@ -119,7 +119,7 @@ def render_frame(scene: Scene, patches: list[list[Patch | None]], frame: int) ->
 
 
 def _paint_patch(shape: Shape, patch: Patch, frame: int) -> np.ndarray:
-    """Colors (h, w, 3) of an object at the pixels of a patch."""
+    """Compute the colors (h, w, 3) of an object at the pixels of a patch."""
     height, width = patch.coverage.shape
     # Python floats keep the arrays in single precision; numpy's scalars would not.
     scale = float(1 / shape.radii[frame])

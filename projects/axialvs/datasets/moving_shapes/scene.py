@@ -1,4 +1,4 @@
-"""The plan of a video: its objects, their looks, sizes, paths and depth, and its events."""
+"""Random scenes: objects with their appearance, size, path and depth, and the events."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ from axialvs.datasets.moving_shapes.textures import Look, random_background, ran
 
 _HIDING_CLASSES = ('circle', 'square')
 _BREATHING_FRAMES = (16.0, 40.0)
-_GOLDEN_RATIO = 0.618034  # keeps the hues of a scene apart, however many there are
+_GOLDEN_RATIO = 0.618034  # spreads any number of hues evenly
 
 
 @dataclass
 class Shape:
-    """One object of a scene over L frames. Lengths are in pixels, angles in radians."""
+    """An object of a scene over L frames. Lengths are in pixels, angles in radians."""
 
     label: int
     look: Look
@@ -34,12 +34,12 @@ class Shape:
     angles: np.ndarray
     """(L,)"""
     depth: float
-    """Objects of smaller depth hide those of larger depth."""
+    """Objects of smaller depth occlude those of larger depth."""
 
 
 @dataclass
 class Scene:
-    """A planned video, and which of its objects are to show which event (indices into shapes)."""
+    """A planned video, and the objects of each event (indices into shapes)."""
 
     level: Level
     shapes: list[Shape]
@@ -56,7 +56,7 @@ class Scene:
 
 @dataclass
 class _Role:
-    """What is decided about an object before it gets a path."""
+    """Properties of an object before its path is drawn."""
 
     label: int
     look: Look
@@ -81,17 +81,17 @@ def _copy_look(role: _Role, model: _Role) -> None:
 
 
 def _hiding_roles(hider: _Role, hidden: _Role, level: Level, rng: np.random.Generator) -> None:
-    """Make one role large, compact and in front of the other, which becomes small."""
+    """Set up an occlusion: one role becomes large, compact and in front, the other small."""
     names = [name for name in _HIDING_CLASSES if name in level.classes] or [level.classes[0]]
     hider.label = level.classes.index(names[rng.integers(len(names))])
     hider.radius = rng.uniform(*level.occluder_radius) * min(level.size)
     hidden.radius = rng.uniform(*level.occluded_radius) * min(level.size)
-    # Depths of others lie in 0..1: nothing comes in front of the hider.
+    # Depths of others are in 0..1: nothing is in front of the occluder.
     hider.depth, hidden.depth = -1.0, 2.0
 
 
 def plan_scene(level: Level, rng: np.random.Generator) -> Scene:
-    """Draw a scene at random. Whether it shows the promised events is seen in its masks only."""
+    """Draw a random scene; only its masks tell whether it shows the guaranteed events."""
     background, camera, mean = random_background(level, rng)
     stuff, backdrop = None, mean[None]
     if level.stuff:
@@ -126,7 +126,7 @@ def plan_scene(level: Level, rng: np.random.Generator) -> Scene:
 def _paths(
     roles: list[_Role], keys: list, others: list[int], level: Level, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Paths (L, 2) of all objects; those without an event get one at random."""
+    """Draw paths (L, 2) of all objects; those without an event get a random one."""
     centers: dict[int, np.ndarray] = {}
     for index, role in enumerate(roles):
         if keys[index] is not None:

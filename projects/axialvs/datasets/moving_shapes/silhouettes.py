@@ -1,4 +1,4 @@
-"""Outlines of the shape classes, as polygons around the origin with areas near that of a disc."""
+"""Outlines of the shape classes, as polygons around the origin with about the area of a disc."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def _cross(length: float, width: float) -> np.ndarray:
     corner = [(width, length), (width, width), (length, width)]
     turns = [np.array([[0, 1], [-1, 0]]), np.array([[-1, 0], [0, -1]]), np.array([[0, -1], [1, 0]])]
     points = np.array(corner)
-    # Each quarter is the one before, turned by 90 degrees.
+    # Each quarter is the previous one rotated by 90 degrees.
     return np.concatenate([points] + [points @ turn.T for turn in turns])
 
 
@@ -35,5 +35,5 @@ OUTLINES: dict[str, np.ndarray] = {
 
 
 def outer_radius(name: str) -> float:
-    """Distance of the outline's farthest corner from its center, in units of the radius."""
+    """Return the distance of the farthest corner from the center, in units of the radius."""
     return float(np.linalg.norm(OUTLINES[name], axis=1).max())

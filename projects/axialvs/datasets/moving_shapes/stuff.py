@@ -8,13 +8,13 @@ from axialvs.datasets.moving_shapes.levels import Level
 from axialvs.datasets.moving_shapes.textures import hsv, smooth_noise
 
 _NUM_BANDS = (2, 3)
-_VOID_PROBABILITY = 0.2  # that one band keeps the plain background and has no label
+_VOID_PROBABILITY = 0.2  # of one band with the plain background and no label
 _WAVE_HEIGHT = 0.06  # of the canvas
 _NUM_WAVES = (0.5, 2.0)
 
 
 class StuffLook(NamedTuple):
-    """Ranges of a class's color, paler than objects, and the bumps of its texture."""
+    """Color range of a class, less saturated than objects, and scale of its texture."""
 
     hue: tuple[float, float]
     saturation: tuple[float, float]

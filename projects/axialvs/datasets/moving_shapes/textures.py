@@ -17,7 +17,7 @@ _CAMERA_FRAMES = (20.0, 60.0)
 
 @dataclass(frozen=True)
 class Look:
-    """Two colors (RGB in 0..1) mixed by a pattern in the object's own coordinates."""
+    """Two colors (RGB in 0..1) mixed by a pattern in object coordinates."""
 
     pattern: str
     colors: np.ndarray
@@ -59,10 +59,10 @@ PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray, Look], np.ndarray]] = {
 
 
 def paint(look: Look, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Colors at points of an object.
+    """Compute the colors at points of an object.
 
     Args:
-        u: (h, w) first coordinate along the object's own axis, in units of its radius.
+        u: (h, w) first coordinate along the object's axis, in units of its radius.
         v: (h, w) second coordinate.
 
     Returns:
@@ -78,9 +78,9 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> Look:
-    """A random look whose two colors contrast with the background's colors (n, 3).
+    """Draw an appearance whose two colors contrast with the background's colors (n, 3).
 
-    The hue (0..1) is kept where it can be: near the background's color another is taken.
+    The given hue (0..1) is only changed if it is too close to that of the background.
     """
     colors: list[np.ndarray] = []
     while len(colors) < 2:
@@ -98,7 +98,7 @@ def random_look(hue: float, backdrop: np.ndarray, rng: np.random.Generator) -> L
 
 
 def smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise (height, width, 3) of unit variance with about `cells` bumps along the height."""
+    """Generate noise (height, width, 3) of unit variance with about `cells` bumps per column."""
     grid = rng.normal(size=(cells, max(2, round(cells * width / height)), 3)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -106,7 +106,7 @@ def smooth_noise(cells: int, width: int, height: int, rng: np.random.Generator) 
 def random_background(
     level: Level, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A smooth canvas, the camera's way over it, and its mean color.
+    """Generate a smooth canvas, the camera's path over it, and its mean color.
 
     Returns:
         canvas (H', W', 3) float32 RGB in 0..1, camera (L, 2) corner positions in pixels, mean (3,).

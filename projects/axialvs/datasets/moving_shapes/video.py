@@ -1,4 +1,4 @@
-"""One generated video with its ground truth, made from (level, seed, split, index)."""
+"""Generate a video with ground truth from (level, seed, split, index)."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,11 +29,11 @@ class Video:
     frames: np.ndarray
     """(L, H, W, 3) uint8 RGB."""
     masks: np.ndarray
-    """(M, L, H, W) bool, what can be seen of each object."""
+    """(M, L, H, W) bool, visible mask of each object."""
     labels: np.ndarray
     """(M,) int64, indices into the level's classes."""
     in_image: np.ndarray
-    """(M, L) bool, whether the object lies inside the image, be it seen or hidden."""
+    """(M, L) bool, whether the object is inside the image, visible or occluded."""
     stuff: np.ndarray | None = None
     """(L, H, W) int16 indices into the level's stuff classes, -1 for objects and void."""
 
@@ -59,15 +59,15 @@ def generate_video(
     size: tuple[int, int] | None = None,
     num_frames: int | None = None,
 ) -> Video:
-    """Make one video. The same arguments always give the same video.
+    """Generate one video, which only depends on the arguments.
 
-    Scenes are drawn until one shows, in its masks, the events that the level promises.
+    Scenes are drawn until the masks of one show the guaranteed events of the level.
 
     Args:
-        level: a name in `LEVELS` or a level of one's own.
-        seed: seed of the data set, not negative.
-        index: number of the video, not negative.
-        split: 'train' or 'valid': the two never share a scene.
+        level: a name in `LEVELS` or a custom level.
+        seed: seed of the dataset, 0 or more.
+        index: index of the video, 0 or more.
+        split: 'train' or 'valid', which never share a scene.
         size: (width, height) in pixels, or None for the level's own.
         num_frames: length of the video, or None for the level's own.
 
@@ -94,7 +94,7 @@ def generate_video(
     else:
         raise AxialVSError(
             f"level '{level.name}' at size {level.size} with {level.num_frames} frames: no scene "
-            f'with the promised events in {_MAX_ATTEMPTS} tries; ask for more frames'
+            f'with the guaranteed events in {_MAX_ATTEMPTS} attempts; use more frames'
         )
     frames = np.stack([render_frame(scene, patches, t) for t in range(level.num_frames)])
     labels = np.array([shape.label for shape in scene.shapes], dtype=np.int64)
@@ -108,16 +108,16 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
 
 
 def _touch(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two masks (H, W) have pixels side by side or corner to corner."""
+    """Return whether two masks (H, W) are 8-connected."""
     grown = cv2.dilate(first.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     return bool((grown & second).any())
 
 
 def crosses(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two objects meet and swap places.
+    """Return whether two objects cross.
 
-    They cross if they are apart in a frame, touch in one of the next frames, and are apart again
-    with the vector from one to the other turned by more than a right angle.
+    They cross if they are apart in a frame, touch in a later frame, and are then apart again, with
+    the vector from one to the other rotated by more than 90 degrees.
 
     Args:
         first: (L, H, W) bool, visible mask of one object.
@@ -138,21 +138,21 @@ def crosses(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _gaps(visible: np.ndarray) -> list[np.ndarray]:
-    """Run of frames without the object between two frames with it. visible: (L,) bool."""
+    """Find runs of frames without the object between frames with it. visible: (L,) bool."""
     seen = np.flatnonzero(visible)
     return [np.arange(a + 1, b) for a, b in pairwise(seen) if b > a + 1]
 
 
 def fully_occluded(visible: np.ndarray, in_image: np.ndarray) -> bool:
-    """Whether an object vanishes behind others, while it stays inside the image, and reappears.
+    """Return whether an object is occluded inside the image and reappears.
 
     Args:
-        visible: (L,) bool, whether enough of it can be seen.
-        in_image: (L,) bool, whether enough of it, seen or hidden, lies inside the image.
+        visible: (L,) bool, whether enough of it is visible.
+        in_image: (L,) bool, whether enough of it, visible or occluded, is inside the image.
     """
     return any(in_image[gap].all() for gap in _gaps(visible))
 
 
 def re_enters(visible: np.ndarray, in_image: np.ndarray) -> bool:
-    """Whether an object is seen, leaves the image, and is seen again."""
+    """Return whether an object is visible, leaves the image, and is visible again."""
     return any((~in_image[gap]).any() for gap in _gaps(visible))

@@ -1,4 +1,4 @@
-"""Writing generated videos to disk, in the YouTube-VIS layout or, with stuff, in VIPSeg's."""
+"""Write generated videos in the YouTube-VIS layout or, with stuff, in VIPSeg's."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ GENERATOR_VERSION = '1.0'
 
 
 def _annotation(masks: np.ndarray) -> dict:
-    """The fields of one object that follow from its masks (L, H, W)."""
+    """Compute the annotation fields of one object from its masks (L, H, W)."""
     length, height, width = masks.shape
     rles = encode_masks(masks)
     measures = [(None, None) if rle is None else measure(rle) for rle in rles]
@@ -50,9 +50,9 @@ def write_split(folder: Path, videos: Iterable[Video], level: Level, info: dict)
 
     Args:
         folder: the split's folder, which must not exist.
-        videos: the videos, in order; one is held in memory at a time.
-        level: the level they were made with.
-        info: what is written into the file's `info`.
+        videos: the videos, in order; one is in memory at a time.
+        level: the level of the videos.
+        info: content of the file's `info`.
     """
     folder.mkdir(parents=True)
     (folder / 'JPEGImages').mkdir()
@@ -90,8 +90,8 @@ def _check_target(out_dir: Path, overwrite: bool) -> None:
         )
     if not there <= set(SPLITS):
         raise FileExistsError(
-            f"{out_dir}: holds '{min(there - set(SPLITS))}', which is no part of a generated data "
-            f'set, and is not overwritten; choose a different folder'
+            f"{out_dir}: refusing to overwrite '{min(there - set(SPLITS))}', which is not part of "
+            'a generated dataset; choose a different folder'
         )
 
 
@@ -106,29 +106,29 @@ def generate_dataset(
     overwrite: bool = False,
     progress: Callable[[Iterable[Video], int], Iterable[Video]] | None = None,
 ) -> Path:
-    """Generate the data set and write it to `out_dir/train` and `out_dir/valid`.
+    """Generate the dataset and write it to `out_dir/train` and `out_dir/valid`.
 
-    Everything is written to a temporary folder next to `out_dir` and then renamed, so that a
-    killed run leaves nothing incomplete under the final name.
+    All files are written to a temporary folder next to `out_dir`, which is then renamed, so a
+    killed run leaves no incomplete dataset.
 
     Args:
-        out_dir: the folder to make.
-        level: a name in `LEVELS` or a level of one's own.
-        num_train: number of training videos. A split of no videos is written too, empty.
+        out_dir: the folder to create.
+        level: a name in `LEVELS` or a custom level.
+        num_train: number of training videos; a split without videos is written as well.
         num_valid: number of validation videos.
-        seed: video number i of a split depends on the level, the seed and i only.
+        seed: video i of a split only depends on the level, the seed and i.
         size: (width, height) in pixels, or None for the level's own.
         num_frames: length of the videos, or None for the level's own.
-        overwrite: replace the generated data set in `out_dir`.
-        progress: wraps the videos as they are made, with their total number; for a progress bar.
+        overwrite: replace the generated dataset in `out_dir`.
+        progress: wraps the iterator of videos, given their total number, for a progress bar.
 
     Returns:
-        The path of the data set.
+        The path of the dataset.
 
     Raises:
-        FileExistsError: if `out_dir` holds something and `overwrite` is off, or something that
-            is no part of a generated data set.
-        ValueError: for numbers that make no sense; see `get_level` and `generate_video`.
+        FileExistsError: if `out_dir` is not empty and `overwrite` is False, or has files that are
+            not part of a generated dataset.
+        ValueError: for invalid numbers; see `get_level` and `generate_video`.
     """
     out_dir, level = Path(out_dir).absolute(), get_level(level, size, num_frames)
     counts = dict(zip(SPLITS, (num_train, num_valid), strict=True))

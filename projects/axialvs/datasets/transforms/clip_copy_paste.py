@@ -21,12 +21,12 @@ class ClipCopyPaste(BaseTransform):
     class that the clip has too joins the clip's segment. Pixels stay inside of the clip's frames.
 
     Works on whole clips (lists of T entries). The second clip is `results['mix_results'][0]`, as
-    for mmdet's transforms of several images.
+    in mmdet's transforms of several images.
 
     Args:
         prob: probability of pasting.
-        random_place: draw where the second clip lies on the first; if False it lies at the top left
-            corner, as in the release.
+        random_place: whether the second clip is placed randomly; otherwise at the top left corner,
+            as in the release.
 
     Raises:
         AxialVSError: if the probability is out of range.
@@ -39,7 +39,7 @@ class ClipCopyPaste(BaseTransform):
         self.random_place = random_place
 
     def transform(self, results: dict) -> dict:
-        """Paste.
+        """Paste with probability `prob`.
 
         Args:
             results: `img` (H, W, 3), `gt_masks` (`SegmentMasks`), `gt_bboxes_labels`,
@@ -65,7 +65,7 @@ class ClipCopyPaste(BaseTransform):
 
 
 def _draw_segments(clip: dict) -> set[int]:
-    """Ids of all things and of a random part of the stuff in the first frame, crowds excluded."""
+    """Select all things and random stuff of the first frame, without crowds; return their ids."""
     usable = ~clip['gt_ignore_flags'][0]
     things = clip['gt_instances_ids'][0][usable & clip['gt_is_thing'][0]].tolist()
     stuff = clip['gt_instances_ids'][0][usable & ~clip['gt_is_thing'][0]].tolist()
@@ -78,10 +78,10 @@ def paste_segments(
     """Paste segments of one clip over another.
 
     Args:
-        clip: the clip below, changed in place; keys as in `ClipCopyPaste.transform`.
-        other: the clip above.
+        clip: target clip, changed in place; keys as in `ClipCopyPaste.transform`.
+        other: source clip.
         chosen: ids of the segments of `other`.
-        offset: y and x of its top left corner on `clip`; may be negative.
+        offset: y and x of the source's top left corner in `clip`; may be negative.
 
     Returns:
         `clip`.
@@ -120,7 +120,7 @@ def paste_segments(
 
 
 def _new_ids(clip: dict, other: dict, chosen: Collection[int]) -> dict[int, int]:
-    """Ids in `clip` of the chosen segments of `other`."""
+    """Map the chosen segments of `other` to new ids in `clip`."""
     stuff = {
         label: identifier
         for identifier, label, is_thing, ignored in _segments(clip)
@@ -142,14 +142,14 @@ def _new_ids(clip: dict, other: dict, chosen: Collection[int]) -> dict[int, int]
 
 
 def _segments(clip: dict) -> Iterable[tuple[int, int, bool, bool]]:
-    """Id, label, whether a thing, whether ignored, of the segments of all frames."""
+    """Collect id, label, is_thing and ignore flag of the segments of all frames."""
     keys = ('gt_instances_ids', 'gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags')
     for frame in zip(*(clip[key] for key in keys), strict=True):
         yield from zip(*(values.tolist() for values in frame), strict=True)
 
 
 def _on_canvas(plane: NDArray, size: tuple[int, int], offset: tuple[int, int]) -> NDArray:
-    """A plane (h, w, ...) at an offset on an empty one (H, W, ...), cut at the border."""
+    """Place an array (h, w, ...) at an offset in an empty (H, W, ...), cropped at the border."""
     canvas = np.zeros((*size, *plane.shape[2:]), dtype=plane.dtype)
     target, source = [], []
     for start, length, room in zip(offset, plane.shape[:2], size, strict=True):

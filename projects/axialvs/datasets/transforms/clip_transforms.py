@@ -12,8 +12,8 @@ from axialvs.utils.errors import AxialVSError
 class ClipPhotoMetricDistortion(PhotoMetricDistortion):
     """mmdet's color distortion, clipped and rounded back to uint8.
 
-    The clip stays uint8 from the file to the data preprocessor: a quarter of the bytes between
-    loader workers and the training process, and values in the range of real images.
+    The clip stays uint8 until the data preprocessor, which quarters the transfer from dataloader
+    workers and keeps values in the range of images.
     """
 
     def transform(self, results: dict) -> dict:
@@ -25,13 +25,13 @@ class ClipPhotoMetricDistortion(PhotoMetricDistortion):
 
 @TRANSFORMS.register_module()
 class ShrinkToFit(BaseTransform):
-    """Resize frames that exceed a size with the same aspect ratio; never enlarge.
+    """Shrink frames that exceed a size, keeping the aspect ratio; never enlarge.
 
-    Other than in mmdet's `Resize`, width is compared with width and height with height, so a
-    portrait frame is not turned: Video-kMaX's networks have a size for each axis.
+    Unlike in mmdet's `Resize`, width is compared with width and height with height, also for
+    portrait frames, because Video-kMaX has a fixed size for each axis.
 
     Args:
-        scale: (width, height) that frames must fit.
+        scale: maximum (width, height).
 
     Raises:
         AxialVSError: if a length is below 1.
@@ -54,7 +54,7 @@ class ShrinkToFit(BaseTransform):
 
 @TRANSFORMS.register_module()
 class FilterEmptyInstances(BaseTransform):
-    """Keep an instance in the frames where its mask has pixels, and update its boxes.
+    """Remove instances from frames where their mask is empty, and update boxes.
 
     Works on a whole clip (lists of T entries), after `TransformBroadcaster`. An instance that is
     removed from some frames keeps its id and label in the others. Panoptic clips get
@@ -62,7 +62,7 @@ class FilterEmptyInstances(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Filter the clip; None if no training target is left, so that it is redrawn."""
+        """Filter the clip; return None to redraw it if no training target is left."""
         num_targets = 0
         for frame, masks in enumerate(results['gt_masks']):
             kept = np.flatnonzero(masks.areas)
@@ -96,13 +96,13 @@ _META_KEYS = (
 
 @TRANSFORMS.register_module()
 class PackClip(PackTrackInputs):
-    """mmdet's packing of a clip, with the meta data that this project reads.
+    """mmdet's packing of a clip, with the metadata that this project needs.
 
     Returns `inputs`, uint8 (T, 3, H, W) in BGR, and `data_samples`, a TrackDataSample of T
-    DetDataSamples. Raw annotations are left out: they would be sent from loader to trainer.
+    DetDataSamples. Raw annotations are dropped, to not transfer them between processes.
 
     Args:
-        meta_keys: further keys to keep in every frame's `metainfo`.
+        meta_keys: further keys of every frame's `metainfo`.
     """
 
     def __init__(self, meta_keys: tuple[str, ...] | None = None) -> None:

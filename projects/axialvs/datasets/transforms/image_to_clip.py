@@ -1,4 +1,4 @@
-"""Pseudo-clips: a camera moves over a still image."""
+"""Pseudo-clips from a moving virtual camera over a still image."""
 
 import random
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ class CameraPose:
     """Pose of the camera in one frame.
 
     Attributes:
-        zoom: 1 shows the whole image, 2 half of its width.
+        zoom: 1 for the whole image, 2 for half of its width.
         angle: roll in degrees.
         place: x and y of the window within its range, from -1 to 1; 0 is the center.
-        flip: whether the picture is mirrored.
+        flip: whether the frame is mirrored.
     """
 
     zoom: float
@@ -56,13 +56,13 @@ class CameraPose:
 
 @TRANSFORMS.register_module()
 class ImageToClip(BaseTransform):
-    """T frames of one image, each with its own crop, scale, rotation and optionally flip.
+    """Generate T frames of one image, each with its own crop, scale, rotation and optional flip.
 
-    Image and masks go through one affine map per frame, so they are interpolated once. Ids and
-    labels are the same in every frame; an object that leaves the picture has an empty mask there,
-    which `FilterEmptyInstances` removes. Randomly jumping cameras are common in pre-training (the
-    release crops two copies independently and shares the flip, which is the default here); a
-    smooth path looks more like a video.
+    Image and masks are warped by one affine map per frame, so they are interpolated once. Ids and
+    labels are the same in every frame; an object outside of a frame has an empty mask there, which
+    `FilterEmptyInstances` removes. Independent random poses are common in pre-training (the release
+    crops two copies independently and shares the flip, which is the default here); a smooth path
+    resembles a video.
 
     Args:
         short_sides: short side of the frames in pixels; one is drawn per clip.
@@ -71,10 +71,10 @@ class ImageToClip(BaseTransform):
         smooth_prob: fraction of the clips whose camera moves on a straight path at constant speed;
             in the others every frame's pose is drawn independently.
         smooth_reach: fraction of the way between two poses that a smooth path covers.
-        flip_prob: probability of a mirrored picture.
-        flip_per_frame: whether each frame draws its flip; else the clip has one.
-        fill: BGR outside of the image. The default is ImageNet's mean, as in the padding of the
-            data preprocessor.
+        flip_prob: probability of a flip.
+        flip_per_frame: whether the flip is drawn per frame or per clip.
+        fill: BGR color outside of the image; ImageNet's mean by default, which the data
+            preprocessor maps to 0.
 
     Raises:
         AxialVSError: if an argument is out of range.
@@ -94,7 +94,7 @@ class ImageToClip(BaseTransform):
         self.short_sides = tuple(short_sides)
         if not self.short_sides or min(self.short_sides) < 1:
             raise AxialVSError(
-                f'short_sides={short_sides}: at least one length in pixels is needed.'
+                f'short_sides={short_sides}: needs at least one positive length in pixels.'
             )
         if not 0 < zoom[0] <= zoom[1]:
             raise AxialVSError(f'zoom={zoom}: must be two ascending numbers above 0.')
@@ -176,7 +176,7 @@ class ImageToClip(BaseTransform):
 
 
 def _moved(masks: BitmapMasks, matrix: NDArray[np.float64], size: tuple[int, int]) -> BitmapMasks:
-    """Warp masks by a matrix: nearest pixel, nothing outside."""
+    """Warp masks by a matrix, with nearest neighbor and zeros outside."""
     moved = np.zeros((len(masks), size[1], size[0]), dtype=np.uint8)
     for source, target in zip(masks.masks, moved, strict=True):
         cv2.warpAffine(source, matrix, size, dst=target, flags=cv2.INTER_NEAREST)

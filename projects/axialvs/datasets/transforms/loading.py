@@ -1,4 +1,4 @@
-"""Loading of a video's frame and its masks, with errors that name file, video and frame."""
+"""Load a video's frame and its masks, with errors that name file, video and frame."""
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -58,8 +58,8 @@ class LoadFrame(LoadImageFromFile):
 class LoadClipAnnotations(LoadTrackAnnotations):
     """mmdet's loader of masks, labels and instance ids, with boxes computed from the masks.
 
-    Boxes in annotation files may be missing or wrong, and nothing is trained on them: they only
-    tell a crop which objects to keep.
+    Boxes in annotation files may be missing or wrong. They are not training targets: crops use them
+    to select objects.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class LoadClipAnnotations(LoadTrackAnnotations):
         return results
 
     def _load_instances_ids(self, results: dict) -> None:
-        # Ids of a file may be of any size; mmdet's int32 would overflow.
+        # Ids in a file can be large; mmdet's int32 would overflow.
         results['gt_instances_ids'] = np.array(
             [instance['instance_id'] for instance in results['instances']], dtype=np.int64
         )

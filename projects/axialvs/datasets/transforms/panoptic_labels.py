@@ -1,4 +1,4 @@
-"""Loading of panoptic labels: from an image of segment ids to a mask per segment."""
+"""Load panoptic labels: from an image of segment ids to a mask per segment."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -14,7 +14,7 @@ _MAX_NAMED = 5
 
 @TRANSFORMS.register_module()
 class LoadPanopticLabels(BaseTransform):
-    """Load the segments of one frame: things by id, stuff united by class, nothing for void.
+    """Load the segments of one frame: things by id, stuff merged by class, without void.
 
     Reads `panoptic_path`, `is_panomask` (a PNG of VIPSeg's `panomasks`, else ids in RGB),
     `segment_labels`, `crowds`, `thing_labels` and the frame's size. `segment_labels` has the label
@@ -57,13 +57,13 @@ class LoadPanopticLabels(BaseTransform):
 
 
 def _labels_of_values(values: list[int], results: dict, place: str) -> dict[int, int]:
-    """Return the label of each pixel value but void."""
+    """Return the label of each pixel value except void."""
     key_of = category_of_value if results['is_panomask'] else int
     labels = {v: results['segment_labels'].get(key_of(v)) for v in values if v != VOID}
     unknown = [value for value, label in labels.items() if label is None]
     if unknown:
         remedy = (
-            'is categories_file the one of this data set?'
+            'is categories_file the one of this dataset?'
             if results['is_panomask']
             else 'JSON and PNGs must come from the same conversion.'
         )
@@ -75,8 +75,8 @@ def _labels_of_values(values: list[int], results: dict, place: str) -> dict[int,
 
 
 def _united(labels: dict[int, int], results: dict) -> dict[int, int]:
-    """Return the id of each pixel value's segment: for stuff the smallest one of the video."""
-    if results['is_panomask']:  # which has one value per class of stuff
+    """Return the segment id of each pixel value; for stuff, the smallest id of its class."""
+    if results['is_panomask']:  # these have one value per stuff class
         return {value: value for value in labels}
     kept_apart = {
         identifier

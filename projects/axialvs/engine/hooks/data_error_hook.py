@@ -14,7 +14,7 @@ from axialvs.utils.errors import AxialVSError
 
 @HOOKS.register_module()
 class DataErrorHook(Hook):
-    """Saves a checkpoint before the error of a data set or a loader worker ends a training.
+    """Saves a checkpoint before the error of a dataset or a loader worker ends a training.
 
     A missing frame in the middle of a run then costs no iteration: once it is fixed, the resumed
     run continues with the clips that could not be loaded. All processes of a distributed run save

@@ -25,7 +25,7 @@ from axialvs.visualization.comparison import FrameTracks, comparison_sheet
 
 @dataclass(frozen=True)
 class OverlaySource:
-    """A video of a data set.
+    """A video of a dataset.
 
     Attributes:
         video_id: Of the annotation file.
@@ -60,14 +60,14 @@ def evenly(number: int, wanted: int) -> list[int]:
 
 
 def choose_sources(dataset: Any, wanted: int) -> dict[int, OverlaySource]:
-    """Some videos of a test data set by their ids, evenly over it.
+    """Some videos of a test dataset by their ids, evenly over it.
 
     Args:
         dataset: A YouTubeVISDataset in test mode.
         wanted: How many.
 
     Raises:
-        ValueError: if the data set is of a different kind.
+        ValueError: if the dataset is of a different kind.
     """
     if not hasattr(dataset, 'clips_by_video'):
         raise AxialVSError(
@@ -119,7 +119,7 @@ class VideoVisualizationHook(Hook):
     """Shows what the model makes of a few videos, in all backends of the visualizer.
 
     mmengine's local backend keeps the pictures as `vis_image/overlay_video_ID_ITERATION.png`. The
-    videos lie evenly over the data set and are the same each time, and so are their frames. The
+    videos lie evenly over the dataset and are the same each time, and so are their frames. The
     objects of the ground truth are numbered from 1, and a predicted track has the number and the
     color of the object that it overlaps most. Files without annotations give no ground truth.
 
@@ -130,7 +130,7 @@ class VideoVisualizationHook(Hook):
         height: Of a frame in the picture, pixels.
 
     Raises:
-        ValueError: if an argument is wrong, or the data set is no YouTubeVISDataset.
+        ValueError: if an argument is wrong, or the dataset is no YouTubeVISDataset.
     """
 
     priority = 'LOW'

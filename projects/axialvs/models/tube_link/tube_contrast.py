@@ -107,7 +107,7 @@ def split_tubes(targets: Sequence[InstanceData]) -> list[list[InstanceData]]:
     if num_frames % 2:
         raise AxialVSError(
             f'a training sample has {num_frames} frames, but the contrastive loss needs two tubes '
-            'of the same length; set an even num_frames of the training data set'
+            'of the same length; set an even num_frames of the training dataset'
         )
     halves = []
     for half in (slice(None, num_frames // 2), slice(num_frames // 2, None)):
