@@ -1,7 +1,7 @@
-"""Find the errors of a dataset that would stop or spoil a training.
+"""Find errors in a dataset that would stop or impair training.
 
-Give an annotation file in the layout of YouTube-VIS (videos), COCO (images) or VIPSeg (panoptic),
-or a config. All errors in the file, its masks and images are counted and shown by examples, with
+Takes an annotation file in the layout of YouTube-VIS (videos), COCO (images) or VIPSeg (panoptic),
+or a config. Counts all errors in the file, its masks and images, and prints examples and
 statistics. The exit code is 0 without errors, 1 with errors, and 2 if nothing could be checked.
 """
 
@@ -59,10 +59,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def targets_of(args: argparse.Namespace) -> list[Target]:
-    """Return what the command line asks to check.
+    """Return the annotation files to check.
 
     Raises:
-        AxialVSError: if the config has several files, and one more is given.
+        AxialVSError: if both a file and a config with several files are given.
     """
     if not args.config:
         targets = [Target(args.ann_file)]
@@ -70,8 +70,8 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
         targets = targets_of_config(args.config, args.split, args.cfg_options)
         if args.ann_file and len(targets) > 1:
             raise AxialVSError(
-                f'{args.config} has {len(targets)} annotation files; leave out {args.ann_file} to '
-                'check them all, or --config to check this one.'
+                f'{args.config} has {len(targets)} annotation files; omit {args.ann_file} to check '
+                'all of them, or omit --config to check only this one.'
             )
     changes = {
         'ann_file': args.ann_file,
@@ -91,10 +91,10 @@ def _class_list(names: Sequence[str]) -> str | Sequence[str]:
 
 
 def main() -> int:
-    """Check, print a report per file, and write what was asked for."""
+    """Check, print a report per file, and write the JSON report if requested."""
     args = parse_args()
     if args.clip_length is not None and args.clip_length < 1:
-        raise AxialVSError(f'--clip-length {args.clip_length}: at least 1 is needed.')
+        raise AxialVSError(f'--clip-length {args.clip_length}: must be at least 1.')
     workers = args.workers or len(os.sched_getaffinity(0))
     reports = []
     for target in targets_of(args):

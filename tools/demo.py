@@ -1,7 +1,7 @@
 """Generate data, evaluate, train, evaluate again and segment videos, in minutes on a CPU.
 
-Every step prints the command that it runs. With --web, a page in the browser to try the shipped
-models instead.
+Every step prints the command that it runs. With --web, serves a web page to try the shipped models
+instead.
 """
 
 import argparse
@@ -28,7 +28,7 @@ OFFLINE_WEIGHTS = ROOT / 'weights/axialvs-cc_tiny_movingshapes.pth'
 PANOPTIC_CONFIG = ROOT / 'configs/axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 PANOPTIC_WEIGHTS = ROOT / 'weights/axialvs-wc-kmax_tiny_movingshapes-panoptic.pth'
 
-# The shipped weights were trained on seed 0; nothing of it is seen here.
+# The shipped weights were trained on seed 0; these videos are unseen.
 SEED = 2024
 TRAIN_VIDEOS, VALID_VIDEOS, PANOPTIC_VIDEOS = 200, 40, 20
 VIDEO_SIZE = (640, 384)
@@ -46,44 +46,44 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--web',
         action='store_true',
-        help='serve a page to try the models in a browser instead; needs axialvs[web]',
+        help='serve a web page to try the shipped models instead; needs axialvs[web]',
     )
     parser.add_argument('--port', type=int, help='port of --web (default: a free one from 7860)')
     return parser.parse_args()
 
 
 def shown_command(script: str) -> str:
-    """How a user runs a tool: `axialvs COMMAND` from an installed package, else its script."""
+    """Return the command of a tool: `axialvs COMMAND` if axialvs is installed, or its script."""
     if ROOT.name == '.mim':
         return f'axialvs {next(name for name, (tool, _) in COMMANDS.items() if tool == script)}'
     return f'python tools/{script}'
 
 
 def run(title: str, script: str, *arguments: str | Path) -> None:
-    """Run one of the project's tools and show its command."""
+    """Run a tool and print its command."""
     command = [sys.executable, str(ROOT / 'tools' / script), *map(str, arguments)]
     print(f'\n=== {title}\n$ {shown_command(script)} {shlex.join(command[2:])}', flush=True)
-    # More threads make these small models slower, and stall on a busy machine.
+    # More threads slow down small models, and stall on a busy machine.
     environment = {'OMP_NUM_THREADS': '1', **os.environ}
     if subprocess.run(command, check=False, env=environment).returncode:
         raise DemoError(f'tools/{script} failed; see its message above')
 
 
 def data_options(data: Path, annotations: str, *splits: str) -> list[str]:
-    """Options that point a config to the demo's data."""
+    """Return options that point a config to the demo's data."""
     loaders = [f'{split}_dataloader.dataset.data_root={data}' for split in splits]
     return ['--cfg-options', *loaders, f'test_evaluator.ann_file={data / "valid" / annotations}']
 
 
 def score(title: str, config: Path, weights: Path, out: Path, metric: str, options: list) -> float:
-    """Metric of a checkpoint on the unseen videos."""
+    """Evaluate a checkpoint on the unseen videos and return a metric."""
     files = ('--work-dir', out.parent, '--out', out)
     run(title, 'test.py', config, weights, *files, *options)
     return json.loads(out.read_text())[metric]
 
 
 def segment(video: Path, name: str, config: Path, weights: Path, *options: str) -> None:
-    """Segment the video; the outputs get the name."""
+    """Segment the video and write outputs with the given name."""
     run(
         f'Segment a video, {name}',
         'segment_video.py',
@@ -93,7 +93,7 @@ def segment(video: Path, name: str, config: Path, weights: Path, *options: str) 
 
 
 def write_video(path: Path, level: str) -> None:
-    """Write a generated video that was never trained on, larger than the training videos."""
+    """Generate an unseen video, larger than the training videos."""
     video = generate_video(level, SEED + 1, 0, size=VIDEO_SIZE)
     with VideoWriter(path, fps=VIDEO_RATE) as writer:
         for frame in video.frames:
@@ -111,7 +111,7 @@ def generate(folder: Path, level: str, train: int, valid: int) -> None:
 
 
 def instances(out: Path) -> list[str]:
-    """Score, train and score instance models, segment a video; returns lines of the summary."""
+    """Evaluate, train and re-evaluate instance models, segment a video; return summary lines."""
     data, training = out / 'data', out / 'training'
     generate(data, 'demo', TRAIN_VIDEOS, VALID_VIDEOS)
     options = data_options(data, 'instances.json', 'train', 'test')
@@ -141,7 +141,7 @@ def instances(out: Path) -> list[str]:
 
 
 def panoptic(out: Path) -> list[str]:
-    """Score the panoptic model and segment a video; returns lines of the summary."""
+    """Evaluate the panoptic model and segment a video; return summary lines."""
     data = out / 'panoptic_data'
     generate(data, 'panoptic', 1, PANOPTIC_VIDEOS)
     options = data_options(data, 'panoptic.json', 'test')

@@ -1,7 +1,7 @@
 """Evaluate video instance segmentation.
 
-Metrics are those of YouTube-VIS by default (for YouTube-VIS 2022 add --long GT_LONG.json), HOTA and
-IDF1 with --tracking, and J&F with --davis.
+Computes the metrics of YouTube-VIS by default (for YouTube-VIS 2022, add --long GT_LONG.json), HOTA
+and IDF1 with --tracking, and J&F with --davis.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     kind.add_argument(
         '--tracking',
         action='store_true',
-        help='HOTA, DetA, AssA, LocA, IDF1, IDR and IDP, means over the classes, as in TrackEval',
+        help='HOTA, DetA, AssA, LocA, IDF1, IDR and IDP, averaged over classes, as in TrackEval',
     )
     kind.add_argument(
         '--davis', action='store_true', help='J&F, J and F of all objects, regardless of classes'
@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Evaluate, print tables and write the metrics if asked to."""
+    """Evaluate, print tables and write the metrics if requested."""
     args = parse_args()
     metrics = evaluate_short_and_long(args) if args.long else evaluate(args)
     if args.out is not None:
@@ -116,7 +116,7 @@ def evaluate_short_and_long(args: argparse.Namespace) -> dict:
 
 
 def ap_tables(scores: VideoAPResult, args: argparse.Namespace) -> dict:
-    """Print the metrics, those of classes and videos if asked for, and return them."""
+    """Print the metrics, also per class and per video if requested, and return them."""
     metrics: dict = scores.summary()
     print(summary_table(metrics))
     if args.per_class:

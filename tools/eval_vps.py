@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Evaluate, print a table and write the metrics if asked to."""
+    """Evaluate, print a table and write the metrics if requested."""
     args = parse_args()
     gt = read_ground_truth(args.gt_json, args.gt_dir)
     predictions = read_predictions(args.pred_json, args.pred_dir, gt)

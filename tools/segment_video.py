@@ -16,7 +16,7 @@ from axialvs.inference.segment_options import Options, parse_args
 from axialvs.utils.cli import BAD_INPUT, error_message, run_command
 from axialvs.utils.errors import AxialVSError
 
-# The libraries of the network are imported after the arguments are parsed.
+# Slow imports are deferred until the arguments are parsed.
 if TYPE_CHECKING:
     from axialvs.apis import VideoResult
     from axialvs.inference.outputs import Output
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from axialvs.inference.segmented_video import SegmentedVideo
     from axialvs.models.clip_segmenter import ClipSegmenter
 
-MAX_LISTED = 12  # classes in a line
+MAX_LISTED = 12  # classes per line
 
 
 def main() -> int | None:
-    """Segment the videos and write what was asked for."""
+    """Segment the videos and write the outputs."""
     options = parse_args(__doc__)
     signal.signal(signal.SIGTERM, _stop)
     jobs = options.jobs()
@@ -59,12 +59,12 @@ def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
 
     Args:
         jobs: the videos.
-        options: of the command.
-        failures: is added to, a line per video that could not be segmented.
+        options: options of the command.
+        failures: a line is added for each video that cannot be segmented.
 
     Raises:
-        AxialVSError: the only video cannot be segmented, or none with these options.
-        OSError: an output of the only video could not be written.
+        AxialVSError: if the only video cannot be segmented, or the options are invalid.
+        OSError: if an output of the only video cannot be written.
     """
     model = None
     recorded = frozenset().union(*(job.recorded for job in jobs))
@@ -74,9 +74,7 @@ def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
         try:
             task = Task(job, options, records)
             if not task.targets:
-                print(
-                    f'{job.display_name}: finished before, skipped; --overwrite segments it again'
-                )
+                print(f'{job.display_name}: already finished, skipped; use --overwrite to redo it')
                 num_skipped += 1
                 continue
             task.open()
@@ -96,7 +94,7 @@ def segment_all(jobs: list[Job], options: Options, failures: list[str]) -> None:
 
 
 def _fail(job: Job, error: Exception, failures: list[str], num_jobs: int) -> None:
-    """Note a failure so that the other videos are segmented; raise it if there are none."""
+    """Record a failure and continue with the other videos; raise it if there are none."""
     if num_jobs == 1:
         raise error
     if not isinstance(error, AxialVSError | OSError):
@@ -111,10 +109,10 @@ def _named(error: Exception, name: str) -> str:
 
 
 def load_model(options: Options) -> 'ClipSegmenter':
-    """Build the model that the options name, and check the options that depend on it.
+    """Build the model, and check the options that depend on it.
 
     Raises:
-        AxialVSError: the model does not have this mode or class.
+        AxialVSError: if the model does not have the mode or a class.
     """
     from axialvs.apis import find_labels, init_segmenter
     from axialvs.engine.amp import precision_of_device
@@ -136,7 +134,7 @@ def load_model(options: Options) -> 'ClipSegmenter':
 
 
 def describe_classes(class_names: Sequence[str], checkpoint: str) -> str:
-    """One line about what the weights can find."""
+    """Describe the classes of the weights in one line."""
     names = ', '.join(class_names[:MAX_LISTED])
     more = ', ...' if len(class_names) > MAX_LISTED else ''
     known = find_known(checkpoint)
@@ -149,11 +147,11 @@ class Task:
 
     Args:
         job: the video and its outputs.
-        options: of the command.
+        options: options of the command.
         records: which outputs are finished, by option.
 
     Raises:
-        AxialVSError: an output exists that this command has not written.
+        AxialVSError: if an output exists that was not written by this command.
     """
 
     def __init__(self, job: Job, options: Options, records: dict[str, OutputRecord]) -> None:
@@ -182,8 +180,8 @@ class Task:
         """Open the video and its outputs.
 
         Raises:
-            AxialVSError: the video cannot be read, or an output has a wrong suffix.
-            OSError: an output cannot be written.
+            AxialVSError: if the video cannot be read, or an output has a wrong suffix.
+            OSError: if an output cannot be written.
         """
         from axialvs.inference.outputs import make_output
         from axialvs.inference.pipeline import open_video
@@ -198,7 +196,7 @@ class Task:
         }
 
     def describe(self) -> str:
-        """Size and length of the open video."""
+        """Describe size and length of the open video."""
         length = self._length()
         size = f'{self.reader.width}x{self.reader.height}'
         return size if length is None else f'{size}, {length} frames'
@@ -211,11 +209,11 @@ class Task:
 
         Args:
             model: the segmenter.
-            title: of the progress bar.
+            title: title of the progress bar.
 
         Raises:
-            AxialVSError: the video cannot be segmented with these options.
-            OSError: an output could not be written.
+            AxialVSError: if the video cannot be segmented with these options.
+            OSError: if an output cannot be written.
         """
         from tqdm import tqdm
 
@@ -250,7 +248,7 @@ class Task:
                 print(f'{self.job.display_name}: stopped; the frames so far are written')
                 raise
             finally:
-                # However the run ended, the tracks found so far are kept.
+                # Keep the tracks so far, even after an error.
                 result.close()
                 if result.num_frames:
                     video = describe_run(
@@ -282,7 +280,7 @@ class Task:
 
 
 def print_notes(reader: 'VideoReader', known: Collection[str] = ()) -> list[str]:
-    """Print what a reader converts or skips, without the known notes; return all notes."""
+    """Print new notes of a reader on conversions and skipped frames; return all notes."""
     for note in reader.notes:
         if note not in known:
             print(f'{reader.source}: {note}')
@@ -290,14 +288,14 @@ def print_notes(reader: 'VideoReader', known: Collection[str] = ()) -> list[str]
 
 
 def _stop(*_: object) -> None:
-    """End the run like Ctrl-C, so that finished frames are kept."""
+    """Handle a signal like Ctrl-C, so that finished frames are kept."""
     raise KeyboardInterrupt
 
 
 def write_each(
     outputs: list['Output'], failures: dict['Output', OSError], step: Callable[['Output'], None]
 ) -> None:
-    """Write to all outputs; one that fails, as on a full disk, does not cost the others."""
+    """Write to all outputs, even if one fails, for example on a full disk."""
     for output in outputs:
         if output not in failures:
             try:
@@ -315,7 +313,7 @@ def report(
     outputs: list['Output'],
     failures: dict['Output', OSError],
 ) -> None:
-    """Print what was found and where the results are."""
+    """Print the tracks found and the output paths."""
     if result.truncated:
         print(f'{source}: {result.truncated}; the {result.num_frames} frames read are kept')
     print(f'{result.num_frames} frames, {summarize_tracks(video) if video else "no tracks"}')
@@ -327,7 +325,7 @@ def report(
 
 
 def summarize_tracks(video: 'SegmentedVideo') -> str:
-    """Number of tracks, by class."""
+    """Summarize the number of tracks by class."""
     counts = Counter(video.class_names[track.label] for track in video.shown).most_common()
     classes = ', '.join(f'{count} {name}' for name, count in counts[:MAX_LISTED])
     if len(counts) > MAX_LISTED:

@@ -12,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, or the name of one in configs/')
-    parser.add_argument('checkpoint', help='checkpoint file, or the name of a known one')
+    parser.add_argument('checkpoint', help='checkpoint file, or a name listed by axialvs models')
     parser.add_argument(
         '--work-dir', help="folder of the log (default: the config's work_dir, or work_dirs/CONFIG)"
     )
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build a runner from the config, load the checkpoint into its model, and test."""
     args = parse_args()
-    # The libraries take seconds to import, so the arguments come first.
+    # Imports take seconds, so arguments are parsed first.
     from axialvs.engine.screen import ignore_foreign_warnings
 
     if not args.verbose:
@@ -49,7 +49,7 @@ def main() -> None:
     if args.amp:
         amp.use_in_test(config, args.amp)
     checkpoint = resolve_checkpoint(args.checkpoint)
-    config.load_from = None  # loaded below, where it has to fit
+    config.load_from = None  # loaded below, with strict matching
     launch.prepare_processes(config, args.launcher)
     runner = launch.build_runner(config)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -60,7 +60,7 @@ def main() -> None:
         text = json.dumps(metrics, indent=2, default=float) + '\n'
         write_atomically(args.out, text.encode())
         runner.logger.info(f'Scores written to {args.out}', extra={'shown': True})
-    del runner, model  # with the model's hold on the process group
+    del runner, model  # they reference the process group
     launch.finish_processes()
 
 

@@ -67,7 +67,7 @@ def _seed(text: str) -> int:
 def main() -> None:
     """Build a runner from the config and the options, and train."""
     args = parse_args()
-    # The libraries take seconds to import, so the arguments come first.
+    # Imports take seconds, so arguments are parsed first.
     from axialvs.engine.screen import ignore_foreign_warnings
 
     if not args.verbose:
@@ -94,12 +94,12 @@ def main() -> None:
     if not (args.accumulate or args.auto_scale_lr):
         accumulation.warn_of_other_batch(runner)
     runner.train()
-    del runner  # with the model's hold on the process group
+    del runner  # its model references the process group
     launch.finish_processes()
 
 
 def resume_from(config: 'Config', checkpoint: str) -> None:
-    """Set the config up to resume; 'auto' means from the last checkpoint, if there is one."""
+    """Set up the config to resume; 'auto' uses the last checkpoint if there is one."""
     from axialvs.engine.resuming import find_resume_checkpoint
 
     path = find_resume_checkpoint(config.work_dir) if checkpoint == 'auto' else Path(checkpoint)
@@ -107,7 +107,7 @@ def resume_from(config: 'Config', checkpoint: str) -> None:
         print(f'{config.work_dir} has no checkpoint yet: starting from the beginning')
         return
     if not path.exists():
-        raise FileNotFoundError(f'--resume {checkpoint}: there is no such checkpoint')
+        raise FileNotFoundError(f'--resume {checkpoint}: no such checkpoint')
     if path.is_dir():
         raise IsADirectoryError(
             f'--resume {checkpoint}: is a folder; name a checkpoint in it, or give --work-dir '

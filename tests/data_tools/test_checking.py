@@ -128,11 +128,17 @@ CASES = {
         set_('categories', 0, 'name', to='BOX'),
         "category 8: name: 'box' is also the name of category 3",
     ),
-    'unknown-video': (set_('annotations', 4, 'video_id', to=9), 'video_id: 9 is no video'),
-    'unknown-category': (set_('annotations', 4, 'category_id', to=1), '1 is no category'),
+    'unknown-video': (
+        set_('annotations', 4, 'video_id', to=9),
+        'video_id: 9 is not a known video id',
+    ),
+    'unknown-category': (
+        set_('annotations', 4, 'category_id', to=1),
+        '1 is not a known category id',
+    ),
     'list-length': (
         delete('annotations', 1, 'areas', 0),
-        'video 1, instance 7: areas: 4 entries where the video has 5 frames',
+        'video 1, instance 7: areas: 4 entries, but the video has 5 frames',
     ),
     'size-differs': (set_('annotations', 3, 'height', to=40), 'height: 40, but its video has 48'),
     'mask-size': (mask(3, SMALL), 'video 1, instance 7: segmentations[3].size: [10, 10] where'),
@@ -356,8 +362,8 @@ def test_stills(write_json, tmp_path):
         'image 10, annotation 0: segmentation: the list of polygons is empty; an absent object is '
         'null'
     ]
-    assert '99 is no category' in texts['unknown-category'][0]
-    assert '12345 is no image' in texts['unknown-image'][0]
+    assert '99 is not a known category id' in texts['unknown-category'][0]
+    assert '12345 is not a known image id' in texts['unknown-image'][0]
     assert texts['box-misses-mask'][0].startswith(f'image 13, annotation {BIG_ID + 3}: box [0, ')
     assert texts['image-size'][0].startswith('image 10: ')
 

@@ -116,19 +116,22 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_set('videos', 1, 'id', 1), "video 1, field 'id': 1 is used twice"),
         (_set('videos', 1, 'width', 0), "video 2, field 'width': 0 is below 1"),
         (_set('videos', 1, 'height', '48'), "video 2, field 'height': '48' is not an integer"),
-        (_set('videos', 1, 'length', 5), "video 2, field 'file_names': 6 entries where"),
+        (_set('videos', 1, 'length', 5), "video 2, field 'file_names': 6 entries, but"),
         (_set('videos', 1, 'file_names', 4, None), r"video 2, field 'file_names\[4\]'"),
         (_delete('annotations', 1, 'video_id'), r"instance 7, field 'video_id': is missing"),
-        (_set('annotations', 1, 'video_id', 5), "instance 7, field 'video_id': 5 is no video"),
+        (
+            _set('annotations', 1, 'video_id', 5),
+            "instance 7, field 'video_id': 5 is not a known video id",
+        ),
         (_set('annotations', 1, 'category_id', 5), INSTANCE.format('category_id')),
         (_set('annotations', 1, 'id', 0), r"instance 0, field 'id': 0 is used twice"),
         (_set('annotations', 1, 'id', 2**64), "field 'id': 18446744073709551616 is above"),
         (_set('annotations', 1, 'iscrowd', 2), INSTANCE.format('iscrowd')),
         (_set('annotations', 1, 'length', 4), INSTANCE.format('length') + ': 4, but its video'),
-        (_set('annotations', 1, 'areas', [1]), INSTANCE.format('areas') + ': 1 entries where'),
+        (_set('annotations', 1, 'areas', [1]), INSTANCE.format('areas') + ': 1 entries, but'),
         (_set('annotations', 1, 'bboxes', 2, [1, 2]), INSTANCE.format(r'bboxes\[2\]')),
         (_set('annotations', 1, 'areas', 2, float('nan')), INSTANCE.format(r'areas\[2\]')),
-        (_delete(*SEGMENTS, 0), INSTANCE.format('segmentations') + ': 4 entries where'),
+        (_delete(*SEGMENTS, 0), INSTANCE.format('segmentations') + ': 4 entries, but'),
         (_set(*SEGMENTS, 2, []), INSTANCE.format(r'segmentations\[2\]') + ': .*is null'),
         (_set(*SEGMENTS, 2, 'abc'), 'neither an RLE, nor polygons, nor null'),
         (_set(*SEGMENTS, 2, [[1, 1, 2, 2]]), r"'segmentations\[2\]\[0\]': .* has 4 numbers"),
@@ -191,7 +194,7 @@ def names_the_record(message: str, place: tuple, original: dict, changed: dict) 
             if isinstance(record, dict) and 'id' in record:
                 names.append(f'{nouns[kind]} {record["id"]!r}')
     if kind == 'categories':  # instances of a category that is gone
-        names.append(f"'category_id': {original[kind][index]['id']} is no category")
+        names.append(f"'category_id': {original[kind][index]['id']} is not a known category id")
     return any(name in message for name in names)
 
 

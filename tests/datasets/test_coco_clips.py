@@ -161,8 +161,8 @@ def test_an_object_that_leaves_has_an_empty_mask():
     ('field', 'value', 'words'),
     [
         ('segmentation', [[1, 2, 3, 4]], "field 'segmentation"),
-        ('image_id', 99, '99 is no image'),
-        ('category_id', 99, '99 is no category'),
+        ('image_id', 99, '99 is not a known image id'),
+        ('category_id', 99, '99 is not a known category id'),
         ('iscrowd', 2, 'neither 0 nor 1'),
         ('id', 0, 'used twice'),
     ],

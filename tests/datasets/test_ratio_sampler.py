@@ -73,5 +73,5 @@ def test_wrappers_that_take_plain_indices(parts):
         InfiniteClipSampler(plain)
     with pytest.raises(ValueError, match='ConcatClips'):
         RatioClipSampler(plain, ratios=(1, 1))
-    with pytest.raises(ValueError, match='give its dataset itself'):
+    with pytest.raises(ValueError, match='without the wrapper'):
         InfiniteClipSampler(RepeatDataset(parts[0], times=2))

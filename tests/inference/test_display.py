@@ -218,7 +218,7 @@ def test_a_damaged_frame_keeps_its_number(tmp_path, damaged):
     assert [x.index for x in frames] == [i for i in range(8) if i not in (damaged, damaged + 1)]
     for frame in frames:
         assert abs(frame.image.mean() - 25 * frame.index) < 4
-    assert '6 frames are good' in reader.truncated
+    assert '6 frames are intact' in reader.truncated
 
 
 def test_null_frames_are_not_missing(tmp_path):

@@ -161,7 +161,7 @@ def test_a_damaged_place_is_passed_over_and_told(tmp_path):
     path.write_bytes(data)
     reader = open_video(path)
     assert 10 <= len(list(reader)) < 20
-    assert 'damaged' in reader.truncated
+    assert 'corrupted' in reader.truncated
 
 
 def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
@@ -253,7 +253,7 @@ def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
     assert not reader.can_rewind
     frames = list(reader)
     assert len(frames) > 30
-    assert reader.truncated == f'nothing came for 1 s after {len(frames)} frames'
+    assert reader.truncated == f'no data for 1 s after {len(frames)} frames'
 
 
 def test_a_live_stream_that_breaks_is_opened_again(tmp_path, monkeypatch, caplog):

@@ -9,8 +9,8 @@ benchmark.py video [CONFIG] --against-mmdet
 benchmark.py evaluation
 benchmark.py gpu --out gpu.md
 
-Weights and frames are random: neither time nor memory depends on them. Calls that are compared
-alternate. A multiply-add counts as one.
+Weights and frames are random, because time and memory do not depend on them. Compared calls
+alternate. A multiply-add counts as one operation.
 """
 
 import argparse
@@ -36,10 +36,10 @@ TINY = 'axialvs/axialvs-wc_tiny_1xb4-10k_movingshapes'
 
 
 class Report:
-    """Tables on the output stream and in files, written after each table.
+    """Print tables and write them to files, updated after each table.
 
     Args:
-        out: Markdown file, or None; a JSON file of the same name gets the rows.
+        out: Markdown file, or None; the rows are also written to a JSON file of the same name.
     """
 
     def __init__(self, out: Path | None) -> None:
@@ -47,7 +47,7 @@ class Report:
         self._rows: dict[str, list[dict]] = {}
 
     def add(self, title: str, rows: Sequence[dict]) -> None:
-        """Add a table; the keys of the rows are its columns."""
+        """Add a table whose columns are the keys of the rows."""
         self._rows[title] = list(rows)
         print(_table(title, rows), flush=True)
         if self._out:
@@ -57,7 +57,7 @@ class Report:
 
 
 def _table(title: str, rows: Sequence[Mapping]) -> str:
-    """A heading and a Markdown table."""
+    """Format a heading and a Markdown table."""
     cells = [{key: _cell(value) for key, value in row.items()} for row in rows]
     return f'## {title}\n\n{markdown_table(cells)}'
 
@@ -69,9 +69,9 @@ def _cell(value: object) -> str:
 
 
 def run_apart(*arguments: object, timeout: float | None = None) -> dict[str, list[dict]]:
-    """Run this tool in a process of its own and return its tables.
+    """Run this tool in a subprocess and return its tables.
 
-    The memory of the process is its own, and no crash affects other measurements.
+    This isolates memory measurements, and crashes do not affect other measurements.
 
     Raises:
         AxialVSError: if it failed, or did not finish in `timeout` seconds.
@@ -88,7 +88,7 @@ def run_apart(*arguments: object, timeout: float | None = None) -> dict[str, lis
 
 
 def run_attention(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield time and memory of the forms of trajectory attention."""
+    """Yield time and memory of the implementations of trajectory attention."""
     from benchmark_cases import attention_row
 
     for dtype in args.dtypes:
@@ -98,7 +98,7 @@ def run_attention(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
 
 
 def run_model(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield work, time and memory of clips, or the time of their operators."""
+    """Yield FLOPs, time and memory of clips, or the time of their operators."""
     from benchmark_cases import clip_rows, work_row
 
     for shape in [(t, *size) for size in args.sizes for t in args.frames]:
@@ -116,7 +116,7 @@ def run_model(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
 
 
 def run_video(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield speed and memory of whole videos, each in a process of its own."""
+    """Yield speed and memory of whole videos, each in a separate process."""
     find_config(args.config)  # fails before any process starts
     if args.against_mmdet:
         yield 'frames to tracks', against_mmdet(args)
@@ -141,7 +141,7 @@ def run_video(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
 
 
 def against_mmdet(args: argparse.Namespace) -> list[dict]:
-    """Rows of mmdet's Mask2Former-VIS R50 and of ours, which alternate."""
+    """Measure mmdet's Mask2Former-VIS R50 and ours, alternately."""
     networks: dict[str, list[dict]] = {'mmdet': [], args.config: []}
     options = ['--frames', args.lengths[0], '--dtype', args.dtype]
     options += ['--threads', args.threads] if args.threads else []
@@ -155,7 +155,7 @@ def against_mmdet(args: argparse.Namespace) -> list[dict]:
 
 
 def run_network(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield the time and memory of one of the networks of `against_mmdet`."""
+    """Yield the time and memory of one of the models of `against_mmdet`."""
     from benchmark_cases import network_row
 
     yield 'network', [network_row(args)]
@@ -170,7 +170,7 @@ def run_evaluation(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]
 
 
 def gpu_commands(small: bool) -> list[str]:
-    """Commands of the command `gpu`, the most important first."""
+    """List the commands that `gpu` runs, the most important first."""
     if small:
         plain = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
         return [
@@ -200,7 +200,7 @@ def gpu_commands(small: bool) -> list[str]:
 
 
 def run_gpu(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
-    """Yield the tables of `gpu_commands`; a part that fails or finds no time left is a row."""
+    """Yield the tables of `gpu_commands`; failed or skipped commands are listed in the last one."""
     end = time.monotonic() + args.seconds
     device = args.device or ('cpu' if args.small else 'cuda')
     failed = []
@@ -215,11 +215,11 @@ def run_gpu(args: argparse.Namespace) -> Iterator[tuple[str, list[dict]]]:
             failed.append({'command': command, 'failed': str(error)})
     if failed:
         yield 'failed', failed
-        raise AxialVSError(f'{len(failed)} parts failed, see the last table')
+        raise AxialVSError(f'{len(failed)} commands failed, see the last table')
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """'384x640' -> (384, 640)."""
+    """Parse '384x640' as (384, 640)."""
     numbers = text.split('x')
     if not all(x.isdecimal() and int(x) for x in numbers) or len(numbers) not in (2, 3):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 384x640")
@@ -227,7 +227,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """Type of an option that is a positive integer."""
+    """Parse a positive integer."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive integer")
     return int(text)
@@ -251,12 +251,12 @@ def parse_args() -> argparse.Namespace:
         command.set_defaults(run=run)
         return command
 
-    model = add('model', run_model, network, 'work, time and memory of clips')
+    model = add('model', run_model, network, 'FLOPs, time and memory of clips')
     model.add_argument('configs', nargs='+', metavar='CONFIG', help='one, or more to compare')
     model.add_argument('--frames', type=positive, nargs='+', default=[5], help='clip lengths (5)')
     model.add_argument('--sizes', type=parse_shape, nargs='+', default=[(384, 640)], metavar='HxW')
     model.add_argument('--flops-only', action='store_true', help='count, without computing')
-    model.add_argument('--profile', action='store_true', help='where the time of a clip goes')
+    model.add_argument('--profile', action='store_true', help='time of the operators of a clip')
     model.add_argument('--no-train', action='store_true', help='no training step')
 
     attention = add('attention', run_attention, common, 'trajectory attention')
@@ -278,7 +278,7 @@ def parse_args() -> argparse.Namespace:
     video.add_argument('--score-thr', type=float, help='as of segment_video.py')
     add_config_options(video)
 
-    one = add('network', run_network, network, 'one side of video --against-mmdet')
+    one = add('network', run_network, network, 'one of the models of video --against-mmdet')
     one.add_argument('config', metavar='CONFIG', help="'mmdet' for its Mask2Former-VIS R50")
     one.add_argument('--frames', type=positive, default=20)
 
@@ -287,9 +287,9 @@ def parse_args() -> argparse.Namespace:
     evaluation.add_argument('--frames', type=positive, default=24)
     evaluation.add_argument('--objects', type=positive, default=20, help='of a video')
     evaluation.add_argument('--size', type=parse_shape, default=(360, 640), metavar='HxW')
-    evaluation.add_argument('--workers', type=positive, help='processes of our evaluators')
+    evaluation.add_argument('--workers', type=positive, help='processes for our evaluators')
 
-    gpu = add('gpu', run_gpu, common, 'everything of interest on a GPU')
+    gpu = add('gpu', run_gpu, common, 'all measurements for a GPU')
     gpu.add_argument('--small', action='store_true', help='tiny models and shapes, on a CPU')
     gpu.add_argument('--seconds', type=positive, default=540, help='limit of the whole run (540)')
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What benchmark.py measures of networks: clips, trajectory attention and videos."""
+"""Measurements of benchmark.py on models: clips, trajectory attention and videos."""
 
 import importlib.util
 import os
@@ -42,7 +42,7 @@ STOCK_CONFIG = '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2
 
 
 def set_up(args: Namespace) -> list[dict]:
-    """Choose device and threads; return a row that describes the machine."""
+    """Set device and threads; return a row that describes the machine."""
     args.device = find_device(args.device)
     torch.manual_seed(0)
     torch.set_num_threads(args.threads or torch.get_num_threads())
@@ -58,7 +58,7 @@ def set_up(args: Namespace) -> list[dict]:
 
 
 def time_once(call: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one call and of the work that it started on the device."""
+    """Measure the seconds of one call, including the work that it launched on the device."""
     synchronize = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     synchronize()
     start = time.perf_counter()
@@ -70,7 +70,7 @@ def time_once(call: Callable[[], object], device: torch.device) -> float:
 def milliseconds(
     calls: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, float]:
-    """Median milliseconds of each call, after untimed ones, which compile; calls alternate."""
+    """Measure the median milliseconds of each call, alternately and after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     untimed = 3 if device.type == 'cuda' else 1
     for _ in range(untimed + rounds):
@@ -80,7 +80,7 @@ def milliseconds(
 
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
-    """Most MiB of tensors alive at once during a call beyond those alive before."""
+    """Measure the peak memory of tensors allocated during a call, in MiB."""
     if device.type == 'cuda':
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -99,9 +99,9 @@ def count_gflops(call: Callable[[], object], as_defined: bool) -> float:
     """Count matrix products, convolutions, attention and sampling; a multiply-add is one.
 
     Args:
-        call: forward pass of parameters that need no gradients; computes nothing on device 'meta'.
-        as_defined: count what papers write down, trajectory attention in its eager form and four
-            corners and a weight per deformable sample, instead of what runs.
+        call: forward pass without gradients; on the device 'meta', nothing is computed.
+        as_defined: count the operations of the definitions (eager trajectory attention; four
+            corners and a weight per deformable sample) instead of those of the implementations.
     """
     per_sample = 5 if as_defined else 4
 
@@ -138,7 +138,7 @@ def composed(
     projections: TrajectoryProjections,
     spec: TrajectorySpec,
 ) -> Tensor:
-    """`scaled_dot_product_attention` frame by frame, then temporal attention."""
+    """Run `scaled_dot_product_attention` frame by frame, then temporal attention."""
     query, key, value = (functional.split_heads(x, spec.num_heads) for x in (query, key, value))
     frames = zip(key.chunk(spec.num_frames, 2), value.chunk(spec.num_frames, 2), strict=True)
     tokens = [F.scaled_dot_product_attention(query, k, v, scale=spec.scale) for k, v in frames]
@@ -158,15 +158,15 @@ def fused(*inputs) -> Tensor:
 def attention_row(
     shape: Sequence[int], backward: bool, dtype: str, device: torch.device, rounds: int
 ) -> dict:
-    """Milliseconds and peak MiB of all forms of trajectory attention.
+    """Measure milliseconds and peak MiB of all implementations of trajectory attention.
 
     Args:
-        shape: (T, H, W) of a map, whose height and width attention a layer computes, or (K, Q) of
-            a video's clip queries.
-        backward: whether gradients are computed too.
-        dtype: of inputs and weights.
-        device: where it runs.
-        rounds: timed calls of each form.
+        shape: (T, H, W) of a map, for height and width attention as in a layer, or (K, Q) of a
+            video's clip queries.
+        backward: whether to include the backward pass.
+        dtype: dtype of inputs and weights.
+        device: device of inputs and weights.
+        rounds: timed calls of each implementation.
     """
 
     def draw(*size: int, factor: float = 1.0) -> Tensor:
@@ -216,7 +216,7 @@ def build(args: Namespace, config: str | Config, checkpoint: str | None = None) 
 
 
 def work_row(config: str, shape: Sequence[int]) -> dict:
-    """GFLOPs and parameters of a config for a clip (T, H, W)."""
+    """Count GFLOPs and parameters of a config for a clip (T, H, W)."""
     model = init_segmenter(config, device='meta').requires_grad_(False)
     call = partial(model.predict_clip, torch.empty(shape[0], 3, *shape[1:], device='meta'))
     return {
@@ -228,7 +228,7 @@ def work_row(config: str, shape: Sequence[int]) -> dict:
 
 
 def clip_rows(args: Namespace, shape: Sequence[int]) -> list[dict]:
-    """Time and memory of a clip (T, H, W) for each of `args.configs`, which take turns."""
+    """Measure time and memory of a clip (T, H, W) for all `args.configs`, alternately."""
     models = {config: build(args, config) for config in args.configs}
     frames = torch.randn(shape[0], 3, *shape[1:], device=args.device)
     calls = {config: partial(model.predict_clip, frames) for config, model in models.items()}
@@ -251,7 +251,7 @@ def clip_rows(args: Namespace, shape: Sequence[int]) -> list[dict]:
 
 
 def _training_step(model: nn.Module, frames: Tensor, dtype: str) -> None:
-    """Forward and backward pass under autocast."""
+    """Run a forward and a backward pass under autocast."""
     model.train().zero_grad(set_to_none=True)
     with torch.autocast(frames.device.type, getattr(torch, dtype), enabled=dtype != 'float32'):
         losses = model.loss(frames[None], [training_sample(*frames.shape)])
@@ -260,7 +260,7 @@ def _training_step(model: nn.Module, frames: Tensor, dtype: str) -> None:
 
 
 def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDataSample:
-    """Annotate a clip with boxes that do not move."""
+    """Annotate a clip with static boxes."""
     masks = np.zeros((NUM_OBJECTS, height, width), np.uint8)
     for i, mask in enumerate(masks):
         mask[i * height // NUM_OBJECTS : (i + 1) * height // NUM_OBJECTS, : width // 2] = 1
@@ -278,7 +278,7 @@ def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDa
 
 
 def video_row(args: Namespace) -> dict:
-    """Speed after the first clip and peak memory of a video, or of a generated stream."""
+    """Measure speed (after the first clip) and peak memory on a video or a generated stream."""
     settings = Config.fromfile(find_config(args.config))
     settings.merge_from_dict(args.cfg_options or {})
     model = build(args, settings, args.checkpoint)
@@ -298,7 +298,7 @@ def video_row(args: Namespace) -> dict:
 
 
 class MovingShapes:
-    """Frames of a generated video, forwards and backwards in turns, made as they are read."""
+    """Generate frames of a synthetic video on the fly, played forward and backward in turn."""
 
     def __init__(self, size: Sequence[int], length: int) -> None:
         frames = generate_video('demo', seed=0, index=0, split='valid').frames
@@ -311,10 +311,10 @@ class MovingShapes:
 
 @torch.no_grad()
 def network_row(args: Namespace) -> dict:
-    """Time and memory of a network from frames at 384x640 to masks at 720x1280.
+    """Measure time and memory of a model from frames at 384x640 to masks at 720x1280.
 
-    mmdet's Mask2Former-VIS R50 takes the video as one clip and returns its 10 tracks as arrays;
-    ours goes clip by clip and returns the 100 best (query, class) pairs as RLE.
+    mmdet's Mask2Former-VIS R50 processes the video as one clip and returns its 10 tracks as arrays;
+    ours processes clip by clip and returns the 100 best (query, class) pairs as RLE.
     """
     if args.config == 'mmdet':
         stock = Config.fromfile(Path(get_installed_path('mmdet')) / STOCK_CONFIG)

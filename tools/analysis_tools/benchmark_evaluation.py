@@ -1,4 +1,4 @@
-"""What `benchmark.py evaluation` measures: AP, beside mmdet's evaluator, VPQ and STQ."""
+"""Measurements of `benchmark.py evaluation`: AP, compared with mmdet's evaluator, VPQ and STQ."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ AP_NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', '
 def write_segmentations(folder: Path, args: Namespace) -> None:
     """Write ground truth and predictions in the layouts of YouTube-VIS and VIPSeg.
 
-    Ellipses drift; predicted ones lag behind, and one in ten has a different class.
+    Objects are moving ellipses; predictions lag behind, and one in ten has a wrong class.
     """
     rng = np.random.default_rng(0)
     height, width = args.size
@@ -77,7 +77,7 @@ def write_segmentations(folder: Path, args: Namespace) -> None:
 
 
 def evaluation_rows(args: Namespace) -> list[dict]:
-    """Rows of seconds of AP, by mmdet's evaluator too, and of VPQ and STQ."""
+    """Measure the seconds of AP, by ours and mmdet's evaluator, and of VPQ and STQ."""
     seconds: dict[str, list[float]] = {}
 
     def timed(name: str, call: Callable, *arguments: Any) -> Any:

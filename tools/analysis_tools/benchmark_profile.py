@@ -1,4 +1,4 @@
-"""Where the time of a clip goes: its operators beside the speed of a plain matrix product."""
+"""Profile the operators of a clip, relative to the throughput of a matrix product."""
 
 from argparse import Namespace
 from collections import Counter
@@ -10,15 +10,15 @@ from benchmark_cases import build, milliseconds
 from torch.profiler import ProfilerActivity, profile
 
 MATRIX_PRODUCTS = ('aten::mm', 'aten::addmm', 'aten::bmm', 'aten::baddbmm')
-CPU_SIDE, GPU_SIDE = 1024, 8192  # of the matrices whose product shows what the machine can do
-SMALLEST_SHARE = 0.01  # of the time; operators below it share a row
+CPU_SIDE, GPU_SIDE = 1024, 8192  # size of the square matrices of the reference product
+SMALLEST_SHARE = 0.01  # of the time; operators below it are summed up in one row
 
 
 def profile_rows(args: Namespace, config: str, shape: Sequence[int]) -> list[dict]:
-    """Operators of a clip (T, H, W), the slowest first.
+    """Profile the operators of a clip (T, H, W), the slowest first.
 
-    Their times are without the operators that they call. GFLOPs are those of convolutions and
-    matrix products; a multiply-add is one.
+    Times exclude nested operators. GFLOPs are those of convolutions and matrix products; a
+    multiply-add is one.
     """
     model = build(args, config)
     call = partial(model.predict_clip, torch.randn(shape[0], 3, *shape[1:], device=args.device))
@@ -45,9 +45,9 @@ def profile_rows(args: Namespace, config: str, shape: Sequence[int]) -> list[dic
 def profile_operators(
     call: Callable[[], object], device: torch.device
 ) -> tuple[Counter[str], Counter[str]]:
-    """Milliseconds and GFLOPs of a call by operator.
+    """Measure milliseconds and GFLOPs of a call by operator.
 
-    On a GPU the times are those of the kernels that an operator starts.
+    On a GPU, times are those of the kernels that an operator launches.
     """
     on_gpu = device.type == 'cuda'
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]

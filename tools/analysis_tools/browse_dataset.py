@@ -20,24 +20,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--out', metavar='DIR', type=Path, default=Path('work_dirs/browse'))
     parser.add_argument('--clips', type=int, default=16, help='how many (default: 16)')
-    parser.add_argument('--start', type=int, default=0, help='position of the first in the run')
-    parser.add_argument('--seed', type=int, help="of the run (default: the config's)")
-    parser.add_argument('--height', type=int, default=360, help='of a frame in the picture, pixels')
+    parser.add_argument('--start', type=int, default=0, help='position of the first clip')
+    parser.add_argument('--seed', type=int, help="seed of the run (default: the config's)")
+    parser.add_argument('--height', type=int, default=360, help='height of a frame in pixels')
     add_config_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Draw the clips and print where they are."""
+    """Draw the clips and write them as images."""
     args = parse_args()
     if args.clips < 1 or args.start < 0 or args.height < 1:
         raise AxialVSError(
             f'--clips {args.clips} --start {args.start} --height {args.height}: '
-            'at least 1, 0 and 1 are needed.'
+            'must be at least 1, 0 and 1.'
         )
     if args.out.exists() and not args.out.is_dir():
         raise AxialVSError(f'--out {args.out}: is a file; name a folder for the pictures.')
-    # Imported here, so that arguments are checked before the network's libraries are loaded.
+    # Deferred, so that arguments are checked before slow imports.
     import cv2
     from tqdm import tqdm
 

@@ -1,8 +1,8 @@
 """Count identity switches of tracks: count_id_switches.py GROUND_TRUTH.json RESULTS.json ...
 
 Models return many tracks with low scores, so only tracks with at least `--min-score` count. Compare
-the switches with the frames in which objects were followed: a model that finds nothing never
-switches. HOTA and IDF1: eval_vis.py --tracking.
+the switches with the number of tracked frames: a model without detections has no switches. For HOTA
+and IDF1, see eval_vis.py --tracking.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Plot losses and metrics of training runs, and print a summary of each run.
 
-All runs share each plot. A run that was resumed is one curve. Names may be short:
+Each plot shows all runs. A resumed run is one curve. Names can be abbreviated:
 loss, loss_cls, d0.loss_mask, grad_norm, lr, time, memory, AP, AR10.
 """
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]:
-    """The keys to plot.
+    """Select the keys to plot.
 
     Raises:
         AxialVSError: if no run has a requested key.
@@ -78,7 +78,7 @@ def chosen_keys(runs: Sequence[RunLog], keys: Sequence[str] | None) -> list[str]
 
 
 def summary(run: RunLog) -> list[str]:
-    """Iterations, time, memory and best scores of a run."""
+    """Summarize iterations, time, memory and best scores of a run."""
     training = [curve.steps[-1] for name, curve in run.curves.items() if name.startswith('train/')]
     last = max(training, default=0)
     resumed = f', resumed {run.parts - 1} times' if run.parts > 1 else ''
@@ -101,7 +101,7 @@ def summary(run: RunLog) -> list[str]:
 
 
 def _times(time: Curve, data_time: Curve | None) -> str:
-    """Total and mean times; each value is a mean since the previous one."""
+    """Summarize total and mean times; each value is a mean since the previous one."""
     iterations = np.diff(time.steps, prepend=0)
     total = float((iterations * time.values).sum())
     text = (
@@ -117,7 +117,7 @@ def _times(time: Curve, data_time: Curve | None) -> str:
 def draw(
     out: Path, runs: Sequence[RunLog], names: Sequence[str], keys: Sequence[str], smooth: int
 ) -> None:
-    """Plot one diagram per key; a run has the same color in all of them."""
+    """Plot one diagram per key, with the same color for a run in all of them."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -156,7 +156,7 @@ def _draw_curve(axis: Any, curve: Curve, color: str, name: str, smooth: int) -> 
 
 
 def running_mean(values: np.ndarray, number: int) -> np.ndarray:
-    """Mean of each value and up to `number` - 1 preceding ones."""
+    """Compute the running mean of each value and up to `number` - 1 preceding ones."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - number, 0)

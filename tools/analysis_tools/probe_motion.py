@@ -1,7 +1,7 @@
-"""Train a temporal attention alone to find what only motion gives away.
+"""Train a temporal attention by itself to detect objects that are only visible by motion.
 
-Every cell of a still background and of a moving object has random features, so a single frame shows
-nothing. Reports the average precision of object cells in new clips.
+All cells of the static background and of the moving object have random features, so the object is
+invisible in a single frame. Reports the average precision of object cells in new clips.
 """
 
 import argparse
@@ -31,11 +31,11 @@ OBJECT_SIDES = (2, 3)
 
 @dataclass(frozen=True)
 class Result:
-    """Average precision in percent of one training, and its CPU time in seconds."""
+    """Average precision of one training in percent, and its CPU time in seconds."""
 
     ap: float
     middle_ap: float
-    """Of the middle frame alone: only there both a past and a future frame are seen."""
+    """Average precision of the middle frame, the only one with a past and a future frame."""
     seconds: float
 
 
@@ -133,11 +133,11 @@ def train(name: str, layers: int, channels: int, iterations: int, lr: float, see
 
 
 def camouflaged_clips(number: int, generator: 'Generator') -> tuple['Tensor', 'Tensor']:
-    """Clips (B, T, H, W, C) of random cells, and the moving object's cells (B, T, H, W).
+    """Generate clips (B, T, H, W, C) of random cells, and the object's masks (B, T, H, W).
 
     Args:
         number: B.
-        generator: source of all random numbers.
+        generator: random generator.
     """
     import torch
 
@@ -168,7 +168,7 @@ def camouflaged_clips(number: int, generator: 'Generator') -> tuple['Tensor', 'T
 
 
 def average_precision(scores: 'Tensor', positive: 'Tensor') -> float:
-    """Mean precision at each positive, best score first."""
+    """Compute average precision: the mean precision at each positive."""
     import torch
 
     hits = positive.flatten()[scores.flatten().argsort(descending=True, stable=True)]

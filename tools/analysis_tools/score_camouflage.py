@@ -1,7 +1,7 @@
-"""Score how well a model sees objects of level "camouflage" as their contrast fades.
+"""Evaluate a model on objects of level "camouflage" at decreasing contrast.
 
-One object and one clip at a time: the IoU of the query with the highest score, and the average
-precision of the object's pixels, of all frames and of the middle one.
+For each object and clip: the IoU of the highest-scoring query, and the average precision of the
+object's pixels, over all frames and in the middle one.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Score every contrast and print a table."""
+    """Evaluate every contrast and print a table."""
     args = parse_args()
     from axialvs.apis import init_segmenter
 
@@ -54,7 +54,7 @@ def main() -> None:
 def score(
     model: 'ClipSegmenter', level: 'Level', contrast: float, num_clips: int
 ) -> dict[str, str]:
-    """Score one contrast: a row of the table, in percent."""
+    """Evaluate one contrast; return a row of the table, in percent."""
     import numpy as np
     import torch
     from probe_motion import average_precision

@@ -21,14 +21,14 @@ def parse_args() -> argparse.Namespace:
     add(
         '--point', type=float, nargs=2, required=True, metavar=('X', 'Y'), help='position in pixels'
     )
-    add('--out', type=output_file, required=True, help='picture, or video if it ends in .mp4')
+    add('--out', type=output_file, required=True, help='image, or video if it ends in .mp4')
     add('--checkpoint', default='axialvs-wc_tiny_movingshapes', help='weights: file or known name')
     add('--config', help="config of the model (default: the known checkpoint's)")
     add('--length', type=int, metavar='T', help="frames of the clip (default: the config's)")
-    add('--step', type=int, default=1, help='take every STEP-th frame of the video (default: 1)')
-    add('--layer', type=int, help='number in the list that is printed (default: the last)')
+    add('--step', type=int, default=1, help='use every STEP-th frame of the video (default: 1)')
+    add('--layer', type=int, help='number in the printed list of layers (default: the last)')
     add('--head', type=int, help='only this attention head (default: the mean of all)')
-    add('--height', type=int, default=240, help='of a frame in the picture, pixels')
+    add('--height', type=int, default=240, help='height of a frame in the output, pixels')
     add('--device', help='cpu, cuda, ... (default: a GPU if there is one, else cpu)')
     return parser.parse_args()
 
@@ -38,7 +38,7 @@ def main() -> None:
     args = parse_args()
     for name in ('length', 'step', 'height'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise AxialVSError(f'--{name} {getattr(args, name)}: at least 1')
+            raise AxialVSError(f'--{name} {getattr(args, name)}: must be at least 1')
     check_writable(args.out)
     from axialvs.apis import init_segmenter
     from axialvs.inference.pipeline import open_video
@@ -54,7 +54,7 @@ def main() -> None:
     images = [frame.image for frame in frames]
     trajectories = ClipAttention(model, images).trajectories(0, tuple(args.point))
     if args.layer is not None and not 0 <= args.layer < len(trajectories):
-        raise AxialVSError(f'--layer {args.layer}: there are 0 to {len(trajectories) - 1}')
+        raise AxialVSError(f'--layer {args.layer}: must be from 0 to {len(trajectories) - 1}')
     shown = len(trajectories) - 1 if args.layer is None else args.layer
     for number, x in enumerate(trajectories):
         rows, columns = x.heat().shape[1:]
@@ -63,7 +63,9 @@ def main() -> None:
     trajectory, heads = trajectories[shown], 'mean of heads'
     if args.head is not None:
         if not 0 <= args.head < len(trajectory.height):
-            raise AxialVSError(f'--head {args.head}: there are 0 to {len(trajectory.height) - 1}')
+            raise AxialVSError(
+                f'--head {args.head}: must be from 0 to {len(trajectory.height) - 1}'
+            )
         trajectory, heads = trajectory.head(args.head), f'head {args.head}'
     point = Point(0, *args.point)
     heat = trajectory.heat().cpu().numpy()

@@ -1,7 +1,7 @@
 """Convert COCO annotations with videos to the YouTube-VIS layout.
 
 Reads mmdet's CocoVID (frame_id, instance_id) and TAO's layout (frame_index, track_id), with
-polygons or RLE. A file in YouTube-VIS's own layout needs no conversion.
+polygons or RLE. Files in the YouTube-VIS layout need no conversion.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Convert exports in the format "CVAT for video 1.1" to the YouTube-VIS layout.
 
-Several files may be given, or the export of a project. The frames of a task are in a folder of its
-name below --images, or in --images itself if there is one task only. Polygons, masks and ellipses
-become masks. Boxes are an error without --allow-boxes.
+Takes one or more files, or the export of a project. The frames of a task are in a folder with its
+name in --images, or in --images itself if there is only one task. Polygons, masks and ellipses are
+converted to masks. Boxes are an error without --allow-boxes.
 """
 
 import argparse

@@ -15,7 +15,7 @@ def _size(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.lower().split('x'))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"size '{text}' is not understood; write WIDTHxHEIGHT, for example 160x96"
+            f"invalid size '{text}'; use WIDTHxHEIGHT, for example 160x96"
         ) from error
     return width, height
 
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--frames', type=int, metavar='N', help="frames of a video (default: the level's)"
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace what is in the folder')
+    parser.add_argument('--overwrite', action='store_true', help='replace the existing dataset')
     return parser.parse_args()
 
 

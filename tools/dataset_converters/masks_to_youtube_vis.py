@@ -1,8 +1,8 @@
 """Convert folders of mask images, as in DAVIS, to the YouTube-VIS layout.
 
-JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png belong together. In a mask, 0 is
-background and every other palette index, gray value or color is one object throughout the video.
-Images are not copied: the file names them relative to --images, the data_prefix of the config.
+The mask of JPEGImages/VIDEO/00000.jpg is Annotations/VIDEO/00000.png. In a mask, 0 is background
+and every other palette index, gray value or color is one object throughout the video. Images are
+not copied: file names are relative to --images, which is the data_prefix of the config.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--binary',
         action='store_true',
-        help='the bright pixels of all frames are one object per video',
+        help='treat the bright pixels of all frames as one object per video',
     )
     parser.add_argument(
         '--ignore-ids',
@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
         '--unlabelled',
         choices=('error', 'drop', 'empty'),
         default='error',
-        help='a frame without a mask is an error (default), is left out, or shows no object',
+        help='a frame without a mask is an error (default), is dropped, or shows no object',
     )
     add_options(parser)
     return parser.parse_args()

@@ -1,9 +1,9 @@
 """Hold out a part of a training set for validation.
 
-The validation labels of YouTube-VIS and OVIS are not public. This writes two annotation files next
-to FILE.json: FILE_main.json to train on and FILE_holdout.json to validate on. Videos are kept
-whole, and every class with two or more videos is in both files if possible. Images stay in place.
-The same file, share and seed give the same split.
+The validation labels of YouTube-VIS and OVIS are not public. Writes two annotation files next to
+FILE.json: FILE_main.json for training and FILE_holdout.json for validation. Videos are not cut, and
+every class with two or more videos is in both files if possible. Images are not moved. The split
+only depends on the file, the share and the seed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser = script_parser(__doc__)
     parser.add_argument('ann_file', metavar='FILE.json', type=Path, help='official training file')
     parser.add_argument(
-        '--share', type=float, default=0.1, help='of held-out videos (default: 0.1)'
+        '--share', type=float, default=0.1, help='fraction of held-out videos (default: 0.1)'
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out-dir', type=Path, metavar='DIR', help='default: that of FILE.json')
@@ -44,7 +44,7 @@ def main() -> None:
     for path in paths.values():
         if path.exists():
             raise FileExistsError(
-                f'{path} exists already and is not replaced; remove it or choose another --out-dir'
+                f'{path} already exists; remove it or choose a different --out-dir'
             )
     annotations = read_annotations(args.ann_file)
     if annotations.instances is None:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def table(annotations: VideoAnnotations, counts: Mapping[str, Mapping[int, int]]) -> str:
-    """Return a row per class: its videos in both parts, and why one has none."""
+    """Return a row per class: its videos in both parts, and why a part has none."""
     rows = [(category.name, category.id) for category in annotations.categories]
     if any(NO_OBJECT in of_part for of_part in counts.values()):
         rows.append(('(no object)', NO_OBJECT))
@@ -81,7 +81,7 @@ def _why(main: int) -> str:
     if main == 0:
         return 'in no video'
     if main == 1:
-        return 'in one video only, which stays in the main part'
+        return 'only in one video, which stays in the main part'
     return 'its videos are needed in the main part for other classes'
 
 

@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         help='default: ROOT/panoVIPSeg_categories.json',
     )
     parser.add_argument(
-        '--height', type=int, default=720, help='of frames, in pixels (default: 720)'
+        '--height', type=int, default=720, help='height of frames in pixels (default: 720)'
     )
     parser.add_argument('--workers', type=int, help='threads (default: one per core)')
     return parser.parse_args()

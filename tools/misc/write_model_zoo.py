@@ -1,7 +1,7 @@
 """Write docs/model_zoo.md from the metafiles.
 
-Fails if a config is in no metafile or a metafile names what does not exist. With --check nothing is
-written, and an outdated page is an error too.
+Fails if a config is in no metafile or a metafile has a missing config. With --check, nothing is
+written, and an outdated page is an error.
 """
 
 import argparse
@@ -49,12 +49,12 @@ This page is written by `python tools/misc/write_model_zoo.py` from `configs/*/m
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = script_parser(__doc__)
-    parser.add_argument('--check', action='store_true', help='only say whether all is well')
+    parser.add_argument('--check', action='store_true', help='check without writing')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write the page, or compare it."""
+    """Write or check the page."""
     args = parse_args()
     metafiles = read_metafiles(ROOT)
     wrong = list(problems(ROOT, metafiles))
@@ -69,13 +69,13 @@ def main() -> None:
 
 
 def read_metafiles(root: Path) -> list[dict[str, Any]]:
-    """The metafiles that the index lists, in its order."""
+    """Read the metafiles that the index lists, in order."""
     index = yaml.safe_load((root / INDEX).read_text())
     return [yaml.safe_load((root / path).read_text()) for path in index['Import']]
 
 
 def problems(root: Path, metafiles: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What does not fit between index, metafiles and configs."""
+    """Yield inconsistencies between index, metafiles and configs."""
     listed = [model['Config'] for metafile in metafiles for model in metafile['Models']]
     existing = {
         path.relative_to(root).as_posix()
@@ -84,9 +84,9 @@ def problems(root: Path, metafiles: Sequence[dict[str, Any]]) -> Iterator[str]:
     }
     for config in sorted(existing - set(listed)):
         metafile = f'{Path(config).parent.as_posix()}/metafile.yml'
-        yield f'{config} is in no metafile; add it to {metafile}, or move your own to my_configs/'
+        yield f'{config} is in no metafile; add it to {metafile}, or move it to my_configs/'
     for config in sorted(set(listed) - existing):
-        yield f'{config} is in a metafile and does not exist'
+        yield f'{config} is in a metafile but does not exist'
     for config in sorted({config for config in listed if listed.count(config) > 1}):
         yield f'{config} is in the metafiles twice'
     collections = {known['Name'] for metafile in metafiles for known in metafile['Collections']}
@@ -114,7 +114,7 @@ def page(metafiles: Sequence[dict[str, Any]]) -> str:
 
 
 def table(models: Sequence[dict[str, Any]]) -> str:
-    """Models of a collection: how they are trained, and scores with their sources."""
+    """Format the models of a collection with training settings, scores and their sources."""
     rows = []
     sources: dict[str, list[str]] = {}
     for model in models:
@@ -138,7 +138,7 @@ def table(models: Sequence[dict[str, Any]]) -> str:
 
 
 def weights_of(model: dict[str, Any]) -> list[str]:
-    """Names of the known checkpoints that fit a model as it is."""
+    """Return the names of known checkpoints of a model."""
     return [
         name
         for name, known in CHECKPOINTS.items()

@@ -1,9 +1,9 @@
 """Convert a checkpoint of the public release.
 
-The tensors of SRC are renamed and must match those of the model that CONFIG builds one to one;
-otherwise nothing is written and the names are listed. Both parts of the release are supported,
-Tube-Link and Video-kMaX with its stages on COCO. The config is recognized by method, backbone,
-classes, queries and blocks of the cross-clip tracking module.
+The tensors of SRC are renamed and must match those of the config's model one to one; otherwise
+nothing is written and the mismatches are listed. Supports Tube-Link and Video-kMaX, including its
+COCO stages. The config is inferred from the method, the backbone, and the numbers of classes,
+queries and cross-clip blocks.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = script_parser(__doc__)
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint of the release')
     parser.add_argument('target', type=Path, metavar='DST', help='checkpoint to write')
-    parser.add_argument('--config', type=Path, help='config of the model, recognized by default')
+    parser.add_argument('--config', type=Path, help='config of the model (default: inferred)')
     parser.add_argument('--quiet', action='store_true', help='do not list the tensors')
     return parser.parse_args()
 
@@ -54,10 +54,10 @@ def main() -> None:
     left_out = [name for name in weights if name not in our_name]
     if left_out:
         print(
-            f'{len(left_out)} tensors of the auxiliary semantic head, which this model does not '
-            f'train with, are left out: {left_out[0]} ...'
+            f'dropped {len(left_out)} tensors of the auxiliary semantic head, which this model '
+            f'does not have: {left_out[0]} ...'
         )
-    print(f'{len(our_name)} tensors mapped, {len(renamed)} of them renamed; no other is left over')
+    print(f'mapped all {len(our_name)} tensors, {len(renamed)} of them renamed')
     write(args.target, converted, args.source.name, class_names_of(checkpoint))
     print(f'written to {args.target}')
 
@@ -76,13 +76,13 @@ def describe(release: 'ReleaseModel') -> str:
 
 
 def choose_config(release: 'ReleaseModel', chosen: Path | None) -> 'Config':
-    """Load and print the config whose model the checkpoint has to fill.
+    """Load and print the config of the checkpoint's model.
 
-    If the checkpoint has other numbers than a recognized config, they are replaced and printed as
-    options, which the commands that use the weights need too.
+    If the numbers of the checkpoint differ from those of the config, they are overridden and
+    printed as options, which are also needed by the commands that use the weights.
 
     Raises:
-        ConversionError: if no config is known for the network.
+        ConversionError: if no config is known for the model.
     """
     from axialvs.checkpoints.release import ConversionError
     from axialvs.engine.launch import load_config

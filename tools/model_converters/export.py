@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OUTPUTS = ('class_logits', 'mask_logits', 'queries')
-TOLERANCE = 1e-3  # of the largest value of an output
+TOLERANCE = 1e-3  # relative to the largest value of an output
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     if args.out.suffix not in ('.pt2', '.onnx'):
         parser.error(f'--out {args.out}: must end in .pt2 or .onnx')
     if min(*args.size, args.length or 1) < 1:
-        parser.error('--size and --length: at least 1')
+        parser.error('--size and --length: must be at least 1')
     return args
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     from axialvs.apis import init_segmenter
 
     class Clip(nn.Module):
-        """`predict_clip` with plain tensors as outputs."""
+        """Run `predict_clip` with plain tensors as outputs."""
 
         def __init__(self, model: nn.Module) -> None:
             super().__init__()
@@ -90,9 +90,9 @@ def main() -> None:
     print(f'exported in {time.monotonic() - start:.0f} s: frames {tuple(frames.shape)}')
     for name, ours, theirs in zip(OUTPUTS, found, expected, strict=True):
         error = float((ours - theirs).abs().max() / theirs.abs().max())
-        print(f'{name:13}{tuple(theirs.shape)!s:22}differs by {error:.1e} of its largest value')
+        print(f'{name:13}{tuple(theirs.shape)!s:22}relative error {error:.1e}')
         if not error < TOLERANCE:
-            raise AxialVSError(f'{args.out}: {name} differs from the model by {error:.1e}')
+            raise AxialVSError(f'{args.out}: {name} has a relative error of {error:.1e}')
     print(f'wrote {args.out} ({args.out.stat().st_size / 2**20:.1f} MiB)')
 
 

@@ -1,8 +1,8 @@
 """Extract the weights of a training checkpoint for publication.
 
-Weights, classes, iteration and version are kept; optimizer, schedules and logs are left out. With
---base, weights that equal those of a published checkpoint are left out as well, such as the frozen
-part of an offline model; they are loaded from there.
+Keeps weights, classes, iteration and version; drops optimizer, schedules and logs. With --base,
+also drops weights that equal those of a published checkpoint, such as the frozen part of an offline
+model; they are loaded from there.
 """
 
 import argparse
@@ -27,13 +27,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
     parser.add_argument(
-        '--base', metavar='NAME', help='leave out weights that the checkpoint NAME has'
+        '--base', metavar='NAME', help='drop weights that are equal in the checkpoint NAME'
     )
     parser.add_argument(
         '--run-code-in-source',
         action='store_true',
-        help='also load Python objects, which can run any code with your rights; only for a file '
-        'that you trust as you would trust a program',
+        help='also load Python objects, which can execute arbitrary code; only for files that you '
+        'trust like a program',
     )
     return parser.parse_args()
 
@@ -58,9 +58,9 @@ def main() -> None:
     from axialvs.utils.files import write_atomically
 
     if args.run_code_in_source:
-        print(f'warning: running any code that {args.source} holds', file=sys.stderr)
+        print(f'warning: running any code in {args.source}', file=sys.stderr)
         checkpoint = load_trusted_checkpoint(args.source)
-        classes = class_names_of(checkpoint)  # plain names, whatever else there is
+        classes = class_names_of(checkpoint)  # only plain names, no other metadata
         dataset_meta = {'classes': classes} if classes else {}
     else:
         checkpoint = load_checkpoint_safely(args.source)
@@ -78,7 +78,7 @@ def main() -> None:
     if args.base:
         known = find_known(args.base)
         if known is None:
-            raise AxialVSError(f'--base {args.base}: no known checkpoint has this name')
+            raise AxialVSError(f'--base {args.base}: unknown checkpoint; see axialvs models')
         base = ZOO_PREFIX + known.name
         shared = state_dict_of(load_checkpoint_safely(base), base)
         equal = {x for x in weights if x in shared and torch.equal(weights[x], shared[x])}
@@ -94,10 +94,10 @@ def main() -> None:
 
 
 def plain_weight(name: str, weight: 'Tensor', half: bool) -> 'Tensor':
-    """Return a weight as a plain tensor, which needs no function to rebuild.
+    """Return a weight as a plain tensor, which can be loaded without calling functions.
 
     Raises:
-        CheckpointError: if it is complex, or does not fit into half precision.
+        CheckpointError: if it is complex, or exceeds the range of half precision.
     """
     import torch
 
@@ -105,7 +105,7 @@ def plain_weight(name: str, weight: 'Tensor', half: bool) -> 'Tensor':
 
     weight = weight.detach().as_subclass(torch.Tensor)
     if weight.untyped_storage().nbytes() > weight.numel() * weight.itemsize:
-        weight = weight.clone()  # part of a larger tensor, which would be written whole
+        weight = weight.clone()  # a view: torch.save would write the whole storage
     if not half or not weight.is_floating_point():
         return weight
     halved = weight.half()

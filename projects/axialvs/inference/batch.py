@@ -1,4 +1,4 @@
-"""Several videos in one run: which they are, what their outputs are called, which are finished."""
+"""Batches of videos: expansion of arguments, names of outputs, and a record of finished ones."""
 
 import glob
 import json
@@ -21,32 +21,32 @@ RECORD_NAME = 'segmented.jsonl'
 
 
 class Job(NamedTuple):
-    """A video and what is made of it."""
+    """A video and its outputs."""
 
     source: str
     name: str
     targets: dict[str, Path]  # file or folder to write, by option
-    recorded: frozenset[str]  # options whose targets lie in a folder for several videos
+    recorded: frozenset[str]  # options whose targets are in a folder for several videos
 
     @property
     def display_name(self) -> str:
-        """The source as it is printed."""
+        """The source in messages."""
         return display_name(self.source)
 
 
 def find_sources(arguments: Sequence[str]) -> tuple[list[str], bool]:
     """Expand patterns and folders of videos.
 
-    A folder of videos holds no images; its videos, and its folders of images, are segmented.
+    A folder without images is a folder of videos; its videos and folders of images are segmented.
 
     Args:
-        arguments: files, folders, patterns such as `clips/*.mp4`, addresses, numbers of cameras.
+        arguments: files, folders, patterns such as `clips/*.mp4`, URLs, camera numbers.
 
     Returns:
-        The sources without repetitions, and whether an argument may stand for several.
+        The sources without duplicates, and whether an argument may expand to several.
 
     Raises:
-        AxialVSError: a pattern matches nothing.
+        AxialVSError: if a pattern matches nothing.
     """
     found: dict[str, str] = {}
     several = len(arguments) > 1
@@ -84,10 +84,10 @@ def _videos_below(folder: Path) -> list[str]:
 
 
 def name_sources(sources: Sequence[str]) -> list[str]:
-    """Name each source for its outputs: its path below the common folder, without suffix.
+    """Name the outputs of each source: its path relative to the common folder, without suffix.
 
     Raises:
-        AxialVSError: two sources have the same name.
+        AxialVSError: if two sources have the same name.
     """
     local = [os.path.abspath(source) for source in sources if Path(source).exists()]
     root = os.path.commonpath([os.path.dirname(path) for path in local]) if local else ''
@@ -106,7 +106,7 @@ def name_sources(sources: Sequence[str]) -> list[str]:
 
 def _name(source: str, root: str, with_suffix: bool) -> str:
     path = Path(os.path.abspath(source))
-    if not path.exists():  # an address, a camera, or a wrong path
+    if not path.exists():  # a URL, a camera, or a wrong path
         return re.sub(r'[^\w.-]+', '_', display_name(source).rpartition('://')[2]).strip('_')
     name = path if path.is_dir() or with_suffix else path.with_suffix('')
     name = name.relative_to(root) if root else Path(name.name)
@@ -114,12 +114,12 @@ def _name(source: str, root: str, with_suffix: bool) -> str:
 
 
 class OutputRecord:
-    """Which outputs in a folder are whole and how they were made: its file `segmented.jsonl`.
+    """Record of finished outputs and their settings in a folder, in the file `segmented.jsonl`.
 
-    A line per change, the last one of an output counts; a line that was cut off is skipped.
+    The file has a line per change; the last one of an output is valid. Truncated lines are skipped.
 
     Args:
-        folder: may be missing.
+        folder: output folder, which may not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -137,30 +137,30 @@ class OutputRecord:
         return target.relative_to(self._path.parent).as_posix()
 
     def is_whole(self, target: Path, settings: dict[str, Any]) -> bool:
-        """Whether a run with the same settings, of the same video, has finished the output."""
+        """Return whether the output was finished with the same settings and the same video."""
         return target.exists() and self._states.get(self._key(target)) == [settings, 'whole']
 
     def check_replaceable(self, target: Path) -> None:
-        """Check that there is nothing, or only what an earlier run has made.
+        """Check that the output does not exist, or is from an earlier run.
 
         Raises:
-            AxialVSError: the output exists and is not in the record.
+            AxialVSError: if the output exists and is not in the record.
         """
         if target.exists() and self._key(target) not in self._states:
             raise AxialVSError(
-                f'{target}: exists and is not in {self._path}; --overwrite replaces it'
+                f'{target}: exists and is not in {self._path}; use --overwrite to replace it'
             )
 
     def set(self, target: Path, settings: dict[str, Any], is_whole: bool) -> None:
         """Record that an output is started or finished.
 
         Raises:
-            OSError: the record cannot be written.
+            OSError: if the record cannot be written.
         """
         state = [settings, 'whole' if is_whole else 'unfinished']
         line = json.dumps([self._key(target), *state])
         try:
-            # The break in front ends a line that was cut off.
+            # The leading newline ends a truncated line.
             with open(self._path, 'a') as file:
                 file.write(f'\n{line}\n')
         except OSError as error:
@@ -169,7 +169,7 @@ class OutputRecord:
 
 
 def describe_source(source: str) -> dict[str, Any]:
-    """What tells whether a video is still the same."""
+    """Return a fingerprint that changes with the video."""
     path = Path(source)
     if not path.exists():
         return {'source': display_name(source)}
@@ -178,7 +178,7 @@ def describe_source(source: str) -> dict[str, Any]:
 
 
 def clear_images(folder: Path) -> None:
-    """Remove what an earlier run has written to a folder of images, and nothing else."""
+    """Remove only images of an earlier run from a folder."""
     for pattern in ('*.png', f'{"[0-9]" * 5}/*.png'):  # the latter are mattes
         for path in folder.glob(pattern):
             path.unlink()

@@ -12,7 +12,7 @@ COLUMNS = ('frame', 'time', 'id', 'class', 'score', 'x', 'y', 'w', 'h')
 
 
 def write_boxes(path: Path, video: SegmentedVideo) -> None:
-    """Write a row per thing and frame in which it is visible, in order of frames, atomically."""
+    """Write a row per thing and frame in which it is visible, ordered by frame, atomically."""
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)

@@ -15,7 +15,7 @@ _TRANSFERS = {_PQ: 'PQ', _HLG: 'HLG'}
 _HLG_PEAK = 1000.0
 _DIFFUSE_WHITE = 203.0
 _HLG_GAMMA = 1.2
-# Below this share of diffuse white, tones are kept; highlights above are compressed (BT.2390).
+# Tones below this fraction of diffuse white are kept; highlights are compressed (BT.2390).
 _KNEE = 0.75
 _SDR_GAMMA = 2.4
 _CODES = 2**16
@@ -28,7 +28,7 @@ _BT2020_TO_BT709 = np.array(
 
 
 def describe_conversion(frame: av.VideoFrame) -> str | None:
-    """One line on how the colors of a frame are converted, or None."""
+    """Describe the color conversion of a frame in one line, or return None."""
     if frame.color_trc in _TRANSFERS:
         return f'HDR ({_TRANSFERS[frame.color_trc]}) is tone-mapped to standard dynamic range'
     if frame.color_primaries == ColorPrimaries.BT2020:
@@ -37,7 +37,7 @@ def describe_conversion(frame: av.VideoFrame) -> str | None:
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Whether a frame has an alpha channel."""
+    """Return whether a frame has an alpha channel."""
     return frame.format.name.startswith(('yuva', 'rgba', 'bgra', 'argb', 'abgr', 'gbrap', 'ya'))
 
 
@@ -62,7 +62,7 @@ def deinterlace(image: np.ndarray) -> np.ndarray:
 
 
 def _tone_map(image: np.ndarray, transfer: int) -> np.ndarray:
-    """BT.2020 code values (H, W, 3) uint16 to BT.709, SDR, uint8."""
+    """Convert BT.2020 code values (H, W, 3) uint16 to SDR BT.709 uint8."""
     light = _linear_table(transfer)[image]  # 1 is diffuse white
     if transfer == _HLG:  # the display's system gamma applies to luminance
         luma = light @ _BT2020_LUMA
@@ -85,7 +85,7 @@ def _compress(light: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _linear_table(transfer: int) -> np.ndarray:
-    """Linear light of every 16-bit code value; 1 is diffuse white, for HLG the scene's peak."""
+    """Map 16-bit code values to linear light; 1 is diffuse white, or the scene's peak for HLG."""
     code = np.linspace(0, 1, _CODES)
     if transfer == _PQ:  # SMPTE ST 2084
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
@@ -102,6 +102,6 @@ def _linear_table(transfer: int) -> np.ndarray:
 
 @functools.cache
 def _display_table() -> np.ndarray:
-    """8-bit code values of 16-bit linear light."""
+    """Map 16-bit linear light to 8-bit code values."""
     light = np.linspace(0, 1, _CODES)
     return np.rint(255 * light ** (1 / _SDR_GAMMA)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Frames of a video as the network's input, by the transforms of a test pipeline."""
+"""Convert video frames to the network's input by the transforms of a test pipeline."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from axialvs.structures import ImageShapes, Size
 
 
 class Segmenter(Protocol):
-    """What inference needs of a model."""
+    """Interface of a model for inference."""
 
     clip_length: int | None
     split_mode: SplitMode
@@ -27,10 +27,10 @@ class Segmenter(Protocol):
     def image_shapes(
         self, batch_input_shape: Size, img_shape: Size, ori_shape: Size
     ) -> ImageShapes:
-        """Shapes of a frame, with the head's way of resizing."""
+        """Return the shapes of a frame, with the head's resize mode."""
 
 
-# Steps of a test pipeline that read or pack a sample instead of changing the image.
+# Transforms of a test pipeline that load or pack a sample and do not change the image.
 _SAMPLE_STEPS = ('Load', 'Pack')
 
 
@@ -38,7 +38,7 @@ class FramePreparation:
     """Apply the image transforms of a test pipeline and the model's data preprocessor.
 
     Args:
-        segmenter: has both.
+        segmenter: model with both.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:

@@ -1,4 +1,4 @@
-"""Images as frames: decoding, and folders of images."""
+"""Decode images, and read folders of images as videos."""
 
 import io
 import re
@@ -48,10 +48,10 @@ def to_rgb(decode: Callable[[int], np.ndarray | None], bits: int | None, name: s
     Args:
         decode: called with OpenCV's flags; None if the image is unreadable.
         bits: depth of 16-bit values.
-        name: of the image, for messages.
+        name: name of the image, for messages.
 
     Raises:
-        VideoReadError: if it is unreadable or not of 8 or 16 bits.
+        VideoReadError: if it is unreadable or has neither 8 nor 16 bits.
     """
     image = decode(COLOR_AND_DEPTH)
     if image is None:
@@ -75,7 +75,7 @@ def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
     except cv2.error:  # for instance more pixels than OpenCV decodes
         return None
     start = data[:12].tobytes()
-    # OpenCV turns images by their EXIF data, but not WebP, nor PNG with alpha.
+    # OpenCV applies the EXIF orientation, except for WebP and PNG with alpha.
     is_stored = start[8:] == b'WEBP' or (start[1:4] == b'PNG' and flags == cv2.IMREAD_UNCHANGED)
     if image is None or not is_stored:
         return image
@@ -84,7 +84,7 @@ def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 
 def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Make an image upright by its EXIF orientation, 1 to 8."""
+    """Apply the EXIF orientation, 1 to 8, to an image."""
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     flip_y, flip_x = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
@@ -98,7 +98,7 @@ def over_black(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def stored_bits(image: np.ndarray | None) -> int:
-    """Bit depth of an image's values; sensors store 10, 12 or 14 bits in 16-bit files."""
+    """Infer the bit depth of an image; sensors store 10, 12 or 14 bits in 16-bit files."""
     if image is None or image.dtype != np.uint16:
         return _UINT8_BITS
     largest = int(image.max())
@@ -113,10 +113,10 @@ _LAB_COLORS = (8, 9, 10)
 
 
 def check_tiff_colors(path: Path) -> None:
-    """Refuse a TIFF of L*a*b* colors, which OpenCV reads as wrong ones.
+    """Reject TIFF files in L*a*b*, whose colors OpenCV reads wrongly.
 
     Raises:
-        VideoReadError: it has such colors.
+        VideoReadError: if the file is in L*a*b*.
     """
     with open(path, 'rb') as file:
         start = file.read(8)
@@ -133,9 +133,9 @@ def check_tiff_colors(path: Path) -> None:
 
 
 def count_images(path: Path) -> int:
-    """Number of images in an image file: pages, frames of an animation, pictures of a phone.
+    """Count the images in a file: pages, frames of an animation, images of a phone.
 
-    1 also for files that cannot be read.
+    Returns 1 for unreadable files.
     """
     try:
         with open(path, 'rb') as file:
@@ -158,8 +158,8 @@ class ImageFolderReader(VideoReader):
         frame_rate: for the timestamps, 25 by default.
 
     Raises:
-        VideoReadError: if the folder has no images, or images and masks side by side, or the first
-            image cannot be read; while iterating, if an image is unreadable or sizes differ.
+        VideoReadError: if the folder has no images, or mixes images and masks, or the first image
+            cannot be read; while iterating, if an image is unreadable or sizes differ.
     """
 
     def __init__(self, path: str | Path, frame_rate: float | None = None) -> None:
@@ -189,7 +189,7 @@ class ImageFolderReader(VideoReader):
         return self._files[index].stem
 
     def _refuse_pairs(self) -> None:
-        """Refuse folders with two images of one name, as frames and their masks have."""
+        """Reject folders with two images of the same name, such as a frame and its mask."""
         stems = [_MASK_ENDING.sub('', file.stem) for file in self._files]
         stem, count = Counter(stems).most_common(1)[0]
         if count > 1:
@@ -208,7 +208,7 @@ class ImageFolderReader(VideoReader):
             for x in skipped
         )
         listed = ', '.join(f'{count} x {kind}' for kind, count in kinds.items())
-        self.note(f'{len(skipped)} files of the folder are no images and are skipped ({listed})')
+        self.note(f'skipping {len(skipped)} files of the folder that are not images ({listed})')
 
     def __iter__(self) -> Iterator[Frame]:
         rate = self.frame_rate or DEFAULT_FRAME_RATE

@@ -1,4 +1,4 @@
-"""One file of several images as a video: pages of a TIFF, frames of a WebP or PNG animation."""
+"""Read files with several images as videos: TIFF pages, WebP or PNG animations."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -24,11 +24,11 @@ _MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # of 8 bits
 
 
 def open_stack(path: Path, frame_rate: float | None = None) -> VideoReader | None:
-    """Open an image file of several frames; None for other files.
+    """Open an image file with several frames; return None for other files.
 
     Args:
         path: the file.
-        frame_rate: for the timestamps; by default an animation's own, and 25 for TIFF.
+        frame_rate: for the timestamps; by default that of the animation, and 25 for TIFF.
     """
     if count_images(path) < 2:
         return None
@@ -84,11 +84,11 @@ class TiffReader(VideoReader):
 
 
 class AnimationReader(VideoReader):
-    """Frames of an animated WebP or PNG, at the times that the file gives.
+    """Frames of an animated WebP or PNG, with the timestamps of the file.
 
     Args:
         path: the file.
-        frame_rate: replaces the times of the file.
+        frame_rate: overrides the timestamps of the file.
     """
 
     def __init__(self, path: Path, frame_rate: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Tracks as images: one id mask per frame, mattes and a cut-out per track."""
+"""Write tracks as images: id masks per frame, mattes and a cut-out per track."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _MAX_PALETTE_ID = 255
 
 
 def davis_palette() -> np.ndarray:
-    """The 256 colors (256, 3) uint8 of DAVIS and PASCAL VOC; 0, the background, is black.
+    """Return the palette (256, 3) uint8 of DAVIS and PASCAL VOC; 0, the background, is black.
 
     Bits 0, 1 and 2 of an index are the highest bits of red, green and blue, bits 3 to 5 the next.
     """
@@ -34,14 +34,14 @@ def write_id_masks(folder: Path, video: SegmentedVideo) -> int:
     the track with the higher score is on top.
 
     Args:
-        folder: made if it is missing.
-        video: whose shown tracks have ids from 1 to 65535; positions of frames name the files.
+        folder: output folder, created if needed.
+        video: video with track ids from 1 to 65535; files are named by frame number.
 
     Returns:
-        The number of pixels in which masks overlap, of all frames.
+        The total number of pixels in which masks overlap.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: if a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     largest = max((track.id for track in video.shown), default=0)
@@ -51,16 +51,16 @@ def write_id_masks(folder: Path, video: SegmentedVideo) -> int:
     for index in video.times:
         image = Image.fromarray(painter.paint(index).astype(dtype))
         if palette is not None:
-            image.putpalette(palette)  # makes it a palette image
+            image.putpalette(palette)  # converts to a palette image
         write_image(folder / f'{index:05d}.png', image, compress_level=1)
     return painter.num_overlapping
 
 
 class IdPainter:
-    """Paints maps of track ids; where masks overlap, the higher score is on top.
+    """Paint maps of track ids; where masks overlap, the higher score is on top.
 
     Args:
-        tracks: with unique ids above 0.
+        tracks: tracks with unique ids above 0.
         size: (height, width) of a frame.
     """
 
@@ -83,15 +83,15 @@ class IdPainter:
 def write_mattes(folder: Path, video: SegmentedVideo) -> None:
     """Write `00001/00000.png` ...: a folder per track id, with one matte per frame.
 
-    Mattes are 8-bit gray, 255 in the mask and 0 elsewhere; each folder has all frames, so that it
-    is a whole image sequence for compositing. Masks may overlap.
+    Mattes are 8-bit gray, 255 in the mask and 0 elsewhere. Each folder has all frames, as image
+    sequences for compositing need. Masks may overlap.
 
     Args:
-        folder: made if it is missing.
-        video: whose shown tracks are written; positions of frames name the files.
+        folder: output folder, created if needed.
+        video: video whose shown tracks are written; files are named by frame number.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: if a file cannot be written.
     """
     for track in video.shown:
         own = folder / f'{track.id:05d}'
@@ -104,13 +104,13 @@ def write_mattes(folder: Path, video: SegmentedVideo) -> None:
 
 
 class CropWriter:
-    """Writes each thing's cut-out, from the frame in which its mask is largest.
+    """Write each thing's cut-out from the frame in which its mask is largest.
 
     The files are `00001.png` ..., named by track id, with the mask as alpha. They are written while
-    the video runs, so that none waits in memory.
+    the video runs, to save memory.
 
     Args:
-        folder: made if it is missing.
+        folder: output folder, created if needed.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -122,7 +122,7 @@ class CropWriter:
         """Write the things of a clip whose mask is larger than before.
 
         Raises:
-            OSError: a file cannot be written.
+            OSError: if a file cannot be written.
         """
         things = clip.is_thing
         for track_id, masks in zip(clip.ids[things].tolist(), clip.masks[things], strict=True):

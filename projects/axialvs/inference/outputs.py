@@ -1,4 +1,4 @@
-"""What a segmented video is written as: overlay, tracks, page, masks, boxes, crops."""
+"""Outputs of a segmented video: overlay, tracks, page, masks, boxes, crops."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ OVERLAY_SIDE = 360
 
 
 class Output:
-    """Takes the clips of a video as they come, and the tracks at its end.
+    """Base class of outputs, which receive the clips of a video one by one, then its tracks.
 
     Args:
         path: file or folder to write.
@@ -38,24 +38,24 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.notes: list[str] = []  # for the user, about what was written
+        self.notes: list[str] = []  # messages for the user
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
-        """Take a clip.
+        """Process a clip.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: if it cannot be written.
         """
 
     def finish(self, video: SegmentedVideo) -> None:
-        """Write what is left; also called if the run was stopped.
+        """Write the remaining data; also called if the run was stopped.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: if it cannot be written.
         """
 
     def close(self) -> None:
-        """Release files, whether or not anything was written."""
+        """Release files, even if nothing was written."""
 
 
 class OverlayOutput(Output):
@@ -88,9 +88,9 @@ class FinalOutput(Output):
     """A file or folder that is written at the end of the video.
 
     Args:
-        path: of it.
+        path: the file or folder.
         write: writes it; may return the number of pixels in which masks overlap.
-        first_file: name of a file in a folder, to check that it can be written.
+        first_file: name of a file in the folder, to check that it can be written.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class PageOutput(Output):
         self._folder = TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent)
         self._writer = _writer(Path(self._folder.name, 'frames.mp4'), reader)
         self._thumbnails = Thumbnails()
-        self._times: dict[int, float] = {}  # of the recorded frames, by position
+        self._times: dict[int, float] = {}  # timestamps of recorded frames, by position
 
     def add(self, clip: ClipResult, class_names: tuple[str, ...]) -> None:
         for t, image in enumerate(clip.images):
@@ -167,13 +167,13 @@ class PageOutput(Output):
 
 
 def _writer(path: Path, reader: VideoReader) -> VideoWriter:
-    """A writer with the rate and the sound of a source."""
+    """Create a writer with the frame rate and the sound of a source."""
     source = Path(reader.source)
     return VideoWriter(path, reader.frame_rate, source if source.is_file() else None)
 
 
 def _enlarged(image: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Enlarge a small image and its masks (n, H, W) by a whole factor."""
+    """Enlarge a small image and its masks (n, H, W) by an integer factor."""
     factor = -(-OVERLAY_SIDE // min(image.shape[:2]))
     if factor == 1:
         return image, masks
@@ -201,13 +201,13 @@ def make_output(
     Args:
         name: 'json', 'out', 'html', 'masks', 'mattes', 'panoptic', 'boxes' or 'crops'.
         path: file or folder to write.
-        reader: of the video.
-        style: of the overlay.
-        layout: of the JSON.
+        reader: reader of the video.
+        style: style of the overlay.
+        layout: layout of the JSON.
 
     Raises:
-        AxialVSError: the name is unknown or the suffix is wrong.
-        OSError: the path is not writable.
+        AxialVSError: if the name is unknown or the suffix is wrong.
+        OSError: if the path is not writable.
     """
     if name == 'out':
         return OverlayOutput(path, reader, style)
@@ -224,5 +224,5 @@ def make_output(
     }
     if name not in final:
         known = ', '.join(['out', 'html', 'crops', *final])
-        raise AxialVSError(f"unknown output '{name}'; known are {known}")
+        raise AxialVSError(f"unknown output '{name}' (known: {known})")
     return FinalOutput(path, *final[name])

@@ -1,7 +1,7 @@
 """Panoptic segments in VIPSeg's submission layout: `pred.json` and `pan_pred/VIDEO/FRAME.png`.
 
-Each finished video is a file in `parts/` until `join_parts` moves them to `pred.json`, so that the
-time of a run is linear in its videos.
+Each finished video is a file in `parts/` until `join_parts` merges them into `pred.json`, which
+would otherwise be rewritten after every video.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read `pred.json` or a part; empty lists if there is no such file.
 
     Raises:
-        AxialVSError: it was not written by this module.
+        AxialVSError: if it was not written by this module.
     """
     if not path.exists():
         return {'categories': [], 'annotations': []}
@@ -34,27 +34,25 @@ def read_json(path: Path) -> dict[str, Any]:
         for video in content['annotations']:
             video['video_id'], video['annotations']
     except (ValueError, TypeError, KeyError) as error:
-        raise AxialVSError(
-            f'{path}: is not a panoptic submission, so no video is added; name a new folder'
-        ) from error
+        raise AxialVSError(f'{path}: is not a panoptic submission; choose a new folder') from error
     return content
 
 
 def write_panoptic(images: Path, video: SegmentedVideo) -> int:
     """Write the PNGs of a video and its part of `pred.json`.
 
-    A pixel is R + 256 G + 65536 B = track id, 0 where there is no segment. Where tracks overlap,
+    The track id of a pixel is R + 256 G + 65536 B, or 0 outside of segments. Where tracks overlap,
     the higher score is on top. `join_parts` completes the submission.
 
     Args:
         images: folder of the PNGs, `SUBMISSION/pan_pred/VIDEO`.
-        video: whose shown tracks are written.
+        video: video whose shown tracks are written.
 
     Returns:
-        The number of pixels in which tracks overlap, of all frames.
+        The total number of pixels in which tracks overlap.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: if a file cannot be written.
     """
     category_of = {track.id: video.category_ids[track.label] for track in video.shown}
     painter = IdPainter(video.shown, video.size)
@@ -76,16 +74,16 @@ def write_panoptic(images: Path, video: SegmentedVideo) -> int:
 
 
 def join_parts(folder: Path) -> None:
-    """Add the videos of `parts/` to `pred.json`, or replace them there; no parts are left.
+    """Add or replace the videos of `parts/` in `pred.json`, and remove `parts/`.
 
-    Parts of a run that was killed are joined too.
+    Includes the parts of killed runs.
 
     Args:
-        folder: of the submission.
+        folder: folder of the submission.
 
     Raises:
-        AxialVSError: `pred.json` or a part is damaged.
-        OSError: `pred.json` cannot be written; the parts stay.
+        AxialVSError: if `pred.json` or a part is corrupted.
+        OSError: if `pred.json` cannot be written; `parts/` is not removed.
     """
     parts = sorted((folder / PART_FOLDER).glob('*.json'), key=lambda path: natural_key(path.name))
     if not parts:
@@ -96,5 +94,5 @@ def join_parts(folder: Path) -> None:
     write_atomically(folder / JSON_NAME, json.dumps(joined).encode())
     for path in parts:
         path.unlink()
-    with contextlib.suppress(OSError):  # a different process may write its parts
+    with contextlib.suppress(OSError):  # another process may be writing parts
         (folder / PART_FOLDER).rmdir()

@@ -1,4 +1,4 @@
-"""From a source of frames to clips with tracks: read and prepare, run the network, decide."""
+"""Inference pipeline from a source of frames to clips with tracks: read, run, track."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -42,11 +42,11 @@ def open_video(
     """Open a source of frames.
 
     Args:
-        source: a video file or URL, a folder of images, the number of a camera (an int, or digits
-            that are not the name of a file), frames in memory, or a reader, which is returned.
-        frame_rate: of a folder or of frames in memory, for their timestamps.
+        source: a video file or URL, a folder of images, a camera number (an int, or digits that are
+            not a file name), frames in memory, or a reader, which is returned.
+        frame_rate: frame rate of a folder or of frames in memory, for timestamps.
         color: channel order of frames in memory.
-        reconnect: seconds in which a live stream that breaks is opened again, 30 by default.
+        reconnect: seconds to try to reopen a lost live stream, 30 by default.
 
     Raises:
         VideoReadError: if the source does not exist or has no frames.
@@ -79,13 +79,13 @@ def stream_clips(
     split_mode: SplitMode = 'repeat_last',
     num_frames: int | None = None,
 ) -> Iterator[list[Frame]]:
-    """Group frames into clips, holding one clip at a time.
+    """Group frames into clips, with one clip in memory at a time.
 
     Args:
-        frames: in order.
+        frames: frames in order.
         clip_length: T.
-        split_mode: 'shorten' needs the length in advance; if it is unknown or wrong, the last clip
-            is as short as it comes.
+        split_mode: 'shorten' needs the length in advance; if it is unknown or wrong, only the last
+            clip is shortened.
         num_frames: L, if known.
     """
     frames = iter(frames)
@@ -98,7 +98,7 @@ def stream_clips(
 
 
 class PreparedClip(NamedTuple):
-    """Output of the first stage: frames and the network's input made of them."""
+    """Output of the first stage: frames and the network's input."""
 
     frames: list[Frame]
     inputs: Tensor  # (T, 3, H, W)
@@ -106,15 +106,15 @@ class PreparedClip(NamedTuple):
 
 
 class EncodedClip(NamedTuple):
-    """Output of the second stage: what the tracker needs of a clip."""
+    """Output of the second stage: the tracker's input for a clip."""
 
     frames: list[Frame]
     encoded: Any
     shapes: ImageShapes
 
 
-# Stages are functions, not methods: they run in threads, and a bound method would keep a
-# `VideoResult` alive that nobody uses any more.
+# Stages are functions because they run in threads, and a bound method would keep an unused
+# `VideoResult` alive.
 def prepare_clips(
     chunks: Iterator[list[Frame]], padded_length: int, prepare: FramePreparation
 ) -> Iterator[PreparedClip]:
@@ -136,31 +136,31 @@ def encode_clips(
 
 
 class VideoResult:
-    """The tracks of a video, computed while it is iterated over.
+    """The tracks of a video, computed lazily during iteration.
 
-    With the protocol `live` a clip is yielded once it is final: near-online when it is segmented,
-    offline when its window is full. With `scored` the video is read to its end first, and read
-    again for the frames. If the source is damaged or the run is stopped, all finished frames are
-    kept, see `truncated` and `close`.
+    With the protocol `live`, a clip is yielded when it is final: near-online after it is segmented,
+    offline when its window is full. With `scored`, the whole video is read first, and then reread
+    for the frames. If the source is corrupted or the run is stopped, all finished frames are kept,
+    see `truncated` and `close`.
 
-    Positions in tracks and clips are frame numbers of the source; frames that could not be decoded
+    Positions in tracks and clips are frame numbers of the source; frames that cannot be decoded
     have no masks.
 
     Args:
         segmenter: the model.
-        tracker: of the model.
+        tracker: tracker of the model.
         reader: source of the frames.
-        protocol: how tracks are decided; None for the tracker's default.
+        protocol: 'live' or 'scored'; None for the tracker's default.
         score_thr: minimum score of tracks that are shown and returned. None for that of
             `test_cfg`, which 'scored' does not apply to `tracks()`.
-        labels: classes of interest; None for all.
+        labels: classes to keep; None for all.
         max_frames: stop after this many segmented frames.
         progress: called with the number of frames of each finished clip.
         stride: segment every `stride`-th frame.
 
     Raises:
-        AxialVSError: if the protocol is unknown, `max_frames` or `stride` is too small, or
-            'scored' is asked of a source that cannot be read twice.
+        AxialVSError: if the protocol is unknown, `max_frames` or `stride` is too small, or the
+            protocol is 'scored' and the source cannot be read twice.
     """
 
     def __init__(
@@ -177,15 +177,15 @@ class VideoResult:
     ) -> None:
         self.protocol: Protocol = tracker.default_protocol if protocol is None else protocol
         if self.protocol not in ('live', 'scored'):
-            raise AxialVSError(f"protocol is '{protocol}', not 'live' or 'scored'")
+            raise AxialVSError(f"protocol is '{protocol}'; use 'live' or 'scored'")
         if max_frames is not None and max_frames < 0:
-            raise AxialVSError(f'max_frames={max_frames}: at least 0, or None for all frames')
+            raise AxialVSError(f'max_frames={max_frames}: must be at least 0, or None for all')
         if stride < 1:
-            raise AxialVSError(f'stride={stride}: at least 1')
+            raise AxialVSError(f'stride={stride}: must be at least 1')
         if self.protocol == 'scored' and not reader.can_rewind:
             raise AxialVSError(
                 f"{reader.source}: protocol 'scored' reads a video twice, which this source does "
-                "not allow; use 'live', or record it first"
+                "not support; use 'live', or record it first"
             )
         if segmenter.clip_length is None:
             raise AxialVSError('the model has no clip_length')
@@ -201,7 +201,7 @@ class VideoResult:
         self._max_frames = max_frames
         self._stride = stride
         self._progress = progress or (lambda num_frames: None)
-        self._times: dict[int, float] = {}  # of the frames that were segmented, by position
+        self._times: dict[int, float] = {}  # timestamps of segmented frames, by position
         self._truncated: str | None = None
         self._tracks: list[Track] = []
         self._clips = self._run_live() if self.protocol == 'live' else self._run_scored()
@@ -215,13 +215,13 @@ class VideoResult:
         return self._clips
 
     def tracks(self) -> list[Track]:
-        """All tracks of the video; first reads what was not iterated over, unless closed."""
+        """Return all tracks of the video; first finishes the iteration unless closed."""
         for _ in self._clips:
             pass
         return [track for track in self._tracks if self._is_wanted(track.label)]
 
     def close(self) -> None:
-        """Stop reading; `tracks()` then returns what was found so far."""
+        """Stop reading; `tracks()` then returns the tracks so far."""
         self._clips.close()
         self.reader.close()
 
@@ -232,7 +232,7 @@ class VideoResult:
 
     @property
     def timestamps(self) -> list[float | None]:
-        """Seconds of every position of the source so far; None for frames that are missing."""
+        """Timestamps of all positions so far in seconds; None for missing frames."""
         return [self._times.get(i) for i in range(max(self._times, default=-1) + 1)]
 
     def _is_wanted(self, label: int) -> bool:
@@ -244,8 +244,7 @@ class VideoResult:
         return stream_clips(frames, self._clip_length, self._split_mode, length)
 
     def _encoded_clips(self) -> Iterator[EncodedClip]:
-        """Stages 1 and 2, each in a thread: while a clip is decided, drawn and written, the network
-        runs on the next one, and the one after that is read."""
+        """Run stages 1 and 2 in threads, so that reading, network and tracking run in parallel."""
         padded_length = self._clip_length if self._split_mode == 'repeat_last' else 0
         prepared = read_ahead(prepare_clips(self._chunks(), padded_length, self._prepare))
         with closing(read_ahead(encode_clips(prepared, self._tracker))) as clips:
@@ -256,7 +255,7 @@ class VideoResult:
                 yield clip
 
     def _run_live(self) -> Generator[ClipResult, None, None]:
-        """Stage 3 of 'live': decide, show and encode each clip as soon as it is final."""
+        """Stage 3 of 'live': track, show and encode each clip as soon as it is final."""
         stream = self._tracker.stream()
         finisher = self._tracker.finisher.stream(self._threshold)
         pending: deque[EncodedClip] = deque()
@@ -274,7 +273,7 @@ class VideoResult:
             final.extend(stream.finish())
             yield from show_final()
         finally:
-            # If the run is stopped, clips that were encoded but not shown are part of the tracks.
+            # If the run is stopped, clips that are encoded but not shown are part of the tracks.
             final.extend(stream.finish())
             deque(show_final(), maxlen=0)
             self._tracks = self._at_source_positions(finisher.tracks())
@@ -288,7 +287,7 @@ class VideoResult:
         return _clip_result(clip.frames, decided.select(wanted))
 
     def _run_scored(self) -> Generator[ClipResult, None, None]:
-        """Stage 3 of 'scored': decide at the end, then read the video again and show the tracks."""
+        """Stage 3 of 'scored': select tracks at the end, then reread the video to show them."""
         video = self._tracker.video()
         try:
             for clip in self._encoded_clips():
@@ -309,7 +308,7 @@ class VideoResult:
             yield _clip_result(frames, _decode_tracks(frames, shown))
 
     def _at_source_positions(self, tracks: list[Track]) -> list[Track]:
-        """Move what tracks have per frame to the positions of the frames in the source."""
+        """Move per-frame values of tracks to the positions of the frames in the source."""
         positions = list(self._times)
         if positions != list(range(len(positions))):
             for track in tracks:
@@ -319,7 +318,7 @@ class VideoResult:
 
 
 def _spread(values: list, positions: Sequence[int]) -> list:
-    """Put values at positions, None in between; none stay none."""
+    """Place values at positions, with None in between; an empty list stays empty."""
     spread = [None] * (positions[-1] + 1) if values else []
     for position, value in zip(positions, values, strict=False):
         spread[position] = value
@@ -327,7 +326,7 @@ def _spread(values: list, positions: Sequence[int]) -> list:
 
 
 def _decode_tracks(frames: list[Frame], tracks: Sequence[Track]) -> StreamedClip:
-    """The tracks that have a mask in these frames."""
+    """Select the tracks that have a mask in these frames."""
     height, width = frames[0].image.shape[:2]
     present = [x for x in tracks if any(x.segmentations[frame.index] for frame in frames)]
     masks = np.zeros((len(present), len(frames), height, width), dtype=bool)

@@ -10,12 +10,12 @@ import torch
 
 T = TypeVar('T')
 
-# How often a waiting thread checks whether its items are still wanted, in seconds.
+# Interval in seconds at which a waiting thread checks whether the consumer has stopped.
 _PATIENCE = 0.1
 
 
 class _Failure:
-    """An error to be raised where the items are consumed."""
+    """An error to raise in the consumer's thread."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -27,8 +27,8 @@ _END = object()
 def read_ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
     """Yield items in order while a thread computes the next ones.
 
-    An error of the source is raised after all items before it. Closing or dropping the generator
-    ends the thread before its next item and closes the source.
+    An error of the source is raised after all previous items. Closing or deleting the generator
+    stops the thread before its next item and closes the source.
 
     Args:
         items: the source; a generator is closed at the end.
@@ -45,8 +45,8 @@ def read_ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
         return False
 
     def read() -> None:
-        # OpenMP counts per thread, and kernels of oneDNN take all cores in a new one until torch
-        # was asked for its number of threads there.
+        # OpenMP settings are per thread: oneDNN kernels in a new thread use all cores until torch's
+        # number of threads is queried there.
         torch.get_num_threads()
         last: object = _END
         try:
@@ -69,5 +69,5 @@ def read_ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
             yield item
     finally:
         unwanted.set()
-        if thread is not threading.current_thread():  # the garbage collector runs in any thread
+        if thread is not threading.current_thread():  # may run in the thread during collection
             thread.join()

@@ -35,7 +35,7 @@ class Frame:
 
 
 class VideoReader(ABC):
-    """A source of frames; iterating over it holds one frame at a time.
+    """A source of frames, with one frame in memory at a time.
 
     Every iteration starts from the beginning, except for cameras and streams.
     """
@@ -49,15 +49,15 @@ class VideoReader(ABC):
     frame_rate: float | None
     """Average frames per second, or None if unknown."""
     num_frames: int | None
-    """Number of frames that the source claims to have, or None if unknown."""
+    """Number of frames according to the source, or None if unknown."""
     can_rewind: bool = True
-    """Whether a second iteration gives the same frames again."""
+    """Whether a second iteration yields the same frames."""
     truncated: str | None = None
     """After an iteration: why frames are missing, or None."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        """What was converted or skipped, one line each."""
+        """Messages about conversions and skipped frames, one line each."""
 
     def note(self, text: str) -> None:
         """Add a note once."""
@@ -69,16 +69,16 @@ class VideoReader(ABC):
         """Yield the frames in order.
 
         Raises:
-            VideoReadError: if a frame cannot be read, and none after it.
+            VideoReadError: if a frame and all following ones cannot be read.
         """
 
     def expected_frames(self, stride: int, max_frames: int | None) -> int | None:
-        """Number of every `stride`-th frame up to `max_frames`, as far as it is known."""
+        """Return the number of frames for a stride and a limit, or None if it is unknown."""
         claimed = self.num_frames and -(-self.num_frames // stride)
         return min((x for x in (claimed, max_frames) if x is not None), default=None)
 
     def frame_name(self, index: int) -> str:
-        """Name of a frame for files that are made of it, without suffix."""
+        """Return the name of a frame for output files, without suffix."""
         return f'{index:05d}'
 
     def close(self) -> None:  # noqa: B027, most sources hold nothing between iterations
@@ -92,13 +92,13 @@ class VideoReader(ABC):
 
 
 class CameraReader(VideoReader):
-    """Frames of a camera until it stops or the reader is closed, with their time of arrival.
+    """Frames of a camera until it stops or the reader is closed, with the time of arrival.
 
     Args:
         index: number of the camera, from 0.
 
     Raises:
-        VideoReadError: if the camera cannot be opened or gives no image.
+        VideoReadError: if the camera cannot be opened or returns no image.
     """
 
     can_rewind = False
@@ -111,7 +111,7 @@ class CameraReader(VideoReader):
         if not opened:
             self._capture.release()
             raise VideoReadError(
-                f'{self.source}: cannot be opened or gives no image; check that it is plugged in '
+                f'{self.source}: cannot be opened or returns no image; check that it is plugged in '
                 'and not in use, or try a different number'
             )
         self.height, self.width = first.shape[:2]
@@ -134,7 +134,7 @@ class CameraReader(VideoReader):
 
 
 class MemoryReader(VideoReader):
-    """Frames that are in memory or made by a generator.
+    """Frames in memory or from a generator.
 
     Args:
         frames: (H, W, 3) uint8 each; a sequence, an array (L, H, W, 3) or an iterator.
@@ -153,7 +153,7 @@ class MemoryReader(VideoReader):
     ) -> None:
         super().__init__()
         if color not in ('rgb', 'bgr'):
-            raise VideoReadError(f"color is '{color}', not 'rgb' or 'bgr'")
+            raise VideoReadError(f"color is '{color}'; use 'rgb' or 'bgr'")
         if frame_rate is not None and not frame_rate > 0:
             raise VideoReadError(f'frame_rate is {frame_rate}; it must be positive')
         self.source = 'frames in memory'

@@ -62,7 +62,7 @@ class Options:
         return self.checkpoint or DEFAULT_CHECKPOINT.name
 
     def problem(self) -> str | None:
-        """Why the options do not go together, or None."""
+        """Return why the options are invalid together, or None."""
         live_offline = self.mode == 'offline' and self.protocol == 'live'
         scored_offline = self.mode == 'offline' and self.protocol != 'live'
         known = None if self.checkpoint is None else find_known(self.checkpoint)
@@ -80,34 +80,34 @@ class Options:
         if (self.window, self.window_overlap) != (None, None) and not live_offline:
             return '--window and --window-overlap need --mode offline --protocol live'
         if self.track_buffer is not None and self.mode == 'offline':
-            return '--track-buffer needs --mode near-online; offline sees all clips anyway'
+            return '--track-buffer needs --mode near-online; offline already uses all clips'
         if self.track_buffer is not None and self.track_buffer < 1:
-            return f'--track-buffer {self.track_buffer}: at least 1'
+            return f'--track-buffer {self.track_buffer}: must be at least 1'
         if (self.feature_memory is not None or self.half_features) and not scored_offline:
             return '--feature-memory and --half-features need --mode offline --protocol scored'
         if self.feature_memory is not None and self.feature_memory < 0:
-            return f'--feature-memory {self.feature_memory}: at least 0'
+            return f'--feature-memory {self.feature_memory}: must be at least 0'
         if self.score_thr is not None and not 0 <= self.score_thr <= 1:
-            return f'--score-thr {self.score_thr}: from 0 to 1'
+            return f'--score-thr {self.score_thr}: must be from 0 to 1'
         if not 0 <= self.alpha <= 1:
-            return f'--alpha {self.alpha}: from 0 to 1'
+            return f'--alpha {self.alpha}: must be from 0 to 1'
         if self.trail < 0:
-            return f'--trail {self.trail}: at least 0'
+            return f'--trail {self.trail}: must be at least 0'
         if self.format != 'tracks' and self.json is None:
             return f'--format {self.format} needs --json'
         if self.reconnect is not None and not self.reconnect >= 0:
-            return f'--reconnect {self.reconnect}: at least 0'
+            return f'--reconnect {self.reconnect}: must be at least 0'
         if self.stride < 1:
-            return f'--stride {self.stride}: at least 1'
+            return f'--stride {self.stride}: must be at least 1'
         if self.max_frames is not None and self.max_frames < 1:
-            return f'--max-frames {self.max_frames}: at least 1'
+            return f'--max-frames {self.max_frames}: must be at least 1'
         return None
 
     def jobs(self) -> list[Job]:
-        """Find the videos, and what is written of each.
+        """Find the videos and their outputs.
 
         Raises:
-            AxialVSError: a pattern matches nothing, or an output cannot be where it is asked for.
+            AxialVSError: if a pattern matches nothing, or the path of an output is invalid.
         """
         sources, several = find_sources(self.videos)
         return [
@@ -131,7 +131,7 @@ class Options:
                     output_file(str(Path(text, 'x')))
                 elif option == 'panoptic':
                     target = Path(text)
-                    known = ('pred.json', 'parts')  # the latter of a run that was killed
+                    known = ('pred.json', 'parts')  # killed runs leave `parts`
                     if not self.overwrite and not any((target / x).exists() for x in known):
                         output_folder(text)
                 elif suffix or self.overwrite:
@@ -145,14 +145,14 @@ class Options:
             if target.resolve() in taken and option != 'out':
                 other = taken[target.resolve()]
                 raise AxialVSError(
-                    f'--{option} {target}: is {other}, which is not overwritten; rename it'
+                    f'--{option} {target}: refusing to overwrite {other}; choose a different path'
                 )
             taken[target.resolve()] = f'--{option}'
             targets[option] = target
         return Job(source, name, targets, frozenset(recorded))
 
     def settings(self) -> dict[str, Any]:
-        """What results depend on."""
+        """Return the settings that results depend on."""
         apart = {
             *OUTPUTS,
             'videos',
@@ -165,7 +165,7 @@ class Options:
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     def outputs(self) -> dict[str, str]:
-        """What to write, by the name of the option."""
+        """Paths to write, by the name of the option."""
         paths = {name: getattr(self, name) for name in OUTPUTS}
         return {name: path for name, path in paths.items() if path is not None}
 
@@ -192,8 +192,8 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         'videos',
         nargs='+',
         metavar='VIDEO',
-        help='video file, folder of images or of videos, glob pattern, number of a camera, or '
-        'address (rtsp://...); with several videos the outputs are folders',
+        help='video file, folder of images or videos, glob pattern, camera number, or URL '
+        '(rtsp://...); for several videos, outputs are folders',
     )
     _add_model(parser.add_argument_group('model'))
     _add_outputs(parser.add_argument_group('outputs, at least one'))
@@ -244,7 +244,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add(
         '--overwrite',
         action='store_true',
-        help='also segment finished videos again, and replace files of other programs',
+        help='segment finished videos again, and replace files of other programs',
     )
 
 
@@ -254,7 +254,7 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         '--labels',
         choices=('id', 'class', 'none'),
         default='id',
-        help='text: id for class, id and score (default), only the class, or none',
+        help='text: class, id and score (id, default), only the class, or none',
     )
     add('--alpha', type=float, default=0.45, help='opacity of masks (default: 0.45)')
     add('--draw-boxes', action='store_true', help='draw a box around each thing')
@@ -265,7 +265,7 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         const=24,
         default=0,
         metavar='FRAMES',
-        help='draw a fading line through the past positions of things (default: of 24 frames)',
+        help='draw a fading line through the past positions of things (default: 24 frames)',
     )
 
 
@@ -283,7 +283,7 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
     add(
         '--protocol',
         choices=('live', 'scored'),
-        help='live: decide on tracks while the video runs, offline within a window of clips '
+        help='live: output tracks while the video runs, offline within a window of clips '
         '(default near-online); scored: by averages over the whole video, as in the paper '
         '(default offline)',
     )
@@ -303,13 +303,13 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
         '--track-buffer',
         type=int,
         metavar='CLIPS',
-        help='near-online: remember a hidden object for this many clips, so that it keeps its id',
+        help='near-online: keep the id of a hidden object for this many clips',
     )
     add(
         '--feature-memory',
         type=int,
         metavar='MIB',
-        help='offline: size of mask features beyond which they are moved to a temporary file '
+        help='offline: size of mask features in memory, beyond which a temporary file is used '
         "(default: the config's, or 1024)",
     )
     add(
@@ -327,7 +327,7 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
         '--reconnect',
         type=float,
         metavar='SECONDS',
-        help='time to try to reopen a lost stream (default: 30); 0 for never',
+        help='time to try to reopen a lost stream (default: 30); 0 to disable',
     )
 
 

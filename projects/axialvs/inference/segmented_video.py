@@ -1,4 +1,4 @@
-"""A finished run, as outputs need it."""
+"""Results of a finished run for the outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SegmentedVideo:
-    """A finished run, as outputs need it."""
+    """Results of a finished run for the outputs."""
 
     name: str
     video: dict[str, Any]  # description in the JSON
     model: dict[str, Any]  # description in the JSON
     tracks: list[Track]  # all
     shown: list[Track]  # those whose score reaches the threshold
-    times: dict[int, float]  # seconds of the frames that were segmented, by position
-    frame_names: dict[int, str]  # of these frames, for files
+    times: dict[int, float]  # timestamps of segmented frames in seconds, by position
+    frame_names: dict[int, str]  # names of these frames for files
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     thing_labels: frozenset[int] | None  # None if all classes are things
@@ -36,7 +36,7 @@ class SegmentedVideo:
 
     @property
     def categories(self) -> list[dict[str, Any]]:
-        """Classes as in annotation files."""
+        """Categories as in annotation files."""
         pairs = zip(self.category_ids, self.class_names, strict=True)
         return [{'id': category_id, 'name': name} for category_id, name in pairs]
 
@@ -50,16 +50,16 @@ def describe_run(
     checkpoint: str | None,
     score_thr: float | None = None,
 ) -> SegmentedVideo:
-    """Collect what outputs need of a run that has ended or was stopped.
+    """Collect the data for outputs from a run that has ended or was stopped.
 
     Args:
-        result: of the run.
-        model: that segmented the video.
-        source: of the video, as the user names it.
+        result: result of the run.
+        model: model that segmented the video.
+        source: source of the video as given by the user.
         mode: 'near-online' or 'offline'.
-        config: of the model; None for that of a known checkpoint.
+        config: config of the model; None for that of a known checkpoint.
         checkpoint: file or known name; None if it is not known.
-        score_thr: least score of tracks that are shown; None for the model's.
+        score_thr: minimum score of tracks that are shown; None for the model's.
     """
     tracks, times = result.tracks(), result.timestamps
     threshold = model.test_cfg['score_thr'] if score_thr is None else 0

@@ -11,15 +11,15 @@ from axialvs.inference.video_file import open_container
 COPIED_CODECS = ('aac', 'mp3', 'opus')
 """Codecs that browsers play in mp4 files; others are transcoded to AAC."""
 _MAX_SAMPLE_RATE = 48_000
-_Piece = tuple[float, list[av.Packet]]  # start in seconds, and the packets to write
+_Piece = tuple[float, list[av.Packet]]  # start in seconds, packets
 
 
 class SoundTrack:
-    """Copy or transcode the first audio stream of a file while the video grows.
+    """Copy or transcode the first audio stream of a file while the video is written.
 
     Args:
         path: file with the sound.
-        output: file being written, before its header is.
+        output: output file, before its header is written.
 
     Attributes:
         state: 'none' if the source has no readable sound, else 'copied' or 'transcoded'.
@@ -75,7 +75,7 @@ class SoundTrack:
         except (
             av.InvalidDataError,
             av.ArgumentError,
-        ) as error:  # for example timestamps that go back
+        ) as error:  # for example decreasing timestamps
             self._note(error)
 
     def _advance(self) -> _Piece | None:
@@ -110,5 +110,5 @@ class SoundTrack:
 
 
 def _common_layout(context: av.AudioCodecContext) -> str:
-    """Layout of the encoded sound: mono stays mono, anything else is mixed down to stereo."""
+    """Return the layout of the encoded sound: mono stays mono, others are mixed to stereo."""
     return 'mono' if context.layout.nb_channels == 1 else 'stereo'

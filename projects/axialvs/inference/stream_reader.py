@@ -1,4 +1,4 @@
-"""Frames of a network stream, which is opened again when the connection is lost."""
+"""Frames of a network stream, which is reopened when the connection is lost."""
 
 import logging
 import time
@@ -13,15 +13,15 @@ _logger = logging.getLogger('axialvs')
 
 
 class StreamReader(VideoFileReader):
-    """Frames of an address.
+    """Frames of a URL.
 
-    A stream that does not tell its length is live: when it breaks or ends it is opened again, and
-    the numbers and times of its frames leave room for those that were missed meanwhile, estimated
-    by clock and frame rate. Losses are logged as warnings when they happen.
+    A stream without a known length is live: it is reopened when it ends, and frame numbers and
+    times account for missed frames, estimated by clock and frame rate. Losses are logged as
+    warnings.
 
     Args:
-        source: the address.
-        patience: seconds after a loss in which a live stream is opened again; 0 for never.
+        source: the URL.
+        patience: seconds after a loss to try to reopen a live stream; 0 to disable.
 
     Raises:
         VideoReadError: if it cannot be opened, or no frame can be decoded.
@@ -38,7 +38,7 @@ class StreamReader(VideoFileReader):
         rate = self.frame_rate or DEFAULT_FRAME_RATE
         num_frames = num_losses = num_missed = 0
         next_index, next_time = 0, 0.0
-        lost_at: float | None = None  # on the clock
+        lost_at: float | None = None  # monotonic time
         while True:
             offset, shift = next_index, next_time
             arrived = time.monotonic()
@@ -58,7 +58,7 @@ class StreamReader(VideoFileReader):
                     next_time = shift + frame.timestamp + 1 / rate
                     arrived = time.monotonic()
             except VideoReadError:
-                pass  # it does not answer
+                pass  # no response
             if lost_at is None:
                 lost_at, delay = arrived, _FIRST_DELAY
                 num_losses += 1

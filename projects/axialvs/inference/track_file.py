@@ -1,4 +1,4 @@
-"""Writes the tracks of a video as JSON."""
+"""Write the tracks of a video as JSON."""
 
 import json
 from collections.abc import Callable
@@ -16,16 +16,16 @@ def write_tracks(path: str | Path, video: SegmentedVideo, layout: Layout = 'trac
     """Write all tracks atomically.
 
     Args:
-        path: of the file.
-        video: with its tracks.
+        path: output file.
+        video: video with its tracks.
         layout: 'tracks' is `{video, model, categories, tracks}`; 'youtube-vis' and 'coco-video' are
-            those of annotation files, with scores.
+            layouts of annotation files, with scores.
     """
     write_atomically(path, json.dumps(LAYOUTS[layout](video)).encode())
 
 
 def as_tracks(video: SegmentedVideo) -> dict[str, Any]:
-    """The layout that `axialvs eval vis` reads."""
+    """Format tracks for `axialvs eval vis`."""
     return {
         'video': video.video,
         'model': video.model,
@@ -47,7 +47,7 @@ def as_tracks(video: SegmentedVideo) -> dict[str, Any]:
 
 
 def as_youtube_vis(video: SegmentedVideo) -> dict[str, Any]:
-    """YouTube-VIS: a video, and one annotation per track with all its masks."""
+    """Format tracks as YouTube-VIS: a video, and one annotation per track with all its masks."""
     size = {'width': video.video['width'], 'height': video.video['height']}
     length = video.video['length']
     annotations = []
@@ -76,7 +76,7 @@ def as_youtube_vis(video: SegmentedVideo) -> dict[str, Any]:
 
 
 def as_coco_video(video: SegmentedVideo) -> dict[str, Any]:
-    """COCO with `videos`, as mmdet's CocoVID: an annotation per track and frame."""
+    """Format tracks as COCO with `videos` (mmdet's CocoVID): an annotation per track and frame."""
     size = {'width': video.video['width'], 'height': video.video['height']}
     images = [
         {'id': i + 1, 'video_id': 1, 'frame_id': i, **size, 'file_name': _file_name(video, i)}
@@ -118,6 +118,6 @@ def _head(video: SegmentedVideo) -> dict[str, Any]:
 
 
 def _file_name(video: SegmentedVideo, index: int) -> str:
-    """Where the frame is, or would be after the frames of the video are extracted."""
+    """Return the path of a frame, or its path after extraction from the video."""
     stem = video.frame_names.get(index, f'{index:05d}')
     return f'{Path(video.name).stem}/{stem}.jpg'

@@ -1,4 +1,4 @@
-"""Where axial-trajectory attention looks for a point in the frames of a clip."""
+"""Axial-trajectory attention of a point to the frames of a clip."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ class Trajectory(NamedTuple):
     width: Tensor
 
     def heat(self) -> Tensor:
-        """Product of both axes (Fig. 1 and 12 to 14), mean of the heads: (T, H, W)."""
+        """Product of both axes, averaged over heads (Fig. 1 and 12 to 14): (T, H, W)."""
         return (self.height[..., :, None] * self.width[..., None, :]).mean(0)
 
     def head(self, index: int) -> 'Trajectory':
@@ -43,7 +43,7 @@ class Trajectory(NamedTuple):
         return Trajectory(self.layer, self.height[[index]], self.width[[index]])
 
     def resized(self, size: Size) -> Tensor:
-        """`heat` at a different size (H, W), with a sum of 1 per frame."""
+        """Resize `heat` to (H, W), with a sum of 1 per frame."""
         heat = F.interpolate(
             self.heat()[None], size=size, mode='bilinear', align_corners=False
         ).squeeze(0)
@@ -59,14 +59,14 @@ class Call(NamedTuple):
 
 
 class ClipAttention:
-    """Axial-trajectory attention of a clip, to be asked for any number of points.
+    """Axial-trajectory attention of a clip, which can be queried for any number of points.
 
     Args:
-        model: with axial-trajectory attention.
+        model: model with axial-trajectory attention.
         images: T frames (H, W, 3), RGB uint8.
 
     Raises:
-        AxialVSError: the model has no such attention.
+        AxialVSError: if the model has no such attention.
     """
 
     @torch.no_grad()
@@ -77,23 +77,23 @@ class ClipAttention:
             model.predict_clip(inputs)
         if not self._calls:
             raise AxialVSError(
-                'the model has no axial-trajectory attention; give an axialvs-wc_... or '
+                'the model has no axial-trajectory attention; use an axialvs-wc_... or '
                 'axialvs-cc_... config and its weights'
             )
 
     @torch.no_grad()
     def trajectories(self, frame: int, point: tuple[float, float]) -> list[Trajectory]:
-        """Compute where a point attends to.
+        """Compute the attention of a point.
 
         Args:
-            frame: index of the frame that the point is in.
+            frame: index of the point's frame.
             point: (x, y) in pixels of the frame.
 
         Returns:
             One trajectory per layer and resolution, in the order of the network.
 
         Raises:
-            AxialVSError: the point is not in the clip.
+            AxialVSError: if the point is not in the clip.
         """
         (height, width), (x, y) = self._size, point
         if not (0 <= frame < self._num_frames and 0 <= x < width and 0 <= y < height):
@@ -101,7 +101,7 @@ class ClipAttention:
                 f'point {x:g}, {y:g} of frame {frame} is not in a clip of {self._num_frames} '
                 f'frames of {width}x{height} pixels'
             )
-        # The network sees the resized frame at the top left of its padded input.
+        # The resized frame is at the top left of the padded input.
         padded, resized = self._shapes.batch_input_shape, self._shapes.img_shape
         x_share = (x + 0.5) / width * resized[1] / padded[1]
         y_share = (y + 0.5) / height * resized[0] / padded[0]
@@ -147,7 +147,7 @@ def _trajectory(
     y = min(int(shares[1] * num_rows), num_rows - 1)
     height = spatial_weights(along_height, line=x, frame=frame, position=y)
     width = spatial_weights(along_width, line=y, frame=frame, position=x)
-    # Without what was padded.
+    # Crop the padding.
     rows = -(-num_rows * shapes.img_shape[0] // shapes.batch_input_shape[0])
     columns = -(-num_columns * shapes.img_shape[1] // shapes.batch_input_shape[1])
     return Trajectory(name, _cropped(height, rows), _cropped(width, columns))
@@ -159,12 +159,12 @@ def _cropped(weights: Tensor, length: int) -> Tensor:
 
 
 def spatial_weights(call: Call, line: int, frame: int, position: int) -> Tensor:
-    """Weights of one token over its line in each frame (Eq. 2), (h, T, n).
+    """Compute the weights of one token over its line in each frame (Eq. 2), (h, T, n).
 
     Args:
-        call: of the attention.
+        call: input of the attention.
         line: index of the sequence: a column along the height, a row along the width.
-        frame, position: of the token in it.
+        frame, position: frame and position of the token in the line.
     """
     attention, num_frames = call.attention, call.num_frames
     tokens = call.query_key[line : line + 1]

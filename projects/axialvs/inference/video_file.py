@@ -1,4 +1,4 @@
-"""Frames of a video file or network stream, decoded by PyAV as a player shows them."""
+"""Frames of a video file or network stream, decoded by PyAV as displayed by a player."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,26 +14,26 @@ from axialvs.inference.color import deinterlace, describe_conversion, has_alpha,
 from axialvs.inference.readers import Frame, VideoReader, VideoReadError
 from axialvs.utils.addresses import display_name, is_url
 
-_FALLBACK_RATE = 25.0  # spaces frames without timestamps in files without a frame rate
-_TOLERATED_SECONDS = 0.5  # a file's claim about its length is not exact
-# Demuxers that play any text or binary file.
+_FALLBACK_RATE = 25.0  # for frames without timestamps in files without a frame rate
+_TOLERATED_SECONDS = 0.5  # the length in a file's header is not exact
+# Demuxers that accept any text or binary file.
 _TEXT_DEMUXERS = {'tty', 'bin', 'adf', 'idf', 'xbin'}
 _GRID_TOLERANCE = 0.1  # frames
 _HTTP = ('http://', 'https://')
-# FFmpeg continues a broken download where it was, after 0, 1, 3 and 7 seconds.
+# FFmpeg resumes an interrupted download after 0, 1, 3 and 7 seconds.
 _RECONNECT = {'reconnect': '1', 'reconnect_delay_max': '7'}
 _STREAM_TIMEOUT = 10.0  # seconds without data after which a stream has ended
 
 
 def open_container(source: str | Path) -> av.container.InputContainer:
-    """Open a media file or address.
+    """Open a media file or URL.
 
     Raises:
         VideoReadError: if it cannot be opened or is not a media file.
     """
     try:
         if is_url(source):
-            # Over UDP, packets are lost while the network computes.
+            # UDP would lose packets while the network is running.
             options = {'rtsp_transport': 'tcp'} if str(source).startswith('rtsp') else {}
             options |= _RECONNECT if str(source).startswith(_HTTP) else {}
             timeout = _STREAM_TIMEOUT, _STREAM_TIMEOUT
@@ -41,7 +41,7 @@ def open_container(source: str | Path) -> av.container.InputContainer:
                 str(source), options=options, timeout=timeout, metadata_errors='replace'
             )
         else:
-            # The prefix keeps a colon in a file name from being taken for a protocol.
+            # Without the prefix, a colon in a file name would be parsed as a protocol.
             container = av.open(f'file:{source}', metadata_errors='replace')
     except PermissionError as error:
         raise VideoReadError(f'{source}: may not be read; check its permissions') from error
@@ -53,7 +53,7 @@ def open_container(source: str | Path) -> av.container.InputContainer:
             ) from error
         raise VideoReadError(
             f'{source}: is not a video that FFmpeg can read ({_reason(error)}); '
-            'give a video file, a folder of images, the number of a camera or an address'
+            'use a video file, a folder of images, a camera number or a URL'
         ) from error
     if container.format.name in _TEXT_DEMUXERS:
         container.close()
@@ -64,8 +64,8 @@ def open_container(source: str | Path) -> av.container.InputContainer:
 def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
     """Rotate and mirror an image (H, W, 3) by its display matrix.
 
-    The matrix maps a stored direction (right, down) to a displayed one: its rows are the images of
-    'right' and 'down'. It is rounded to the nearest combination of quarter turn and mirroring.
+    The matrix maps stored directions to displayed ones: its rows are the images of 'right' and
+    'down'. It is rounded to the nearest combination of a quarter turn and a mirroring.
 
     Args:
         image: as stored.
@@ -83,7 +83,7 @@ def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
 
 
 def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scale an image into a size with its aspect ratio kept, black bars around it."""
+    """Scale an image to a size, keeping the aspect ratio by black bars."""
     if image.shape[:2] == (height, width):
         return image
     scale = min(width / image.shape[1], height / image.shape[0])
@@ -99,14 +99,14 @@ def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, av.error.ExitError):
-        return f'nothing came for {_STREAM_TIMEOUT:g} s'
+        return f'no data for {_STREAM_TIMEOUT:g} s'
     return getattr(error, 'strerror', None) or str(error)
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
     try:
         data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    except ValueError:  # side data of a type that PyAV does not know
+    except ValueError:  # unknown type of side data
         angle = np.deg2rad(frame.rotation)
         if not angle:
             return None
@@ -123,19 +123,19 @@ class _Decoded(NamedTuple):
 
 
 class _Decoder:
-    """One pass over a stream, which counts and skips what cannot be decoded."""
+    """One pass over a stream, which counts and skips frames that cannot be decoded."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         self.container = container
         self.stream = stream
         self.num_good = 0
-        self.num_cut = 0  # frames that the file itself marks as not to be shown
+        self.num_cut = 0  # frames that are marked as not displayed in the file
         self.problems: list[str] = []
-        self._timeout: str | None = None  # why a stream has ended
-        self._lost: list[int | None] = []  # presentation times of frames that were not decoded
+        self._timeout: str | None = None  # why the stream has ended
+        self._lost: list[int | None] = []  # presentation times of undecodable frames
         self._next = 0  # number of the next frame
         self._first_time: float | None = None
-        self._on_grid = True  # whether all frames so far came at a constant rate
+        self._on_grid = True  # whether the frame rate has been constant so far
 
     def __iter__(self) -> Iterator[_Decoded]:
         for packet in self._packets():
@@ -166,7 +166,7 @@ class _Decoder:
         return _Decoded(position, frame)
 
     def _grid_position(self, frame: av.VideoFrame) -> int:
-        """Frame number by time if frames come at a constant rate, else 0."""
+        """Compute the frame number from the time if the frame rate is constant, else return 0."""
         rate = self.stream.average_rate
         if frame.time is None or self._first_time is None or not rate:
             return 0
@@ -178,7 +178,7 @@ class _Decoder:
         self._lost.append(pts)
 
     def _lost_before(self, pts: int | None) -> int:
-        """Number of lost frames, not counted yet, that are shown before a time."""
+        """Count lost frames that are displayed before a time and have not been counted yet."""
         before = [x for x in self._lost if x is None or pts is None or x < pts]
         self._lost = [x for x in self._lost if x not in before]
         return len(before)
@@ -192,7 +192,7 @@ class _Decoder:
             self.problems.append(_reason(error))
 
     def verdict(self, end: float) -> str | None:
-        """Why fewer frames came than the file claims, or None.
+        """Return why there are fewer frames than stated in the file, or None.
 
         Args:
             end: end of the last frame in seconds.
@@ -202,20 +202,20 @@ class _Decoder:
             return f'{self._timeout} after {self.num_good} frames'
         if self.problems:
             return (
-                f'{self.num_good} frames are good, the rest is damaged: '
+                f'{self.num_good} frames are intact, the rest is corrupted: '
                 f'{len(self.problems)} x "{self.problems[0]}"'
             )
-        # AVI counts null frames, which only fill gaps between the times of others.
+        # AVI includes null frames, which fill gaps between timestamps, in its count.
         counts_frames = self.container.format.name != 'avi'
         if counts_frames and claimed > self.num_good:
-            return f'the file claims {claimed} frames, but ends after {self.num_good}'
+            return f'the file should have {claimed} frames, but ends after {self.num_good}'
         by_time = not (counts_frames and self.stream.frames)
         if by_time and seconds is not None and seconds > end + _TOLERATED_SECONDS:
-            return f'the file claims {seconds:.2f} s, but ends after {end:.2f} s'
+            return f'the file should have {seconds:.2f} s, but ends after {end:.2f} s'
         return None
 
     def _claimed_seconds(self) -> float | None:
-        """Duration of the stream according to the file, or None if it does not tell."""
+        """Return the duration of the stream according to the file, or None if unknown."""
         if self.stream.duration is not None and self.stream.time_base is not None:
             return float(self.stream.duration * self.stream.time_base)
         others = [s for s in self.container.streams if s.index != self.stream.index]
@@ -225,14 +225,14 @@ class _Decoder:
 
 
 class VideoFileReader(VideoReader):
-    """Frames of a video file or address; `StreamReader` also connects again to live streams.
+    """Frames of a video file or URL; `StreamReader` also reconnects to live streams.
 
-    Frames are shown as in a player: turned upright, with square pixels, HDR tone-mapped,
-    transparency over black, interlaced frames with one field; `notes` says what was converted.
-    Damaged frames are skipped; their numbers stay free and `truncated` says what is missing.
+    Frames are converted as in a player: rotated upright, with square pixels, HDR tone-mapped,
+    transparency over black, interlaced frames with one field; `notes` lists the conversions.
+    Corrupted frames are skipped; their numbers are not reused, and `truncated` describes the loss.
 
     Args:
-        source: path or address.
+        source: path or URL.
 
     Raises:
         VideoReadError: if the file does not exist, is not a video, or no frame can be decoded.
@@ -259,13 +259,13 @@ class VideoFileReader(VideoReader):
                 reason = f' ({decoder.problems[0]})' if decoder.problems else ''
                 raise VideoReadError(
                     f'{self.source}: has a video stream without a single readable frame{reason}; '
-                    'the file is empty or damaged, record or download it again'
+                    'the file is empty or corrupted; record or download it again'
                 )
             ratio = stream.sample_aspect_ratio
             self._pixel_ratio = float(ratio) if ratio else 1.0
             self._stored_size = first.width, first.height
-            # Read from one frame only: a PyAV frame and its side data refer to each other, and
-            # such pairs pile up until Python's garbage collector runs.
+            # Only read it once: a PyAV frame and its side data form a reference cycle, which stays
+            # in memory until the garbage collector runs.
             self._matrix = _display_matrix(first)
             self.height, self.width = self._upright(first).shape[:2]
             self._note_conversions(first, stream)
@@ -276,7 +276,7 @@ class VideoFileReader(VideoReader):
         ]
         if not streams:
             kinds = ', '.join(sorted({s.type for s in container.streams})) or 'nothing'
-            raise VideoReadError(f'{self.source}: holds {kinds} but no video; give a video file')
+            raise VideoReadError(f'{self.source}: has {kinds} but no video; use a video file')
         largest = max(streams, key=lambda s: s.width * s.height)
         if len(streams) > 1:
             self.note(
@@ -298,7 +298,7 @@ class VideoFileReader(VideoReader):
             self.note('transparent parts are black')
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB with square pixels, in the orientation of the first frame."""
+        """Convert to (H, W, 3) uint8 RGB with square pixels, oriented like the first frame."""
         image = to_rgb(frame)
         if frame.interlaced_frame:
             self.note('interlaced frames are shown with one field')
@@ -310,7 +310,7 @@ class VideoFileReader(VideoReader):
         return upright(image, self._matrix)
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame at the size of the first one; others are scaled into it."""
+        """Scale a frame to the size of the first one if it differs."""
         image = self._upright(frame)
         if (frame.width, frame.height) != self._stored_size:
             self.note(
@@ -323,15 +323,15 @@ class VideoFileReader(VideoReader):
         self.truncated = None
         step = 1 / (self.frame_rate or _FALLBACK_RATE)
         with open_container(self._address) as container:
-            # Video and sound keep their offset: both count from the start of the file.
+            # Times of video and sound are relative to the start of the file, to keep their offset.
             start = (container.start_time or 0) / av.time_base
             decoder = _Decoder(container, self._stream(container))
-            time, is_timed = -step, False  # of the frame before the first
+            time, is_timed = -step, False  # of a virtual frame before the first
             for position, frame in decoder:
                 if frame.time is None:
                     time += step
                 else:
-                    if not is_timed and time >= 0:  # RTSP: those before came without a time
+                    if not is_timed and time >= 0:  # RTSP: earlier frames had no timestamp
                         start = frame.time - time - step
                     time, is_timed = frame.time - start, True
                 yield Frame(position, time, self._image(frame))

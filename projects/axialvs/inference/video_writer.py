@@ -25,17 +25,17 @@ _X264_OPTIONS = MappingProxyType({'crf': '20', 'preset': 'veryfast'})
 class VideoWriter:
     """Write frames as H.264 in yuv420p, with the header in front (faststart).
 
-    The file grows under the name of `partial_path` and gets its own when it is closed. In a `with`
-    block it is also finished if the block ends with an error, so that the frames written so far
-    can be watched; if writing itself failed, it is deleted. Without a frame there is no file.
+    The file is written under a temporary name, see `partial_path`, and renamed when it is closed.
+    In a `with` block, it is also finished if the block raises an error, so that the frames so far
+    can be watched; if writing itself fails, it is deleted. Without frames, no file is created.
 
     Args:
-        path: the file to write, ending in .mp4, .m4v or .mov. Folders are made as needed.
-        fps: frames per second of frames without a timestamp, and duration of the last frame.
-        audio_from: file whose sound is taken over, up to the end of the video; or None.
-        odd: how to make an odd width or height even, as yuv420p needs: 'pad' repeats the last
+        path: output file, ending in .mp4, .m4v or .mov. Folders are created as needed.
+        fps: frame rate of frames without a timestamp; also sets the duration of the last frame.
+        audio_from: file whose sound is copied, up to the end of the video; or None.
+        odd: how to make an odd width or height even, as required by yuv420p: 'pad' repeats the last
             column or row, 'crop' removes it.
-        options: of the x264 encoder.
+        options: options of the x264 encoder.
 
     Raises:
         AxialVSError: for an unknown suffix, a rate that is not positive, or a path that is also the
@@ -58,10 +58,10 @@ class VideoWriter:
         if fps is not None and not fps > 0:
             raise AxialVSError(f'{path}: fps {fps} must be positive')
         if odd not in ('pad', 'crop'):
-            raise AxialVSError(f"{path}: odd '{odd}' is unknown; choose 'pad' or 'crop'")
+            raise AxialVSError(f"{path}: unknown odd '{odd}'; use 'pad' or 'crop'")
         self._audio_from = None if audio_from is None else Path(audio_from)
         if self._audio_from is not None and self._audio_from.resolve() == self.path.resolve():
-            raise AxialVSError(f'{path}: is the source itself, which is not overwritten; rename it')
+            raise AxialVSError(f'{path}: refusing to overwrite the source; choose a different path')
         check_writable(self.path)
         self._fps = None if fps is None else Fraction(fps).limit_denominator(TICKS)
         self._odd = odd
@@ -82,12 +82,12 @@ class VideoWriter:
         Args:
             image: (H, W, 3) uint8 RGB, of the size of the first frame.
             timestamp: in seconds; None continues at the writer's `fps`. A time that is not later
-                than the frame before is moved just behind it.
+                than that of the previous frame is moved just after it.
 
         Raises:
-            AxialVSError: for an image of a different shape or type, or if neither a timestamp nor a
-                rate is known.
-            OSError: if the disk is full or the like; the file is deleted.
+            AxialVSError: for an image of a different shape or dtype, or if there is neither a
+                timestamp nor a rate.
+            OSError: if writing fails, for example on a full disk; the file is deleted.
         """
         self._check(image)
         tick = self._tick(timestamp)
@@ -99,7 +99,7 @@ class VideoWriter:
         if self._container is None:
             self._open(image)
         assert self._container is not None
-        # Sound and video are written in step, otherwise one would pile up in memory.
+        # Interleave sound and video, otherwise the muxer would buffer one of them.
         if self._sound is not None:
             self._sound.write_until(tick / TICKS)
         frame = av.VideoFrame.from_ndarray(self._even(image), format='rgb24')
@@ -110,7 +110,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Finish the file and rename it. Does nothing the second time."""
+        """Finish the file and rename it; further calls have no effect."""
         if self._container is not None:
             self._guard(self._finish)
 
@@ -126,7 +126,7 @@ class VideoWriter:
         self._partial.replace(self.path)
 
     def _guard(self, step: Callable[[], None]) -> None:
-        """Run a step that writes; if the system refuses, delete the file and name it."""
+        """Run a writing step; on an OSError, delete the file and raise an error with its name."""
         try:
             step()
         except OSError as error:
@@ -139,7 +139,7 @@ class VideoWriter:
             if container is not None:
                 container.close()
         except (OSError, av.FFmpegError):
-            pass  # the reason is known already
+            pass  # the original error is reported
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -160,7 +160,7 @@ class VideoWriter:
         if self._container is not None and image.shape[:2] != self._shape:
             raise AxialVSError(
                 f'{self.path}: frame {self.num_frames} has (height, width) {image.shape[:2]}, '
-                f'those before {self._shape}; resize all frames to one size'
+                f'previous frames {self._shape}; resize all frames to one size'
             )
 
     def _tick(self, timestamp: float | None) -> int:
@@ -190,7 +190,7 @@ class VideoWriter:
         stream.pix_fmt = 'yuv420p'
         context = stream.codec_context
         context.time_base = stream.time_base = Fraction(1, TICKS)
-        # Without these a player guesses the colors from the size of the video.
+        # Without these, players guess the color space from the size of the video.
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         self._stream = stream

@@ -43,8 +43,8 @@ def comparison_sheet(
         frames: T frames (H, W, 3) uint8 RGB.
         frame_names: captions of the frames.
         rows: caption of each row, and the tracks of its T frames.
-        class_names: of the classes.
-        height: of a frame in the sheet, pixels.
+        class_names: names of the classes.
+        height: height of a frame in the sheet, pixels.
 
     Returns:
         uint8 RGB (rows, columns, 3).

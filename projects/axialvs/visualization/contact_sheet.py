@@ -20,15 +20,15 @@ _LONGEST_ID = 9999  # longer ids, as in COCO, are replaced by their rank
 def contact_sheet(
     sample: dict[str, Any], class_names: Sequence[str], height: int
 ) -> NDArray[np.uint8]:
-    """Draw a clip as the data loader passes it to the model.
+    """Draw a training clip from the dataloader.
 
     Crowds, which are ignored in training, are gray. Ids of more than four digits are replaced by
     their rank in the clip.
 
     Args:
         sample: `inputs` (T, 3, H, W) uint8 BGR, and `data_samples` of T frames.
-        class_names: of the classes.
-        height: of a frame in the sheet, pixels.
+        class_names: names of the classes.
+        height: height of a frame in the sheet, pixels.
 
     Returns:
         uint8 RGB (rows, columns, 3).
@@ -59,7 +59,7 @@ def _cell(
     class_names: Sequence[str],
     height: int,
 ) -> NDArray[np.uint8]:
-    """One frame, scaled before drawing so that lines and letters stay sharp."""
+    """Draw one frame, scaled first so that lines and text are sharp."""
     size = max(1, round(height * frame.shape[1] / frame.shape[0])), height
     image = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
     for mask in scaled_masks(gt.ignored_instances.masks.masks, size):
@@ -81,7 +81,7 @@ def _caption(gt: DetDataSample, width: int) -> str:
         f'video {meta.get("video_id", "?")}',
     ]
     text = ''
-    for part in parts:  # as many as fit into the width
+    for part in parts:  # as many as fit
         longer = plain_text(f'{text}, {part}' if text else part)
         if cv2.getTextSize(longer, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] > width - 4:
             break

@@ -1,4 +1,4 @@
-"""One self-contained HTML page per video: masks over the running video, a timeline, thumbnails."""
+"""Self-contained HTML page of a video: player with masks, timeline, thumbnails."""
 
 import base64
 import html
@@ -75,13 +75,13 @@ def write_html_page(
         thumbnails: track id -> crop (h, w, 3), uint8 RGB, see `Thumbnails`.
         title: heading of the page.
         footer: small print, for example model and version.
-        num_left_out: tracks that are not shown, as their score is low.
+        num_left_out: number of tracks below the score threshold, which are not shown.
     """
     start = timestamps[0] if len(timestamps) else 0.0
     height, width = _size(tracks, video)
     summary = f'{len(timestamps)} frames, {width}x{height}, {len(tracks)} tracks'
     if num_left_out:
-        summary += f' ({num_left_out} below the score threshold left out)'
+        summary += f' ({num_left_out} more below the score threshold)'
     data = {
         'title': title,
         'summary': summary,
@@ -123,7 +123,7 @@ def _counts(rle: dict) -> str:
 
 
 def _size(tracks: Sequence[Track], video: str | Path) -> tuple[int, int]:
-    """Height and width of the masks, or of the video if there are none."""
+    """Return height and width of the masks, or of the video if there are none."""
     for track in tracks:
         for rle in track.segmentations:
             if rle is not None:

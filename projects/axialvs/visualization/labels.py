@@ -11,13 +11,13 @@ Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_LETTER_SHARE = 0.018  # height of a capital letter, as a share of the image's mean side
+_LETTER_SHARE = 0.018  # height of a capital letter, relative to the image's mean side
 _MIN_LETTER, _MAX_LETTER = 6, 40  # pixels
 _HERSHEY_CAPITAL = 21.0  # height of a capital letter at scale 1, pixels
 _DARK, _LIGHT = (0, 0, 0), (255, 255, 255)
 _LUMA = (0.299, 0.587, 0.114)
 _LUMA_OF_DARK_TEXT = 125.0
-_CELLS = 6  # resolution of the search for room inside of a mask
+_CELLS = 6  # resolution of the search for space inside a mask
 
 
 class Label(NamedTuple):
@@ -26,8 +26,8 @@ class Label(NamedTuple):
     box: Box  # of the object
     color: tuple[int, int, int]  # of the background, RGB
     text: str
-    suffix: str = ''  # dropped if there is no room
-    mask: np.ndarray | None = None  # (H, W) uint8, to be inside of, where it is widest
+    suffix: str = ''  # dropped if it does not fit
+    mask: np.ndarray | None = None  # (H, W) uint8; the label is placed inside, where it is widest
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class LabelStyle:
 
 
 def _text_size(text: str, style: LabelStyle) -> tuple[int, int, int]:
-    """Width, height and descent of a text."""
+    """Measure width, height and descent of a text."""
     (width, height), below = cv2.getTextSize(text, _FONT, style.scale, style.stroke)
     return width, height, below // 2
 
 
 def _places(box: Box, width: int, height: int) -> Iterator[tuple[int, int]]:
-    """Candidate corners (x, y) of an object's label, best first."""
+    """List candidate corners (x, y) of an object's label, best first."""
     x, y, box_width, box_height = box
     middle = x + (box_width - width) // 2
     yield x, y - height
@@ -73,7 +73,7 @@ def _places(box: Box, width: int, height: int) -> Iterator[tuple[int, int]]:
 
 
 def _overlap(first: Box, second: Box) -> int:
-    """Intersection of two boxes."""
+    """Compute the intersection area of two boxes."""
     width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
     height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
     return max(width, 0) * max(height, 0)
@@ -116,7 +116,7 @@ def place_inside(mask: np.ndarray, size: tuple[int, int], taken: list[Box]) -> B
     for x, y, box_width, box_height in taken:
         left, right = x * columns // width, -(-(x + box_width) * columns // width)
         free[y * rows // height : -(-(y + box_height) * rows // height), left:right] = 0
-    # Outside of the frame there is no room either.
+    # There is no space outside of the frame either.
     distances = cv2.distanceTransform(cv2.copyMakeBorder(free, 1, 1, 1, 1, 0), cv2.DIST_C, 3)
     _, distance, _, (column, row) = cv2.minMaxLoc(distances)
     if distance < _CELLS / 2:
@@ -129,7 +129,7 @@ def place_inside(mask: np.ndarray, size: tuple[int, int], taken: list[Box]) -> B
 def draw_labels(image: np.ndarray, labels: Sequence[Label], style: LabelStyle) -> None:
     """Draw a label for each object into an image (H, W, 3) uint8 RGB, in place.
 
-    Those inside of masks come last, where others have left room.
+    Labels inside masks are placed last, in the remaining space.
     """
     height, width = image.shape[:2]
     taken: list[Box] = []

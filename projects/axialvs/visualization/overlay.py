@@ -17,13 +17,13 @@ from axialvs.visualization.trails import Points, draw_trail
 _GOLDEN_RATIO = 0.618034
 _FIRST_HUE = 0.58
 _TONES = ((0.85, 1.0), (0.55, 1.0), (0.95, 0.72))
-_STUFF_TONES = ((0.6, 0.75), (0.55, 0.5), (0.45, 0.95))  # dull, so that things stand out
+_STUFF_TONES = ((0.6, 0.75), (0.55, 0.5), (0.45, 0.95))  # muted, so that things stand out
 MASK_OPACITY = 0.45
 STUFF_OPACITY = 0.4
 
 
 def track_color(track_id: int) -> tuple[int, int, int]:
-    """Color of a track, the same in all frames and videos, RGB in 0..255.
+    """Return the color of a track, the same in all frames and videos, RGB in 0..255.
 
     Hues of successive ids are a golden angle apart, which keeps neighboring ids distinct;
     saturation and brightness change every turn.
@@ -32,7 +32,7 @@ def track_color(track_id: int) -> tuple[int, int, int]:
 
 
 def stuff_color(label: int) -> tuple[int, int, int]:
-    """Color of a stuff class, the same in all videos, RGB in 0..255."""
+    """Return the color of a stuff class, the same in all videos, RGB in 0..255."""
     return _hue_turn(label, _STUFF_TONES[label % len(_STUFF_TONES)])
 
 
@@ -68,15 +68,15 @@ class OverlayStyle:
     """How tracks are drawn."""
 
     labels: Literal['id', 'class', 'none'] = 'id'
-    """Text of things: class, id and score; the class alone; or no text, also for stuff."""
+    """Text of things: class, id and score; only the class; or no text, also for stuff."""
     opacity: float = MASK_OPACITY
-    """Of the masks of things; those of stuff are fainter."""
+    """Opacity of things; stuff is fainter."""
     trail: int = 0
-    """Number of past frames through which a line is drawn for each thing."""
+    """Number of past frames of the trail of each thing."""
     boxes: bool = False
-    """Whether things get a box around the whole mask."""
+    """Whether to draw boxes around things."""
     text_scale: float = 1.0
-    """Larger for frames that will be shown smaller than they are."""
+    """Scale of text and lines; larger for frames that are displayed at a smaller size."""
 
 
 DEFAULT_STYLE = OverlayStyle()
@@ -95,19 +95,19 @@ def draw_tracks(
 ) -> np.ndarray:
     """Draw the tracks of one frame.
 
-    Things have the color and the number of their id, a contour and a score. Stuff has the color
-    of its class, is fainter, lies below things, and has its label where it is widest.
+    Things have the color of their id, a contour, and a label with id and score. Stuff has the color
+    of its class, is fainter and below things, with its label where the mask is widest.
 
     Args:
         image: (H, W, 3) uint8 RGB; not modified.
         masks: (n, H, W) bool; empty ones are skipped.
-        ids: (n,) track ids, which give the colors.
+        ids: (n,) track ids, which determine the colors.
         labels: (n,) indices into `class_names`.
-        scores: (n,) in 0..1, or None for ground truth, which has none.
-        class_names: of the classes.
+        scores: (n,) in 0..1, or None for ground truth.
+        class_names: names of the classes.
         is_thing: (n,) bool; by default all are things.
         style: text and opacity.
-        trails: (n,) where the tracks were, see `Trails`; drawn for things.
+        trails: (n,) past positions, see `Trails`; drawn for things.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -131,7 +131,7 @@ def draw_tracks(
     text = LabelStyle.for_image(*image.shape[:2], style.text_scale)
     things = [True] * count if is_thing is None else list(map(bool, is_thing))
     drawn, lines = [], []
-    # Stuff, then things; large masks first, so that they do not cover small ones.
+    # Stuff before things, and large masks before small ones, which they would cover.
     sizes = [np.count_nonzero(mask) for mask in masks]
     for index in sorted(range(count), key=lambda i: (things[i], -sizes[i])):
         if not sizes[index]:

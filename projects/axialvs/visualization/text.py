@@ -1,4 +1,4 @@
-"""Lines of text and rows of pictures, of which sheets are made."""
+"""Lines of text and rows of images for sheets."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ _FONT_SCALE = 0.5
 
 
 def plain_text(text: str) -> str:
-    """Text in the characters that OpenCV can draw: accents are removed, others become '?'."""
+    """Convert text to characters that OpenCV can draw: strip accents, replace others by '?'."""
     letters = unicodedata.normalize('NFKD', text)
     kept = (letter for letter in letters if not unicodedata.combining(letter))
     return ''.join(letter if ' ' <= letter <= '~' else '?' for letter in kept)
 
 
 def text_bar(text: str, width: int) -> NDArray[np.uint8]:
-    """A line of text, cropped to the width."""
+    """Draw a line of text, cropped to the width."""
     bar = np.full((_BAR, width, 3), PAPER, np.uint8)
     base = (2, _BAR - 7)
     font = cv2.FONT_HERSHEY_SIMPLEX
@@ -29,6 +29,6 @@ def text_bar(text: str, width: int) -> NDArray[np.uint8]:
 
 
 def in_a_row(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Images of one height side by side."""
+    """Join images of one height horizontally."""
     gap = np.full((images[0].shape[0], GAP, 3), PAPER, np.uint8)
     return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)

@@ -1,4 +1,4 @@
-"""When each track of a video is visible, as rows of HTML."""
+"""Timeline of the tracks of a video as HTML rows."""
 
 import html
 from collections.abc import Sequence
@@ -42,10 +42,10 @@ class Timeline:
                     spans.append([index, index + 1])
 
     def to_html(self, length: int) -> str:
-        """A row per track.
+        """Format a row per track.
 
         Args:
-            length: number of frames that take the whole width.
+            length: number of frames of the whole width.
         """
         rows = []
         for track, (name, score, color) in self._labels.items():

@@ -18,13 +18,13 @@ _MAX_OPACITY = 230  # of 255, at the newest end
 
 
 class Trails:
-    """Remembers where the tracks of a video were.
+    """Store the past positions of the tracks of a video.
 
-    A trail starts again where the center of a track jumps further than the track is large: a mask
-    that changes from one object to another has not moved between them.
+    A trail restarts if the center of a track jumps by more than the size of the track, because the
+    mask has switched to a different object.
 
     Args:
-        length: number of frames to remember.
+        length: number of frames to store.
     """
 
     def __init__(self, length: int) -> None:
@@ -51,13 +51,13 @@ class Trails:
                 points.clear()
             points.append(position)
             if np.isnan(points).all():
-                del self._points[track]  # flat memory
+                del self._points[track]  # bounds memory
         empty = np.empty((0, 2))
         return [np.array(self._points.get(track, empty)) for track in seen]
 
 
 def _measured(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
-    """Centroid of a mask (H, W), and the diagonal of its box."""
+    """Compute the centroid of a mask (H, W), and the diagonal of its box."""
     pixels = mask.astype(np.uint8, copy=False)
     moments = cv2.moments(pixels, binaryImage=True)
     area = moments['m00']
@@ -74,7 +74,7 @@ def draw_trail(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: of the trail.
+        points: points of the trail.
         color: RGB.
         thickness: pixels.
     """

@@ -50,7 +50,7 @@ def draw_point(image: NDArray[np.uint8], point: Point) -> None:
 def heat_frames(
     images: Sequence[NDArray[np.uint8]], heat: NDArray[np.floating], point: Point
 ) -> list[NDArray[np.uint8]]:
-    """Draw the heat (T, h, w) of each frame, relative to the largest of all, and the point."""
+    """Draw the heat (T, h, w) of each frame, normalized by the maximum, and the point."""
     relative = heat / heat.max()
     frames = [draw_heat(image, x) for image, x in zip(images, relative, strict=True)]
     draw_point(frames[point.frame], point)
@@ -67,7 +67,7 @@ def trajectory_sheet(
     frame_names: Sequence[str],
     frame_height: int,
 ) -> NDArray[np.uint8]:
-    """Draw a row each of frames, attention along the height, along the width, and their product.
+    """Draw rows of frames, attention along the height and width, and their product.
 
     Args:
         images: T frames (H, W, 3) uint8 RGB.
@@ -77,7 +77,7 @@ def trajectory_sheet(
         point: in pixels of the frames.
         title: heading of the sheet.
         frame_names: captions of the frames.
-        frame_height: of a frame in the sheet, pixels.
+        frame_height: height of a frame in the sheet, pixels.
     """
     scale = frame_height / images[0].shape[0]
     size = max(1, round(scale * images[0].shape[1])), frame_height

@@ -93,8 +93,11 @@ def _first(content):
     ('spoil', 'words'),
     [
         (lambda c: _first(c).update(category_id=3), ["is 'box'", "'ball'", 'keeps its class']),
-        (lambda c: _first(c).update(category_id=9), ["'category_id'", '9 is no category']),
-        (lambda c: _first(c).update(image_id=9), ["'image_id'", '9 is no image']),
+        (
+            lambda c: _first(c).update(category_id=9),
+            ["'category_id'", '9 is not a known category id'],
+        ),
+        (lambda c: _first(c).update(image_id=9), ["'image_id'", '9 is not a known image id']),
         (lambda c: _first(c).pop('instance_id'), ["'instance_id'", 'track_id']),
         (
             lambda c: _first(c).update(instance_id=2, category_id=3),
@@ -102,7 +105,7 @@ def _first(content):
         ),
         (lambda c: c['images'][0].pop('frame_id'), ["'frame_id'", 'frame_index']),
         (lambda c: c['images'][0].update(frame_id=0), ["'frame_id'", '0 is used twice']),
-        (lambda c: c['images'][0].update(video_id=1), ["'video_id'", '1 is no video']),
+        (lambda c: c['images'][0].update(video_id=1), ["'video_id'", '1 is not a known video id']),
         (lambda c: c['images'][0].update(width=41), ['00003.jpg', '41x24', '40x24']),
         (lambda c: _first(c)['segmentation'].update(size=[9, 9]), ["'segmentation", '[9, 9]']),
         (lambda c: _first(c)['segmentation'].update(counts='%'), ["'segmentation"]),

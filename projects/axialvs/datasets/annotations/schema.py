@@ -176,7 +176,7 @@ class JsonRecord:
         value = self.integer(field)
         if value is None or value in known:
             return value
-        self.fail(field, f'{value} is not the id of a {noun} in this file', f'unknown-{noun}')
+        self.fail(field, f'{value} is not a known {noun} id', f'unknown-{noun}')
         return None
 
     def text(self, field: str) -> str | None:
