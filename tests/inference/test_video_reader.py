@@ -211,7 +211,7 @@ def test_a_file_without_pictures_is_an_error(tmp_path):
         stream = container.add_stream('pcm_s16le', rate=44100)
         stream.codec_context.layout = 'mono'
         container.mux(stream.encode(tone_frame(0.2, 'mono')))
-    with pytest.raises(VideoReadError, match=r'tone\.wav: holds audio but no video'):
+    with pytest.raises(VideoReadError, match=r'tone\.wav: has audio but no video'):
         open_video(path)
 
 

@@ -62,7 +62,7 @@ def test_commands_run_nothing(run_tool, commands, crafted, trace, tmp_path, caps
     assert run_tool(*commands[entry]) == 2
     assert not trace.exists()
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert f'error: checkpoint {crafted} was not loaded: it holds Python objects' in error
+    assert f'error: checkpoint {crafted} was not loaded: it contains Python objects' in error
     assert '--run-code-in-source' in error
     assert not (tmp_path / 'new.pth').exists()
 

@@ -77,8 +77,8 @@ def test_gaps_of_metafiles_are_named(zoo, tmp_path):
     found = list(zoo['problems'](tmp_path, [{'Collections': [{'Name': 'A'}], 'Models': models}]))
     assert found == [
         'configs/a/here.py is in no metafile; add it to configs/a/metafile.yml, '
-        'or move your own to my_configs/',
-        'configs/a/gone.py is in a metafile and does not exist',
+        'or move it to my_configs/',
+        'configs/a/gone.py is in a metafile but does not exist',
         'configs/a/gone.py is in the metafiles twice',
         'configs/a/gone.py: its Name is other',
         'other: there is no collection B',

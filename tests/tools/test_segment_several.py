@@ -156,7 +156,7 @@ def test_a_stopped_run_is_continued(run_tool, clips, tmp_path, capsys, monkeypat
     ('options', 'part'),
     [
         (('--json', 'x.json'), 'x.json: several videos need a folder'),
-        (('--masks', 'x', '--crops', 'x'), 'is --masks'),
+        (('--masks', 'x', '--crops', 'x'), 'refusing to overwrite --masks'),
     ],
 )
 def test_outputs_that_would_replace_each_other(run_tool, clips, capsys, options, part):

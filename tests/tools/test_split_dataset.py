@@ -66,7 +66,7 @@ def test_nothing_is_replaced(run_tool, file, tmp_path, capsys):
     before = holdout.read_bytes()
     file.with_name('instances_main.json').unlink()
     assert run_tool(TOOL, file, '--seed', 1) == 2
-    assert 'instances_holdout.json exists already' in capsys.readouterr().err
+    assert 'instances_holdout.json already exists' in capsys.readouterr().err
     assert holdout.read_bytes() == before
     assert not file.with_name('instances_main.json').exists()
     assert run_tool(TOOL, file, '--out-dir', tmp_path / 'new') == 0

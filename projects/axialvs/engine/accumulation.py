@@ -1,4 +1,4 @@
-"""Gradient accumulation and learning-rate scaling for other batch sizes than the config's."""
+"""Gradient accumulation and learning-rate scaling for batch sizes that differ from the config's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def accumulate_gradients(config: Config, batches: str) -> None:
     elif batches.isdecimal() and int(batches):
         config.train_cfg.accumulate = int(batches)
     else:
-        raise AxialVSError(f"--accumulate {batches}: a whole number from 1, or 'auto', is needed")
+        raise AxialVSError(f"--accumulate {batches}: must be a positive integer or 'auto'")
 
 
 def scale_learning_rate(config: Config) -> None:
@@ -182,7 +182,7 @@ class _PartOfStep:
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Enter the wrapper's context; gradients are reduced with the last batch only."""
-        # Sharded models reduce with every batch, as they have no room for whole gradients.
+        # Sharded models reduce with every batch, because whole gradients may not fit in memory.
         waits = self.number < self.of and isinstance(model, DistributedDataParallel)
         alone = model.no_sync() if waits else contextlib.nullcontext()
         with alone, self.wrapper.optim_context(model):

@@ -1,4 +1,4 @@
-"""Agreement of the processes of a run."""
+"""Synchronize a number across the processes of a run."""
 
 import torch
 from mmengine.dist import get_world_size
@@ -6,7 +6,7 @@ from torch import distributed
 
 
 class Agreement:
-    """Lets the processes agree on a number, over a CPU group so that no GPU has to wait."""
+    """All-reduce a number over a CPU process group, which does not block GPUs."""
 
     def __init__(self) -> None:
         self._group = None
@@ -17,7 +17,7 @@ class Agreement:
             self._group = distributed.new_group(backend='gloo')
 
     def maximum(self, number: int) -> int:
-        """Return the largest number of all processes."""
+        """Return the maximum over all processes."""
         if get_world_size() == 1:
             return number
         largest = torch.tensor(number)

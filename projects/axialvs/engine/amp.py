@@ -16,7 +16,7 @@ from torch import nn
 from axialvs.utils.errors import AxialVSError
 
 MIN_SPEEDUP = 1.5
-"""Of matrix products in bfloat16, below which casts cost more than they save."""
+"""Minimum speedup of bfloat16 matrix products at which autocast is worthwhile."""
 
 
 def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype | None:
@@ -52,9 +52,9 @@ def precision_of_device(choice: str, device: str | torch.device) -> torch.dtype 
 
 
 def bfloat16_speedup() -> float:
-    """Measure how many times as fast as float32 this CPU multiplies bfloat16 matrices.
+    """Measure the speedup of bfloat16 matrix products over float32 on this CPU.
 
-    About 2.4 with AMX, and far below 1 where bfloat16 is emulated.
+    About 2.4 with AMX, and far below 1 if bfloat16 is emulated.
     """
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
@@ -95,9 +95,9 @@ def use_in_test(config: Config, choice: str) -> None:
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """Runs the forward pass under bfloat16 autocast.
+    """Run the forward pass under bfloat16 autocast.
 
-    bfloat16 has the range of float32, so that losses are not scaled. Unlike mmengine's
+    bfloat16 has the range of float32, so no loss scaling is needed. Unlike mmengine's
     AmpOptimWrapper, it works without a GPU.
     """
 

@@ -37,11 +37,11 @@ LAST_CHECKPOINT = 'last_checkpoint'
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """Writes checkpoints atomically and deletes older ones only afterward.
+    """Write checkpoints atomically, and delete older ones only after a successful save.
 
-    mmengine's hook deletes the oldest first and writes in place, so that a process killed while it
-    saves can lose every checkpoint. The arguments are mmengine's; files go to a local folder. Saves
-    are deferred to the end of gradient accumulation.
+    mmengine's hook deletes the oldest first and writes in place, so a process killed during a save
+    can lose all checkpoints. The arguments are mmengine's; files are written to a local folder.
+    Saves are deferred to the end of a gradient-accumulation window.
     """
 
     # Scores to maximize, so that `save_best='auto'` needs no `rule`.
@@ -66,7 +66,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Drop functions from the states of schedules, as files hold only plain values.
 
-        mmengine's OneCycleLR has one, which a resumed schedule has by itself.
+        mmengine's OneCycleLR has one, which a resumed schedule defines itself.
         """
         if 'param_schedulers' in checkpoint:
             checkpoint['param_schedulers'] = _without_functions(checkpoint['param_schedulers'])
@@ -109,7 +109,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def _forget_oldest(self, runner: Runner, step: int) -> None:
         """Track the steps whose files are kept, and delete the oldest if there are too many.
 
-        The new checkpoint still lists it, so that a run killed before deletes it when resumed.
+        The new checkpoint still lists it, so if the run is killed before, it is deleted on resume.
         """
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return
@@ -179,13 +179,13 @@ def ends_accumulation(runner: Runner) -> bool:
 
 
 def save_now(runner: Runner, done: int) -> None:
-    """Save a checkpoint with every checkpoint hook that has not just done so.
+    """Save a checkpoint with every checkpoint hook that has not just saved one.
 
-    All processes of a run call it.
+    Must be called by all processes of a run.
 
     Args:
-        runner: of the training.
-        done: finished iterations.
+        runner: the training runner.
+        done: number of finished iterations.
     """
     for hook in runner.hooks:
         if not isinstance(hook, CheckpointHook) or hook.by_epoch:

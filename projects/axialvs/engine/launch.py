@@ -1,4 +1,4 @@
-"""From a config file to a runner, also in several processes on a CPU."""
+"""Build a runner from a config file, also for several processes on a CPU."""
 
 import gc
 import os
@@ -111,7 +111,7 @@ def finish_processes() -> None:
     Do not call it after an error, as it would wait for processes that wait for this one.
     """
     if torch.distributed.is_initialized():
-        gc.collect()  # runner, loops and hooks refer to one another
+        gc.collect()  # runner, loops and hooks form reference cycles
         torch.distributed.destroy_process_group()
 
 

@@ -10,11 +10,11 @@ from axialvs.utils.errors import AxialVSError
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(MultiplicativeOptimWrapperConstructor):
-    """Lower the learning rate from layer to layer of a `TimmBackbone`, the deeper the less.
+    """Scale the learning rate of each layer of a `TimmBackbone` (BEiT; Bao et al., 2022, App. H).
 
-    The last layer has the rate of the other rules, each one before it that of the next times
-    `layer_decay`; timm tells the layers. Norms, biases and tokens of the backbone have no weight
-    decay. Source: BEiT (Bao et al., 2022), appendix H.
+    The last layer has the rate of the other rules, and each layer that of the next one times
+    `layer_decay`. timm defines the layers. Norms, biases and tokens of the backbone have no weight
+    decay.
 
     Args:
         optim_wrapper_cfg: config of the optimizer wrapper with its `optimizer`.
@@ -50,7 +50,7 @@ class LayerDecayOptimWrapperConstructor(MultiplicativeOptimWrapperConstructor):
         super().add_params(params, module, prefix, is_dcn_module)
 
     def _factors(self, name: str, is_norm: bool) -> tuple[float, float]:
-        """Factors of learning rate and weight decay."""
+        """Return the factors of learning rate and weight decay."""
         lr_factor, decay_factor = super()._factors(name, is_norm)
         of_layer, of_kind = self._backbone_factors.get(name, (1.0, 1.0))
         return lr_factor * of_layer, decay_factor * of_kind

@@ -17,11 +17,11 @@ _KEY_RULES = {'lr_mult', 'decay_mult', 'norm_decay_mult'}
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class MultiplicativeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Every rule that fits a parameter multiplies its learning rate or weight decay.
+    """Multiply learning rate and weight decay of a parameter by the factors of all matching rules.
 
-    In mmengine's constructor only the longest matching key counts, and it switches the rules for
-    norms and biases off. Parameters of equal settings form one group, so that the optimizer can
-    update them together.
+    mmengine's constructor only applies the longest matching key, which disables the rules for norms
+    and biases. Parameters with equal settings form one group, so that the optimizer can update them
+    together.
 
     Args:
         optim_wrapper_cfg: config of the optimizer wrapper with its `optimizer`.
@@ -75,7 +75,7 @@ class MultiplicativeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
 
     def _factors(self, name: str, is_norm: bool) -> tuple[float, float]:
-        """Factors of learning rate and weight decay."""
+        """Return the factors of learning rate and weight decay."""
         custom_keys = self.paramwise_cfg.get('custom_keys', {})
         rules = [custom_keys[key] for key in sorted(custom_keys, key=len) if key in name]
         lr_factor = prod(rule.get('lr_mult', 1.0) for rule in rules)

@@ -1,4 +1,4 @@
-"""Options that several tools share. Imports no library, so that `--help` is quick."""
+"""Options shared by several tools. Has no slow imports, to keep `--help` fast."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_run_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line and pass the rank on, as torch's launcher wants it."""
+    """Parse the command line and set the rank for torch's launcher."""
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

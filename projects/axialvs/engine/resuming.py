@@ -31,17 +31,18 @@ _VERSIONED_OPTIONS = {
 
 
 def find_resume_checkpoint(work_dir: str | Path) -> Path | None:
-    """Find the checkpoint to resume from: the newest one without damage.
+    """Find the checkpoint to resume from: the newest intact one.
 
-    `last_checkpoint` names it, also if the folder was moved since. If its checksums are wrong or it
-    is cut off, or if `last_checkpoint` is missing, earlier ones are tried and the log says so.
+    It is named by `last_checkpoint`, even if the folder has been moved. If it is truncated or its
+    checksums are wrong, or if `last_checkpoint` is missing, earlier checkpoints are tried and a
+    warning is logged.
 
     Returns:
-        None if nothing was saved yet.
+        The path, or None if nothing has been saved yet.
 
     Raises:
-        FileNotFoundError: if the file that `last_checkpoint` names is gone.
-        DamagedCheckpointError: if there are checkpoints and all are damaged.
+        FileNotFoundError: if the file named by `last_checkpoint` does not exist.
+        DamagedCheckpointError: if all checkpoints are corrupted.
     """
     pointer = Path(work_dir) / LAST_CHECKPOINT
     saved = sorted(_regular_checkpoints(pointer.parent), reverse=True)
@@ -190,9 +191,9 @@ def _changed_shape(
 
 
 def find_reordered(saved: Mapping[str, Any], model: nn.Module) -> tuple[str, str] | None:
-    """Return the first parameter that both have in different places: theirs and ours.
+    """Return the first parameter whose position differs: theirs and ours.
 
-    An optimizer knows its states by the order of the parameters, which is that of the weights.
+    Optimizer states are identified by the order of the parameters, which is that of the weights.
     """
     model = model.module if is_model_wrapper(model) else model
     ours = [name for name, _ in model.named_parameters() if name in saved]
@@ -253,7 +254,7 @@ def _regular_checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _newest_whole(paths: Sequence[Path], reason: str) -> Path | None:
-    """Return the first checkpoint without damage, and log the reason; None if there are none."""
+    """Return the first intact checkpoint and log the reason; None if there are no checkpoints."""
     faults = [reason]
     for path in paths:
         fault = _fault_of(path)

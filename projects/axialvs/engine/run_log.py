@@ -38,7 +38,7 @@ class RunLog:
     curves: dict[str, Curve]
 
     def find(self, name: str) -> str | None:
-        """The full name of a curve, `train/loss` for `loss`, `val/.../AP` for `AP`; or None."""
+        """Return the full name of a curve, such as `train/loss` for `loss`, or None."""
         for candidate in (name, *(prefix + name for prefix in _PREFIXES)):
             if candidate in self.curves:
                 return candidate
@@ -107,7 +107,7 @@ def _with_prefixes(record: dict[str, Any]) -> dict[str, float]:
 
 
 def _before(records: list[dict[str, float]], later: list[dict[str, float]]) -> list[dict]:
-    """The records before those of a later part of the run."""
+    """Drop the records that a later part of the run repeats."""
     trained = [record['step'] for record in later if _is_training(record)]
     validated = [record['step'] for record in later if not _is_training(record)]
     # A resumed run may begin with the validation of its checkpoint.

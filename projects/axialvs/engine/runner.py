@@ -23,7 +23,7 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 _LOCK_FILE = 'train.lock'
-# How torch tells that a loader worker was killed or that memory, shared or not, ended.
+# torch's messages if a dataloader worker was killed or (shared) memory is exhausted.
 _OUT_OF_MEMORY = re.compile(
     r'DataLoader worker .*(?:killed by signal|exited unexpectedly)'
     r'|unable to (?:allocate shared memory|write to file </torch)|can\'t allocate memory'
@@ -31,11 +31,11 @@ _OUT_OF_MEMORY = re.compile(
 
 
 class WorkDirInUseError(AxialVSError):
-    """A different process trains in the same folder."""
+    """Another process is training in the same folder."""
 
 
 class LoaderWorkerError(AxialVSError):
-    """A data loader worker was killed or found no memory."""
+    """A dataloader worker was killed or ran out of memory."""
 
 
 @RUNNERS.register_module()
@@ -45,7 +45,7 @@ class SafeRunner(Runner):
     mmengine falls back to full unpickling, which can execute code. Its own loaders are replaced
     only while this runner loads something; the rest of the process keeps them.
 
-    The screen shows what a user needs, and everything if the config has `verbose=True`. Two
+    The screen only shows messages for users, or the whole log if the config has `verbose=True`. Two
     trainings cannot share a work dir.
     """
 
@@ -105,7 +105,7 @@ def load_address(filename: str, map_location: Any = None, logger: Any = None) ->
 
 @contextlib.contextmanager
 def _weights_only() -> Iterator[None]:
-    """Let everything that goes through mmengine's `CheckpointLoader` be read by `load_address`."""
+    """Redirect mmengine's `CheckpointLoader` to `load_address`."""
     original = vars(CheckpointLoader)['load_checkpoint']
     CheckpointLoader.load_checkpoint = staticmethod(load_address)
     try:
@@ -116,9 +116,9 @@ def _weights_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(work_dir: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder.
+    """Lock a folder against other trainings.
 
-    Record locks end with their process, however that ends, and loader workers do not inherit them.
+    Record locks are released when the process ends for any reason, and workers do not inherit them.
     """
     if fcntl is None or not is_main_process():
         yield
@@ -129,8 +129,8 @@ def _locked(work_dir: Path) -> Iterator[None]:
         except (BlockingIOError, PermissionError):
             file.seek(0)
             raise WorkDirInUseError(
-                f'{work_dir} is in use by another training ({file.read().strip()}); wait for its '
-                'end, or choose a different folder with --work-dir'
+                f'{work_dir} is in use by another training ({file.read().strip()}); wait until it '
+                'ends, or choose a different folder with --work-dir'
             ) from None
         except OSError:  # the file system has no locks
             yield

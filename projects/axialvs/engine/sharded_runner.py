@@ -1,6 +1,6 @@
 """Fully sharded data-parallel training (FSDP2).
 
-Functions import what shards, which takes a second of CPU time, when they need it.
+Imports for sharding are deferred, because they take a second of CPU time.
 """
 
 from typing import Any
@@ -35,9 +35,9 @@ _LAYERS = (
 class ShardedRunner(SafeRunner):
     """Runner that shards weights, gradients and optimizer state across processes.
 
-    It uses torch's `fully_shard` instead of DistributedDataParallel. mmengine's FSDPStrategy clips
-    gradients by the norm of each shard and needs a different runner and hooks. Here gradients are
-    clipped by their global norm, and checkpoints hold whole tensors, so that sharded and other runs
+    Uses torch's `fully_shard` instead of DistributedDataParallel. mmengine's FSDPStrategy clips
+    gradients by the norm of each shard and needs a different runner and hooks. Here, gradients are
+    clipped by their global norm, and checkpoints have full tensors, so that sharded and other runs
     can resume from each other.
 
     Raises:
@@ -48,11 +48,11 @@ class ShardedRunner(SafeRunner):
         """Initialize the model identically in all processes and shard it."""
         if not self.distributed:
             raise AxialVSError(
-                '--fsdp shares a model out among processes and there is one: start '
-                'tools/dist_train.sh or tools/slurm_train.sh'
+                '--fsdp needs several processes, but there is only one; use tools/dist_train.sh '
+                'or tools/slurm_train.sh'
             )
         if self.cfg.get('sync_bn'):
-            raise AxialVSError('sync_bn cannot be used with --fsdp: take it out of the config')
+            raise AxialVSError('sync_bn cannot be used with --fsdp; remove it from the config')
         from torch.distributed.fsdp import fully_shard
 
         device = get_device()
@@ -100,7 +100,7 @@ class ShardedRunner(SafeRunner):
 
 
 class _WholeCheckpointHook(Hook):
-    """Replaces the first process's shards by the gathered tensors."""
+    """Replace the first process's shards by the gathered tensors."""
 
     def before_save_checkpoint(self, runner: ShardedRunner, checkpoint: dict) -> None:
         checkpoint.update(runner.whole_state)

@@ -45,7 +45,7 @@ class OptionalTensorboardVisBackend(TensorboardVisBackend):
 
 
 class _NoWriter:
-    """Replaces TensorBoard's writer if it is not installed."""
+    """No-op writer for when TensorBoard is not installed."""
 
     def add_scalar(self, *args, **kwargs) -> None:
         """Ignore a scalar."""
@@ -60,8 +60,8 @@ class _NoWriter:
 class ClipWandbVisBackend(WandbVisBackend):
     """WandbVisBackend with iterations as steps, which uploads code only with `log_code_name`.
 
-    mmengine's counts log lines as steps and does not tell the iteration of a validation. It also
-    uploads every Python file below the current folder, including virtual environments.
+    mmengine's backend counts log lines as steps and does not log the iteration of a validation. It
+    also uploads every Python file below the current folder, including virtual environments.
     """
 
     def add_config(self, config: Config, **kwargs) -> None:

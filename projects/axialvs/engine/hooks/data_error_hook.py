@@ -14,11 +14,11 @@ from axialvs.utils.errors import AxialVSError
 
 @HOOKS.register_module()
 class DataErrorHook(Hook):
-    """Saves a checkpoint before the error of a dataset or a loader worker ends a training.
+    """Save a checkpoint before an error in a dataset or a dataloader worker ends training.
 
-    A missing frame in the middle of a run then costs no iteration: once it is fixed, the resumed
+    A missing frame in the middle of a run then loses no iteration: after it is fixed, the resumed
     run continues with the clips that could not be loaded. All processes of a distributed run save
-    and end together. Loops that count epochs end as in mmengine.
+    and exit together. Epoch-based loops fail as in mmengine.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class DataErrorHook(Hook):
         self._agreement.start()
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the iterator that the loop takes its batches from."""
+        """Wrap the iterator of the loop's batches."""
         self._start = runner.iter
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
@@ -59,7 +59,7 @@ class DataErrorHook(Hook):
 
 
 class _Watched:
-    """Iterator over batches that tells the hook about errors."""
+    """Iterator over batches that passes errors to the hook."""
 
     def __init__(self, batches: Iterator, runner: Runner, hook: DataErrorHook) -> None:
         self._batches, self._runner, self._hook = batches, runner, hook

@@ -12,11 +12,11 @@ from axialvs.utils.errors import AxialVSError
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seeds every iteration, so that a resumed run has the same random draws.
+    """Seed every iteration, so that a resumed run has the same random draws.
 
-    mmengine seeds a run once, so that a resumed run repeats the first draws of points and dropped
-    paths. Without a seed in the config, mmengine restores the checkpoint's after the sampler was
-    built with a different one; the sampler gets it here.
+    mmengine seeds a run once, so a resumed run repeats the first draws of points and drop path.
+    Without a seed in the config, mmengine restores the checkpoint's seed after the sampler has been
+    built with a different one; this hook passes it to the sampler.
     """
 
     priority = 'VERY_HIGH'  # before hooks that draw

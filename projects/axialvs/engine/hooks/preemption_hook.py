@@ -22,18 +22,19 @@ _EXIT_BASE = 128  # a shell's exit status of what a signal ended is this and its
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint at the end of the iteration in which a signal comes, and ends the run.
+    """Save a checkpoint at the end of the iteration in which a signal arrives, and exit.
 
-    The signal handler only records the signal, so that it cannot interrupt a save. All processes
-    of a distributed run stop at the same iteration, whichever got the signal. Loader workers, which
-    Slurm signals too, ignore it. A single process stops during validation as well; several finish
-    the validation first. The exit status is 128 plus the signal's number.
+    The signal handler only records the signal, so it cannot interrupt a save. All processes of a
+    distributed run stop at the same iteration, even if only one of them is signaled. Dataloader
+    workers, which are also signaled by Slurm, ignore it. A single process also stops during
+    validation; distributed runs finish the validation first. The exit status is 128 plus the signal
+    number.
 
     Args:
         signals: names; Slurm sends SIGTERM at the time limit, or earlier that of `--signal`.
     """
 
-    priority = 'LOWEST'  # behind the checkpoint hook, which may just have saved
+    priority = 'LOWEST'  # after the checkpoint hook, which may have saved just before
 
     def __init__(self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1')) -> None:
         self.signals = [signal.Signals[name] for name in signals if hasattr(signal, name)]
@@ -48,7 +49,7 @@ class PreemptionHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers."""
         if threading.current_thread() is not threading.main_thread():
-            return  # Python lets only this one listen
+            return  # Python only allows signal handlers in the main thread
         for loader in loaders_of_training(runner):
             call_in_workers(loader, partial(_ignore_once, self.signals))
         atexit.unregister(_kill_workers)
@@ -102,7 +103,7 @@ class PreemptionHook(Hook):
 
 
 def _kill_workers() -> None:
-    """Kill remaining loader workers at exit, as they ignore the SIGTERM that Python sends them."""
+    """Kill remaining dataloader workers at exit, because they ignore Python's SIGTERM."""
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a death for a fault

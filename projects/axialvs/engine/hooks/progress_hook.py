@@ -1,4 +1,4 @@
-"""Tell on the screen what a run works with, how it is going and what it wrote."""
+"""Print a run's model, data, progress and outputs to the screen."""
 
 import time
 from pathlib import Path
@@ -15,12 +15,12 @@ from axialvs.engine.checkpointing import LAST_CHECKPOINT
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Shows model, data and output folder, the first iteration, and a line every few seconds.
+    """Print model, data and output folder, the first iteration, and a line every few seconds.
 
-    The log file keeps its own regular lines, see mmengine's `LoggerHook`.
+    The lines of the log file are not affected, see mmengine's `LoggerHook`.
 
     Args:
-        seconds: between two lines.
+        seconds: interval between lines.
     """
 
     priority = 'VERY_LOW'  # after the hooks that collect times and losses

@@ -9,9 +9,9 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class ReduceLossHook(Hook):
-    """Replaces the logged losses by their means over all processes, in one all-reduce.
+    """Average the logged losses over all processes, in one all-reduce.
 
-    The first process writes the log, and with mmengine alone it logs only its own losses.
+    In mmengine, the first process writes the log and only logs its own losses.
     """
 
     priority = 'HIGHEST'  # before mmengine's RuntimeInfoHook, which takes them for the log

@@ -15,13 +15,13 @@ LAST_VALIDATION = 'last_validation'
 
 @HOOKS.register_module()
 class ResumeValidationHook(Hook):
-    """Validates before a resumed run continues, if the validation at its checkpoint is missing.
+    """Validate before a resumed run continues, if the validation at its checkpoint is missing.
 
-    Checkpoints are saved before the validation. Without this hook, a run killed in between never
-    gets these scores, nor perhaps the best weights of `save_best`.
+    Checkpoints are saved before validation. Without this hook, a run killed in between would miss
+    these scores, and `save_best` possibly the best weights.
     """
 
-    priority = 'LOWEST'  # behind the checkpoint hook, which saves the best weights
+    priority = 'LOWEST'  # after the checkpoint hook, which saves the best weights
 
     def before_train(self, runner: Runner) -> None:
         """Validate if due; only for loops that count iterations."""

@@ -1,4 +1,4 @@
-"""What is known of a video that is to be drawn: its frames and its annotated objects."""
+"""Visualize predicted tracks and ground truth of a few validation videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class OverlaySource:
     """A video of a dataset.
 
     Attributes:
-        video_id: Of the annotation file.
-        name: What to call it: its id and the folder of its frames.
-        paths: Its L image files.
+        video_id: id in the annotation file.
+        name: name for titles: its id and the folder of its frames.
+        paths: its L image files.
         size: (height, width).
-        class_names: Names of the classes.
-        objects: The annotated objects, or None where the file has no annotations.
+        class_names: names of the classes.
+        objects: the annotated objects, or None if the file has no annotations.
     """
 
     video_id: int
@@ -55,16 +55,16 @@ class TrackSet:
 
 
 def evenly(number: int, wanted: int) -> list[int]:
-    """At most `wanted` of the indices below `number`, evenly from the first to the last."""
+    """Select at most `wanted` evenly spaced indices below `number`, from the first to the last."""
     return np.unique(np.linspace(0, number - 1, min(number, wanted)).round().astype(int)).tolist()
 
 
 def choose_sources(dataset: Any, wanted: int) -> dict[int, OverlaySource]:
-    """Some videos of a test dataset by their ids, evenly over it.
+    """Select some evenly spaced videos of a test dataset, by their ids.
 
     Args:
-        dataset: A YouTubeVISDataset in test mode.
-        wanted: How many.
+        dataset: a YouTubeVISDataset in test mode.
+        wanted: number of videos.
 
     Raises:
         ValueError: if the dataset is of a different kind.
@@ -100,7 +100,7 @@ def _source(
 
 
 def _objects(instances: Sequence[Instance], size: tuple[int, int], dataset: Any) -> TrackSet:
-    """Objects of the classes, numbered from 1: ids of a file may be long. Crowds are left out."""
+    """Read the objects without crowds, renumbered from 1, because ids in a file may be long."""
     labels = {category: label for label, category in enumerate(dataset.metainfo['category_ids'])}
     learned = [
         instance
@@ -116,21 +116,21 @@ def _objects(instances: Sequence[Instance], size: tuple[int, int], dataset: Any)
 
 @HOOKS.register_module()
 class VideoVisualizationHook(Hook):
-    """Shows what the model makes of a few videos, in all backends of the visualizer.
+    """Draw the predictions on a few videos to all backends of the visualizer.
 
-    mmengine's local backend keeps the pictures as `vis_image/overlay_video_ID_ITERATION.png`. The
-    videos lie evenly over the dataset and are the same each time, and so are their frames. The
-    objects of the ground truth are numbered from 1, and a predicted track has the number and the
-    color of the object that it overlaps most. Files without annotations give no ground truth.
+    mmengine's local backend writes the images as `vis_image/overlay_video_ID_ITERATION.png`. Videos
+    and frames are evenly spaced and the same each time. Ground-truth objects are numbered from 1; a
+    predicted track has the number and the color of the object with the largest overlap. Without
+    annotations, only predictions are drawn.
 
     Args:
-        videos: How many to draw; 0 does nothing.
-        frames: How many of each video, evenly over its length.
-        score_thr: Tracks of a lower score are not drawn.
-        height: Of a frame in the picture, pixels.
+        videos: number of videos; 0 disables the hook.
+        frames: number of evenly spaced frames per video.
+        score_thr: minimum score of drawn tracks.
+        height: height of a frame in the image, pixels.
 
     Raises:
-        ValueError: if an argument is wrong, or the dataset is no YouTubeVISDataset.
+        ValueError: if an argument is invalid, or the dataset is not a YouTubeVISDataset.
     """
 
     priority = 'LOW'
@@ -211,7 +211,7 @@ def _predicted_tracks(tracks: InstanceData, source: OverlaySource, score_thr: fl
 
 
 def _frame_of(tracks: TrackSet, frame: int, size: tuple[int, int]) -> FrameTracks:
-    """The tracks that have a mask in a frame."""
+    """Select the tracks that have a mask in a frame."""
     present = [index for index, tube in enumerate(tracks.tubes) if tube[frame] is not None]
     masks = [np.asarray(tracks.tubes[index][frame]) for index in present]
     return FrameTracks(

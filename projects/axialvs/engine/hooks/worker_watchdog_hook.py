@@ -36,18 +36,18 @@ def _start_worker(
 
 @HOOKS.register_module()
 class WorkerWatchdogHook(Hook):
-    """Has the kernel kill loader workers when the process that started them dies (Linux).
+    """Let the kernel kill dataloader workers when their parent process dies (Linux).
 
-    Otherwise two of them or more, which hold one another's pipes open, wait forever.
+    Otherwise, two or more workers hold each other's pipes open and wait forever.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Reach the workers of training and validation before they start."""
+        """Set up the workers of training and validation before they start."""
         for loader in loaders_of_training(runner):
             call_in_workers(loader, _die_with_parent)
 
     def before_test(self, runner: Runner) -> None:
-        """Reach the workers of a test."""
+        """Set up the workers of a test."""
         call_in_workers(runner.test_loop.dataloader, _die_with_parent)
 
 
@@ -55,5 +55,5 @@ def _die_with_parent() -> None:
     if sys.platform != 'linux':
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != multiprocessing.parent_process().pid:  # it died before the call
+    if os.getppid() != multiprocessing.parent_process().pid:  # the parent has died already
         os._exit(1)
