@@ -141,7 +141,7 @@ CASES = {
         'video 1, instance 7: areas: 4 entries, but the video has 5 frames',
     ),
     'size-differs': (set_('annotations', 3, 'height', to=40), 'height: 40, but its video has 48'),
-    'mask-size': (mask(3, SMALL), 'video 1, instance 7: segmentations[3].size: [10, 10] where'),
+    'mask-size': (mask(3, SMALL), 'video 1, instance 7: segmentations[3].size: [10, 10], but'),
     'mask-broken': (
         mask(3, BAD),
         'video 1, instance 7: segmentations[3].counts: the compressed',

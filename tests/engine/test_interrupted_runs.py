@@ -230,7 +230,7 @@ def test_truncated_checkpoint_is_skipped_with_a_warning(saved, told, share):
     cut(saved / 'iter_10.pth', share)
     assert find_resume_checkpoint(saved) == saved / 'iter_9.pth'
     assert f'{saved}/iter_10.pth' in told[0]
-    assert 'is cut off' in told[0]
+    assert 'is truncated' in told[0]
     assert f'resuming from {saved}/iter_9.pth' in told[0]
 
 
