@@ -55,5 +55,5 @@ def test_impossible_numbers_are_refused(num_frames, clip_length):
 
 
 def test_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match="mode='pad'"):
+    with pytest.raises(ValueError, match="unknown mode 'pad'"):
         split_video(7, 3, 'pad')

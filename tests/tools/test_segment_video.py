@@ -135,7 +135,7 @@ def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, caps
         (['--out', 'x.mp4', '--format', 'coco-video'], 'coco-video needs --json'),
         (['--out', 'x.mp4', '--trail', -1], '--trail -1: must be at least 0'),
         (['--out', 'x.mp4', '--alpha', 2], '--alpha 2.0: must be from 0 to 1'),
-        (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: is --out'),
+        (['--json', 'x.mp4', '--out', 'x.mp4'], '--json x.mp4: refusing to overwrite --out'),
         (
             ['--json', 'x.json', '--checkpoint', 'mask2former_r50_coco'],
             'mask2former_r50_coco: Mask2Former R50 on COCO instances, to initialize training, not',
@@ -151,7 +151,7 @@ def test_the_video_is_not_overwritten(run_tool, tmp_path, capsys):
     video = tmp_path / 'video.mp4'
     video.write_bytes(b'frames')
     assert run_tool('segment_video.py', video, '--json', tmp_path / '.' / 'video.mp4') == 2
-    assert 'video.mp4: is the video' in capsys.readouterr().err
+    assert 'video.mp4: refusing to overwrite the video' in capsys.readouterr().err
     assert video.read_bytes() == b'frames'
 
 
@@ -171,7 +171,7 @@ def test_tracks_of_before_stay_where_nothing_was_segmented(run_tool, folder, tmp
     model = [f'--{name}={path}' for name, path in MODEL.items()]
     options = ['--mode', 'offline', '--protocol', 'live', '--window', 4]  # the overlap is 4 as well
     assert run_tool('segment_video.py', folder, *model, '--json', out, *options) == 2
-    assert 'a window of 4 clips cannot share 4' in capsys.readouterr().err
+    assert 'overlap is 4, but num_clips 4' in capsys.readouterr().err
     assert out.read_text() == 'of before'
 
 
