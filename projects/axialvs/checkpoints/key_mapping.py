@@ -1,7 +1,6 @@
 """Map the tensors of a checkpoint to a model: names, class rows, queries, predictors."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -130,9 +129,9 @@ class AdaptationReport:
                 f'found: {_some(self.matched_classes)})'
             )
         if self.missing:
-            parts.append(f'missing in it: {_by_module(self.missing)}')
+            parts.append(f'missing in it: {_some(self.missing)}')
         if self.unexpected:
-            parts.append(f'not in the model: {_by_module(self.unexpected)}')
+            parts.append(f'not in the model: {_some(self.unexpected)}')
         if self.mismatched:
             shapes = [
                 f'{name} has shape {theirs}, but {ours} in the model'
@@ -260,14 +259,6 @@ def _comparable(name: str) -> str:
 
 # Maximum number of names in a message.
 _SHOWN = 3
-
-
-def _by_module(names: list[str]) -> str:
-    """A few names, or the modules of many."""
-    if len(names) <= _SHOWN:
-        return ', '.join(names)
-    modules = Counter('.'.join(name.split('.')[:2]) for name in names)
-    return _some([f'{count} of {module}' for module, count in modules.items()])
 
 
 def _some(names: list[str], limit: int = _SHOWN) -> str:
