@@ -1,5 +1,5 @@
 # Settings of the public release, required by its weights: Axial-VS, near-online, ResNet-50, YouTube-VIS 2022.
-# The release's file sets clips of 4 for training as well, but its data set yields 5.
+# The release's file sets clips of 4 for training as well, but its dataset yields 5.
 # Its test reads the validation set of 2021, which is not followed here.
 _base_ = './axialvs-wc_r50_8xb1-15k_youtubevis2022.py'
 

@@ -1,4 +1,4 @@
-# The generated data set "moving shapes", level "demo": flips and mild color jitter, no resizing.
+# The generated dataset "moving shapes", level "demo": flips and mild color jitter, no resizing.
 # python tools/dataset_converters/generate_moving_shapes.py data/moving_shapes/demo --level demo
 data_root = 'data/moving_shapes/demo/'
 clip_length = 3

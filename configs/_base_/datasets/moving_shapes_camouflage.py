@@ -1,4 +1,4 @@
-# Level "camouflage" of the generated data set: only motion gives objects away, but for the contrast of training videos.
+# Level "camouflage" of the generated dataset: only motion gives objects away, but for the contrast of training videos.
 # Validation videos of one clip, so that no linking takes part.
 # axialvs generate data/moving_shapes/camouflage --level camouflage --size 96x64 --train 2000 --valid 0
 # axialvs generate data/moving_shapes/camouflage_clips --level camouflage --size 96x64 --frames 3 --train 0 --valid 200

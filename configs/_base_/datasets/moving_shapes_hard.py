@@ -1,4 +1,4 @@
-# Level "hard" of the generated data set: more objects, look-alikes that cross, full occlusion, re-entry.
+# Level "hard" of the generated dataset: more objects, look-alikes that cross, full occlusion, re-entry.
 _base_ = './moving_shapes.py'
 
 data_root = 'data/moving_shapes/hard/'

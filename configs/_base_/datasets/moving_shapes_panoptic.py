@@ -1,4 +1,4 @@
-# The generated data set "moving shapes", level "panoptic": 5 shapes (things) and 4 bands (stuff).
+# The generated dataset "moving shapes", level "panoptic": 5 shapes (things) and 4 bands (stuff).
 # python tools/dataset_converters/generate_moving_shapes.py data/moving_shapes/panoptic --level panoptic
 data_root = 'data/moving_shapes/panoptic/'
 clip_length = 2

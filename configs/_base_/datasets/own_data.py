@@ -1,5 +1,5 @@
 # Own data in the YouTube-VIS layout (docs/own_data.md): data/own/ with JPEGImages/, train.json and test.json.
-# For other classes override `classes` of the three data sets and the number of classes of the model.
+# For other classes override `classes` of the three datasets and the number of classes of the model.
 _base_ = './youtube_vis_2021.py'
 
 data_root = 'data/own/'
