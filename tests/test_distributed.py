@@ -182,7 +182,7 @@ def test_sharded_processes_resume_as_one_would(folder, split):
 def test_one_process_has_nobody_to_share_with(folder, split):
     config = repeatable_config(folder, 'single', split, 2, ITERATIONS)
     config.runner_type = 'ShardedRunner'
-    with pytest.raises(ValueError, match=r'there is one: start tools/dist_train\.sh'):
+    with pytest.raises(ValueError, match=r'only one; use tools/dist_train\.sh'):
         build_runner(config)
 
 
