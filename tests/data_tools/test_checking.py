@@ -149,7 +149,7 @@ CASES = {
     'nothing-to-learn': (only_crowds, ''),
     'name-repaired': (
         set_('categories', 1, 'name', to='cafÃ©'),
-        "category 8: 'cafÃ©' is read as 'café'",
+        "category 8: 'cafÃ©' is changed to 'café'",
     ),
     'category-unused': (
         lambda content: content['categories'].append({'id': 5, 'name': 'star'}),
@@ -160,13 +160,14 @@ CASES = {
         set_('videos', 0, 'file_names', 3, to='v1/00001.png'),
         'video 1: v1/00001.png is frame 1 and 3',
     ),
-    'frame-order': (swap_frames, 'video 2: frame 2 is v2/00004.png, not v2/00002.png'),
+    'frame-order': (swap_frames, 'video 2: frame 2 is v2/00004.png, expected v2/00002.png'),
     'track-unseen': (hide, 'video 2, instance 10'),
     'mask-empty': (mask(3, rle_of(EMPTY)), 'video 1, instance 7, frame 3'),
-    'mask-twice': (copy_mask, 'video 1, instance 7, frame 3: the same mask as that of video 1, '),
+    'mask-twice': (copy_mask, 'video 1, instance 7, frame 3: same mask as video 1, '),
     'box-misses-mask': (
         set_('annotations', 0, 'bboxes', 2, to=[0, 0, 5, 5]),
-        'video 1, instance 0, frame 2: box [0, 0, 5, 5], but the mask fills [8, 16, 17, 17]',
+        'video 1, instance 0, frame 2: box [0, 0, 5, 5], but the box of the mask is [8, 16, '
+        '17, 17]',
     ),
     'box-without-mask': (set_('annotations', 1, 'bboxes', 0, to=[0, 0, 5, 5]), 'frame 0: box'),
     'area-differs': (set_('annotations', 0, 'areas', 1, to=4), 'area 4, but the mask has'),
@@ -245,7 +246,7 @@ def test_classes_and_clips(content, write_json):
     assert found(report) == {
         'class-without-category': ["class 'star'"],
         'category-without-class': ['category 8 (box)'],
-        'video-short': ['video 1: 5 frames, clips have 6'],
+        'video-short': ['video 1: 5 frames, but clips have 6'],
     }
     assert report.findings.count('error') == 2
     allowed = check(write_json(content), classes=['disc', 'star'], allow_unlisted=True)
@@ -311,14 +312,14 @@ def test_images(content, write_json, write_images, tmp_path):
         'video 2, frame 0',
     ]
     assert '66x48, but 64x48 in the annotation file' in texts['image-size'][0]
-    assert texts['frame-same'] == ['video 2, frame 5: v2/00005.png has the bytes of v2/00004.png']
+    assert texts['frame-same'] == ['video 2, frame 5: v2/00005.png is identical to v2/00004.png']
 
     fast = found(check(path, images=str(folder), open_images=False))
     assert fast.keys() == {'image-missing', 'image-unreadable'}
     assert len(fast['image-unreadable']) == 1
     none = found(check(path, images=str(tmp_path / 'none')))
     assert len(none['image-missing']) == 11
-    assert 'there is no such folder' in none['image-missing'][0]
+    assert 'the folder does not exist' in none['image-missing'][0]
 
 
 def test_truncated_jpeg_and_turned_jpeg(content, write_json, tmp_path):

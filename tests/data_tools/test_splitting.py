@@ -90,7 +90,7 @@ def test_share_that_is_none(share):
 
 
 def test_too_few_videos():
-    with pytest.raises(ValueError, match='leaves nothing to train on'):
+    with pytest.raises(ValueError, match='leaves no videos for training'):
         choose_holdout({1: {0}}, 0.1)
 
 

@@ -139,7 +139,7 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_set(*SEGMENTS, 2, [[1, 1, 2, 2, 3, True]]), 'is not made of finite numbers'),
         (_set(*SEGMENTS, 2, 'size', [64, 48]), INSTANCE.format(r'segmentations\[2\].size')),
         (_delete(*SEGMENTS, 2, 'counts'), INSTANCE.format(r'segmentations\[2\].counts')),
-        (_set(*SEGMENTS, 2, 'counts', 'Z'), 'cut off'),
+        (_set(*SEGMENTS, 2, 'counts', 'Z'), 'truncated'),
         (_set(*SEGMENTS, 2, 'counts', [1, 2.0]), 'not run lengths'),
         (_set(*SEGMENTS, 2, 'counts', [-1, HEIGHT * WIDTH + 1]), 'not run lengths'),
         (_shift_first_run, r'instance 0, .*do not cover the 3072'),

@@ -129,10 +129,10 @@ def test_ids_of_picture_and_json(files):
     with pytest.raises(AnnotationError, match=r'0001\.png: video video1, frame .*ids 301: in the'):
         files.score()
     write_png(png, np.zeros_like(IDS[1]))
-    with pytest.raises(AnnotationError, match=r'ids 300: in segments_info of .* not in the pict'):
+    with pytest.raises(AnnotationError, match=r'ids 300: in segments_info of .* not in the PNG'):
         files.score()
     write_png(png, np.arange(24).reshape(4, 6))
-    with pytest.raises(AnnotationError, match=r'ids 1, 2, 3, 4, 5 and 18 more: in the picture'):
+    with pytest.raises(AnnotationError, match=r'ids 1, 2, 3, 4, 5 and 18 more: in the PNG'):
         files.score()
 
 

@@ -62,7 +62,7 @@ def without(field: str) -> list[dict]:
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('[', 'not readable as JSON'),
+        ('[', 'not valid JSON'),
         ('"text"', 'neither a list of results nor'),
         ({'annotations': []}, 'neither a list of results nor'),
         ([*RESULTS, 3], 'entry 2: 3 is not a JSON object'),
@@ -82,7 +82,7 @@ def without(field: str) -> list[dict]:
         (with_mask(size=[420, 300]), "'segmentations[0].size': [420, 300]"),
         (with_mask(counts=5), "'segmentations[0].counts': 5 is"),
         (changed('score', 10**400), "field 'score': 1000"),
-        (f'[{"1" * 5000}]', 'not readable as JSON'),
+        (f'[{"1" * 5000}]', 'not valid JSON'),
     ],
 )
 def test_faults_are_named(annotations, tmp_path, content, message):
@@ -134,7 +134,7 @@ def test_faults_in_tracks(annotations, tmp_path):
     other['categories'][0]['name'] = 'dog'
     with pytest.raises(ResultsError, match="id 2 is 'dog' here and 'class 2' in"):
         read_results(write(tmp_path, other), annotations, video_id=1)
-    with pytest.raises(ResultsError, match='name their videos'):
+    with pytest.raises(ResultsError, match='have their own video ids'):
         read_results(write(tmp_path, RESULTS), annotations, video_id=1)
     with pytest.raises(ResultsError, match="field 'tracks': 3 is not a list"):
         read_results(write(tmp_path, {'tracks': 3}), annotations, video_id=1)

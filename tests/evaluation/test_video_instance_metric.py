@@ -113,7 +113,7 @@ def test_format_only(case, tmp_path):
     prefix = str(tmp_path / 'r')
     assert run(path, gt, results, format_only=True, outfile_prefix=prefix) == {}
     assert len(json.loads((tmp_path / 'r.json').read_text())) == len(results)
-    with pytest.raises(ValueError, match=r'nothing to compare with.*format_only=True'):
+    with pytest.raises(ValueError, match=r'no ground truth to evaluate with.*format_only=True'):
         run(path, gt, results)
     with pytest.raises(ValueError, match='format_only=True needs outfile_prefix'):
         METRICS.build(dict(type='VideoInstanceMetric', ann_file=str(path), format_only=True))
@@ -122,7 +122,9 @@ def test_format_only(case, tmp_path):
 def test_missing_videos(case, path, tmp_path):
     gt, results, _ = case
     some = {1, 2, 5}
-    with pytest.raises(ValueError, match=r'11 videos \(3, 4, 6, .*\.\.\.\) did not come.*partial'):
+    with pytest.raises(
+        ValueError, match=r'11 videos \(3, 4, .*\.\.\.\) have no predictions.*partial'
+    ):
         run(path, gt, results, videos=some)
     metrics = run(path, gt, results, videos=some, partial=True)
     less = {
@@ -141,7 +143,7 @@ def test_video_that_comes_twice(case, path):
     evaluator.dataset_meta = meta = meta_of(gt)
     samples = samples_of(gt, results, meta)
     evaluator.process([*samples, samples[3]])
-    with pytest.raises(ValueError, match=r'1 videos \(2\) came more than once'):
+    with pytest.raises(ValueError, match=r'1 videos \(2\) were predicted more than once'):
         evaluator.evaluate(NUM_CLIPS)
 
 
@@ -172,7 +174,7 @@ def test_two_processes_with_uneven_shares(case, path, tmp_path):
     for rank in (0, 1):
         answer = json.loads((tmp_path / f'rank_{rank}.json').read_text())
         assert answer['gpu'] == answer['cpu'] == expected
-        assert '1 videos (14) did not come' in answer['lost']
+        assert '1 videos (14) have no predictions' in answer['lost']
     assert len(json.loads((tmp_path / 'r.json').read_text())) == len(case[1])
 
 

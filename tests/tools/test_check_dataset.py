@@ -66,7 +66,7 @@ def test_data_of_a_config(run_tool, split, capsys):
     assert run_tool('check_dataset.py', '--config', CONFIG, '--cfg-options', *options) == 0
     text = capsys.readouterr().out
     assert f"the file's own classes, clips of 3 frames, from {CONFIG}" in text
-    assert 'video 2: 2 frames, clips have 3' in text
+    assert 'video 2: 2 frames, but clips have 3' in text
     more = ['--classes', '2021', '--clip-length', '2']
     assert run_tool('check_dataset.py', '--config', CONFIG, *more, '--cfg-options', *options) == 1
     text = capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
     [
         (lambda gt, results: gt.unlink(), 'gt.json: no such annotation file'),
         (lambda gt, results: results.unlink(), 'results.json: no such results file'),
-        (lambda gt, results: results.write_text('{'), 'results.json: not readable as JSON'),
+        (lambda gt, results: results.write_text('{'), 'results.json: not valid JSON'),
         (lambda gt, results: gt.write_text('[]'), 'gt.json: [] is not a JSON object'),
         (
             lambda gt, results: results.write_text('[{"video_id": 99}]'),

@@ -144,7 +144,7 @@ def test_scores_that_could_not_be_written(trained):
     """Said before the test, which may take hours."""
     result = call('test.py', trained, 'tiny.py', 'work_dirs/tiny/iter_6.pth', '--out', 'work_dirs')
     assert result.code == 2
-    assert "argument --out: 'work_dirs' is a folder; name a file" in result.errors
+    assert "argument --out: 'work_dirs' is a folder; use a file path" in result.errors
 
 
 def test_scores_are_written(trained, tmp_path):

@@ -96,7 +96,7 @@ print(mmcv_ops.missing_reason())
         'sys.meta_path.insert(0, Broken())',
     )
     assert out.strip().splitlines()[-1] == (
-        'the compiled operators of mmcv do not load (undefined symbol: _ZN2at)'
+        'the compiled operators of mmcv cannot be loaded (undefined symbol: _ZN2at)'
     )
 
 

@@ -23,14 +23,14 @@ def test_names_of_files_in_folders_that_may_be_missing(tmp_path, monkeypatch):
 def test_names_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
-    with pytest.raises(ArgumentTypeError, match="'' is a folder; name a file"):
+    with pytest.raises(ArgumentTypeError, match="'' is a folder; use a file path"):
         output_file('')
     with pytest.raises(ArgumentTypeError, match=r"'file/x/y': .*/file is a file"):
         output_file('file/x/y')
 
 
 def test_folder_of_the_name_is_not_blamed_on_the_disk(tmp_path):
-    with pytest.raises(IsADirectoryError, match='this is a folder') as caught:
+    with pytest.raises(IsADirectoryError, match='it is a folder') as caught:
         write_atomically(tmp_path, b'x')
     assert 'check the disk' not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Training data of a config, outside of a training run."""
+"""Build the training data of a config outside of a training run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ def training_data(
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> tuple[BaseDataset | ConcatDataset, Sampler]:
-    """Return the dataset and the sampler that training with a config uses on one process.
+    """Build the dataset and the sampler that single-process training with a config uses.
 
     Args:
-        config: a config, as `find_config` takes it.
-        options: settings that replace those of the config.
-        seed: of the run; None takes the config's.
+        config: a path or name accepted by `find_config`.
+        options: settings that override the config.
+        seed: random seed. Defaults to the seed of the config.
 
     Raises:
         FileNotFoundError: if the config, or a file of its data, is missing.
-        ValueError: if the config has no training data, or they are wrong.
+        ValueError: if the config has no training data, or the data are invalid.
     """
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))

@@ -1,4 +1,4 @@
-"""Split of a dataset of videos in two parts that both have all classes if possible."""
+"""Split a video dataset into two parts that both contain all classes if possible."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
 
-NO_OBJECT = -1  # the class of videos without an object
-# Above any other gain: a class that the hold-out part lacks comes before all others.
+NO_OBJECT = -1  # class of videos without objects
+# Larger than any other gain, so that classes missing from the hold-out part have priority.
 _FIRST_VIDEO = 1e3
-# The greedy choice never goes back: another order may find room for a class that had none.
+# Greedy selection does not backtrack, so a different order may cover a class that was missed.
 _ORDERS = 20
 
 
 def classes_of_videos(annotations: VideoAnnotations) -> dict[int, set[int]]:
-    """Return for every video id the ids of the categories that it shows, or `NO_OBJECT`.
+    """Return the category ids in each video by video id, or `NO_OBJECT`.
 
-    Crowds and instances that are never visible do not count.
+    Crowds and instances that are never visible are ignored.
     """
     return {
         video_id: {
@@ -40,31 +40,30 @@ def classes_of_videos(annotations: VideoAnnotations) -> dict[int, set[int]]:
 def choose_holdout(
     classes: Mapping[int, Collection[int]], share: float, seed: int = 0
 ) -> list[int]:
-    """Choose the videos of the hold-out part.
+    """Select the videos of the hold-out part.
 
-    Videos are taken greedily, each time the one whose classes are the furthest from their share;
-    classes that the part lacks come first. A video is never taken if it is the last one of a class
-    in the main part. The choice depends on ids, classes, share and seed, not on the order of the
-    file.
+    Videos are selected greedily by how far their classes are below the target share; classes that
+    are missing from the hold-out part have priority. The last video of a class in the main part is
+    never selected. The selection depends on ids, classes, share and seed, but not on file order.
 
     Args:
-        classes: video id -> its classes, at least one.
-        share: fraction of the videos, between 0 and 1; more are taken if classes would be missing.
-        seed: of the choice.
+        classes: classes of each video by video id, at least one per video.
+        share: fraction of the videos, between 0 and 1; exceeded if classes would be missing.
+        seed: random seed.
 
     Returns:
-        Ascending ids of the chosen videos.
+        Ids of the selected videos in ascending order.
 
     Raises:
-        AxialVSError: if the share is not between 0 and 1, or a part would have no video.
+        AxialVSError: if the share is not between 0 and 1, or a part would be empty.
     """
     if not 0 < share < 1:
-        raise AxialVSError(f'share {share:g}: a number between 0 and 1 is needed, as 0.1.')
+        raise AxialVSError(f'share {share:g}: must be between 0 and 1, such as 0.1.')
     wanted = max(1, round(share * len(classes)))
     if wanted >= len(classes):
         raise AxialVSError(
-            f'share {share:g} of {len(classes)} videos leaves nothing to train on; give a smaller '
-            'share or more videos.'
+            f'share {share:g} of {len(classes)} videos leaves no videos for training; use a '
+            'smaller share or more videos.'
         )
     best: list[int] = []
     fewest = None
@@ -79,32 +78,32 @@ def choose_holdout(
             break
     if not best:
         raise AxialVSError(
-            f'each of the {len(classes)} videos is the only one of some class, so that none can be '
-            'held out without losing the class in training.'
+            f'each of the {len(classes)} videos is the only one of some class, so holding it out '
+            'would remove the class from training; add videos of these classes.'
         )
     return sorted(best)
 
 
 def _shuffled(videos: Iterable[int], salt: str) -> list[int]:
-    """Sort the videos by a hash of their ids, so that no library version changes the order."""
+    """Sort the videos by a hash of their ids, so that the order is the same in all versions."""
     return sorted(videos, key=lambda video: hashlib.sha256(f'{salt}:{video}'.encode()).digest())
 
 
 def _shown(videos: list[int], classes: Mapping[int, Collection[int]]) -> NDArray[np.bool_]:
-    """Return (V, N): whether a video shows a class, for all classes by ascending id."""
+    """Return (V, N): whether a video contains a class, for all classes by ascending id."""
     known = sorted(set().union(*classes.values()))
     return np.array([[name in classes[video] for name in known] for video in videos])
 
 
 def _choose(shown: NDArray[np.bool_], wanted: int, share: float, eager: bool) -> list[int]:
-    """Return the indices of the hold-out videos, in the order of their choice.
+    """Return the indices of the hold-out videos, in the order of selection.
 
     Args:
-        shown: (V, N), see `_shown`.
-        wanted: number of videos; more are taken if classes would be missing.
+        shown: (V, N) whether a video contains a class, see `_shown`.
+        wanted: number of videos; exceeded if classes would be missing.
         share: target fraction of the videos of each class.
-        eager: whether a video with several missing classes comes before one with a single missing
-            class. The part stays smaller, but classes may block each other.
+        eager: whether to prefer videos with several missing classes to those with one. The part
+            stays smaller, but classes may block each other.
     """
     totals = shown.sum(0)
     free = np.ones(len(shown), dtype=bool)
@@ -127,7 +126,7 @@ def _choose(shown: NDArray[np.bool_], wanted: int, share: float, eager: bool) ->
 
 
 def part_paths(path: Path, folder: Path | None = None) -> dict[str, Path]:
-    """Return the files of the parts, next to the file that is split or in a different folder."""
+    """Return the paths of the parts, in the folder of the input file or in `folder`."""
     folder = folder or path.parent
     return {part: folder / f'{path.stem}_{part}{path.suffix}' for part in SPLIT_PARTS}
 
@@ -135,15 +134,15 @@ def part_paths(path: Path, folder: Path | None = None) -> dict[str, Path]:
 def write_parts(
     content: Mapping[str, Any], videos: Mapping[str, Collection[int]], paths: Mapping[str, Path]
 ) -> None:
-    """Write files with some videos of a file each and everything else unchanged: all or none.
+    """Write one annotation file per part, with all other fields unchanged.
 
     Args:
-        content: the whole file.
-        videos: the ids of each part.
-        paths: the file of each part.
+        content: content of the input file.
+        videos: video ids of each part.
+        paths: output file of each part.
 
     Raises:
-        OSError: if a file cannot be written; those that were written are removed.
+        OSError: if a file cannot be written; files already written are removed.
     """
     written: list[Path] = []
     try:

@@ -1,8 +1,8 @@
-"""J&F of DAVIS: region similarity and contour accuracy of objects, regardless of classes.
+"""Class-agnostic J&F of DAVIS: region similarity and contour accuracy of objects.
 
 Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation, CVPR
-2016; the assignment of tracks to objects is that of the unsupervised challenge: Caelles et al., The
-2019 DAVIS Challenge on VOS, 2019.
+2016. Tracks are assigned to objects as in the unsupervised challenge: Caelles et al., The 2019
+DAVIS Challenge on VOS, 2019.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from axialvs.evaluation.results import (
 )
 from axialvs.evaluation.tube_iou import Tube, frame_ious
 
-MAX_TRACKS = 20  # of a video, as in the challenge; those of the highest scores count
-_TOLERANCE = 0.008  # of the frame's diagonal: distance of boundaries that match
+MAX_TRACKS = 20  # highest-scoring tracks evaluated per video, as in the challenge
+_TOLERANCE = 0.008  # maximum distance of matching boundaries, as a fraction of the frame's diagonal
 
 
 class _Contour(NamedTuple):
@@ -35,15 +35,15 @@ class _Contour(NamedTuple):
 def evaluate_davis(
     annotations: VideoAnnotations, results: Sequence[TrackResult]
 ) -> dict[str, float]:
-    """J, F and their mean, J&F, over the objects of all videos; crowds are left out.
+    """Compute J, F and their mean, J&F, averaged over the objects of all videos without crowds.
 
     Args:
         annotations: the ground truth.
-        results: the detected tracks; classes are not compared.
+        results: the detected tracks; their classes are ignored.
 
     Raises:
-        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: if a segmentation of a track is broken.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is invalid.
+        ResultsError: if the segmentation of a track is invalid.
     """
     annotations.require_instances()
     instances = annotations.instances_by_video()
@@ -63,14 +63,17 @@ def evaluate_davis(
 def object_scores(
     gts: Sequence[Tube], tracks: Sequence[Tube], size: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """(G, 2) J and F of each object, with the one-to-one assignment of the highest sum of J&F.
+    """Compute J and F of each object, for the one-to-one assignment that maximizes the sum of J&F.
 
     Objects without a track are compared with empty masks.
 
     Args:
-        gts: G tubes of the ground truth.
+        gts: G ground truth tubes.
         tracks: D detected tubes.
         size: (height, width) of the video.
+
+    Returns:
+        (G, 2) J and F.
     """
     length = len([*gts, *tracks][0]) if gts else 0
     tracks = [*tracks, *[[None] * length] * max(0, len(gts) - len(tracks))]
@@ -87,7 +90,7 @@ def object_scores(
 
 
 def contour_f(contour: _Contour | None, other: _Contour | None) -> float:
-    """F-measure of two boundaries; None for an empty mask."""
+    """Compute the F-measure of two boundaries, which are None for empty masks."""
     if contour is None or other is None:
         return float(contour is other)
     matched, other_matched = (
@@ -98,7 +101,7 @@ def contour_f(contour: _Contour | None, other: _Contour | None) -> float:
 
 
 def _contour(mask: RLEMask | None, size: tuple[int, int]) -> _Contour | None:
-    """The pixels that differ from their right, lower or lower right neighbor."""
+    """Extract the pixels that differ from their right, lower or lower right neighbor."""
     if mask is None or not mask.any():
         return None
     pixels = np.pad(np.asarray(mask).astype(bool), ((0, 1), (0, 1)), mode='edge')

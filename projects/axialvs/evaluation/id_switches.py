@@ -1,4 +1,4 @@
-"""Identity of tracks: switches (CLEAR MOT), and the ids of the objects that tracks overlap."""
+"""Track identity: identity switches (CLEAR MOT), and matching of track ids to the ground truth."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from axialvs.evaluation.results import (
 )
 from axialvs.evaluation.tube_iou import Tube, frame_ious, tube_overlaps
 
-# Makes a match of the previous frame preferable to any IoU, which is at most 1.
+# Prefers matches of the previous frame to any IoU, which is at most 1.
 _CONTINUITY_BONUS = 1000.0
 
 
@@ -27,8 +27,8 @@ class IDSwitches:
 
     Attributes:
         switches: number of switches of each ground truth track, by video id and track id.
-        visible: frames in which ground truth tracks are visible, summed over tracks.
-        followed: those of them with a matched detection.
+        visible: number of frames in which a ground truth track is visible, summed over tracks.
+        followed: number of these frames with a matched detection.
     """
 
     switches: dict[int, dict[int, int]]
@@ -37,7 +37,7 @@ class IDSwitches:
 
     @property
     def total(self) -> int:
-        """Switches of all videos."""
+        """Number of switches in all videos."""
         return sum(sum(of_video.values()) for of_video in self.switches.values())
 
 
@@ -48,20 +48,20 @@ def count_id_switches(
     min_score: float = 0.0,
     same_category: bool = True,
 ) -> IDSwitches:
-    """Count as the CLEAR MOT metrics do, with masks for boxes (Bernardin and Stiefelhagen, 2008).
+    """Count identity switches as in CLEAR MOT (Bernardin and Stiefelhagen, 2008), with mask IoU.
 
-    In each frame ground truth and detected tracks are matched one to one. Pairs of the previous
-    frame stay matched while their IoU suffices; the others are matched for the highest sum of
-    IoUs. A switch is a match with a detected track that differs from the last match of the object,
-    also after a gap. Crowds are left out.
+    In each frame, ground truth and detected tracks are matched one to one. Pairs of the previous
+    frame stay matched while their IoU is at least `min_iou`; the others are matched to maximize the
+    sum of IoUs. A switch is a match with a detected track that differs from the last match of the
+    object, also after a gap. Crowds are ignored.
 
     Args:
         annotations: the ground truth.
-        results: the detected tracks. Models return many tracks with low scores that overlap
-            others; `min_score` drops them.
-        min_iou: lowest mask IoU of a match in a frame.
-        min_score: lowest score of a detected track.
-        same_category: match tracks of the same category only.
+        results: the detected tracks. Models return many overlapping tracks with low scores;
+            `min_score` removes them.
+        min_iou: minimum mask IoU of a match in a frame.
+        min_score: minimum score of a detected track.
+        same_category: only match tracks of the same category.
 
     Raises:
         AnnotationError: if the ground truth has no annotations.
@@ -82,7 +82,7 @@ def count_id_switches(
 
 
 def _num_changes(matches: NDArray[np.int64]) -> int:
-    """How often the index changes over the frames; -1, unmatched, is skipped."""
+    """Count the changes of the matched index over the frames, skipping -1 (unmatched)."""
     matched = matches[matches >= 0]
     return int((matched[1:] != matched[:-1]).sum())
 
@@ -94,7 +94,7 @@ def _match_frames(
     min_iou: float,
     same_category: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(G, L) index of the matched track, or -1, and (G, L) whether the object is visible."""
+    """Return (G, L) indices of matched tracks, or -1, and the (G, L) visibility of objects."""
     gt_tubes, tubes = read_gt_tubes(video, gts), read_result_tubes(video, tracks)
     gt_categories, categories = (
         np.array([x.category_id for x in group], int) for group in (gts, tracks)
@@ -114,12 +114,15 @@ def _match_frames(
 def _match_frame(
     ious: NDArray[np.float64], previous: NDArray[np.int64], min_iou: float
 ) -> NDArray[np.int64]:
-    """(G,) index of the track that each object is matched with, or -1.
+    """Match the objects of a frame with its tracks.
 
     Args:
-        ious: (G, D) in this frame.
+        ious: (G, D) IoUs in this frame.
         previous: (G,) matches of the previous frame.
-        min_iou: lowest IoU of a match.
+        min_iou: minimum IoU of a match.
+
+    Returns:
+        (G,) index of the matched track of each object, or -1.
     """
     possible = (ious >= min_iou) & (ious > 0)
     continued = previous[:, None] == np.arange(ious.shape[1])
@@ -137,13 +140,14 @@ _MIN_IOU = 0.1  # low, to recognize the poor masks of early checkpoints
 def ids_like_gt(
     tubes: Sequence[Tube], gt_tubes: Sequence[Tube], gt_ids: Sequence[int]
 ) -> list[int]:
-    """Ids of predicted tracks: that of the overlapping object, or an unused one.
+    """Return ids for predicted tracks: the id of the matched object, or an unused one.
 
-    Pairs have the greatest sum of tube IoUs, regardless of classes, and an IoU of at least 0.1.
+    Tracks and objects are matched to maximize the sum of tube IoUs, regardless of classes; matches
+    have an IoU of at least 0.1.
 
     Args:
         tubes: D predicted tubes.
-        gt_tubes: G tubes.
+        gt_tubes: G ground truth tubes.
         gt_ids: (G,) ids of the objects.
     """
     comparable = np.ones((len(tubes), len(gt_tubes)), dtype=bool)

@@ -34,36 +34,36 @@ from axialvs.utils.rle import compress
 
 @dataclass(frozen=True, slots=True)
 class FinishedVideo:
-    """What a process keeps of a finished video until the metrics are computed.
+    """Per-video result that a process stores until the metrics are computed.
 
-    Not a tuple, which mmengine would rebuild as a plain one when it moves results to the CPU.
+    Not a NamedTuple, because mmengine converts those to plain tuples when moving them to the CPU.
     """
 
     video_id: int
     matches: VideoEval | None  # None with `format_only`
-    entries: list[dict[str, Any]] | None  # of the official layout; None if no file is written
+    entries: list[dict[str, Any]] | None  # in the official layout; None if no file is written
 
 
 @METRICS.register_module()
 class VideoInstanceMetric(VideoMetric):
-    """AP and AR of tracks by tube IoU, see `evaluation.youtube_vis`.
+    """Compute AP and AR of tracks by tube IoU, see `evaluation.youtube_vis`.
 
-    Takes one data sample per clip and uses those that end a video: metainfo `video_id`, and
-    `pred_tracks` with `labels` (n,), `scores` (n,) and `segmentations`, n lists of L entries, COCO
-    RLE or None. The others have no `pred_tracks`. Ground truth comes from the annotation file.
-    A video is matched at once, in the process that segmented it, so masks are neither kept nor
-    gathered, except for a submission.
+    Each clip is a data sample; only the last one of a video is used. It has the metainfo `video_id`
+    and `pred_tracks` with `labels` (n,), `scores` (n,) and `segmentations`, n lists of L entries,
+    COCO RLE or None. The other samples have no `pred_tracks`. Ground truth is read from the
+    annotation file. A video is matched as soon as it is finished, in the process that segmented it,
+    so masks are neither stored nor gathered, except for a submission.
 
     Args:
         ann_file: annotation file in the official layout.
-        format_only: write the results and compute nothing, for files without annotations.
-        outfile_prefix: write results to `{outfile_prefix}.json` and, as evaluation servers take
-            them, to `{outfile_prefix}.zip`. Files of earlier runs are kept: a number is appended.
+        format_only: only write the results and compute no metrics, for files without annotations.
+        outfile_prefix: write results to `{outfile_prefix}.json` and, as required by evaluation
+            servers, to `{outfile_prefix}.zip`. If such files exist, a number is appended.
         classwise: also return the AP of each class, as `AP/{name}`, and log a table.
-        **kwargs: of `VideoMetric`.
+        **kwargs: arguments of `VideoMetric`.
 
     Raises:
-        AxialVSError: if arguments do not go together.
+        AxialVSError: if `format_only` is set without `outfile_prefix`.
     """
 
     default_prefix = 'youtube_vis'
@@ -84,7 +84,7 @@ class VideoInstanceMetric(VideoMetric):
         self.classwise = classwise
 
     def expected_ids(self) -> Iterable[int]:
-        """Ids of the videos of the annotation file."""
+        """Return the ids of the videos in the annotation file."""
         return (video.id for video in self.annotations.videos)
 
     @cached_property
@@ -92,21 +92,21 @@ class VideoInstanceMetric(VideoMetric):
         """The ground truth, read at first use.
 
         Raises:
-            AnnotationError: if something in the file is wrong.
-            AxialVSError: if it has no annotations, but metrics are asked for.
+            AnnotationError: if the file is invalid.
+            AxialVSError: if it has no annotations, but metrics are requested.
         """
         annotations = read_annotations(self.ann_file)
         if annotations.instances is None and not self.format_only:
             raise AxialVSError(
-                f"{self.ann_file}: field 'annotations': is missing or null, so there is nothing to "
-                'compare with. Set format_only=True and outfile_prefix=... of VideoInstanceMetric '
-                'to write a submission.'
+                f"{self.ann_file}: field 'annotations': is missing or null, so there is no ground "
+                'truth to evaluate with. Set format_only=True and outfile_prefix=... of '
+                'VideoInstanceMetric to write a submission.'
             )
         return annotations
 
     @cached_property
     def _gts(self) -> dict[int, tuple[Video, list[Instance]]]:
-        """Every video and its ground truth tracks, by its id."""
+        """All videos and their ground truth tracks, by video id."""
         instances = self.annotations.instances_by_video()
         return {video.id: (video, instances[video.id]) for video in self.annotations.videos}
 
@@ -114,7 +114,7 @@ class VideoInstanceMetric(VideoMetric):
         """Match a video.
 
         Raises:
-            ResultsError: if a track does not fit the annotation file.
+            ResultsError: if a track does not match the annotation file.
         """
         video_id = int(video_id)
         entries = self._entries(video_id, tracks)
@@ -125,7 +125,7 @@ class VideoInstanceMetric(VideoMetric):
         return FinishedVideo(video_id, matches, entries if self.outfile_prefix else None)
 
     def _entries(self, video_id: int, tracks: dict[str, Any]) -> list[dict[str, Any]]:
-        """The tracks of a video in the official layout."""
+        """Convert the tracks of a video to the official layout."""
         category_ids = self.dataset_meta['category_ids']
         entries = []
         for label, score, segmentations in zip(
@@ -134,8 +134,8 @@ class VideoInstanceMetric(VideoMetric):
             tracks['segmentations'],
             strict=True,
         ):
-            # Classes that the annotation file lacks have no ground truth and count nowhere.
-            # So have those of a head with more classes than the data.
+            # Classes missing from the annotation file have no ground truth and are not evaluated,
+            # including those of a head with more classes than the data.
             if label < len(category_ids) and category_ids[label] is not None:
                 entries.append(
                     {
@@ -148,10 +148,10 @@ class VideoInstanceMetric(VideoMetric):
         return entries
 
     def compute_metrics(self, results: list[FinishedVideo]) -> dict[str, float]:
-        """Write the files that were asked for and compute the metrics, unrounded fractions.
+        """Write the requested files and compute the metrics, as unrounded fractions.
 
         Args:
-            results: of all processes, one per video.
+            results: results of all processes, one per video.
         """
         results = sorted(results, key=lambda video: video.video_id)
         if self.outfile_prefix:
@@ -159,10 +159,10 @@ class VideoInstanceMetric(VideoMetric):
         return {} if self.format_only else self.compute_ap(results)
 
     def compute_ap(self, results: list[FinishedVideo]) -> dict[str, float]:
-        """The metrics of matched videos.
+        """Compute the metrics of matched videos.
 
         Args:
-            results: of all processes, one per video.
+            results: results of all processes, one per video.
         """
         scores = accumulate([video.matches for video in results], self.annotations.categories)
         return {**scores.summary(), **(self._classwise(scores) if self.classwise else {})}
@@ -180,7 +180,7 @@ class VideoInstanceMetric(VideoMetric):
 
 
 def _plain(mask: dict | None) -> dict | None:
-    """The RLE with the types of JSON."""
+    """Convert an RLE to JSON types."""
     if mask is None:
         return None
     size = [int(side) for side in mask['size']]
@@ -189,19 +189,19 @@ def _plain(mask: dict | None) -> dict | None:
 
 @METRICS.register_module()
 class ShortLongMetric(VideoInstanceMetric):
-    """`VideoInstanceMetric` with the metrics of short and long videos apart, see `short_long`.
+    """`VideoInstanceMetric` with separate metrics for short and long videos, see `short_long`.
 
-    One submission holds both kinds, as the evaluation server takes it.
+    One submission contains both kinds, as required by the evaluation server.
 
     Args:
-        ann_file: the file of all videos, which the dataset reads; it needs no annotations.
+        ann_file: the dataset's annotation file with all videos; it needs no annotations.
         short_ann_file: ground truth of the short videos. Not read with `format_only`.
         long_ann_file: ground truth of the long videos. Not read with `format_only`.
         **kwargs: arguments of `VideoInstanceMetric`. `classwise` returns `AP_short/{name}` and
             `AP_long/{name}`.
 
     Raises:
-        AxialVSError: if arguments do not go together.
+        AxialVSError: if `format_only` is set without `outfile_prefix`.
     """
 
     def __init__(
@@ -216,11 +216,11 @@ class ShortLongMetric(VideoInstanceMetric):
 
     @cached_property
     def annotations(self) -> VideoAnnotations:
-        """The videos, with the ground truth of both kinds unless `format_only`.
+        """All videos, with the ground truth of short and long ones unless `format_only`.
 
         Raises:
             FileNotFoundError: if a file is missing.
-            AnnotationError: if a file is wrong, or the two do not have the videos of `ann_file`.
+            AnnotationError: if a file is invalid, or its videos differ from those of `ann_file`.
         """
         whole = read_annotations(self.ann_file)
         if self.format_only:
@@ -231,16 +231,16 @@ class ShortLongMetric(VideoInstanceMetric):
         if tested != scored:
             video_id, length = min(tested ^ scored)
             raise AnnotationError(
-                f'{self.ann_file}: video {video_id} of {length} frames is not both here and in '
-                f'{joined.path}. Give the ground truths of the videos that are tested.'
+                f'{self.ann_file}: video {video_id} of {length} frames is only in one of this file '
+                f'and {joined.path}. Use ground truth files with the same videos.'
             )
         return joined
 
     def compute_ap(self, results: list[FinishedVideo]) -> dict[str, float]:
-        """`AP_all`, and the official metrics of each kind.
+        """Compute `AP_all`, and the official metrics of short and of long videos.
 
         Args:
-            results: of all processes, one per video.
+            results: results of all processes, one per video.
         """
         scores = {name: self._scores_of(name, results) for name in self._parts}
         metrics = short_long_metrics(scores[SHORT].summary(), scores[LONG].summary())

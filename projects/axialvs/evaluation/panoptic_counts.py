@@ -1,4 +1,4 @@
-"""Pixels that the segments of two panoptic segmentations share, frame by frame."""
+"""Intersections of the segments of two panoptic segmentations, per frame."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ _ID_BITS = MAX_ID.bit_length()
 
 
 class Tubes(NamedTuple):
-    """The tubes of a video: G of the ground truth and P predicted ones."""
+    """The G ground truth tubes and P predicted tubes of a video."""
 
     gt_classes: NDArray[np.int64]  # (G,) index of each tube's class, from 0
     classes: NDArray[np.int64]  # (P,)
@@ -22,12 +22,12 @@ class Tubes(NamedTuple):
 def tubes_of(
     gt: PanopticVideo, predicted: Sequence[int], categories: Sequence[PanopticCategory]
 ) -> Tubes:
-    """The tubes of a video, those of the ground truth by ascending id.
+    """Build the tubes of a video, with the ground truth tubes by ascending id.
 
     Args:
         gt: the ground truth.
         predicted: (P,) category of each predicted tube.
-        categories: in the order of the classes.
+        categories: categories in the order of the classes.
     """
     classes = {category.id: place for place, category in enumerate(categories)}
     ids = sorted(gt.categories)
@@ -39,17 +39,17 @@ def tubes_of(
 
 
 class PairCounts(NamedTuple):
-    """Pairs of ids that two maps have in the same pixels."""
+    """Number of pixels of each pair of ids in two maps."""
 
     gt_ids: NDArray[np.int64]  # (R,)
     pred_ids: NDArray[np.int64]  # (R,)
     pixels: NDArray[np.int64]  # (R,)
 
     def table(self, gt_ids: Sequence[int], pred_ids: Sequence[int]) -> NDArray[np.int64]:
-        """(G + 1, P + 1) pixels that each pair of tubes shares; void comes first.
+        """Build the (G + 1, P + 1) table of intersections in pixels, with void first.
 
         Args:
-            gt_ids: (G,) ascending ids of the tubes of the ground truth.
+            gt_ids: (G,) ascending ids of the ground truth tubes.
             pred_ids: (P,) ascending ids of the predicted tubes.
         """
         rows = np.searchsorted(np.array([VOID, *gt_ids]), self.gt_ids)
@@ -60,10 +60,10 @@ class PairCounts(NamedTuple):
 
 
 def count_pairs(gt_map: NDArray[np.uint32], pred_map: NDArray[np.uint32]) -> PairCounts:
-    """Count the pairs of ids that two maps have in the same pixels.
+    """Count the pixels of each pair of ids in two maps.
 
-    Segments are large, so pixels come in runs of the same pair: counting runs takes a fraction of
-    the time of sorting pixels.
+    Segments are large, so pixels form runs of the same pair, and counting runs is much faster than
+    sorting pixels.
 
     Args:
         gt_map: (H, W) ids below 2^24.

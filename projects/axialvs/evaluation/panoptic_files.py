@@ -26,17 +26,16 @@ def read_predictions(
     folder: str | os.PathLike[str],
     ground_truth: PanopticSegmentation,
 ) -> PanopticSegmentation:
-    """Read the JSON file of predictions, which must have the videos and frames of the ground truth.
+    """Read a JSON file of predictions with the same videos and frames as the ground truth.
 
     Args:
         path: the JSON file.
         folder: the folder of its PNGs.
-        ground_truth: what they will be compared with; the categories are its own.
+        ground_truth: the ground truth, which defines the categories.
 
     Raises:
-        FileNotFoundError: if there is no such file or folder.
-        AnnotationError: if something in the file is wrong, or a video or frame is missing or
-            unknown.
+        FileNotFoundError: if the file or the folder does not exist.
+        AnnotationError: if the file is invalid, or a video or frame is missing or unknown.
     """
     path, folder, content = open_panoptic(path, folder)
     by_id = {video.id: video for video in read_panoptic_videos(content, ground_truth.categories)}
@@ -64,8 +63,11 @@ def _check_same(
     ground_truth: PanopticSegmentation,
 ) -> None:
     for problem, names in (
-        ('is missing; predict all of the ground truth', set(expected) - set(actual)),
-        ('is unknown; evaluate with the ground truth that has it', set(actual) - set(expected)),
+        (
+            'is missing; predict all of the ground truth',
+            set(expected) - set(actual),
+        ),
+        ('is unknown; evaluate with the matching ground truth', set(actual) - set(expected)),
     ):
         if names:
             more = f' (and {len(names) - 1} more)' if len(names) > 1 else ''
@@ -77,19 +79,19 @@ def _check_same(
 def read_overlaps(
     gt: PanopticSegmentation, predictions: PanopticSegmentation, index: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Read a video's PNGs, two at a time, and count shared pixels.
+    """Read the PNGs of a video, one pair at a time, and count intersections.
 
     Args:
         gt: the ground truth.
-        predictions: what it is compared with.
-        index: of the video.
+        predictions: the predictions.
+        index: index of the video.
 
     Yields:
         The (G + 1, P + 1) counts of each frame, see `PairCounts.table`.
 
     Raises:
         FileNotFoundError: if a PNG is missing.
-        AnnotationError: if a PNG is broken, or does not match the JSON or the other PNG.
+        AnnotationError: if a PNG is invalid, or does not match the JSON file or the other PNG.
     """
     sides = gt, predictions
     ids = [sorted(side.videos[index].categories) for side in sides]
@@ -100,7 +102,7 @@ def read_overlaps(
             raise AnnotationError(
                 f'{_path(predictions, index, frame)}: video {gt.videos[index].id}, frame {name}: '
                 f'{other_width}x{other_height} pixels, but the ground truth has {width}x{height}; '
-                'write predictions at the size of the ground truth.'
+                'resize predictions to the size of the ground truth.'
             )
         counts = count_pairs(*maps)
         _check_ids(gt, index, frame, counts.gt_ids)
@@ -121,7 +123,7 @@ def _read_frame(side: PanopticSegmentation, index: int, frame: int) -> NDArray[n
         video = side.videos[index]
         raise FileNotFoundError(
             f'{path}: no such file; it is frame {video.file_names[frame]} of video {video.id} in '
-            f'{side.path}. Give the folder that contains the folders of the videos.'
+            f'{side.path}. Use the folder that contains one folder per video.'
         ) from error
 
 
@@ -132,14 +134,14 @@ def _check_ids(side: PanopticSegmentation, index: int, frame: int, ids: NDArray[
     if present == listed:
         return
     wrong, problem = (
-        (present - listed, f'in the picture and not in segments_info of {side.path}')
+        (present - listed, f'in the PNG, but not in segments_info of {side.path}')
         if present - listed
-        else (listed - present, f'in segments_info of {side.path} and not in the picture')
+        else (listed - present, f'in segments_info of {side.path}, but not in the PNG')
     )
     shown = ', '.join(str(i) for i in sorted(wrong)[:_MAX_IDS_SHOWN])
     more = f' and {len(wrong) - _MAX_IDS_SHOWN} more' if len(wrong) > _MAX_IDS_SHOWN else ''
     raise AnnotationError(
         f'{_path(side, index, frame)}: video {video.id}, frame {video.file_names[frame]}: ids '
-        f'{shown}{more}: {problem}. Both must have the same segments, with id = R + 256 G + '
-        '65536 B, and 0 for void.'
+        f'{shown}{more}: {problem}. Both must have the same ids = R + 256 G + 65536 B, with 0 for '
+        'void.'
     )

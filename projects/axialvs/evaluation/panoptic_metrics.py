@@ -40,7 +40,7 @@ CategoryTrack = tuple[int, Sequence[RLE | None]]  # category id, and one mask pe
 
 @dataclass(frozen=True, slots=True)
 class FinishedPanopticVideo:
-    """Counts of a finished video; not a tuple, see `FinishedVideo`."""
+    """Counts of a finished video; not a NamedTuple, see `FinishedVideo`."""
 
     video_id: str
     scores: VideoPanopticScores
@@ -49,20 +49,20 @@ class FinishedPanopticVideo:
 
 @METRICS.register_module()
 class VideoPanopticMetric(VideoMetric):
-    """VPQ and STQ in percent, see `VideoPanopticScores.summary`.
+    """Compute VPQ and STQ in percent, see `VideoPanopticScores.summary`.
 
-    Takes one data sample per clip and uses those that end a video: metainfo `video_id`, and
-    `pred_tracks` with `labels` (n,) and `segmentations`, n lists of L entries, COCO RLE or None.
-    Things and stuff are tracks; of overlapping tracks the first one counts. A video is compared
-    with the PNGs of the ground truth at once, in the process that segmented it; only counts are
-    gathered.
+    Each clip is a data sample; only the last one of a video is used. It has the metainfo `video_id`
+    and `pred_tracks` with `labels` (n,) and `segmentations`, n lists of L entries, COCO RLE or
+    None. Things and stuff are tracks; pixels of overlapping tracks belong to the first one. A video
+    is compared with the ground truth PNGs as soon as it is finished, in the process that segmented
+    it; only counts are gathered.
 
     Args:
         ann_file: JSON file in VIPSeg's layout.
         mask_prefix: folder of its PNGs.
         outfile_prefix: write the predictions to `{outfile_prefix}.json` and, one folder per video,
-            to `{outfile_prefix}/`. Files of earlier runs are kept: a number is appended.
-        **kwargs: of `VideoMetric`.
+            to `{outfile_prefix}/`. If they exist, a number is appended.
+        **kwargs: arguments of `VideoMetric`.
     """
 
     default_prefix = 'panoptic'
@@ -81,32 +81,32 @@ class VideoPanopticMetric(VideoMetric):
         return gt.categories, gt.videos
 
     def mask_path(self, video: PanopticVideo, frame: int) -> str:
-        """The PNG of a frame."""
+        """Return the path of a frame's PNG."""
         return os.path.join(self.mask_prefix, video.id, video.file_names[frame])
 
     @cached_property
     def _gts(self) -> tuple[tuple[PanopticCategory, ...], dict[str, PanopticVideo]]:
-        """The categories, and each video by its id."""
+        """The categories, and the videos by id."""
         categories, videos = self.read()
         return categories, {video.id: video for video in videos}
 
     def expected_ids(self) -> Iterable[str]:
-        """Ids of the videos of the annotation file."""
+        """Return the ids of the videos in the annotation file."""
         return self._gts[1]
 
     def finish_video(self, video_id: Any, tracks: dict[str, Any]) -> FinishedPanopticVideo:
-        """Count a video.
+        """Compare a video with the ground truth.
 
         Raises:
             FileNotFoundError: if a PNG is missing.
-            AxialVSError: if the video or a mask does not fit the ground truth.
+            AxialVSError: if the video or a mask does not match the ground truth.
         """
         category_ids, (categories, videos) = self.dataset_meta['category_ids'], self._gts
         video = videos.get(str(video_id))
         if video is None:
             raise AxialVSError(f'{self.ann_file}: has no video {video_id}')
         known = {category.id for category in categories}
-        # Classes that the ground truth lacks are left out.
+        # Classes missing from the ground truth are ignored.
         kept = [
             (category_ids[label], segmentations)
             for label, segmentations in zip(
@@ -136,10 +136,10 @@ class VideoPanopticMetric(VideoMetric):
             yield count_pairs(gt_map, pred_map).table(gt_ids, range(1, len(tracks) + 1))
 
     def compute_metrics(self, results: list[FinishedPanopticVideo]) -> dict[str, float]:
-        """The metrics of counted videos.
+        """Write the requested files and compute the metrics.
 
         Args:
-            results: of all processes, one per video.
+            results: results of all processes, one per video.
         """
         results = sorted(results, key=lambda video: video.video_id)
         if self.outfile_prefix:
@@ -163,19 +163,19 @@ class VideoPanopticMetric(VideoMetric):
         print_log(f'wrote {len(results)} videos to {prefix}/ and {prefix}.json', logger='current')
 
     def summarize(self, scores: VideoPanopticScores) -> dict[str, float]:
-        """The metrics of all videos together."""
+        """Compute the metrics of all videos."""
         return scores.summary()
 
 
 def id_map(
     masks: Sequence[RLE | None], shape: tuple[int, int], source: str = ''
 ) -> NDArray[np.uint32]:
-    """Paint masks into a map (H, W): index + 1 of the first mask of a pixel, or 0.
+    """Merge masks into an (H, W) map: index + 1 of the first mask that covers a pixel, or 0.
 
     Args:
-        masks: of one frame.
+        masks: masks of one frame.
         shape: (height, width) of the frame.
-        source: what the masks belong to, for messages.
+        source: frame of the masks, for error messages.
 
     Raises:
         AxialVSError: if a mask has a different size.
@@ -205,12 +205,14 @@ def write_frame(path: str, tracks: Sequence[CategoryTrack], frame: int) -> dict[
 
 @METRICS.register_module()
 class ImagePanopticMetric(VideoPanopticMetric):
-    """COCO's panoptic quality in percent: `PQ`, `PQ_th`, `PQ_st`. Images are videos of one frame.
+    """Compute COCO's panoptic quality in percent: `PQ`, `PQ_th`, `PQ_st`.
+
+    Images are videos of one frame.
 
     Args:
         ann_file: JSON file in COCO's panoptic layout.
         mask_prefix: folder of its PNGs.
-        **kwargs: of `VideoMetric`.
+        **kwargs: arguments of `VideoMetric`.
     """
 
     default_prefix = 'coco_panoptic'
@@ -228,11 +230,11 @@ class ImagePanopticMetric(VideoPanopticMetric):
         return categories, read_panoptic_videos(as_videos, categories)
 
     def mask_path(self, video: PanopticVideo, frame: int) -> str:
-        """The PNG of an image."""
+        """Return the path of an image's PNG."""
         return os.path.join(self.mask_prefix, video.file_names[frame])
 
     def summarize(self, scores: VideoPanopticScores) -> dict[str, float]:
-        """The metrics of all images together."""
+        """Compute the metrics of all images."""
         metrics = scores.summary()
         return {
             'PQ': metrics['vpq1'],

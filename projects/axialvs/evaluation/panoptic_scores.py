@@ -19,12 +19,12 @@ _PERCENT = 100.0
 
 @dataclass(slots=True)
 class VideoPanopticScores:
-    """Counts of one video or of many.
+    """Counts of one or more videos.
 
     Attributes:
         categories: the N classes.
-        vpq: counts for each window.
-        stq: counts of whole videos.
+        vpq: VPQ counts by window size.
+        stq: STQ counts of whole videos.
     """
 
     categories: tuple[PanopticCategory, ...]
@@ -35,7 +35,7 @@ class VideoPanopticScores:
     def zero(
         cls, categories: tuple[PanopticCategory, ...], windows: Sequence[int] = WINDOWS
     ) -> 'VideoPanopticScores':
-        """Counts of no video."""
+        """Create zero counts."""
         vpq = {window: VPQCounts.zero(len(categories)) for window in windows}
         return cls(categories, vpq, STQCounts.zero(len(categories)))
 
@@ -46,11 +46,11 @@ class VideoPanopticScores:
         self.stq.add(other.stq)
 
     def summary(self) -> dict[str, float]:
-        """All metrics in percent, or -1 if they are not defined.
+        """Compute all metrics in percent, or -1 if undefined.
 
-        `vpqN`, `vpqN_thing`, `vpqN_stuff` for windows of N frames: means over the classes that
-        have a tube that counts. `vpq`, `vpq_thing`, `vpq_stuff`: their means over the windows.
-        `stq`: the geometric mean of `aq`, association, and `sq`, segmentation.
+        `vpqN`, `vpqN_thing`, `vpqN_stuff`: VPQ in windows of N frames, averaged over the classes
+        with evaluated tubes. `vpq`, `vpq_thing`, `vpq_stuff`: their means over the windows.
+        `stq`: the geometric mean of association quality `aq` and segmentation quality `sq`.
         """
         isthing = _isthing(self.categories)
         parts = {'': np.ones_like(isthing), '_thing': isthing, '_stuff': ~isthing}
@@ -77,17 +77,18 @@ def evaluate_panoptic(
     workers: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> VideoPanopticScores:
-    """Evaluate predicted segmentations in files.
+    """Evaluate predicted segmentations stored in files.
 
     Args:
         gt: the ground truth.
-        predictions: with the same videos and frames.
-        workers: processes; each needs the memory of two frames. Defaults to one per CPU core.
-        progress: wraps the iteration over the videos, as tqdm does.
+        predictions: predictions for the same videos and frames.
+        workers: number of processes, each with the memory of two frames. Defaults to one per CPU
+            core.
+        progress: wrapper of the iterator over the videos, such as tqdm.
 
     Raises:
         FileNotFoundError: if a PNG is missing.
-        AnnotationError: if a PNG is wrong.
+        AnnotationError: if a PNG is invalid.
         AxialVSError: if a process died.
     """
 
@@ -113,10 +114,10 @@ def evaluate_video(
     """Evaluate one video.
 
     Args:
-        overlaps: for each frame the (G + 1, P + 1) counts of `PairCounts.table`.
-        tubes: the G and the P tubes.
+        overlaps: (G + 1, P + 1) counts of each frame, see `PairCounts.table`.
+        tubes: the G ground truth and P predicted tubes.
         categories: the classes.
-        windows: of VPQ, in frames.
+        windows: window sizes of VPQ, in frames.
     """
     scores = VideoPanopticScores.zero(categories, windows)
     sums = SlidingSums(windows)
@@ -134,6 +135,6 @@ def _isthing(categories: tuple[PanopticCategory, ...]) -> NDArray[np.bool_]:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Mean without NaN; NaN if there is nothing else."""
+    """Compute the mean ignoring NaN; NaN if all values are NaN."""
     counting = values[~np.isnan(values)]
     return float(counting.mean()) if counting.size else np.nan

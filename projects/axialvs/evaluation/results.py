@@ -1,6 +1,6 @@
-"""Detected tracks in the official results layout: reading, checking and writing.
+"""Read, check and write detected tracks in the official results layout.
 
-Also reads the zip of a submission, and the tracks of one video from `segment_video.py`.
+Also reads submission zips, and the tracks of one video written by `segment_video.py`.
 """
 
 import io
@@ -21,7 +21,7 @@ from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import write_atomically
 from axialvs.utils.rle import RLEError, read_tube
 
-RESULTS_NAME = 'results.json'  # evaluation servers look for it at the top level of the zip
+RESULTS_NAME = 'results.json'  # expected by evaluation servers at the top level of the zip
 
 
 class ResultsError(AxialVSError):
@@ -33,11 +33,11 @@ class TrackResult:
     """A detected track.
 
     Attributes:
-        video_id: its video.
-        category_id: the annotation file's category id.
+        video_id: id of its video.
+        category_id: id of its category in the annotation file.
         score: any finite number; only the order matters.
-        segmentations: one COCO RLE per frame of the video, or None where the track is absent.
-        place: where the track comes from, for messages.
+        segmentations: one COCO RLE per frame of the video, or None if the track is absent.
+        place: file and index of the entry, for error messages.
     """
 
     video_id: int
@@ -50,17 +50,17 @@ class TrackResult:
 def read_results(
     path: str | os.PathLike[str], annotations: VideoAnnotations, video_id: int | None = None
 ) -> list[TrackResult]:
-    """Read a file of results.
+    """Read a results file.
 
     Args:
-        path: JSON list of `{video_id, category_id, score, segmentations}`; a submission's zip with
+        path: JSON list of `{video_id, category_id, score, segmentations}`; a submission zip with
             such a list; or the JSON of `segment_video.py`, an object with `tracks`.
-        annotations: the ground truth that the results belong to.
-        video_id: the video that `tracks` belong to; not needed if the ground truth has only one.
+        annotations: the ground truth of the results.
+        video_id: the video of `tracks`; not needed if the ground truth has only one video.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ResultsError: if something in the file is wrong.
+        FileNotFoundError: if the file does not exist.
+        ResultsError: if the file is invalid.
     """
     path = os.fspath(path)
     content = _load(path)
@@ -68,8 +68,8 @@ def read_results(
         content = _entries_of_tracks(content, annotations, path, video_id)
     elif video_id is not None:
         raise ResultsError(
-            f'{path}: entries of the official layout name their videos; a video id is for the '
-            'tracks of segment_video.py only.'
+            f'{path}: entries in the official layout have their own video ids; only set a video id '
+            'for tracks written by segment_video.py.'
         )
     if not isinstance(content, list):
         raise ResultsError(
@@ -85,11 +85,11 @@ def check_results(
 
     Args:
         entries: the entries.
-        annotations: the ground truth that they belong to.
-        source: file or other origin, for messages.
+        annotations: the ground truth of the entries.
+        source: file or other origin, for error messages.
 
     Raises:
-        ResultsError: if an entry is wrong.
+        ResultsError: if an entry is invalid.
     """
     videos = {video.id: video for video in annotations.videos}
     categories = {category.id for category in annotations.categories}
@@ -100,7 +100,7 @@ def check_results(
 
 
 def only_video(annotations: VideoAnnotations, video_id: int) -> VideoAnnotations:
-    """The ground truth of one video of a file."""
+    """Select the ground truth of one video."""
     return replace(
         annotations,
         videos=tuple(video for video in annotations.videos if video.id == video_id),
@@ -112,7 +112,7 @@ def only_video(annotations: VideoAnnotations, video_id: int) -> VideoAnnotations
 def results_by_video(
     annotations: VideoAnnotations, results: Iterable[TrackResult]
 ) -> dict[int, list[TrackResult]]:
-    """Group tracks by the id of their video, in their order; videos without tracks have none."""
+    """Group tracks by video id, in their order; videos without tracks have an empty list."""
     grouped: dict[int, list[TrackResult]] = {video.id: [] for video in annotations.videos}
     for result in results:
         grouped[result.video_id].append(result)
@@ -161,27 +161,27 @@ def _load(path: str) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if RESULTS_NAME not in archive.namelist():
                     raise ResultsError(
-                        f'{path}: the zip has no {RESULTS_NAME} at its top level, which evaluation '
-                        f'servers require, but {shown(archive.namelist())}.'
+                        f'{path}: evaluation servers require {RESULTS_NAME} at the top level of '
+                        f'the zip, which contains {shown(archive.namelist())}.'
                     )
                 return json.loads(archive.read(RESULTS_NAME))
-        return json.loads(Path(path).read_bytes())  # bytes may begin with a byte order mark
+        return json.loads(Path(path).read_bytes())  # unlike str, may start with a byte order mark
     except ResultsError:
         raise
     except (ValueError, RecursionError, zipfile.BadZipFile) as error:
-        raise ResultsError(f'{path}: not readable as JSON ({error}).') from error
+        raise ResultsError(f'{path}: not valid JSON ({error}).') from error
 
 
 def _entries_of_tracks(
     content: dict[str, Any], annotations: VideoAnnotations, path: str, video_id: int | None
 ) -> Any:
-    """The tracks of one video in the official layout."""
+    """Convert the tracks of one video to the official layout."""
     if video_id is None:
         if len(annotations.videos) != 1:
             raise ResultsError(
-                f'{path}: these are the tracks of one video and the ground truth '
-                f'{annotations.path} has {len(annotations.videos)} videos. Name the video with '
-                '--video-id of eval_vis.py, or give a ground truth of this video alone.'
+                f'{path}: contains the tracks of one video, but the ground truth '
+                f'{annotations.path} has {len(annotations.videos)} videos. Set --video-id of '
+                'eval_vis.py, or use a ground truth file of this video only.'
             )
         video_id = annotations.videos[0].id
     elif video_id not in {video.id for video in annotations.videos}:
@@ -196,7 +196,7 @@ def _entries_of_tracks(
         if known is not None and normalize_name(known) != normalize_name(category['name']):
             raise ResultsError(
                 f"{path}: field 'categories': id {identifier} is {category['name']!r} here and "
-                f'{known!r} in {annotations.path}. The tracks belong to other categories.'
+                f'{known!r} in {annotations.path}. Use tracks with the same categories.'
             )
     tracks = content['tracks']
     if not isinstance(tracks, list):
@@ -231,7 +231,7 @@ def _check_entry(
 def _is_finite(score: Any) -> bool:
     try:
         return type(score) in (int, float) and math.isfinite(score)
-    except OverflowError:  # an integer of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return False
 
 
@@ -243,7 +243,7 @@ def _check_segmentations(segmentations: Any, place: str, video: Video) -> None:
             place,
             'segmentations',
             f'{len(segmentations)} entries, but the video has {video.length} frames; use null for '
-            'a frame without the object',
+            'frames without the object',
         )
     size = [video.height, video.width]
     for frame, mask in enumerate(segmentations):
@@ -265,17 +265,17 @@ def _error(place: str, field: str, problem: str) -> ResultsError:
 
 
 def write_results(path: str | Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write the JSON list; an existing file is replaced once the new one is complete.
+    """Write the JSON list atomically, replacing an existing file.
 
     Args:
         path: the file.
-        entries: `{video_id, category_id, score, segmentations}` with plain numbers and strings.
+        entries: `{video_id, category_id, score, segmentations}` with JSON-serializable values.
     """
     write_atomically(path, _encode(entries))
 
 
 def write_submission(path: str | Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write the zip with the same list; an existing file is replaced as in `write_results`."""
+    """Write a submission zip with the list of `write_results`, replacing an existing file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(RESULTS_NAME, _encode(entries))

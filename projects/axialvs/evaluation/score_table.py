@@ -1,4 +1,4 @@
-"""Metrics as plain text tables."""
+"""Format metrics as plain text tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ _VIDEO_COLUMNS = ('AP', 'AP50', 'gts', 'matched', 'missed', 'tracks')
 
 
 def summary_table(metrics: Mapping[str, float]) -> str:
-    """The twelve metrics of `VideoAPResult.summary`, precision and recall side by side."""
+    """Format the twelve metrics of `VideoAPResult.summary` in two columns."""
     pairs = (
         ('AP', 'AR1'),
         ('AP50', 'AR10'),
@@ -20,17 +20,17 @@ def summary_table(metrics: Mapping[str, float]) -> str:
 
 
 def class_table(by_class: Mapping[str, Mapping[str, float]]) -> str:
-    """One row per class of `VideoAPResult.per_class`."""
+    """Format `VideoAPResult.per_class`, with one row per class."""
     return metrics_table(by_class, 'class', _CLASS_COLUMNS)
 
 
 def video_table(by_video: Mapping[int, Mapping[str, float]]) -> str:
-    """One row per video of `VideoAPResult.per_video`."""
+    """Format `VideoAPResult.per_video`, with one row per video."""
     return metrics_table(by_video, 'video', _VIDEO_COLUMNS)
 
 
 def panoptic_table(metrics: Mapping[str, float]) -> str:
-    """One row per window of `VideoPanopticScores.summary` and their mean, and STQ."""
+    """Format `VideoPanopticScores.summary`: one row per window, their mean, and STQ."""
     windows = [name for name in metrics if name.startswith('vpq') and '_' not in name]
     rows = [
         [name, *(metrics[name + part] for part in ('', '_thing', '_stuff'))] for name in windows
@@ -42,12 +42,12 @@ def panoptic_table(metrics: Mapping[str, float]) -> str:
 def metrics_table(
     rows: Mapping[Any, Mapping[str, float]], noun: str, columns: Sequence[str] | None = None
 ) -> str:
-    """One line per row.
+    """Format metrics, with one line per row.
 
     Args:
-        rows: metrics by the name of the row.
-        noun: head of the first column.
-        columns: metrics to show; default: all.
+        rows: metrics by row name.
+        noun: header of the first column.
+        columns: metrics to show. Defaults to all.
     """
     columns = columns or list(next(iter(rows.values()), {}))
     lines = [[str(key), *(row[column] for column in columns)] for key, row in rows.items()]
@@ -55,7 +55,7 @@ def metrics_table(
 
 
 def _layout(rows: Sequence[Sequence[Any]]) -> str:
-    """Columns of minimal width, numbers right-aligned."""
+    """Align rows in columns of minimal width, with numbers right-aligned."""
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return '\n'.join(

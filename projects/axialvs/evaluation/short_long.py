@@ -1,8 +1,8 @@
-"""AP of short and long videos, as YouTube-VIS 2022 reports it.
+"""AP of short and long videos, as in YouTube-VIS 2022.
 
-Its validation videos are those of 2021 and 71 long ones, in one folder and one file. The evaluation
-server takes one file of results, scores it against two ground truths with common ids, and ranks by
-the mean of both APs, so the few long videos weigh as much as the short ones.
+Its validation set is that of 2021 plus 71 long videos, in one folder and one file. The evaluation
+server scores a single results file with two ground truths that share ids, and ranks by the mean of
+both APs, so the few long videos have the same weight as the short ones.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ def join_parts(short: VideoAnnotations, long: VideoAnnotations) -> VideoAnnotati
     """Join the ground truths of short and long videos.
 
     Raises:
-        AnnotationError: if one has no annotations, they share a video, or their categories differ.
+        AnnotationError: if one has no annotations, a video is in both, or their categories differ.
     """
     for part in (short, long):
         part.require_instances()
     shared = {video.id for video in short.videos} & {video.id for video in long.videos}
     if shared:
         raise AnnotationError(
-            f'{long.path}: video {min(shared)} is in {short.path} too; a video is short or long.'
+            f'{long.path}: video {min(shared)} is also in {short.path}; remove it from one of them.'
         )
     check_same_categories(long, short)
     return VideoAnnotations(
@@ -37,7 +37,7 @@ def join_parts(short: VideoAnnotations, long: VideoAnnotations) -> VideoAnnotati
 
 
 def check_same_categories(one: VideoAnnotations, other: VideoAnnotations) -> None:
-    """Check that two files have the same ids and names of categories.
+    """Check that two files have the same category ids and names.
 
     Raises:
         AnnotationError: if they differ.
@@ -46,13 +46,13 @@ def check_same_categories(one: VideoAnnotations, other: VideoAnnotations) -> Non
     if mine != theirs:
         identifier, name = min(mine ^ theirs)
         raise AnnotationError(
-            f"{one.path}: field 'categories': {identifier} ({name}) is not both here and in "
-            f'{other.path}; both files must be of one dataset.'
+            f"{one.path}: field 'categories': {identifier} ({name}) is only in one of this file "
+            f'and {other.path}; both files must belong to the same dataset.'
         )
 
 
 def short_long_metrics(short: Mapping[str, float], long: Mapping[str, float]) -> dict[str, float]:
-    """AP_all, the mean of both APs, and all metrics of both kinds, as `AP_short`, `AR10_long`."""
+    """Return `AP_all`, the mean of both APs, and all metrics of both, such as `AR10_long`."""
     both = short['AP'], long['AP']
     return {
         'AP_all': NO_GT if NO_GT in both else sum(both) / 2,

@@ -1,4 +1,4 @@
-"""Segmentation and tracking quality.
+"""Segmentation and tracking quality (STQ).
 
 Weber et al., STEP: Segmenting and Tracking Every Pixel, NeurIPS 2021 (datasets and benchmarks).
 """
@@ -16,7 +16,7 @@ class STQCounts:
     """Sums over videos, for N classes.
 
     Attributes:
-        association: sum of the association qualities of ground truth tubes of things.
+        association: sum of the association qualities of ground truth thing tubes.
         num_tubes: number of these tubes.
         confusion: (N, N + 1) pixels by class and predicted class; the last column is void.
     """
@@ -27,7 +27,7 @@ class STQCounts:
 
     @classmethod
     def zero(cls, num_classes: int) -> 'STQCounts':
-        """Counts of no video."""
+        """Create zero counts."""
         return cls(0.0, 0, np.zeros((num_classes, num_classes + 1), dtype=np.int64))
 
     def add(self, other: 'STQCounts') -> None:
@@ -37,11 +37,11 @@ class STQCounts:
         self.confusion += other.confusion
 
     def association_quality(self) -> float:
-        """AQ, the mean over ground truth tubes of things; NaN without one."""
+        """Compute AQ, the mean over ground truth thing tubes; NaN if there are none."""
         return self.association / self.num_tubes if self.num_tubes else np.nan
 
     def class_ious(self) -> NDArray[np.float64]:
-        """(N,) IoU of each class over pixels that are not void; NaN if a class has none.
+        """Compute the (N,) IoUs of classes, ignoring void pixels; NaN for classes without pixels.
 
         SQ is their mean. Predicted void is a false negative of the true class.
         """
@@ -52,15 +52,15 @@ class STQCounts:
 
 
 def stq_counts(shared: NDArray[np.int64], tubes: Tubes, isthing: NDArray[np.bool_]) -> STQCounts:
-    """Count a whole video.
+    """Compute the counts of a whole video.
 
-    The association quality of a tube is the sum over predicted tubes of things, of any class, of
-    shared / area * IoU. Predictions on crowds of things are left out; those on void are not, as in
-    DeepLab2.
+    The association quality of a tube is the sum of intersection / area * IoU over the predicted
+    thing tubes of all classes. Predictions on thing crowds are ignored, but not those on void, as
+    in DeepLab2.
 
     Args:
-        shared: (G + 1, P + 1) pixels of each pair of tubes in the video; void comes first.
-        tubes: the G and the P tubes.
+        shared: (G + 1, P + 1) intersections in the video, in pixels, with void first.
+        tubes: the G ground truth and P predicted tubes.
         isthing: (N,) whether each class is a thing.
     """
     num_classes = len(isthing)

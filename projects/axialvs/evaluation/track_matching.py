@@ -1,6 +1,6 @@
-"""Matching of the tracks of a video with its ground truth, as in the YouTube-VIS evaluation.
+"""Match the tracks of a video with its ground truth, as in the YouTube-VIS evaluation.
 
-Thresholds, area ranges and tie rules are those of youtubevos/cocoapi, ytvoseval.py.
+Thresholds, area ranges and tie-breaking follow ytvoseval.py of youtubevos/cocoapi.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from axialvs.evaluation.results import TrackResult, read_gt_tubes, read_result_t
 from axialvs.evaluation.tube_iou import tube_overlaps
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-AREA_RANGES = {  # mean pixels of a track's masks, both ends included
+AREA_RANGES = {  # mean mask area of a track in pixels, both ends inclusive
     'all': (0.0, 1e5**2),
     'small': (0.0, 128.0**2),
     'medium': (128.0**2, 256.0**2),
@@ -28,18 +28,18 @@ UNMATCHED = -1
 class VideoEval:
     """Matches of D detected and G ground truth tracks of one video.
 
-    Detections of a category beyond the last of `MAX_DETECTIONS` are not among the D.
+    D excludes the detections of a category beyond the last of `MAX_DETECTIONS`.
 
     Attributes:
-        video_id: the video.
-        num_detections: all detections of each category that was detected.
+        video_id: id of the video.
+        num_detections: number of all detections, by category.
         categories: (D,) category of each detection.
-        scores: (D,) descending.
+        scores: (D,) scores in descending order.
         ranks: (D,) rank of the detection within its category, from 0.
         matched: (A, S, D) whether it is matched, for A `AREA_RANGES` and S `IOU_THRESHOLDS`.
         ignored: (A, S, D) whether it is neither a true nor a false positive.
         gt_categories: (G,) category of each ground truth track.
-        gt_ignored: (A, G) whether it does not count.
+        gt_ignored: (A, G) whether the ground truth track is ignored.
         gt_matched: (G,) whether it is matched in the first area range at the lowest threshold.
     """
 
@@ -63,14 +63,14 @@ def evaluate_video(
     Args:
         video: the video.
         gts: its ground truth tracks.
-        results: its detected tracks, checked, in the order of the file.
+        results: its validated detected tracks, in file order.
 
     Raises:
-        AnnotationError: if a segmentation of the ground truth is broken.
-        ResultsError: if a segmentation of a result is broken.
+        AnnotationError: if a ground truth segmentation is invalid.
+        ResultsError: if the segmentation of a result is invalid.
     """
     num_detections: dict[int, int] = {}
-    best: list[TrackResult] = []  # by descending score; equal scores in the order of the file
+    best: list[TrackResult] = []  # by descending score; equal scores in file order
     ranks: list[int] = []
     for result in sorted(results, key=lambda result: -result.score):
         rank = num_detections.get(result.category_id, 0)
@@ -89,10 +89,10 @@ def evaluate_video(
 
     crowd = np.array([gt.iscrowd for gt in gts], dtype=bool)
     gt_ignored = crowd | _outside_ranges(_gt_sizes(gts, overlaps.gt_areas))
-    # Tracks of different categories have an IoU of 0, so all categories are matched at once.
+    # Tracks of different categories have an IoU of 0, so all categories are matched together.
     matches = match_tracks(overlaps.ious, gt_ignored, crowd, IOU_THRESHOLDS)
     matched = matches != UNMATCHED
-    # Ignored: matched with an ignored track, or unmatched and outside of the area range.
+    # Ignored: matched with an ignored track, or unmatched and outside the area range.
     ignored = ~matched & _outside_ranges(_mean_areas(overlaps.areas))[:, None]
     of_range, of_threshold, detections = np.nonzero(matched)
     ignored[of_range, of_threshold, detections] = gt_ignored[of_range, matches[matched]]
@@ -120,22 +120,22 @@ def match_tracks(
 ) -> NDArray[np.int64]:
     """Match greedily, as the official evaluator does.
 
-    In the given order, by descending score, each detection takes the free ground truth track with
-    the highest IoU; the last one of equal IoUs. Tracks that count come before ignored ones,
-    whatever their IoU. A crowd stays free.
+    By descending score, each detection is matched with the unmatched ground truth track of highest
+    IoU; ties go to the last one. Any track that is not ignored takes precedence over ignored ones,
+    regardless of IoU. Crowds can be matched any number of times.
 
     Args:
-        ious: (D, G) of detections, by descending score, and ground truth tracks.
-        ignored: (A, G) whether a ground truth track does not count, for each of A area ranges.
+        ious: (D, G) IoUs of detections, by descending score, and ground truth tracks.
+        ignored: (A, G) whether a ground truth track is ignored, for each of A area ranges.
         crowd: (G,) whether it is a crowd.
-        thresholds: (S,) lowest IoUs of a match.
+        thresholds: (S,) minimum IoUs of a match.
 
     Returns:
         (A, S, D) index of the ground truth track, or `UNMATCHED`.
     """
     shape = len(ignored), len(thresholds)
     matches = np.full((len(ious), *shape), UNMATCHED)
-    # Slightly below 1, so that a perfect tube matches in spite of rounding.
+    # Slightly below 1, so that a perfect tube matches despite rounding errors.
     thresholds = np.minimum(thresholds, 1 - 1e-10)
     free = np.ones((ious.shape[1], *shape), dtype=bool)
     near = ious >= thresholds.min(initial=1)
@@ -156,7 +156,7 @@ def match_tracks(
 
 
 def _gt_sizes(gts: Sequence[Instance], areas: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(G,) mean areas, from the file's `areas` as the official evaluator, else measured."""
+    """Compute (G,) mean areas, from the file's `areas` as the official evaluator if available."""
     sizes = _mean_areas(areas)
     for index, gt in enumerate(gts):
         if gt.areas is not None:
@@ -166,11 +166,11 @@ def _gt_sizes(gts: Sequence[Instance], areas: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _mean_areas(areas: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(tracks,) mean over the frames in which the track is visible; 0 if there is none."""
+    """Compute (tracks,) mean areas over the frames in which a track is visible; 0 if in none."""
     return areas.sum(axis=1) / np.maximum((areas > 0).sum(axis=1), 1)
 
 
 def _outside_ranges(sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(A, tracks) whether a track's size is outside of each area range."""
+    """Return (A, tracks): whether the size of a track is outside each area range."""
     low, high = np.array(list(AREA_RANGES.values())).T[..., None]
     return (sizes < low) | (sizes > high)

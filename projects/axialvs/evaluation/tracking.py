@@ -1,9 +1,9 @@
-"""HOTA and IDF1 of tracks, by mask IoU in each frame.
+"""HOTA and IDF1 of tracks, with mask IoU per frame.
 
 HOTA: Luiten et al., HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking, IJCV 2021.
 IDF1: Ristani et al., Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking,
-ECCV Workshops 2016. As in TrackEval, every detected track counts whatever its score, crowds are
-objects like any other, classes are evaluated apart, and the metrics are their means.
+ECCV Workshops 2016. As in TrackEval, all detected tracks are evaluated regardless of their scores,
+crowds are treated as objects, and metrics are computed per class and averaged.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _EPS = np.finfo(float).eps
 
 
 class FrameOverlaps(NamedTuple):
-    """Objects and tracks that are present in a frame."""
+    """Objects and tracks present in a frame."""
 
     gts: NDArray[np.int64]  # (g,) indices of objects
     tracks: NDArray[np.int64]  # (d,) indices of tracks
@@ -44,17 +44,17 @@ def _zeros() -> NDArray[np.float64]:
 
 @dataclass(slots=True)
 class TrackingCounts:
-    """Sums over frames; counts of videos and of classes add up.
+    """Counts summed over frames, which can be added over videos and classes.
 
     Attributes:
-        tp: (A,) matches at each of `ALPHAS`.
-        fn: (A,) unmatched objects.
-        fp: (A,) unmatched tracks.
-        association: (A,) sum over matches of the association score of their pair.
+        tp: (A,) number of matches at each of `ALPHAS`.
+        fn: (A,) number of unmatched objects.
+        fp: (A,) number of unmatched tracks.
+        association: (A,) sum of the association scores of matches.
         iou: (A,) sum of the IoUs of matches.
-        id_tp: matches of the best one-to-one assignment of tracks to objects.
-        id_fn: frames of objects beyond these.
-        id_fp: frames of tracks beyond these.
+        id_tp: number of matches of the best one-to-one assignment of tracks to objects.
+        id_fn: number of objects, summed over frames, that are not in `id_tp`.
+        id_fp: number of tracks, summed over frames, that are not in `id_tp`.
     """
 
     tp: NDArray[np.float64] = field(default_factory=_zeros)
@@ -73,11 +73,11 @@ class TrackingCounts:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither an object nor a track."""
+        """Return whether there are neither objects nor tracks."""
         return not (self.tp + self.fn + self.fp).any()
 
     def metrics(self) -> dict[str, float]:
-        """`TRACKING_METRICS` as fractions; those of HOTA are means over `ALPHAS`."""
+        """Compute `TRACKING_METRICS` as fractions, with HOTA metrics averaged over `ALPHAS`."""
         det = self.tp / np.maximum(1, self.tp + self.fn + self.fp)
         ass = self.association / np.maximum(1, self.tp)
         loc = np.maximum(1e-10, self.iou) / np.maximum(1e-10, self.tp)
@@ -94,12 +94,12 @@ class TrackingCounts:
 
 @dataclass(frozen=True, slots=True)
 class TrackingResult:
-    """Counts of each category of a dataset, by its id and name."""
+    """Counts of each category of a dataset, by id and name."""
 
     counts: dict[tuple[int, str], TrackingCounts]
 
     def summary(self) -> dict[str, float]:
-        """`TRACKING_METRICS`, means over the categories that have an object or a track."""
+        """Average `TRACKING_METRICS` over the categories with objects or tracks."""
         rows = [counts.metrics() for counts in self.counts.values() if not counts.is_empty]
         return {
             name: float(np.mean([row[name] for row in rows])) if rows else -1.0
@@ -107,7 +107,7 @@ class TrackingResult:
         }
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """`TRACKING_METRICS` of each category that has an object or a track, by its name."""
+        """Compute `TRACKING_METRICS` of each category with objects or tracks, by its name."""
         names = [name for _, name in self.counts]
         return {
             f'{name} ({identifier})' if names.count(name) > 1 else name: counts.metrics()
@@ -116,7 +116,7 @@ class TrackingResult:
         }
 
     def pooled(self) -> dict[str, float]:
-        """`TRACKING_METRICS` of all categories together, so that frequent ones weigh more."""
+        """Compute `TRACKING_METRICS` of the counts summed over all categories."""
         total = TrackingCounts()
         for counts in self.counts.values():
             total.add(counts)
@@ -126,15 +126,15 @@ class TrackingResult:
 def evaluate_tracking(
     annotations: VideoAnnotations, results: Sequence[TrackResult]
 ) -> TrackingResult:
-    """Evaluate how well tracks follow the objects of their category.
+    """Compute the tracking counts of each category.
 
     Args:
         annotations: the ground truth.
         results: the detected tracks, see `results.read_results`.
 
     Raises:
-        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: if a segmentation of a track is broken.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is invalid.
+        ResultsError: if the segmentation of a track is invalid.
     """
     annotations.require_instances()
     gts = annotations.instances_by_video()
@@ -154,7 +154,7 @@ def tracking_counts(gts: Sequence[Tube], tracks: Sequence[Tube]) -> TrackingCoun
     """Count the matches of a video.
 
     Args:
-        gts: G tubes of the ground truth.
+        gts: G ground truth tubes.
         tracks: D detected tubes.
     """
     length = len([*gts, *tracks][0])
@@ -166,14 +166,14 @@ def tracking_counts(gts: Sequence[Tube], tracks: Sequence[Tube]) -> TrackingCoun
         gt_lengths[frame.gts] += 1
         track_lengths[:, frame.tracks] += 1
         pairs = np.ix_(frame.gts, frame.tracks)
-        # IoUs in relation to all that the object and the track overlap.
+        # IoUs relative to all overlaps of the object and of the track.
         sums = frame.ious.sum(0) + frame.ious.sum(1, keepdims=True) - frame.ious
         similar[pairs] += np.where(sums > _EPS, frame.ious / np.maximum(sums, _EPS), 0)
         close[pairs] += frame.ious >= IDENTITY_IOU
 
     alignment = similar / np.maximum(gt_lengths + track_lengths - similar, _EPS)
     counts = TrackingCounts()
-    matches = np.zeros((len(ALPHAS), *shape))  # frames in which each pair is matched
+    matches = np.zeros((len(ALPHAS), *shape))  # number of frames in which each pair is matched
     for frame in frames:
         gains = alignment[np.ix_(frame.gts, frame.tracks)] * frame.ious
         rows, columns = linear_sum_assignment(gains, maximize=True)

@@ -1,4 +1,4 @@
-"""IoU of tubes, an object's masks through a video, from run lengths: masks are not decoded."""
+"""IoU of tubes, the masks of an object over a video, computed on RLEs without decoding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from rlemasklib import RLEMask
 
 from axialvs.utils.rle import mask_areas
 
-# The mask of an object in each of L frames, None where it is absent; see `read_tube`.
+# The mask of an object in each of L frames, None if it is absent; see `read_tube`.
 Tube = Sequence[RLEMask | None]
 
 _MAX_RLE_PIXELS = 2**32 - 1  # rlemasklib counts in 32 bits
-_MAX_PAIR_FRAMES = 1_000_000  # bounds the memory of the upper bounds
+_MAX_PAIR_FRAMES = 1_000_000  # limits the memory of `_largest_intersections`
 
 
 class TubeOverlaps(NamedTuple):
     """Overlaps of D detected and G ground truth tubes of a video of L frames."""
 
     ious: NDArray[np.float64]  # (D, G) sum of intersections over sum of unions; 0 if not compared
-    areas: NDArray[np.int64]  # (D, L) pixels, 0 where absent
+    areas: NDArray[np.int64]  # (D, L) pixels, 0 if absent
     gt_areas: NDArray[np.int64]  # (G, L)
 
 
@@ -30,15 +30,16 @@ def tube_overlaps(
     comparable: NDArray[np.bool_],
     at_least: float = 0.0,
 ) -> TubeOverlaps:
-    """Compare the tubes of a video.
+    """Compute the IoUs and areas of the tubes of a video.
 
-    In each frame two tubes share at most the smaller area. Pairs that cannot reach `at_least` by
-    this bound are skipped, which saves most of the work and changes no IoU from `at_least` up.
+    The intersection of two tubes in a frame is at most the smaller area. Pairs whose IoU is below
+    `at_least` by this bound are skipped, which saves most of the work and does not affect IoUs of
+    at least `at_least`.
 
     Args:
-        detections: D tubes.
-        gts: G tubes.
-        comparable: (D, G) pairs to compare.
+        detections: D detected tubes.
+        gts: G ground truth tubes.
+        comparable: (D, G) whether to compare a pair.
         at_least: smallest IoU of interest.
     """
     tubes = [*detections, *gts]
@@ -55,7 +56,7 @@ def tube_overlaps(
     shape = next((mask.shape for tube in tubes for mask in tube if mask is not None), (1, 1))
     step = max(1, _MAX_RLE_PIXELS // (shape[0] * shape[1]))
     for start in range(0, length, step):
-        # The frames side by side are one mask.
+        # Concatenate the frames to a single mask.
         strips = {
             index: _concatenate(tubes[index][start : start + step], shape)
             for index in np.unique(pairs).tolist()
@@ -68,12 +69,12 @@ def tube_overlaps(
 
 
 def _iou(shared: NDArray[np.int64], sums: NDArray[np.int64]) -> NDArray[np.float64]:
-    """IoU from intersections and the sums of both areas; grows with `shared`."""
+    """Compute IoUs from intersections and sums of areas; monotonic in `shared`."""
     return shared / np.maximum(sums - shared, 1)
 
 
 def _largest_intersections(pairs: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Upper bound of each pair's intersection: the sum over frames of the smaller areas."""
+    """Compute an upper bound of intersections: the smaller areas, summed over frames."""
     bounds = np.zeros(len(pairs), dtype=np.int64)
     step = max(1, _MAX_PAIR_FRAMES // max(1, areas.shape[1]))
     for start in range(0, len(pairs), step):
@@ -90,7 +91,7 @@ def _concatenate(masks: Sequence[RLEMask | None], shape: tuple[int, int]) -> RLE
 def frame_ious(
     masks: Sequence[RLEMask | None], others: Sequence[RLEMask | None]
 ) -> NDArray[np.float64]:
-    """(n, m) IoU of masks of one frame; 0 if one is absent or both are empty."""
+    """Compute (n, m) IoUs of masks of one frame; 0 if one is absent or both are empty."""
     shared = np.zeros((len(masks), len(others)))
     for row, mask in enumerate(masks):
         for column, other in enumerate(others):

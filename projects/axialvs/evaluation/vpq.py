@@ -1,6 +1,6 @@
-"""Video panoptic quality: panoptic quality of tubes in windows of a few frames.
+"""Video panoptic quality (VPQ): panoptic quality of tubes in sliding windows of a few frames.
 
-Kim et al., Video Panoptic Segmentation, CVPR 2020, with the windows of VIPSeg.
+Kim et al., Video Panoptic Segmentation, CVPR 2020, with the window sizes of VIPSeg.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from axialvs.evaluation.panoptic_counts import Tubes
 
 WINDOWS = (1, 2, 4, 6)  # frames
 _MIN_IOU = 0.5  # above it, a tube has at most one match
-# Predictions with more than this fraction on void or crowds are no false positives.
+# Predictions with more than this fraction on void or crowds are not false positives.
 _MAX_IGNORED = 0.5
 
 
@@ -22,7 +22,7 @@ class SlidingSums:
     """Sums over the last n frames, for several n.
 
     Args:
-        windows: the n.
+        windows: window sizes n, in frames.
     """
 
     def __init__(self, windows: Sequence[int]) -> None:
@@ -32,7 +32,7 @@ class SlidingSums:
         self._count = 0
 
     def add(self, frame: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Add a frame's numbers; yield each n that has been reached with its sum."""
+        """Add the counts of a frame; yield the size and the sum of each complete window."""
         reached = []
         self._count += 1
         for window in self._windows:
@@ -48,13 +48,13 @@ class SlidingSums:
 
 @dataclass(slots=True)
 class VPQCounts:
-    """Matched and unmatched tubes of N classes; sums over windows and videos.
+    """Counts of matched and unmatched tubes of N classes, summed over windows and videos.
 
     Attributes:
         ious: (N,) sums of the IoUs of matched tubes.
-        tp: (N,) matched pairs of tubes.
-        fp: (N,) predicted tubes without a match.
-        fn: (N,) ground truth tubes without a match.
+        tp: (N,) numbers of matched pairs of tubes.
+        fp: (N,) numbers of unmatched predicted tubes.
+        fn: (N,) numbers of unmatched ground truth tubes.
     """
 
     ious: NDArray[np.float64]
@@ -64,7 +64,7 @@ class VPQCounts:
 
     @classmethod
     def zero(cls, num_classes: int) -> 'VPQCounts':
-        """Counts of no window."""
+        """Create zero counts."""
         return cls(np.zeros(num_classes), *np.zeros((3, num_classes), dtype=np.int64))
 
     def add(self, other: 'VPQCounts') -> None:
@@ -75,7 +75,7 @@ class VPQCounts:
         self.fn += other.fn
 
     def qualities(self) -> NDArray[np.float64]:
-        """(N,) panoptic quality of each class; NaN without a tube that counts."""
+        """Compute the (N,) panoptic quality of each class; NaN without evaluated tubes."""
         weights = self.tp + self.fp / 2 + self.fn / 2
         return np.where(weights > 0, self.ious / np.maximum(weights, 0.5), np.nan)
 
@@ -83,13 +83,14 @@ class VPQCounts:
 def vpq_counts(shared: NDArray[np.int64], tubes: Tubes, num_classes: int) -> VPQCounts:
     """Match the tubes of one window.
 
-    Tubes of the same class match if their IoU exceeds one half. Void pixels are left out of the
-    union. Predicted tubes with more than half of their pixels on void or on crowds of their class
-    are no false positives, and crowds no false negatives.
+    Tubes of the same class match if their IoU exceeds 0.5. Void pixels are excluded from the union.
+    Predicted tubes with more than half of their pixels on void or on crowds of their class are not
+    false positives, and crowds are not false negatives.
 
     Args:
-        shared: (G + 1, P + 1) pixels of each pair of tubes in the window; void comes first.
-        tubes: the G and the P tubes; those without a pixel in the window do not count.
+        shared: (G + 1, P + 1) intersections in the window, in pixels, with void first.
+        tubes: the G ground truth and P predicted tubes; those without pixels in the window are
+            ignored.
         num_classes: number of classes.
     """
     gt_areas, areas = shared.sum(axis=1)[1:], shared.sum(axis=0)[1:]

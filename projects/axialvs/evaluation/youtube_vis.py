@@ -1,7 +1,8 @@
 """Average precision and recall of tracks: the official YouTube-VIS evaluation.
 
-As in COCO's: match the tracks of each video (`track_matching.evaluate_video`), accumulate over
-videos (`accumulate`), summarize. Yang et al., Video Instance Segmentation, ICCV 2019.
+Follows the COCO evaluation: match the tracks of each video (`track_matching.evaluate_video`),
+accumulate over videos (`accumulate`), summarize. Yang et al., Video Instance Segmentation, ICCV
+2019.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,19 +24,19 @@ from axialvs.utils.parallel import fork_map, usable_cores
 
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 NO_GT = -1.0  # value of a metric without ground truth
-_MAX_WORKERS = 4  # each needs memory
-_MASKS_PER_WORKER = 10_000  # fewer are faster in one process
+_MAX_WORKERS = 4  # limits memory
+_MASKS_PER_WORKER = 10_000  # with fewer masks, a single process is faster
 
 
 @dataclass(frozen=True, slots=True)
 class VideoAPResult:
-    """Metrics of a dataset; all are fractions, or -1 without ground truth.
+    """Metrics of a dataset, as fractions, or -1 without ground truth.
 
     Attributes:
         categories: K categories, by ascending id.
-        precisions: (K, A, S, P) for A `AREA_RANGES`, S `IOU_THRESHOLDS` and P `RECALL_POINTS`, with
-            the last of `MAX_DETECTIONS`.
-        recalls: (K, A, S, M) for M `MAX_DETECTIONS`.
+        precisions: (K, A, S, P) precisions for A `AREA_RANGES`, S `IOU_THRESHOLDS` and P
+            `RECALL_POINTS`, with the last of `MAX_DETECTIONS`.
+        recalls: (K, A, S, M) recalls for M `MAX_DETECTIONS`.
         videos: matches of each video, by ascending id.
     """
 
@@ -45,17 +46,17 @@ class VideoAPResult:
     videos: tuple[VideoEval, ...]
 
     def summary(self) -> dict[str, float]:
-        """AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl over all categories.
+        """Compute AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm and ARl.
 
-        Categories without ground truth are left out of the means.
+        They are means over the categories with ground truth.
         """
         return _metrics(self.precisions, self.recalls)
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """The metrics of `summary`, `gts` and `tracks` of each category, by its name.
+        """Compute the metrics of `summary`, `gts` and `tracks` of each category, by its name.
 
-        `gts` is the number of ground truth tracks without crowds, `tracks` that of detections.
-        Categories that share a name are told apart by their ids, as `name (id)`.
+        `gts` is the number of ground truth tracks without crowds, `tracks` the number of
+        detections. Categories with the same name are listed as `name (id)`.
         """
         names = [category.name for category in self.categories]
         table: dict[str, dict[str, float]] = {}
@@ -71,10 +72,10 @@ class VideoAPResult:
         return table
 
     def per_video(self) -> dict[int, dict[str, float]]:
-        """AP and AP50 of each video alone and numbers of tracks, by the video's id.
+        """Compute AP, AP50 and track counts of each video, by video id.
 
-        `gts` and `tracks` are as in `per_class`; `matched` of the former have a detection with an
-        IoU of 0.5 or more, `missed` have none.
+        `gts` and `tracks` are defined as in `per_class`. `matched` and `missed` are the numbers of
+        ground truth tracks with and without a detection with an IoU of at least 0.5.
         """
         table: dict[int, dict[str, float]] = {}
         for video in self.videos:
@@ -99,12 +100,12 @@ def evaluate_tracks(
     Args:
         annotations: the ground truth.
         results: the detected tracks, see `results.read_results`.
-        workers: processes; each needs the memory of one video. Defaults to min(4, CPU cores),
-            fewer for small inputs.
+        workers: number of processes, each with the memory of one video. Defaults to min(4, CPU
+            cores), and fewer for small inputs.
 
     Raises:
-        AnnotationError: if the ground truth has no annotations, or a segmentation is broken.
-        ResultsError: if a segmentation of a track is broken.
+        AnnotationError: if the ground truth has no annotations, or a segmentation is invalid.
+        ResultsError: if the segmentation of a track is invalid.
         AxialVSError: if a process died.
     """
     annotations.require_instances()
@@ -123,11 +124,11 @@ def evaluate_tracks(
 
 
 def accumulate(videos: Iterable[VideoEval], categories: Sequence[Category]) -> VideoAPResult:
-    """Pool the matches of videos; their order does not matter.
+    """Compute precisions and recalls from the matches of all videos, in any order.
 
     Args:
-        videos: one per video.
-        categories: those of the ground truth.
+        videos: matches of each video.
+        categories: categories of the ground truth.
     """
     videos = tuple(sorted(videos, key=lambda video: video.video_id))
     categories = tuple(sorted(categories, key=lambda category: category.id))
@@ -141,7 +142,7 @@ def accumulate(videos: Iterable[VideoEval], categories: Sequence[Category]) -> V
         for name in ('categories', 'scores', 'ranks', 'matched', 'ignored', 'gt_ignored')
     }
     gt_categories = np.concatenate([video.gt_categories for video in videos])
-    # By category, then by descending score; equal scores in the order of videos.
+    # By category, then by descending score, with ties in video order.
     order = np.lexsort((-pooled['scores'], pooled['categories']))
     sorted_categories = pooled['categories'][order]
     for index, category in enumerate(categories):
@@ -164,14 +165,15 @@ def precision_and_recall(
     num_gts: NDArray[np.int64],
     max_detections: Sequence[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall of a category over its D detections in all videos.
+    """Compute precision and recall of a category over its D detections in all videos.
 
     Args:
-        matched: (A, S, D) for A area ranges and S IoU thresholds, by descending score.
-        ignored: (A, S, D) detections that are neither true nor false positives.
+        matched: (A, S, D) whether a detection is matched, for A area ranges and S IoU thresholds,
+            by descending score.
+        ignored: (A, S, D) whether a detection is neither a true nor a false positive.
         ranks: (D,) rank of the detection within its video, from 0.
-        num_gts: (A,) ground truth tracks that count.
-        max_detections: limits per video, ascending; the precision is for the last.
+        num_gts: (A,) number of ground truth tracks that are not ignored.
+        max_detections: ascending limits per video; the precision uses the last one.
 
     Returns:
         precisions: (A, S, P) at `RECALL_POINTS`, or -1 without ground truth.
@@ -193,12 +195,15 @@ def precision_and_recall(
 def _sampled_precision(
     true: NDArray[np.bool_], false: NDArray[np.bool_], num_gts: int
 ) -> NDArray[np.float64]:
-    """(S, P) highest precision at each of `RECALL_POINTS` or beyond; 0 if it is not reached.
+    """Interpolate the precision at `RECALL_POINTS`: the maximum at this recall or above, or 0.
 
     Args:
         true: (S, D) true positives, by descending score.
         false: (S, D) false positives.
-        num_gts: ground truth tracks that count.
+        num_gts: number of ground truth tracks that are not ignored.
+
+    Returns:
+        (S, P) precisions.
     """
     num_true = np.cumsum(true, axis=1)
     precision = num_true / (num_true + np.cumsum(false, axis=1) + np.spacing(1))
@@ -210,7 +215,7 @@ def _sampled_precision(
 
 
 def _metrics(precisions: NDArray[np.float64], recalls: NDArray[np.float64]) -> dict[str, float]:
-    """The official twelve, of precisions (K, A, S, P) and recalls (K, A, S, M)."""
+    """Compute the twelve official metrics from precisions (K, A, S, P) and recalls (K, A, S, M)."""
     fifty, seventy_five = (int(np.argmin(abs(IOU_THRESHOLDS - x))) for x in (0.5, 0.75))
     sizes = list(enumerate(AREA_RANGES))[1:]
     return {

@@ -1,14 +1,14 @@
-"""Addresses of videos."""
+"""Video URLs."""
 
 import re
 from pathlib import Path
 
 
 def is_url(source: str | Path) -> bool:
-    """Whether a source is an address such as `rtsp://camera/stream`."""
+    """Return whether a source is a URL such as `rtsp://camera/stream`."""
     return isinstance(source, str) and '://' in source
 
 
 def display_name(source: str | Path) -> str:
-    """The source for messages and files: an address without its user and password."""
+    """Return a source without the credentials of a URL, for messages and files."""
     return re.sub(r'://[^/\s]*@', '://', str(source))

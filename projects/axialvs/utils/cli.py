@@ -1,4 +1,4 @@
-"""What all command-line tools share: exit codes, one-line errors and `--cfg-options`."""
+"""Common parts of the command-line tools: exit codes, one-line errors and `--cfg-options`."""
 
 import argparse
 import ast
@@ -14,23 +14,21 @@ from axialvs.utils.errors import AxialVSError
 BAD_INPUT = 2  # argparse uses the same for bad arguments
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # 128 + SIGPIPE
-# torch puts this before the traceback of an error that a data loader's worker raised.
+# Printed by torch before the traceback of an error in a dataloader worker.
 _WORKER_TRACEBACK = 'Original Traceback (most recent call last):'
 
 
 def run_command(main: Callable[[], int | None]) -> int:
-    """Run a command and report errors meant for users in one line.
+    """Run a command and print user errors in one line.
 
-    The end of a pipe that nobody reads any more, as of `COMMAND | head -1`, is no error to report.
-    `AxialVSError` and `OSError` are reported; every other error keeps its traceback, as do these
-    if the environment variable `AXIALVS_TRACEBACK` is set.
+    `AxialVSError` and `OSError` are printed without a traceback, unless the environment variable
+    `AXIALVS_TRACEBACK` is set. A closed pipe, as in `COMMAND | head -1`, is not reported.
 
     Args:
-        main: returns an exit code, or None for success.
+        main: the command, which returns an exit code, or None for success.
 
     Returns:
-        The exit code: that of `main`, or 2 after a reported error, 130 after Ctrl-C, 141 if the
-        output's reader is gone.
+        The exit code of `main`, or 2 after a user error, 130 after Ctrl-C, 141 after a closed pipe.
     """
     try:
         try:
@@ -38,7 +36,7 @@ def run_command(main: Callable[[], int | None]) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer cannot be written when the process ends either.
+        # Prevents a second error when the remaining buffer is flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return CLOSED_PIPE
     except KeyboardInterrupt:
@@ -52,7 +50,7 @@ def run_command(main: Callable[[], int | None]) -> int:
 
 
 def error_message(error: Exception) -> str:
-    """One line that says what is wrong."""
+    """Format an error in one line."""
     text = str(error).strip()
     if _WORKER_TRACEBACK in text:
         # The last line is `package.ErrorClass: message`.
@@ -63,10 +61,10 @@ def error_message(error: Exception) -> str:
 
 
 class ConfigOptions(argparse.Action):
-    """Parse KEY=VALUE options as mmengine's `DictAction` does, without importing mmengine.
+    """Parse KEY=VALUE options like mmengine's `DictAction`, without importing mmengine.
 
-    Unlike there, blanks in values stay, and nested Python literals such as `[{'type': 'A'}]` are
-    read.
+    In contrast to `DictAction`, spaces in values are kept, and nested Python literals such as
+    `[{'type': 'A'}]` are supported.
     """
 
     def __call__(
@@ -81,21 +79,21 @@ class ConfigOptions(argparse.Action):
             key, separator, value = text.partition('=')
             if not separator:
                 raise argparse.ArgumentError(
-                    self, f"'{text}' is not KEY=VALUE; write no blank around = and quote values"
+                    self, f"'{text}' is not KEY=VALUE; omit spaces around = and quote values"
                 )
             try:
                 options[key] = _parse_value(value.strip())
             except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
                 raise argparse.ArgumentError(
                     self,
-                    f"'{text}': unreadable value; check brackets and quotes, and put code "
-                    'such as dict(...) into a config file',
+                    f"'{text}': invalid value; check brackets and quotes, and move code such as "
+                    'dict(...) to a config file',
                 ) from error
         setattr(namespace, self.dest, options)
 
 
 def script_parser(description: str) -> argparse.ArgumentParser:
-    """Parser whose help shows a docstring with its line breaks."""
+    """Create a parser whose help keeps the line breaks of a docstring."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -110,7 +108,7 @@ def add_config_options(
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
-        help=f'settings that replace those of the config, such as {example}',
+        help=f'settings that override the config, such as {example}',
     )
 
 
@@ -118,7 +116,7 @@ def _parse_value(text: str) -> Any:
     if not text.startswith(tuple('([{\'"')) and ',' not in text and 'dict(' not in text:
         return _parse_scalar(text)
     if '{' not in text:
-        # Quote the bare words of lists such as [a, b c].
+        # Quote the unquoted strings of lists such as [a, b c].
         text = re.sub(
             r'\'[^\']*\'|"[^"]*"|[^\s,()\[\]\'"]([^,()\[\]\'"]*[^\s,()\[\]\'"])?',
             lambda word: word[0] if word[0][0] in '\'"' else repr(_parse_scalar(word[0])),
@@ -134,6 +132,6 @@ def _parse_scalar(text: str) -> Any:
             return number(text)
         except ValueError:
             pass
-    if text == 'None':  # 'none' is a name, as of a temporal layer
+    if text == 'None':  # 'none' is a string, such as a type of temporal layers
         return None
     return {'true': True, 'false': False}.get(text.lower(), text)

@@ -1,4 +1,4 @@
-"""Paths of the configs, weights and tools that come with the package."""
+"""Paths of the configs, weights and tools shipped with the package."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +14,10 @@ def find_config(name: str | Path) -> Path:
     """Find a config file.
 
     Args:
-        name: a path, or a path below `configs/` with or without `.py`, or the name of one of them.
+        name: a path, or a path below `configs/` with or without `.py`, or just its file name.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such config.
     """
     path = Path(name)
     if path.is_file():
@@ -30,12 +30,12 @@ def find_config(name: str | Path) -> Path:
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(
-        f'config {name} does not exist; those of the project are in {_where("configs")}'
+        f'config {name} does not exist; the configs of the project are in {_where("configs")}'
     )
 
 
 def shipped_configs(pattern: str) -> list[str]:
-    """List shipped configs by a glob pattern, relative to `configs/`, in order of their names."""
+    """List the shipped configs that match a glob pattern relative to `configs/`, sorted by name."""
     for folder in _FOLDERS:
         configs = folder / 'configs'
         return sorted(path.relative_to(configs).as_posix() for path in configs.glob(pattern))
@@ -43,10 +43,10 @@ def shipped_configs(pattern: str) -> list[str]:
 
 
 def find_shipped_weights(file_name: str) -> Path:
-    """Find a file of the folder `weights/`.
+    """Find a file in the folder `weights/`.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there is no such file.
     """
     return _find('weights', file_name)
 
@@ -55,7 +55,7 @@ def find_tool(script: str) -> Path:
     """Find a script below the folder `tools/`.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: if there is no such script.
     """
     return _find('tools', script)
 

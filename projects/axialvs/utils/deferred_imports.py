@@ -1,7 +1,7 @@
-"""Defer imports until what they import is used.
+"""Defer slow imports until the imported module is used.
 
-mmdet imports packages of a few of its parts, such as imgaug for lane lines, with everything else,
-and mmengine torch.distributed.fsdp, which takes seconds of CPU time.
+Importing mmdet also imports packages that few of its parts need, such as imgaug for lane lines, and
+mmengine imports torch.distributed.fsdp. They take seconds of CPU time.
 """
 
 import sys
@@ -16,11 +16,11 @@ from typing import Any
 
 @contextmanager
 def deferred_imports(*modules: str) -> Iterator[None]:
-    """Let imports give placeholders, which import the module when they are used.
+    """Replace imported modules with placeholders, which import the module on first use.
 
-    A use is a call, an attribute, a check of instances or classes, or a derived class. Modules
-    that have been imported before are used as they are, and those of a package that is not
-    installed raise ImportError as usual. Afterward `sys.modules` holds no placeholder.
+    A use is a call, an attribute access, an instance or subclass check, or a derived class. Modules
+    that are already imported are not deferred, and packages that are not installed raise
+    ImportError as usual. On exit, all placeholders are removed from `sys.modules`.
 
     Args:
         modules: full names; their submodules are deferred too.
@@ -42,8 +42,8 @@ class _Placeholder(ModuleType):
     """Placeholder for a module, a class or a function.
 
     Args:
-        name: full name, as in `matplotlib.patches.Rectangle`.
-        finder: what defers its module.
+        name: full name, such as `matplotlib.patches.Rectangle`.
+        finder: the finder that defers its module.
     """
 
     def __init__(self, name: str, finder: '_Finder') -> None:
@@ -55,7 +55,7 @@ class _Placeholder(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if not self._finder.deferred(self.__name__):
             return getattr(self._load(), name)
-        if name.startswith('__'):  # asked by the import system and by inspect.getmodule
+        if name.startswith('__'):  # requested by the import system and by inspect.getmodule
             raise AttributeError(name)
         return _Placeholder(f'{self.__name__}.{name}', self._finder)
 
@@ -79,14 +79,14 @@ class _Placeholder(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Find placeholders for modules."""
+    """Create placeholders for modules."""
 
     def __init__(self, modules: set[str]) -> None:
         self._modules = modules
         self._placeholders: dict[str, _Placeholder] = {}
 
     def deferred(self, name: str) -> list[str]:
-        """Return the deferred module that has or contains a name, or nothing."""
+        """Return the deferred modules that a name equals or belongs to."""
         return [x for x in self._modules if f'{name}.'.startswith(f'{x}.')]
 
     def stop_deferring(self, *modules: str) -> None:
@@ -109,4 +109,4 @@ class _Finder(MetaPathFinder, Loader):
         return self._placeholders[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the module is imported when it is used."""
+        """Do nothing: the module is imported on first use."""

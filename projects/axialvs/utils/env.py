@@ -1,4 +1,4 @@
-"""The device that a model runs on, and the memory of the process."""
+"""Device and CPU threads of a model, and memory of the process."""
 
 import functools
 import os
@@ -15,10 +15,10 @@ _RSS_UNIT = 1 if sys.platform == 'darwin' else 1024  # bytes; macOS counts in by
 
 
 def find_device(name: 'str | torch.device | None' = None) -> 'torch.device':
-    """The device of a name; by default a GPU if torch sees one, else the CPU.
+    """Return the device with a name, by default the GPU if available, else the CPU.
 
     Args:
-        name: 'cpu', 'cuda', 'cuda:1' ...
+        name: device name, such as 'cpu', 'cuda' or 'cuda:1'.
 
     Raises:
         AxialVSError: if the device is not available.
@@ -38,7 +38,7 @@ def find_device(name: 'str | torch.device | None' = None) -> 'torch.device':
 
 @functools.cache
 def own_threads() -> int:
-    """Number of CPU threads of torch before any model changed it."""
+    """Return torch's number of CPU threads at startup, before any model changes it."""
     import torch
 
     return torch.get_num_threads()
@@ -47,11 +47,11 @@ def own_threads() -> int:
 def limit_threads(number: int | None) -> None:
     """Set the number of CPU threads of torch for a model, unless OMP_NUM_THREADS is set.
 
-    Small models gain nothing from more than one, and threads that wait for one another collapse on
-    a busy machine.
+    Small models are not faster with more than one thread, and much slower on a busy machine, where
+    threads wait for each other.
 
     Args:
-        number: the config's `num_threads`; None for the number that the process started with.
+        number: `num_threads` of the config; None for the number at startup.
     """
     import torch
 
@@ -60,5 +60,5 @@ def limit_threads(number: int | None) -> None:
 
 
 def peak_resident_bytes() -> int:
-    """Peak resident memory of this process."""
+    """Return the peak resident memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT

@@ -1,8 +1,8 @@
-"""The base class of errors that are meant for users."""
+"""Base class of user errors."""
 
 
 class AxialVSError(ValueError):
-    """Something that a user can fix; the message names the file, the item, the value, the remedy.
+    """An error that users can fix; the message names file, item, value and remedy.
 
-    Commands print it as one line. Any other exception but `OSError` keeps its traceback.
+    Commands print it and `OSError` in one line, and all other exceptions with a traceback.
     """

@@ -1,4 +1,4 @@
-"""Atomic writing of files, and names of image files."""
+"""Write files atomically, check output paths, and sort file names."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 PARTIAL_SUFFIX = '.partial'
-"""Suffix of a file that is being written; files of killed processes keep it."""
+"""Suffix of files during writing; files of killed processes keep it."""
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -18,14 +18,14 @@ _WRONG_NAME = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def partial_path(path: Path, clean: bool = True) -> Path:
-    """Return the name under which this process writes a file before it is renamed.
+    """Return the temporary path for writing a file before it is renamed.
 
-    It contains host and process, so that processes that write one file do not mix their data.
+    It contains host and process id, so that processes writing the same file do not interfere.
 
     Args:
-        path: of the finished file.
-        clean: delete what dead processes of this host left under such names, which takes a
-            listing of the folder.
+        path: path of the finished file.
+        clean: delete temporary files of dead processes on this host, which requires listing the
+            folder.
     """
     prefix = f'{path.name}.{socket.gethostname()}-'
     pattern = f'{glob.escape(prefix)}*{PARTIAL_SUFFIX}'
@@ -38,30 +38,30 @@ def partial_path(path: Path, clean: bool = True) -> Path:
 
 def _is_running(process: int) -> bool:
     if os.name != 'posix':
-        return True  # signal 0 is no question there
+        return True  # no signal 0 on Windows
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # of another user
+    except PermissionError:  # a process of another user
         pass
     return True
 
 
 def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
-    """Write a temporary file, sync it to the disk and rename it.
+    """Write a temporary file, sync it to disk and rename it.
 
-    A process that dies at any point leaves the old file, or none, under the name. Pipes and devices
-    such as /dev/stdout are written to directly.
+    If the process dies, the old file, if any, is unchanged. Pipes and devices such as /dev/stdout
+    are written directly.
 
     Args:
         path: the file; missing folders are created.
         data: its content.
-        sync: False for one of thousands of files: they are not synced one by one.
+        sync: whether to sync the file to disk, which is slow for thousands of files.
 
     Raises:
-        OSError: if the disk is full, the folder is not writable or the like. The message names the
-            file; the temporary file is removed.
+        OSError: if the file cannot be written, such as on a full disk. The message names the file;
+            the temporary file is removed.
     """
     path = Path(path)
     if _is_stream(path):
@@ -85,19 +85,19 @@ def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path must not be replaced; /dev/stdout may link to a regular file."""
+    """Return whether a path must not be replaced; /dev/stdout may link to a regular file."""
     plain = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     return not plain or path.absolute().parent == Path('/dev')
 
 
 def _explained(error: OSError, path: Path, size: int) -> OSError:
-    """The error with the file's name and a remedy, and its error number."""
+    """Add file name and remedy to the message of an error, keeping its error number."""
     if error.errno in _OUT_OF_SPACE:
-        remedy = f'{size / 1e6:.3g} MB are needed: free some space, or write to a different disk'
+        remedy = f'{size / 1e6:.3g} MB are needed: free disk space, or write to a different disk'
     elif error.errno in _NO_ACCESS:
-        remedy = 'the folder is not writable: change its owner or mode, or choose a different one'
+        remedy = 'the folder is not writable: change its owner or mode, or use a different one'
     elif error.errno in _WRONG_NAME:
-        remedy = 'this is a folder, or its folder is a file: choose a different name'
+        remedy = 'it is a folder, or its parent is a file: use a different name'
     else:
         remedy = 'check the disk'
     explained = type(error)(f'{path} could not be written ({error.strerror or error}); {remedy}')
@@ -106,7 +106,7 @@ def _explained(error: OSError, path: Path, size: int) -> OSError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, if the system can sync folders."""
+    """Make a rename durable across power failures, if the system can sync folders."""
     if not hasattr(os, 'O_DIRECTORY'):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -117,38 +117,38 @@ def _sync_folder(folder: Path) -> None:
 
 
 def output_file(text: str) -> Path:
-    """The argparse type of a file to write; its folders may be missing.
+    """Parse the path of an output file as an argparse type; parent folders may be missing.
 
     Raises:
-        ArgumentTypeError: if it is a folder, or one of its folders is a file.
+        ArgumentTypeError: if it is a folder, or one of its parents is a file.
     """
     path = Path(text)
     if path.is_dir():
-        raise ArgumentTypeError(f"'{text}' is a folder; name a file")
+        raise ArgumentTypeError(f"'{text}' is a folder; use a file path")
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise ArgumentTypeError(f"'{text}': {above} is a file; choose a different path")
+        raise ArgumentTypeError(f"'{text}': {above} is a file; use a different path")
     return path
 
 
 def output_folder(text: str) -> Path:
-    """Convert a command-line argument to a folder to write; it may be missing, else is empty.
+    """Parse the path of a missing or empty output folder as an argparse type.
 
     Raises:
-        ArgumentTypeError: it is a file or holds files, or one of its folders is a file.
+        ArgumentTypeError: if it is a file or not empty, or one of its parents is a file.
     """
     path = Path(text)
     if path.is_dir():
         if any(path.iterdir()):
-            raise ArgumentTypeError(f"'{text}' is not empty; name a new folder")
+            raise ArgumentTypeError(f"'{text}' is not empty; use a new folder")
         return path
     if path.exists():
-        raise ArgumentTypeError(f"'{text}' is a file; name a folder")
+        raise ArgumentTypeError(f"'{text}' is a file; use a folder")
     return output_file(text)
 
 
 def check_writable(path: Path) -> None:
-    """Check before a long run that a file can be written, and make its folder.
+    """Check before a long run that a file can be written, and create its folder.
 
     Raises:
         OSError: if the write fails; the message names the file and the remedy.
@@ -179,6 +179,6 @@ IMAGE_SUFFIXES = (
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorting key that puts 'frame10' after 'frame9'."""
+    """Return a sort key that orders 'frame10' after 'frame9'."""
     parts = re.split(r'(\d+)', name.lower())
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]

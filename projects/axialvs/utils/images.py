@@ -1,4 +1,4 @@
-"""Writing images."""
+"""Write images."""
 
 import io
 from pathlib import Path
@@ -10,15 +10,15 @@ from axialvs.utils.files import write_atomically
 
 
 def write_image(path: Path, image: Image.Image, **options: Any) -> None:
-    """Write an image in the format of its suffix, whole or not at all.
+    """Write an image atomically, in the format given by the suffix.
 
     Args:
-        path: folders are made as needed.
+        path: the file; missing folders are created.
         image: the image.
-        **options: of `PIL.Image.Image.save`.
+        **options: arguments of `PIL.Image.Image.save`.
 
     Raises:
-        OSError: it cannot be written; names the file.
+        OSError: if it cannot be written; the message names the file.
     """
     buffer = io.BytesIO()
     image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)

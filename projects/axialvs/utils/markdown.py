@@ -1,11 +1,11 @@
-"""Tables in Markdown."""
+"""Format Markdown tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table whose columns are the keys of the rows; a key that a row lacks is an empty cell."""
+    """Format rows as a table with a column per key; missing keys are empty cells."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [columns, ['---'] * len(columns)]
     lines += [[str(row.get(key, '')) for key in columns] for row in rows]

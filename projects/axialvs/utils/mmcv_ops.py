@@ -1,7 +1,7 @@
-"""Make mmcv usable without its compiled operators: missing ones fail when called, not on import.
+"""Make mmcv usable without its compiled operators, which fail when called, not on import.
 
-`pip install onedl-mmcv` in an isolated build carries no `mmcv._ext`, and `mmdet.models` then dies
-on import although nothing of this project needs an operator on a CPU.
+`pip install onedl-mmcv` with build isolation does not compile `mmcv._ext`. `mmdet.models` then
+fails on import, although this project needs no compiled operators on CPUs.
 """
 
 import contextlib
@@ -22,26 +22,26 @@ INSTALL_COMMAND = (
 
 INSTALL_HINT = (
     f'With a CUDA toolkit and a C++ compiler installed, `{INSTALL_COMMAND}` compiles them '
-    '(about a quarter of an hour on two cores).'
+    '(about 15 minutes on two cores).'
 )
 
 _NOTICE = 'Could not import OneDL'
 
 
 class MissingOperatorError(AxialVSError, NotImplementedError):
-    """A compiled mmcv operator was called that this installation does not have."""
+    """Raised on calling a compiled mmcv operator that is not installed."""
 
 
 class _OperatorStandIn(ModuleType):
-    """Answer for `mmcv._ext`; every operator exists and raises when it is called.
+    """Placeholder for `mmcv._ext`, with all operators defined, which raise when called.
 
     Args:
-        reason: why the extension is missing, a sentence without its full stop.
+        reason: why the extension is missing, without a trailing period.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(EXTENSION, 'Stand-in for the compiled operators of mmcv.')
-        # mmengine asks `find_spec`, which refuses a loaded module whose spec is None.
+        super().__init__(EXTENSION, 'Placeholder for the compiled operators of mmcv.')
+        # mmengine calls `find_spec`, which raises for loaded modules whose spec is None.
         self.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, loader=None)
         self.reason = reason
 
@@ -58,12 +58,12 @@ class _OperatorStandIn(ModuleType):
 
 
 def install_stand_in() -> bool:
-    """Put the stand-in in place of an extension that is missing or broken.
+    """Install the placeholder if the extension is missing or broken.
 
-    To be called before anything imports `mmdet.models` or `mmcv.ops`; calling it again is harmless.
+    Call it before importing `mmdet.models` or `mmcv.ops`. Repeated calls have no effect.
 
     Returns:
-        Whether the stand-in is in place.
+        Whether the placeholder is installed.
     """
     loaded = sys.modules.get(EXTENSION)
     if loaded is None:
@@ -76,9 +76,9 @@ def install_stand_in() -> bool:
 
 
 def import_mmdet() -> None:
-    """Import mmdet's registered parts, without its notice at every start about a data format.
+    """Register mmdet's modules, without the notice about a data format that it prints on import.
 
-    The stand-in has to be in place.
+    The placeholder must be installed before.
     """
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         importlib.import_module('mmdet.datasets')
@@ -89,19 +89,19 @@ def import_mmdet() -> None:
 
 
 def missing_reason() -> str | None:
-    """Why the compiled operators cannot be had; None where they can."""
+    """Return why the compiled operators are not available, or None if they are."""
     return sys.modules[EXTENSION].reason if install_stand_in() else None
 
 
 def _why_not_importable() -> str | None:
-    """Import the extension; return the reason if that fails."""
-    importlib.import_module('torch')  # whose libraries the extension is linked against
-    importlib.import_module('mmcv')  # a broken mmcv is an error of its own
+    """Import the extension and return the reason for a failure, or None."""
+    importlib.import_module('torch')  # the extension is linked against its libraries
+    importlib.import_module('mmcv')  # errors of mmcv itself are not caught
     try:
         importlib.import_module(EXTENSION)
     except ModuleNotFoundError:
         return 'mmcv was installed without compiled operators'
     except (ImportError, OSError) as error:
-        # Typically an undefined symbol, when torch was changed after mmcv had been compiled.
-        return f'the compiled operators of mmcv do not load ({error})'
+        # Typically an undefined symbol after a different torch version was installed.
+        return f'the compiled operators of mmcv cannot be loaded ({error})'
     return None

@@ -1,4 +1,4 @@
-"""A map over items in forked processes."""
+"""Parallel map in forked processes."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ _function: Callable[[Any], Any] | None = None  # inherited by the forked process
 
 
 def usable_cores() -> int:
-    """CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -29,16 +29,16 @@ def fork_map(
 ) -> Iterator[Value]:
     """Apply a function to items in forked processes, which share the parent's memory.
 
-    The function may be any closure, but must not use threads, GPUs, torch or OpenCV. On other
-    systems than Linux, where forks are not safe, the calling process does all the work.
+    The function may be any closure, but must not use threads, GPUs, torch or OpenCV. On systems
+    other than Linux, where forking is not safe, it runs in the calling process.
 
     Args:
-        function: applied to each item; its errors are raised here.
-        items: the items, sent to the processes.
+        function: function of one item; its errors are re-raised.
+        items: the picklable items.
         workers: number of processes.
 
     Yields:
-        The values, in the order of the items.
+        The results, in the order of the items.
 
     Raises:
         AxialVSError: if a process died.
@@ -49,7 +49,7 @@ def fork_map(
         yield from map(function, items)
         return
     _function = function
-    # Ctrl-C reaches all processes; only this one handles it.
+    # Ctrl-C is sent to all processes; only this one handles it.
     ignore = (signal.SIGINT, signal.SIG_IGN)
     context = multiprocessing.get_context('fork')
     with ProcessPoolExecutor(workers, context, signal.signal, ignore) as pool:
@@ -57,7 +57,7 @@ def fork_map(
             yield from pool.map(_call, items)
         except BrokenProcessPool as error:
             raise AxialVSError(
-                'a worker process died, probably for lack of memory; use fewer --workers'
+                'a worker process died, probably out of memory; use fewer --workers'
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
-"""COCO run-length encodings (RLE): the one codec of datasets, post-processing and evaluation.
+"""COCO run-length encoding (RLE), shared by datasets, post-processing and evaluation.
 
-Masks are encoded and combined by rlemasklib, without being decoded to pixels. Polygons are
-rasterized by pycocotools, whose rules define the official scores.
+Masks are encoded and combined by rlemasklib without decoding to pixels. Polygons are rasterized by
+pycocotools, as in the official metrics.
 """
 
 import re
@@ -17,18 +17,18 @@ from rlemasklib import RLEMask
 from axialvs.utils.errors import AxialVSError
 
 RLE = dict[str, Any]  # {'size': [height, width], 'counts': str}
-MAX_PIXELS = 2**30  # of a frame, the limit of OpenCV; larger sizes come from damaged files
+MAX_PIXELS = 2**30  # pixels per frame, the limit of OpenCV; larger sizes are from corrupt files
 
-# Characters 'P' to 'o' announce another character of the same run, '0' to 'O' end it.
+# Characters 'P' to 'o' continue a run length, '0' to 'O' terminate it.
 _is_well_formed = re.compile('[0-o]*[0-O]').fullmatch
 
 
 class RLEError(AxialVSError):
-    """A segmentation that does not encode a mask of its frame.
+    """Raised for a segmentation that does not encode a mask of its frame.
 
     Attributes:
-        reason: what is wrong with it.
-        position: its index in the sequence that was read.
+        reason: description of the error.
+        position: index of the segmentation in its sequence.
     """
 
     def __init__(self, reason: str, position: int = 0) -> None:
@@ -38,14 +38,14 @@ class RLEError(AxialVSError):
 
 
 def check_frame_size(height: int, width: int) -> None:
-    """Refuse frame sizes that no camera has, before memory is allocated for them.
+    """Reject implausible frame sizes before memory is allocated.
 
     Raises:
         RLEError: if the frame has more than `MAX_PIXELS` pixels.
     """
     if height * width > MAX_PIXELS:
         raise RLEError(
-            f'a frame of {height} x {width} pixels is larger than the limit of {MAX_PIXELS} pixels'
+            f'a frame of {height} x {width} pixels exceeds the limit of {MAX_PIXELS} pixels'
         )
 
 
@@ -53,10 +53,9 @@ def read_mask(segmentation: RLE | list[list[float]], height: int, width: int) ->
     """Parse and check one segmentation.
 
     Args:
-        segmentation: RLE with str, bytes or list `counts`, whose size is that of the frame, or
-            polygons.
-        height: of the frame, in pixels.
-        width: of the frame, in pixels.
+        segmentation: RLE of the size of the frame, with str, bytes or list `counts`, or polygons.
+        height: height of the frame, in pixels.
+        width: width of the frame, in pixels.
 
     Raises:
         RLEError: if it does not encode a mask of this size.
@@ -95,7 +94,7 @@ def _parse(segmentation: RLE | list[list[float]], size: tuple[int, int]) -> RLEM
         if isinstance(counts, str):
             if not _is_well_formed(counts):
                 raise RLEError(
-                    'the compressed counts are empty, cut off or contain foreign characters'
+                    'the compressed counts are empty, truncated or contain invalid characters'
                 )
             return RLEMask.from_dict({'size': size, 'counts': counts})
         if not all(type(run) is int and 0 <= run <= num_pixels for run in counts):
@@ -108,31 +107,31 @@ def _parse(segmentation: RLE | list[list[float]], size: tuple[int, int]) -> RLEM
 
 
 def mask_areas(masks: Sequence[RLEMask | None]) -> NDArray[np.int64]:
-    """Pixels of each mask, 0 for None."""
+    """Return the area of each mask in pixels, 0 for None."""
     return np.array([0 if mask is None else mask.area() for mask in masks], dtype=np.int64)
 
 
 def compress(segmentation: RLE | list[list[float]], height: int, width: int) -> RLE:
-    """Any segmentation as RLE with str `counts`; arguments as in `read_mask`."""
+    """Convert a segmentation to an RLE with str `counts`; arguments as in `read_mask`."""
     if isinstance(segmentation, dict) and isinstance(segmentation['counts'], str):
         return segmentation
     return as_rle(read_mask(segmentation, height, width))
 
 
 def as_rle(mask: RLEMask) -> RLE:
-    """The RLE of a mask, with the types of JSON."""
+    """Convert a mask to an RLE with JSON types."""
     encoded = mask.to_dict()
     return {'size': [int(x) for x in encoded['size']], 'counts': encoded['counts'].decode('ascii')}
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> RLE:
-    """Encode a mask (H, W), which may be empty."""
+    """Encode a possibly empty mask (H, W)."""
     encoded = rlemasklib.encode(mask)
     return {'size': [int(x) for x in mask.shape], 'counts': encoded['counts'].decode('ascii')}
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[RLE | None]:
-    """Encode masks (n, H, W); None for an empty one."""
+    """Encode masks (n, H, W), with None for empty ones."""
     return [
         encode_mask(mask) if not_empty else None
         for mask, not_empty in zip(masks, np.any(masks, axis=(1, 2)), strict=True)
@@ -140,10 +139,10 @@ def encode_masks(masks: NDArray[np.bool_]) -> list[RLE | None]:
 
 
 def encode_crop(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, int]) -> RLE | None:
-    """Encode a mask that is empty outside of a crop of the frame.
+    """Encode a mask that is empty outside a crop of the frame.
 
     Args:
-        crop: (H, W) bool; fastest if column-major.
+        crop: (H, W) bool mask; fastest if column-major.
         top: first row of the crop in the frame.
         left: first column of the crop in the frame.
         size: (height, width) of the frame.
@@ -158,16 +157,16 @@ def encode_crop(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, i
 
 
 def decode_mask(rle: RLE) -> NDArray[np.bool_]:
-    """The mask (H, W) of an RLE."""
+    """Decode an RLE to a mask (H, W)."""
     return rlemasklib.decode(rle).astype(bool)
 
 
 def unite(rles: Sequence[RLE]) -> RLE:
-    """The union of masks of one size."""
+    """Compute the union of masks of the same size."""
     return as_rle(RLEMask.union([read_mask(rle, *rle['size']) for rle in rles]))
 
 
 def measure(rle: RLE) -> tuple[int, list[float]]:
-    """Area and bounding box [x, y, width, height] of a mask, in pixels."""
+    """Compute area and bounding box [x, y, width, height] of a mask, in pixels."""
     mask = read_mask(rle, *rle['size'])
     return mask.area(), [float(number) for number in mask.bbox()]

@@ -92,7 +92,10 @@ def _first(content):
 @pytest.mark.parametrize(
     ('spoil', 'words'),
     [
-        (lambda c: _first(c).update(category_id=3), ["is 'box'", "'ball'", 'keeps its class']),
+        (
+            lambda c: _first(c).update(category_id=3),
+            ["is 'box'", "'ball'", 'use one class per object'],
+        ),
         (
             lambda c: _first(c).update(category_id=9),
             ["'category_id'", '9 is not a known category id'],

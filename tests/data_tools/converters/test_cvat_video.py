@@ -71,7 +71,7 @@ def test_keyframes_only_are_interpolated_and_counted(convert, task, capsys):
 
 def test_masks_are_not_interpolated(refuse, task):
     shapes = cvat_mask(0, ball(0)) + cvat_mask(3, ball(3))
-    assert 'lists every frame' in refuse(*task(cvat('ball>' + shapes)))
+    assert 'contains all frames' in refuse(*task(cvat('ball>' + shapes)))
 
 
 def test_boxes_are_no_masks_but_on_request(convert, refuse, task, capsys):
@@ -166,8 +166,8 @@ GOOD = cvat(BALL_POLYGONS)
         (GOOD.replace('<size>4</size>', ''), ['<size>', 'not a number']),
         (GOOD.replace('polygon', 'blob'), ['<blob>']),
         (GOOD.replace('track', 'image'), ['CVAT for images', 'CVAT for video 1.1']),
-        (GOOD[:300], ['not a readable XML']),
-        ('<html/>', ['not a file of CVAT']),
+        (GOOD[:300], ['not a valid XML']),
+        ('<html/>', ['not a CVAT file']),
         (cvat('ball>' + cvat_mask(0, ball(0)).replace('left="3"', 'left="39"')), ['exceeds']),
         (cvat('ball>' + cvat_mask(0, ball(0)).replace('rle="0, 48', 'rle="0, 47')), ['47 pixels']),
     ],

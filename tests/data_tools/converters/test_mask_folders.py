@@ -177,7 +177,7 @@ def test_what_is_left_out_is_counted(convert, davis, capsys):
     assert '2 masks of ignored ids (cart: 2' in said
     read = convert('masks', *with_classes(davis), '--frames=:2')
     assert len(read.instances) == 1
-    assert '1 objects without a pixel (cart/2)' in capsys.readouterr().out
+    assert '1 objects without pixels (cart/2)' in capsys.readouterr().out
 
 
 def test_frames_without_a_mask(convert, refuse, davis):
@@ -241,9 +241,9 @@ def _no_video(root):
         (_no_frame, ['Annotations/cart/00001.png', 'no frame 00001']),
         (_other_size, ['Annotations/cart/00002.png', '41x24', '40x24', 'nearest']),
         (_other_frame_size, ['JPEGImages/cart/00003.jpg', '41x24', '40x24']),
-        (_no_image, ['Annotations/cart/00002.png', 'not a readable image']),
-        (_cut_off, ['Annotations/cart/00002.png', 'not a readable image']),
-        (_two_masks, ['Annotations/cart/00002.tif', 'the other is 00002.png']),
+        (_no_image, ['Annotations/cart/00002.png', 'not a valid image']),
+        (_cut_off, ['Annotations/cart/00002.png', 'not a valid image']),
+        (_two_masks, ['Annotations/cart/00002.tif', '00002.png has the same name']),
         (_several_pages, ['Annotations/cart/00002.tif', '3 images']),
         (_smooth, ['Annotations/cart/00002.png', '251 different values', '--binary']),
         (_unknown_object, ['classes.json', 'object 3 of video cart', '--ignore-ids 3']),
@@ -261,11 +261,11 @@ def test_what_is_wrong_is_named(refuse, davis, spoil, words):
     ('text', 'words'),
     [
         ('{"1": "ball", "01": "box"}', ["'ball' and 'box'"]),
-        ('{"1": 7}', ['7 is not the name']),
+        ('{"1": 7}', ['7 is not a class name']),
         ('[1]', ['not a JSON object']),
         ('{', ['not a readable JSON']),
         ('{}', ['no classes']),
-        ('{"videos": {"cart": null}}', ['None is not the name']),
+        ('{"videos": {"cart": null}}', ['None is not a class name']),
         ('{"²": "ball"}', ['no class for object 1 of video cart']),
     ],
 )
@@ -287,9 +287,9 @@ def test_class_file_of_a_different_encoding(refuse, davis, name):
 def test_wrong_options(refuse, davis):
     assert "'boat'; it has cart" in refuse('masks', *folders(davis), '--videos', 'boat')
     said = refuse('masks', *with_classes(davis), '--classes', 'ball')
-    assert "object 2 of video cart is of class 'box'" in said
+    assert "object 2 of video cart has class 'box'" in said
     assert '--drop-other-classes' in said
-    assert 'give the folder above' in refuse(
+    assert 'use the parent folder' in refuse(
         'masks', '--images', davis / 'JPEGImages/cart', '--masks', davis / 'Annotations/cart'
     )
     assert 'none of its 4 frames' in refuse('masks', *folders(davis), '--frames', '9:')

@@ -1,1 +1,1 @@
-"""Find everything in a dataset that would go wrong in training: `check.check_dataset`."""
+"""Find problems in a dataset before training: `check.check_dataset`."""

@@ -1,4 +1,4 @@
-"""Check a dataset: read the file to its end, then check classes, videos, masks and images."""
+"""Check a dataset: read the whole annotation file, then check classes, videos, masks, images."""
 
 import re
 from collections import defaultdict
@@ -30,15 +30,15 @@ def check_dataset(
     """Check an annotation file and its images.
 
     Args:
-        target: what to check.
-        open_images: False only checks that image files exist.
-        min_area: pixels below which the largest mask of an instance is reported.
-        workers: threads that open images.
-        show_progress: show progress bars on the error stream.
+        target: the annotation file, its folders and the classes.
+        open_images: whether to open images, or only check that the files exist.
+        min_area: report instances whose largest mask has fewer pixels.
+        workers: number of threads that open images.
+        show_progress: show progress bars on stderr.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        AxialVSError: if the file is not readable as JSON, or the class list is wrong.
+        FileNotFoundError: if the file does not exist.
+        AxialVSError: if the file is not valid JSON, or the class list is invalid.
     """
     findings = Findings()
     content = load_json(target.ann_file)
@@ -68,7 +68,7 @@ def _named(category: Category) -> str:
 def _check_names(annotations: VideoAnnotations, findings: Findings) -> None:
     for category in annotations.categories:
         if category.source_name != category.name:
-            problem = f'{category.source_name!r} is read as {category.name!r}'
+            problem = f'{category.source_name!r} is changed to {category.name!r}'
             findings.add('name-repaired', f'category {category.id}', problem)
     for first, second in same_names(annotations.categories):
         problem = f'{second.name!r} is also the name of category {first.id}'
@@ -76,13 +76,13 @@ def _check_names(annotations: VideoAnnotations, findings: Findings) -> None:
 
 
 def _check_classes(annotations: VideoAnnotations, target: Target, findings: Findings) -> set[int]:
-    """Compare categories, classes and the model's head; return the ids that are learned."""
+    """Compare categories, classes and the model head; return the category ids to train on."""
     categories = annotations.categories
     own = {category.id for category in categories}
     classes = target.classes
     number = len(own if classes is None else resolve_class_list(classes))
     if target.num_classes not in (None, number):
-        if number < target.num_classes:  # the rest is never learned
+        if number < target.num_classes:  # the remaining classes are never trained
             findings.severities['class-count'] = 'warning'
         problem = f'{number} classes in the data, {target.num_classes} in the model'
         findings.add('class-count', target.source, problem)
@@ -111,7 +111,7 @@ def _check_classes(annotations: VideoAnnotations, target: Target, findings: Find
 def _check_use(
     annotations: VideoAnnotations, learned: set[int], needs_annotations: bool, findings: Findings
 ) -> None:
-    """Report categories and videos without training targets, and tracks of single frames."""
+    """Report categories and videos without training targets, and single-frame tracks."""
     if annotations.instances is None:
         if needs_annotations:
             findings.severities['no-annotations'] = 'error'
@@ -138,12 +138,13 @@ def _check_use(
 def _check_frames(
     annotations: VideoAnnotations, num_frames: int | None, findings: Findings
 ) -> None:
-    """Report short videos, and frames that are listed twice or in a wrong order."""
+    """Report short videos, and duplicate or unordered frames."""
     owners: dict[str, str] = {}
     for video in annotations.videos:
         where = describe(annotations, video.id)
         if num_frames and not annotations.are_images and video.length < num_frames:
-            findings.add('video-short', where, f'{video.length} frames, clips have {num_frames}')
+            problem = f'{video.length} frames, but clips have {num_frames}'
+            findings.add('video-short', where, problem)
         if max(video.width, video.height) > _MAX_ASPECT * min(video.width, video.height):
             findings.add('frame-narrow', where, f'{video.width}x{video.height}')
         frames = defaultdict(list)
@@ -155,12 +156,12 @@ def _check_frames(
                 findings.add('frame-twice', where, f'{name} is frame {twice}')
             other = owners.setdefault(name, where)
             if other != where:
-                findings.add('frame-twice', where, f'{name} is a frame of {other} too')
+                findings.add('frame-twice', where, f'{name} is also a frame of {other}')
         _check_order(where, list(frames), findings)
 
 
 def _check_order(where: str, names: Sequence[str], findings: Findings) -> None:
-    """Compare frames with the order of the last numbers in their names, if all have one."""
+    """Check that frames are sorted by the last numbers in their names, if all have one."""
     numbers = [re.findall(r'[0-9]+', name.rpartition('/')[2])[-1:] for name in names]
     if [] in numbers:
         return
@@ -169,5 +170,5 @@ def _check_order(where: str, names: Sequence[str], findings: Findings) -> None:
     )
     first = next((frame for frame, other in enumerate(order) if frame != other), None)
     if first is not None:
-        problem = f'frame {first} is {names[first]}, not {names[order[first]]}'
+        problem = f'frame {first} is {names[first]}, expected {names[order[first]]}'
         findings.add('frame-order', where, problem)

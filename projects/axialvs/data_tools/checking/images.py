@@ -1,4 +1,4 @@
-"""Check of image files, decoded as training decodes them."""
+"""Check image files, decoded as in training."""
 
 import zlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from axialvs.data_tools.checking.rules import Findings
 from axialvs.datasets.annotations.youtube_vis import Video, VideoAnnotations
 from axialvs.datasets.image_files import ImageFileError, image_size, is_truncated_jpeg
 
-_VIDEOS_AHEAD = 64  # bounds memory
+_VIDEOS_AHEAD = 64  # limits memory
 
 # (rule, frame, problem)
 _Fault = tuple[str, int, str]
@@ -32,14 +32,14 @@ def check_images(
     """Report images that are missing, unreadable, truncated or of a wrong size.
 
     Args:
-        annotations: the file.
+        annotations: content of the annotation file.
         folder: folder that file names are relative to.
-        findings: is added to.
-        open_files: False only checks that files exist and are not empty.
-        workers: threads; decoding runs in parallel.
-        show_progress: show a progress bar on the error stream.
+        findings: collects the findings.
+        open_files: whether to open files, or only check that they exist and are not empty.
+        workers: number of threads that decode images.
+        show_progress: show a progress bar on stderr.
     """
-    cv2.setLogLevel(0)  # what cannot be decoded is reported here
+    cv2.setLogLevel(0)  # decoding errors are reported as findings
     videos = annotations.videos
     total = sum(video.length for video in videos)
     with (
@@ -71,14 +71,14 @@ def _check_video(video: Video, folder: str, open_files: bool) -> Iterator[_Fault
                 yield fault[0], frame, f'{path}: {fault[1]}'
             other = seen.setdefault(zlib.crc32(data), name)
             if other != name:
-                yield 'frame-same', frame, f'{name} has the bytes of {other}'
+                yield 'frame-same', frame, f'{name} is identical to {other}'
 
 
 def _hint(path: str) -> str:
-    """Return what the folder has in place of a missing file: a name of different case or suffix."""
+    """Look for a missing file under a name of different case or suffix, for the message."""
     folder, name = osp.split(path)
     if not osp.isdir(folder):
-        return ': there is no such folder'
+        return ': the folder does not exist'
     stem = osp.splitext(name)[0].lower()
     others = sorted(o.name for o in Path(folder).iterdir() if o.stem.lower() == stem)
     return f': the folder has {others[0]}' if others else ''
@@ -87,18 +87,18 @@ def _hint(path: str) -> str:
 def _fault_of(path: str, data: bytes, size: tuple[int, int]) -> tuple[str, str] | None:
     """Return the violated rule and the problem of an image file; `size` is (width, height)."""
     try:
-        found = image_size(path)  # before decoding: a header may claim any size
+        found = image_size(path)  # before decoding, because the header may declare a huge size
     except ImageFileError as error:
         if 'pixels' in str(error):
             return 'image-unreadable', f'{error}'.removeprefix(f'{path}: ')
-        found = size  # formats that only OpenCV knows
+        found = size  # formats only supported by OpenCV
     if found == size:
         is_png = data.startswith(b'\x89PNG')
         if is_truncated_jpeg(path) or (is_png and b'IEND' not in data[-64:]):
-            return 'image-truncated', 'the image has no end'
+            return 'image-truncated', 'the end of the image is missing'
         image = _decode(data)
         if image is None:
-            return 'image-unreadable', 'not an image, damaged, or of an unknown format'
+            return 'image-unreadable', 'not an image, corrupt, or in an unsupported format'
         found = image.shape[1::-1]
     if found != size:
         expected = f'{size[0]}x{size[1]} in the annotation file'

@@ -1,4 +1,4 @@
-"""Checks of the masks, boxes and areas that could be read."""
+"""Check masks, boxes and areas."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from axialvs.data_tools.checking.rules import Findings
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
 from axialvs.utils.rle import compress, measure
 
-_BOX_TOLERANCE = 2.0  # pixels: boxes of polygons lie between pixels
-_AREA_TOLERANCE = 0.1  # of the mask's area: polygons are rasterized in more than one way
+_BOX_TOLERANCE = 2.0  # pixels; boxes of polygons have subpixel coordinates
+_AREA_TOLERANCE = 0.1  # fraction of the mask area; rasterization of polygons differs among tools
 
 
 def describe(
@@ -19,7 +19,7 @@ def describe(
     instance: Instance | None = None,
     frame: int | None = None,
 ) -> str:
-    """Return a record in words, as 'video 3, instance 7, frame 2' or 'image 3, annotation 7'."""
+    """Format a record, such as 'video 3, instance 7, frame 2' or 'image 3, annotation 7'."""
     nouns = ('image', 'annotation') if annotations.are_images else ('video', 'instance')
     words = [f'{nouns[0]} {video_id}']
     if instance is not None:
@@ -30,15 +30,15 @@ def describe(
 
 
 def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findings) -> list[float]:
-    """Report what is odd about masks that decode.
+    """Report suspicious masks, boxes and areas.
 
     Args:
-        annotations: the file.
-        min_area: pixels that the largest mask of an instance should have.
-        findings: is added to.
+        annotations: content of the annotation file.
+        min_area: report instances whose largest mask has fewer pixels.
+        findings: collects the findings.
 
     Returns:
-        For every instance the mean area of the masks that have a pixel, in pixels; 0 if none has.
+        Mean area of the non-empty masks of each instance, in pixels; 0 if all are empty.
     """
     videos = {video.id: video for video in annotations.videos}
     owners: dict[tuple[int, int, str], str] = {}
@@ -54,7 +54,7 @@ def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findin
                 continue
             other = owners.setdefault((video.id, frame, counts), where)
             if other != where:
-                findings.add('mask-twice', places[frame], f'the same mask as that of {other}')
+                findings.add('mask-twice', places[frame], f'same mask as {other}')
         _compare_boxes(instance, areas, boxes, places, findings)
         _compare_areas(instance, areas, places, findings)
         if instance.iscrowd:
@@ -72,7 +72,7 @@ def check_masks(annotations: VideoAnnotations, min_area: float, findings: Findin
 def _measure(
     instance: Instance, video: Video
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[int, str]]:
-    """Return (L,) areas, (L, 4) boxes, and the counts of the frames that have a mask."""
+    """Return (L,) areas, (L, 4) boxes, and the RLE counts of the frames with a mask."""
     rles = {
         frame: compress(entry, video.height, video.width)
         for frame, entry in enumerate(instance.segmentations)
@@ -96,16 +96,16 @@ def _compare_boxes(
         if box is None or frame in instance.broken:
             continue
         if instance.segmentations[frame] is None:
-            # Some writers use a box of size zero for "absent".
+            # Some tools write a box of size zero for absent objects.
             if box[2] > 0 and box[3] > 0:
                 findings.add('box-without-mask', places[frame], f'box {_rounded(box)}')
         elif areas[frame] and not _encloses(box, boxes[frame]):
-            problem = f'box {_rounded(box)}, but the mask fills {_rounded(boxes[frame])}'
+            problem = f'box {_rounded(box)}, but the box of the mask is {_rounded(boxes[frame])}'
             findings.add('box-misses-mask', places[frame], problem)
 
 
 def _encloses(outer: Sequence[float], inner: Sequence[float]) -> bool:
-    """Whether one box [x, y, width, height] lies in another, within the tolerance."""
+    """Return whether a box [x, y, width, height] encloses another, within the tolerance."""
     return all(
         outer[axis] - _BOX_TOLERANCE <= inner[axis]
         and inner[axis] + inner[axis + 2] <= outer[axis] + outer[axis + 2] + _BOX_TOLERANCE
@@ -118,7 +118,7 @@ def _compare_areas(
 ) -> None:
     for frame, area in enumerate(instance.areas or ()):
         found = int(areas[frame])
-        if area is None or not found or instance.iscrowd:  # crowds have no size in scores
+        if area is None or not found or instance.iscrowd:  # metrics do not use areas of crowds
             continue
         if abs(area - found) > max(_AREA_TOLERANCE * found, 4 * found**0.5):
             problem = f'area {area:g}, but the mask has {found} pixels'

@@ -1,4 +1,4 @@
-"""Checks of panoptic data in VIPSeg's layout: JSON, PNGs and images agree."""
+"""Check the consistency of JSON, PNGs and images of panoptic data in VIPSeg's layout."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _MAX_UNLABELLED = 0.5
 
 
 class _CheckedVideo(NamedTuple):
-    """Result of one video: faults (rule, frame, problem), size, and areas of each tube."""
+    """Result of a video: faults (rule, frame, problem), size, and areas of each tube."""
 
     faults: list[tuple[str, str, str]]
     size: tuple[int, int]
@@ -35,7 +35,7 @@ class _CheckedVideo(NamedTuple):
 
 
 def is_panoptic(content: Any) -> bool:
-    """Whether a JSON file has annotations per video and frame."""
+    """Return whether a JSON file has panoptic annotations per video and frame."""
     annotations = content.get('annotations') if isinstance(content, dict) else None
     first = annotations[0] if isinstance(annotations, list) and annotations else None
     return isinstance(first, dict) and 'video_id' in first and 'annotations' in first
@@ -44,26 +44,26 @@ def is_panoptic(content: Any) -> bool:
 def check_panoptic(
     target: Target, findings: Findings, open_images: bool, workers: int, show_progress: bool
 ) -> tuple[VideoAnnotations, list[float]]:
-    """Check that JSON, PNGs and images agree.
+    """Check that JSON, PNGs and images are consistent.
 
     Args:
         target: the JSON file and its folders.
-        findings: is added to.
-        open_images: False skips PNGs and images.
-        workers: threads.
-        show_progress: show a progress bar on the error stream.
+        findings: collects the findings.
+        open_images: whether to check PNGs and images.
+        workers: number of threads.
+        show_progress: show a progress bar on stderr.
 
     Returns:
-        Videos and tubes in the form of instance annotations, without masks, and the mean area of
-        every tube, in pixels.
+        Videos and tubes as instance annotations without masks, and the mean area of each tube, in
+        pixels.
 
     Raises:
-        AxialVSError: if the folder of PNGs is neither given nor next to the file.
+        AxialVSError: if the folder of PNGs is neither set nor next to the JSON file.
     """
     path = target.ann_file
     masks = target.masks or str(Path(path).with_name('panomasksRGB'))
     if not Path(masks).is_dir():
-        raise AxialVSError(f'{path}: {masks} is not a folder; give that of the PNGs with --masks')
+        raise AxialVSError(f'{path}: {masks} is not a folder; set the folder of PNGs with --masks')
     try:
         gt = read_ground_truth(path, masks)
     except AnnotationError as error:
@@ -149,5 +149,5 @@ def _image_faults(path: Path, name: str, size: tuple[int, int]) -> Iterator[tupl
         yield 'image-unreadable', name, str(error)
     else:
         if found != size:
-            problem = f'{path}: {found[0]}x{found[1]}, its mask {size[0]}x{size[1]}'
+            problem = f'{path}: {found[0]}x{found[1]}, but its mask has {size[0]}x{size[1]}'
             yield 'image-size', name, problem

@@ -1,4 +1,4 @@
-"""The result of a check as text and as JSON, with statistics of the data."""
+"""Report of a dataset check as text and as JSON, with dataset statistics."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from axialvs.data_tools.checking.rules import RULES, SEVERITIES, Findings
 from axialvs.data_tools.checking.target import Target
 from axialvs.datasets.annotations.youtube_vis import VideoAnnotations
 
-# Mean pixels of an instance where it is visible, as scores by size define them.
+# Mean mask area of an instance over visible frames, with the ranges of APs, APm and APl.
 _SIZES = {'small': 128**2, 'medium': 256**2, 'large': float('inf')}
 _MOST_SIZES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked and what was found.
+    """Result of a dataset check.
 
     Attributes:
-        target: the file and its use.
+        target: the annotation file and its settings.
         layout: 'YouTube-VIS', 'COCO' or 'VIPSeg'.
-        annotations: what could be read.
+        annotations: the valid annotations.
         findings: the violations.
-        mean_areas: of every instance, see `check_masks`.
-        opened: whether images were opened, not only looked for.
+        mean_areas: mean mask area of each instance, see `check_masks`.
+        opened: whether images were opened, or only their existence was checked.
     """
 
     target: Target
@@ -37,7 +37,7 @@ class Report:
     opened: bool
 
     def statistics(self) -> dict[str, Any]:
-        """Return counts of videos, instances, masks, sizes and classes."""
+        """Count videos, instances, masks, sizes and classes."""
         videos, instances = self.annotations.videos, self.annotations.instances or ()
         per_video = Counter(instance.video_id for instance in instances)
         seen = [area for area in self.mean_areas if area]
@@ -58,7 +58,7 @@ class Report:
         }
 
     def _classes(self) -> list[dict[str, Any]]:
-        """Return instances, videos and masks of every category, the most frequent first."""
+        """Count instances, videos and masks of each category, the most frequent first."""
         owned = defaultdict(list)
         for instance in self.annotations.instances or ():
             owned[instance.category_id].append(instance)
@@ -75,7 +75,7 @@ class Report:
         return sorted(table, key=lambda row: -row['instances'])
 
     def as_json(self) -> dict[str, Any]:
-        """Return all findings and statistics as plain values."""
+        """Convert all findings and statistics to JSON types."""
         return {
             'ann_file': self.target.ann_file,
             'layout': self.layout,
@@ -98,7 +98,7 @@ class Report:
         }
 
     def as_text(self, examples: int = 5) -> str:
-        """Return the report for a terminal, with a few examples per rule."""
+        """Format the report for a terminal, with a few examples per rule."""
         lines = [self.target.ann_file, *self._statistics()]
         lines += [f'  images    {self._images()}', f'  compared  {self._comparison()}', '']
         for severity in SEVERITIES:
@@ -115,7 +115,7 @@ class Report:
         return '\n'.join([*lines, self.verdict()])
 
     def verdict(self) -> str:
-        """Return the last line: how many errors and warnings there are."""
+        """Format the numbers of errors and warnings, the last line of the report."""
         errors, warnings = (self.findings.count(s) for s in ('error', 'warning'))
         if not errors and not warnings:
             return f'{self.target.ann_file}: nothing wrong was found.'
@@ -126,7 +126,7 @@ class Report:
 
     def _images(self) -> str:
         if self.target.images is None:
-            return 'not looked at; give their folder with --images'
+            return 'not checked; set their folder with --images'
         return f'{self.target.images or "."}: ' + ('opened' if self.opened else 'not opened')
 
     def _comparison(self) -> str:

@@ -1,4 +1,4 @@
-"""The rules that a dataset is checked by, and the list of findings."""
+"""Rules of the dataset check, and their violations."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ SEVERITIES: tuple[Severity, ...] = ('error', 'warning', 'note')
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule.
+    """A rule of the dataset check.
 
     Attributes:
-        severity: 'error' if training stops or cannot use the record; 'warning' if it runs, but
-            probably not as intended; 'note' for what is right and good to know.
-        title: what is wrong with a record.
-        remedy: what to do, or what happens if nothing is done.
+        severity: 'error' if training fails or cannot use the record; 'warning' if it runs, but
+            probably not as intended; 'note' for valid data worth knowing about.
+        title: description of a violation.
+        remedy: how to fix it, or its effect if it is not fixed.
     """
 
     severity: Severity
@@ -33,71 +33,71 @@ def _rules(severity: Severity, **rules: tuple[str, str]) -> dict[str, Rule]:
     }
 
 
-# In the order of the report. The readers of annotation files raise the first ones.
+# In the order of the report. The first ones are raised by the annotation readers.
 RULES: dict[str, Rule] = {
     **_rules(
         'error',
-        layout=('field missing or of a wrong type', 'docs/data.md has the layout'),
-        duplicate_id=('id used twice', 'give every record its own id'),
+        layout=('field missing or of a wrong type', 'docs/data.md describes the layout'),
+        duplicate_id=('id used twice', 'use unique ids'),
         duplicate_name=('category name used twice', 'rename or merge the categories'),
-        unknown_video=('instance of a video that is not listed', 'list it or drop it'),
-        unknown_image=('annotation of an image that is not listed', 'list it or drop it'),
-        unknown_category=('instance of a category that is not listed', 'list the category'),
-        list_length=('list without one entry per frame', 'null means "absent"'),
+        unknown_video=('instance of an unknown video', 'add the video or remove the instance'),
+        unknown_image=('annotation of an unknown image', 'add the image or remove the annotation'),
+        unknown_category=('instance of an unknown category', 'add the category'),
+        list_length=('list without one entry per frame', 'use null for frames without the object'),
         size_differs=('size or length that differs from the video', 'make them equal'),
         mask_size=('mask of a different size than its video', 'write masks at video size'),
-        mask_broken=('mask that cannot be decoded', 'write it as COCO RLE; an absent one is null'),
-        polygon_broken=('polygon that is none', 'correct or remove it and keep the others'),
+        mask_broken=('mask that cannot be decoded', 'use COCO RLE, or null if absent'),
+        polygon_broken=('invalid polygon', 'correct or remove it and keep the others'),
         class_without_category=(
             'class of the config without a category in the file',
-            'give the right class list, or set allow_unlisted_categories=True and never learn it',
+            'correct the class list, or set allow_unlisted_categories=True to not train this class',
         ),
         category_without_class=(
             'category of the file that is not a class of the config',
-            'give the right class list, or set allow_unlisted_categories=True to ignore it',
+            'correct the class list, or set allow_unlisted_categories=True to ignore it',
         ),
         class_count=(
             'number of classes that differs from the model head',
-            'set num_things_classes, num_stuff_classes and the class weights to the data',
+            'adjust num_things_classes, num_stuff_classes and the class weights to the data',
         ),
-        nothing_to_learn=('no object to train on in the file', 'see the other findings'),
+        nothing_to_learn=('file without objects to train on', 'see the other findings'),
         image_missing=('missing image', 'check the image folder'),
         image_unreadable=('image that cannot be decoded', 'replace the file'),
         image_truncated=('truncated image', 'copy or extract it again'),
         image_size=('image of a different size than in the file', 'correct the file'),
-        segment_missing=('pixels of a segment that the JSON lacks', 'list it in segments_info'),
-        segment_unseen=('segment without a pixel', 'remove it from segments_info'),
+        segment_missing=('segment missing from the JSON file', 'add it to segments_info'),
+        segment_unseen=('segment without pixels', 'remove it from segments_info'),
     ),
     **_rules(
         'warning',
-        name_repaired=('category name with damaged text or blanks', 'it is repaired when read'),
-        category_unused=('category without an instance', 'it is never learned'),
-        video_empty=('video without an object to learn', 'training ignores it'),
+        name_repaired=('category name with wrong encoding or spaces', 'it is corrected on reading'),
+        category_unused=('category without instances', 'it cannot be trained'),
+        video_empty=('video without objects to train on', 'training ignores it'),
         video_short=('video shorter than a clip', 'its last frame is repeated to fill the clip'),
         frame_narrow=(
-            'frames much longer than wide',
-            'resized by their short side they take gigabytes; cut them',
+            'frames with an extreme aspect ratio',
+            'they use gigabytes of memory when resized by the short side; crop them',
         ),
         frame_twice=('image file listed twice', 'list each frame once'),
-        frame_order=('frames not in the order of their numbers', 'sort 2.jpg before 10.jpg'),
+        frame_order=('frames not sorted by number', 'sort 2.jpg before 10.jpg'),
         identity_lost=(
-            'most objects live in a single frame of their video',
-            'if the source has no identity over frames, give the same object one id in all frames',
+            'most objects are in a single frame of their video',
+            'if ids are not consistent over frames, use one id per object in all frames',
         ),
         track_unseen=('instance that is never visible', 'it is ignored'),
-        mask_empty=('mask without a pixel', 'write null; it counts as absent'),
-        mask_twice=('two instances with the same mask', 'drop one: the object is learned twice'),
-        box_misses_mask=('box that does not enclose its mask', 'training takes boxes from masks'),
-        box_without_mask=('box in a frame without a mask', 'the object counts as absent there'),
-        area_differs=('area that differs from its mask', 'scores by size use the field areas'),
-        object_tiny=('instance that is very small in all frames', 'it can hardly be learned'),
-        unlabelled_pixels=('frame that is mostly unlabeled', 'unlabeled pixels are not learned'),
+        mask_empty=('mask without pixels', 'use null; the object is treated as absent'),
+        mask_twice=('two instances with the same mask', 'remove one of them'),
+        box_misses_mask=('box that does not enclose its mask', 'training uses boxes of masks'),
+        box_without_mask=('box in a frame without a mask', 'the object is treated as absent'),
+        area_differs=('area that differs from its mask', 'APs, APm and APl use the field areas'),
+        object_tiny=('instance that is very small in all frames', 'it is hard to learn'),
+        unlabelled_pixels=('frame that is mostly unlabeled', 'training ignores these pixels'),
     ),
     **_rules(
         'note',
-        no_annotations=('file without annotations', 'it is for testing only'),
-        frame_same=('image equal to a different one of its video', 'frames are repeated'),
-        crowd=('crowd', 'it is ignored in training and scoring'),
+        no_annotations=('file without annotations', 'it can only be used for testing'),
+        frame_same=('image identical to another one of its video', 'frames are repeated'),
+        crowd=('crowd', 'it is ignored in training and evaluation'),
         class_without_stills=('class without a category in the still images', ''),
         category_dropped=('category of the still images that is mapped to no class', ''),
     ),
@@ -106,7 +106,7 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A violation: the record in words, its field or an empty text, and what is wrong with it."""
+    """A violation: the record, its field or an empty string, and the problem."""
 
     where: str
     field: str
@@ -121,8 +121,8 @@ class Findings:
     """All findings of a dataset, by rule.
 
     Attributes:
-        by_rule: key of `RULES` -> what was found, in the order of the file.
-        severities: rules whose severity differs in this check.
+        by_rule: findings by key of `RULES`, in file order.
+        severities: severities that override those of `RULES` in this check.
     """
 
     by_rule: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
@@ -134,11 +134,11 @@ class Findings:
         self.by_rule[rule].append(Finding(where, field, problem))
 
     def add_error(self, error: AnnotationError) -> None:
-        """Add an error of a reader; readers take this method as `on_error`."""
+        """Add an error of an annotation reader, as its `on_error` callback."""
         self.add(error.kind, error.where, error.problem, error.field)
 
     def of(self, severity: Severity) -> dict[str, list[Finding]]:
-        """Return the violated rules of a severity, in the report's order."""
+        """Return the violated rules of a severity, in report order."""
         return {
             name: self.by_rule[name]
             for name, rule in RULES.items()

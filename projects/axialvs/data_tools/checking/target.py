@@ -1,4 +1,4 @@
-"""What to check: a file by itself, or the data of a config."""
+"""Annotation files to check, with the settings of a config if any."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An annotation file and how it is used.
+    """An annotation file and the settings to check it with.
 
     Attributes:
-        ann_file: the file.
+        ann_file: path of the annotation file.
         images: folder that file names are relative to, or None to skip images.
         masks: folder of panoptic PNGs, or None.
-        classes: as datasets take them; None for the file's own categories.
-        num_frames: frames of a sample, or None if it does not matter.
+        classes: class list as in datasets; None for the categories of the file.
+        num_frames: number of frames per clip, or None to skip the check.
         allow_unlisted: whether class list and file may differ.
-        synonyms: as `CocoClips` takes them.
-        needs_annotations: whether it is trained on.
-        num_classes: of the model's head, or None.
-        source: where the values come from, for the report.
+        synonyms: synonyms of class names, see `CocoClips`.
+        needs_annotations: whether the file is used for training.
+        num_classes: number of classes of the model head, or None.
+        source: config of these settings, for the report.
     """
 
     ann_file: str
@@ -44,18 +44,18 @@ class Target:
 def targets_of_config(
     config: str | Path, split: str = 'train', options: Mapping[str, Any] | None = None
 ) -> list[Target]:
-    """Return the annotation files that a config trains on, or tests with.
+    """Return the annotation files of a config for training or testing.
 
     Args:
-        config: a config, as `find_config` takes it.
+        config: a path or name accepted by `find_config`.
         split: one of `SPLITS`.
-        options: settings that replace those of the config.
+        options: settings that override the config.
 
     Raises:
-        FileNotFoundError: if there is no such config.
+        FileNotFoundError: if the config does not exist.
         AxialVSError: if the config has no such data.
     """
-    from mmengine.config import Config  # imports torch, which files alone do not need
+    from mmengine.config import Config  # imports torch, which is not needed without a config
 
     settings = Config.fromfile(find_config(config))
     settings.merge_from_dict(dict(options or {}))
@@ -69,7 +69,7 @@ def targets_of_config(
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets with a file in a dataset that may wrap or concatenate others."""
+    """Yield the innermost datasets of a dataset that may wrap or concatenate others."""
     inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
     if not inner:
         yield dataset

@@ -1,4 +1,4 @@
-"""Classes of the objects in mask images: one for all, or from a JSON or CSV file."""
+"""Class mapping of the objects in mask images: one class for all, or a JSON or CSV file."""
 
 import csv
 import io
@@ -17,22 +17,22 @@ _ANY = '*'
 
 @dataclass(frozen=True, slots=True)
 class ClassMapping:
-    """Classes by (video, object), with '*' for any.
+    """Classes by (video, object), with '*' as wildcard.
 
     Attributes:
-        names: classes of pairs of video and object, both as text.
-        source: the file, for messages.
+        names: class names by (video, object), both as str.
+        source: the file, for error messages.
     """
 
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     source: str = ''
 
     def listed(self) -> tuple[str, ...]:
-        """Return all classes, in the order in which they first appear."""
+        """Return all classes in order of first appearance."""
         return tuple(dict.fromkeys(self.names.values()))
 
     def class_of(self, video: str, identifier: int) -> str:
-        """Return the class of an object; entries of one object override those of many.
+        """Return the class of an object; specific entries override wildcards.
 
         Raises:
             ConversionError: if the object has no class.
@@ -47,30 +47,30 @@ class ClassMapping:
             if key in self.names:
                 return self.names[key]
         raise ConversionError(
-            f'{self.source}: has no class for object {own[0]} of video {video}; add it, or skip '
-            f'the object with --ignore-ids {own[0]}'
+            f'{self.source}: no class for object {own[0]} of video {video}; add it, or skip the '
+            f'object with --ignore-ids {own[0]}'
         )
 
 
 def one_class(name: str) -> ClassMapping:
-    """Return the mapping of all objects to one class."""
+    """Map all objects to one class."""
     return ClassMapping({(_ANY, _ANY): _class_name(name, '--class')}, '--class')
 
 
 def read_class_mapping(path: Path) -> ClassMapping:
-    """Read a class file.
+    """Read a class mapping from a CSV or JSON file.
 
-    A CSV file has the columns video, object and class; '*' or nothing means any. A JSON file is
-    `{object: class}` for all videos, `{video: class}`, `{video: {object: class}}`, or YouTube-VOS's
-    `{"videos": {video: {"objects": {object: {"category": class}}}}}`. An object is
-    its id in the masks, or its color, as `#ff8000`.
+    A CSV file has the columns video, object and class; '*' or an empty cell matches any. A JSON
+    file is `{object: class}` for all videos, `{video: class}`, `{video: {object: class}}`, or
+    YouTube-VOS's `{"videos": {video: {"objects": {object: {"category": class}}}}}`. Objects are
+    their ids in the masks, or colors such as `#ff8000`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ConversionError: if it is not as described, or gives an object two classes.
+        FileNotFoundError: if the file does not exist.
+        ConversionError: if the file is invalid, or an object has two classes.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file of classes')
+        raise FileNotFoundError(f'{path}: no such class file')
     rows = _csv_rows(path) if path.suffix.lower() == '.csv' else _json_rows(path)
     names: dict[tuple[str, str], str] = {}
     for video, identifier, name in rows:
@@ -78,11 +78,11 @@ def read_class_mapping(path: Path) -> ClassMapping:
         name = _class_name(name, str(path))
         if names.setdefault(key, name) != name:
             raise ConversionError(
-                f'{path}: object {key[1]} of video {key[0]} is {names[key]!r} and {name!r}; an '
-                'object has one class'
+                f'{path}: object {key[1]} of video {key[0]} has the classes {names[key]!r} and '
+                f'{name!r}; keep one of them'
             )
     if not names:
-        raise ConversionError(f'{path}: holds no classes')
+        raise ConversionError(f'{path}: contains no classes')
     return ClassMapping(names, str(path))
 
 
@@ -90,8 +90,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
     reader = csv.DictReader(io.StringIO(_text_of(path)), skipinitialspace=True)
     if 'class' not in (reader.fieldnames or ()):
         raise ConversionError(
-            f'{path}: its first line is {",".join(reader.fieldnames or ())!r}; it must '
-            f'name the columns {",".join(_COLUMNS)}'
+            f'{path}: the header is {",".join(reader.fieldnames or ())!r}, but must contain '
+            f'the columns {",".join(_COLUMNS)}'
         )
     for row in reader:
         yield tuple((row.get(column) or '').strip() for column in _COLUMNS)
@@ -101,7 +101,7 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise ConversionError(f'{path}: is not in UTF-8 ({error}); save it as UTF-8') from error
+        raise ConversionError(f'{path}: is not UTF-8 ({error}); save it as UTF-8') from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -126,7 +126,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
 def _class_name(name: Any, source: str) -> str:
     repaired = repair_name(name) if isinstance(name, str) else ''
     if not repaired:
-        raise ConversionError(f'{source}: {name!r} is not the name of a class')
+        raise ConversionError(f'{source}: {name!r} is not a class name')
     return repaired
 
 
@@ -135,7 +135,7 @@ def _is_id(text: str) -> bool:
 
 
 def _normal_id(text: str) -> str:
-    """Return an id without leading zeros, a color in lower case."""
+    """Normalize an id to no leading zeros, or a color to lower case."""
     return str(int(text)) if text.isdecimal() else text.lower()
 
 

@@ -1,4 +1,4 @@
-"""COCO files of videos: images that belong to videos, annotations that belong to tracks.
+"""Read COCO files of videos, with video ids of images and track ids of annotations.
 
 mmdet's CocoVID has `frame_id` and `instance_id`, TAO has `frame_index` and `track_id`. CVAT's
 export "COCO 1.0" of a video task has no `videos`; its annotations have `attributes.track_id`.
@@ -34,14 +34,14 @@ _POSITIONS = ('frame_id', 'frame_index', 'order_in_video')
 _OBJECTS = ('instance_id', 'track_id')
 
 IDENTITY_HINT = (
-    'instance_id (or track_id) has to be the same for an object in all frames of its video; here '
-    'it seems to be counted up from annotation to annotation.'
+    'instance_id (or track_id) must be the same for an object in all frames of its video; here it '
+    'seems to be unique per annotation.'
 )
 
 
 @dataclass(slots=True)
 class _Frame:
-    """A frame and the annotations in it."""
+    """A frame and its annotations."""
 
     record: JsonRecord
     position: int = 0
@@ -54,12 +54,12 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class CocoVideos:
-    """A file whose records are sorted into videos; masks are not read yet.
+    """Records of a file grouped by video, with masks not read yet.
 
     Attributes:
         path: the file.
-        frames: the frames of each video by its name, in order.
-        class_names: class names by category id, in the file's order.
+        frames: ordered frames of each video, by video name.
+        class_names: class names by category id, in file order.
     """
 
     path: str
@@ -68,17 +68,17 @@ class CocoVideos:
 
 
 def read_coco_videos(path: Path, wanted: Sequence[str] | None, skipped: SkipReport) -> CocoVideos:
-    """Read the file and sort its records.
+    """Read a file and group its records by video.
 
     Args:
         path: the JSON file.
-        wanted: names of the videos to take, or None for all.
-        skipped: is added to.
+        wanted: names of the videos to convert, or None for all.
+        skipped: collects skipped items.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        AnnotationError: if something in the file is wrong.
-        ConversionError: if there is no video of a wanted name.
+        FileNotFoundError: if the file does not exist.
+        AnnotationError: if the file is invalid.
+        ConversionError: if there is no video with a wanted name.
     """
     content = JsonRecord(load_json(path), str(path))
     if other := describe_other_tool(content.values):
@@ -117,18 +117,18 @@ def read_all(
     skipped: SkipReport,
     on_frame: ProgressFn,
 ) -> Iterator[LabeledVideo]:
-    """Read the masks of one video after the other.
+    """Read the masks of all videos.
 
     Args:
-        source: from `read_coco_videos`.
-        images: folder that file names are relative to, to compare sizes; None skips images.
-        allow_boxes: use the box as the mask of an annotation that has none.
-        skipped: is added to.
-        on_frame: is called once per frame.
+        source: records from `read_coco_videos`.
+        images: folder that file names are relative to, to check image sizes; None to skip it.
+        allow_boxes: use boxes as masks of annotations without masks.
+        skipped: collects skipped items.
+        on_frame: callback for each frame.
 
     Raises:
         FileNotFoundError: if an image is missing.
-        AnnotationError: if an annotation is wrong.
+        AnnotationError: if an annotation is invalid.
         ConversionError: if sizes differ, or an object occurs twice in a frame, changes its class or
             has no mask.
     """
@@ -144,7 +144,7 @@ def read_all(
                 of_object = masks.setdefault(identifier, [None] * len(frames))
                 if of_object[index] is not None:
                     problem = f'{identifier} occurs twice in {frame.file_name}'
-                    record.fail('instance_id', f'{problem}; an object has one mask per frame')
+                    record.fail('instance_id', f'{problem}; use one annotation per frame')
                 of_object[index] = _mask(record, size, allow_boxes, name, skipped)
             on_frame()
         tracks = tuple(
@@ -182,7 +182,7 @@ def _read_frames(content: JsonRecord, videos: dict[int, str]) -> dict[int, _Fram
 
 
 def _read_only_video(content: JsonRecord) -> dict[int, _Frame]:
-    """Read the images of a file without videos as one video, in the order of their names."""
+    """Read the images of a file without videos as one video, sorted by name."""
     frames: dict[int, _Frame] = {}
     ids: set[int] = set()
     for record in content.records('images', 'image'):
@@ -191,9 +191,9 @@ def _read_only_video(content: JsonRecord) -> dict[int, _Frame]:
         if _identity(annotation) is None:
             annotation.fail(
                 'attributes.track_id',
-                'is missing, and the file has no videos: its objects have no identity over frames. '
-                'Export the task as "CVAT for video 1.1", or train on still images with the data '
-                'set CocoClips',
+                'is missing, and the file has no videos: object ids are not consistent over '
+                'frames. Export the task as "CVAT for video 1.1", or train on still images with '
+                'the dataset CocoClips',
             )
     for position, frame in enumerate(
         sorted(frames.values(), key=lambda f: natural_key(f.file_name))
@@ -203,7 +203,7 @@ def _read_only_video(content: JsonRecord) -> dict[int, _Frame]:
 
 
 def _one_of(record: JsonRecord, fields: Sequence[str]) -> str:
-    """Return that of several names which a field has in this file."""
+    """Return the first of several alternative fields that a record has."""
     for name in fields:
         if record.values.get(name) is not None:
             return name
@@ -211,7 +211,7 @@ def _one_of(record: JsonRecord, fields: Sequence[str]) -> str:
 
 
 def _identity(record: JsonRecord) -> int | None:
-    """Return the track id of CVAT's COCO export, if there is one."""
+    """Return the track id in CVAT's COCO export, or None."""
     attributes = record.values.get('attributes')
     track_id = attributes.get('track_id') if isinstance(attributes, dict) else None
     return track_id if type(track_id) is int else None
@@ -241,8 +241,8 @@ def _check_size(frame: _Frame, size: tuple[int, int], video: str, images: Path |
         if (width, height) != size:
             raise ConversionError(
                 f'{frame.file_name}: has {width}x{height} pixels in {where}, but the first frame '
-                f'of video {video} has {size[0]}x{size[1]} in the file; all frames of a video need '
-                'the same size'
+                f'of video {video} has {size[0]}x{size[1]} in the file; all frames of a video must '
+                'have the same size'
             )
 
 
@@ -253,7 +253,7 @@ def _check_same_object(record: JsonRecord, first: JsonRecord, names: dict[int, s
         problem = f'object {_object_of(record)} is {names[category]!r} here and {names[before]!r}'
         record.fail(
             'category_id',
-            f'{problem} in annotation {first.values["id"]}; an object keeps its class',
+            f'{problem} in annotation {first.values["id"]}; use one class per object',
         )
     if record.flag('iscrowd', default=False) != first.flag('iscrowd', default=False):
         record.fail('iscrowd', f'differs from annotation {first.values["id"]}')
@@ -270,8 +270,8 @@ def _mask(
     if not allow_boxes:
         record.fail(
             'segmentation',
-            'is missing or empty, and a box is not a mask; give --allow-boxes to train on boxes as '
-            'if they were masks',
+            'is missing or empty, and boxes are not used by default; set --allow-boxes to train on '
+            'boxes as masks',
         )
     box = record.get('bbox')
     record.numbers('bbox', box, 4)

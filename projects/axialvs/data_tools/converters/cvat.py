@@ -1,9 +1,9 @@
-"""The tracks of CVAT's export "CVAT for video 1.1".
+"""Read the tracks of CVAT's export "CVAT for video 1.1".
 
-A track lists its shape in every frame in which it is visible, interpolated ones included
-(`keyframe="0"`), and one with `outside="1"` where it leaves. Frame numbers are those of the video
-that was uploaded. Brush masks, automatic masks and shapes (as opposed to tracks) are exported as
-one `<track>` per frame: they are joined to one object if they share a label and a `group_id`.
+A track has one shape per visible frame, including interpolated ones (`keyframe="0"`), and one with
+`outside="1"` in the frame where it disappears. Frame numbers refer to the uploaded video. Brush
+masks, automatic masks and shapes (as opposed to tracks) are exported as one `<track>` per frame:
+those with the same label and `group_id` are merged into one object.
 """
 
 from collections.abc import Iterator
@@ -33,25 +33,25 @@ from axialvs.utils.rle import unite
 
 IDENTITY_HINT = (
     'CVAT exports brush masks, automatic masks and shapes as one track per frame. Draw in track '
-    'mode, or give the shapes of one object the same group (key G), which becomes its identity.'
+    'mode, or assign the shapes of an object to the same group (key G), which identifies it.'
 )
 
 
 def read_all(
     source: CvatVideos, images: Path, allow_boxes: bool, skipped: SkipReport, on_track: ProgressFn
 ) -> Iterator[LabeledVideo]:
-    """Read the masks of one task after the other.
+    """Read the masks of all tasks.
 
     Args:
-        source: from `read_cvat_videos`.
+        source: tasks from `read_cvat_videos`.
         images: folder of the frames, see `find_frames`.
         allow_boxes: use boxes as masks.
-        skipped: is added to.
-        on_track: is called once per track.
+        skipped: collects skipped items.
+        on_track: callback for each track.
 
     Raises:
         FileNotFoundError: if images are missing.
-        ConversionError: if a track is wrong, or images have a different size than the task.
+        ConversionError: if a track is invalid, or images have a different size than the task.
     """
     for task in source.tasks:
         frames = find_frames(task, images, source.is_only)
@@ -59,7 +59,7 @@ def read_all(
         if task.frame_size not in (None, size):
             raise ConversionError(
                 f'{frames[0]}: has {size[0]}x{size[1]} pixels, but task {task.name} of {task.path} '
-                f'has {task.frame_size[0]}x{task.frame_size[1]}'
+                f'has {task.frame_size[0]}x{task.frame_size[1]}; extract frames at this size'
             )
         objects: dict[tuple[str, str], Track] = {}
         for element in task.tracks:
@@ -75,13 +75,13 @@ def read_all(
 
 
 def _join(first: Track, second: Track, task: CvatTask, skipped: SkipReport) -> Track:
-    """Join two tracks of one group; where both have a mask, they are parts of the object."""
+    """Merge two tracks of one group, with the union of masks in common frames."""
     masks = []
     for frame, both in enumerate(zip(first.masks, second.masks, strict=True)):
         present = [mask for mask in both if mask is not None]
         if len(present) > 1:
             example = f'{task.name}/{first.name} and {second.name}, frame {frame}'
-            skipped.add('masks of one group in one frame, united', example)
+            skipped.add('masks of one group in one frame, merged', example)
         masks.append(unite(present) if len(present) > 1 else (present or [None])[0])
     return Track(first.name, first.category, tuple(masks))
 
@@ -110,8 +110,8 @@ def _read_track(
             return None
     if BOX in kinds and not allow_boxes:
         raise ConversionError(
-            f'{where}: is drawn with boxes, and a box is not a mask; draw it with polygons or '
-            'masks, or give --allow-boxes to train on boxes as if they were masks'
+            f'{where}: is drawn with boxes, which are not used by default; draw polygons or masks, '
+            'or set --allow-boxes to train on boxes as masks'
         )
     masks: list[RLE | None] = [None] * task.size
     for index, shape in _visible(shapes, where, f'{task.name}/{name}', skipped):
@@ -122,21 +122,21 @@ def _read_track(
 
 
 def _shapes_by_frame(task: CvatTask, element: Element, where: str) -> dict[int, Element]:
-    """Return the track's shapes in order, by index of the frame within the task.
+    """Return the ordered shapes of a track by frame index within the task.
 
-    The marker that ends the last frame's shape may lie one frame after the end.
+    The `outside` marker after the last frame may have an index one beyond the end.
     """
     shapes: dict[int, Element] = {}
     for shape in element:
         if shape.tag not in (*MASK_SHAPES, BOX, *OTHER_SHAPES):
-            raise ConversionError(f'{where}: <{shape.tag}> is an unknown shape')
+            raise ConversionError(f'{where}: unknown shape <{shape.tag}>')
         text = shape.get('frame', '')
         index, rest = divmod(int(text) - task.start, task.step) if text.isdecimal() else (-1, 0)
         past_the_end = index == task.size and shape.get('outside') == '1'
         if rest or not (0 <= index < task.size or past_the_end):
             raise ConversionError(
-                f'{where}: frame={text!r} is not a frame of the task, which has {task.size} from '
-                f'{task.start} on in steps of {task.step}'
+                f'{where}: frame={text!r} is not a frame of the task, which has {task.size} frames '
+                f'from {task.start} in steps of {task.step}'
             )
         if index in shapes:
             raise ConversionError(f'{where}: has two shapes in frame {text}')
@@ -147,7 +147,7 @@ def _shapes_by_frame(task: CvatTask, element: Element, where: str) -> dict[int, 
 def _visible(
     shapes: dict[int, Element], where: str, track: str, skipped: SkipReport
 ) -> Iterator[tuple[int, Element]]:
-    """Yield the frames in which the track is visible; unlisted ones are interpolated."""
+    """Yield the frames and shapes of a visible track; missing frames are interpolated."""
     for (index, shape), (following, after) in pairwise([*shapes.items(), (None, None)]):
         if shape.get('outside') == '1':
             continue
@@ -157,7 +157,7 @@ def _visible(
         number = following - index - 1
         skipped.add('frames not listed, interpolated', f'{track} after frame {index}', number)
         for missing in range(index + 1, following):
-            if after.get('outside') == '1':  # CVAT keeps the last shape until the object leaves
+            if after.get('outside') == '1':  # CVAT keeps the last shape until the track ends
                 yield missing, shape
                 continue
             fraction = (missing - index) / (following - index)

@@ -1,4 +1,4 @@
-"""The shapes of CVAT's XML 1.1 as masks, and the interpolation between two of them."""
+"""Convert shapes of CVAT's XML 1.1 to masks, and interpolate between two shapes."""
 
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from axialvs.data_tools.converters.labeled_video import RLE, ConversionError
 from axialvs.utils.rle import compress, encode_mask
 
-# Shapes with an area. Boxes are taken as masks on request only.
+# Shapes with an area. Boxes are only used as masks on request.
 MASK_SHAPES = ('polygon', 'mask', 'ellipse')
 BOX = 'box'
 OTHER_SHAPES = ('polyline', 'points', 'cuboid', 'skeleton')
 _FEWEST_POINTS = 3
 _ELLIPSE_POINTS = 72
-# Pixels from the frame's corner. Rasterizing what lies further away breaks pycocotools.
+# Maximum coordinate in pixels. Rasterizing larger coordinates crashes pycocotools.
 _FARTHEST = 1e6
 
 
@@ -46,16 +46,16 @@ def _rotate(
 
 
 def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
-    """Return the mask of a polygon, mask, ellipse or box in a frame.
+    """Convert a polygon, mask, ellipse or box to a mask of the frame.
 
     Args:
         shape: the XML element.
-        width: of the frame, in pixels.
-        height: of the frame, in pixels.
-        where: the shape in words, for messages.
+        width: width of the frame, in pixels.
+        height: height of the frame, in pixels.
+        where: description of the shape, for error messages.
 
     Raises:
-        ConversionError: if an attribute is missing or wrong.
+        ConversionError: if an attribute is missing or invalid.
     """
     if shape.tag == 'mask':
         return _run_length_mask(shape, width, height, where)
@@ -69,17 +69,15 @@ def shape_mask(shape: Element, width: int, height: int, where: str) -> RLE:
     farthest = max(points, key=abs)
     if abs(farthest) > _FARTHEST:
         raise ConversionError(
-            f'{where}: a corner at {farthest:g} lies far outside of the frame of {width}x{height} '
-            'pixels'
+            f'{where}: a corner at {farthest:g} is far outside the frame of {width}x{height} pixels'
         )
     return compress([points], height, width)
 
 
 def interpolate(first: Element, last: Element, fraction: float, where: str) -> Element:
-    """Return the shape at a fraction of the way from one to the next, on straight lines.
+    """Interpolate linearly between two boxes, or two polygons with the same number of points.
 
-    CVAT's export lists every frame. Files of other tools may list keyframes only; between two
-    boxes, or two polygons with the same number of points, corners move on straight lines.
+    CVAT exports all frames, but files of other tools may only contain keyframes.
 
     Raises:
         ConversionError: if the shapes are of other kinds, or have different numbers of points.
@@ -97,8 +95,8 @@ def interpolate(first: Element, last: Element, fraction: float, where: str) -> E
             shape.set('points', ';'.join(f'{x},{y}' for x, y in mixed))
             return shape
     raise ConversionError(
-        f'{where}: the frames up to the next keyframe are not listed, and two shapes such as these '
-        'cannot be interpolated; export from CVAT as "CVAT for video 1.1", which lists every frame'
+        f'{where}: frames before the next keyframe are missing, and these two shapes cannot be '
+        'interpolated; export from CVAT as "CVAT for video 1.1", which contains all frames'
     )
 
 
@@ -114,8 +112,8 @@ def _points(shape: Element, where: str) -> list[float]:
         points = []
     if len(points) < 2 * _FEWEST_POINTS or len(points) % 2 or not np.isfinite(points).all():
         raise ConversionError(
-            f'{where}: points={text[:60]!r} is not a polygon; it is x,y;x,y;x,y of three points '
-            'or more'
+            f'{where}: points={text[:60]!r} is not a polygon; use x,y;x,y;x,y with at least three '
+            'points'
         )
     return points
 
@@ -139,7 +137,7 @@ def _number(shape: Element, name: str, where: str) -> float:
 
 
 def _run_length_mask(shape: Element, width: int, height: int, where: str) -> RLE:
-    """Decode runs along the rows of the box left, top, width, height, background first."""
+    """Decode row-major run lengths in the box left, top, width, height, background first."""
     box = [int(_number(shape, name, where)) for name in ('left', 'top', 'width', 'height')]
     left, top, box_width, box_height = box
     if min(box) < 0 or left + box_width > width or top + box_height > height:

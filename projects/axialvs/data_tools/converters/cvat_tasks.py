@@ -1,4 +1,4 @@
-"""The head of CVAT's export "CVAT for video 1.1": its tasks, labels and frames."""
+"""Read the tasks, labels and frames of CVAT's export "CVAT for video 1.1"."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from axialvs.datasets.image_files import list_images
 
 @dataclass(frozen=True, slots=True)
 class CvatTask:
-    """One task, which is one video.
+    """A task, which is one video.
 
     Attributes:
         path: the file.
         name: name of the task.
         size: number of frames.
-        start: number of its first frame in the uploaded video.
+        start: index of its first frame in the uploaded video.
         step: step between its frames in the uploaded video.
-        frame_size: (width, height) of the frames, or None if the file does not say it.
-        folders: possible names of its folder of images.
+        frame_size: (width, height) of the frames, or None if not in the file.
+        folders: possible names of its image folder.
         tracks: its tracks.
     """
 
@@ -37,18 +37,18 @@ class CvatTask:
 
     @property
     def where(self) -> str:
-        """The task in words."""
+        """File and task, for error messages."""
         return f'{self.path}: task {self.name}'
 
 
 @dataclass(frozen=True, slots=True)
 class CvatVideos:
-    """Tasks of one or more files; shapes are not read yet.
+    """Tasks of one or more files, with shapes not read yet.
 
     Attributes:
-        labels: of all files, by normalized name, in their order.
-        tasks: those that were chosen.
-        is_only: whether the files have one task in total.
+        labels: labels of all files by normalized name, in file order.
+        tasks: the selected tasks.
+        is_only: whether the files contain a single task.
     """
 
     labels: dict[str, str]
@@ -57,15 +57,15 @@ class CvatVideos:
 
 
 def read_cvat_videos(paths: Sequence[Path], wanted: Sequence[str] | None) -> CvatVideos:
-    """Read the heads of exports of tasks, jobs or projects.
+    """Read the metadata of exported tasks, jobs or projects.
 
     Args:
         paths: XML files.
-        wanted: names of the tasks to take, or None for all.
+        wanted: names of the tasks to convert, or None for all.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ConversionError: if a file is wrong, two tasks have the same name, or a wanted one is
+        ConversionError: if a file is invalid, two tasks have the same name, or a wanted one is
             missing.
     """
     tasks: dict[str, CvatTask] = {}
@@ -74,7 +74,7 @@ def read_cvat_videos(paths: Sequence[Path], wanted: Sequence[str] | None) -> Cva
         root = _read_root(path)
         own_labels = _labels(root)
         if not own_labels:
-            raise ConversionError(f'{path}: its <meta> names no labels')
+            raise ConversionError(f'{path}: <meta> has no labels')
         labels |= {key: name for key, name in own_labels.items() if key not in labels}
         for task in _read_tasks(path, root):
             if task.name in tasks:
@@ -93,15 +93,15 @@ def _read_root(path: Path) -> Element:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ConversionError(
-            f'{path}: not a readable XML file ({error}); unpack the archive that CVAT exports and '
-            'give its annotations.xml'
+            f'{path}: not a valid XML file ({error}); extract the archive exported by CVAT and '
+            'use its annotations.xml'
         ) from error
     if root.tag != 'annotations' or root.find('meta') is None:
-        raise ConversionError(f'{path}: is not a file of CVAT; export as "CVAT for video 1.1"')
+        raise ConversionError(f'{path}: is not a CVAT file; export as "CVAT for video 1.1"')
     if root.find('image') is not None:
         raise ConversionError(
-            f'{path}: is an export "CVAT for images", in which objects have no identity over '
-            'frames; export as "CVAT for video 1.1"'
+            f'{path}: is an export "CVAT for images", which has no object ids over frames; export '
+            'as "CVAT for video 1.1"'
         )
     return root
 
@@ -110,7 +110,7 @@ def _labels(root: Element) -> dict[str, str]:
     names: dict[str, str] = {}
     for label in root.find('meta').iter('label'):
         name = repair_name(label.findtext('name') or '')
-        if name and label.find('parent') is None:  # points of a skeleton have one
+        if name and label.find('parent') is None:  # labels with a parent are skeleton points
             names.setdefault(normalize_name(name), name)
     return names
 
@@ -119,7 +119,7 @@ def _read_tasks(path: Path, root: Element) -> Iterator[CvatTask]:
     meta, tracks = root.find('meta'), root.findall('track')
     heads = meta.findall('project/tasks/task') or [*meta.findall('task'), *meta.findall('job')]
     if not heads:
-        raise ConversionError(f'{path}: its <meta> names no task')
+        raise ConversionError(f'{path}: <meta> has no task')
     for head in heads:
         identifier, source, name = (
             (head.findtext(field) or '').strip() for field in ('id', 'source', 'name')
@@ -166,19 +166,19 @@ def _integer(head: Element, field: str, where: str, default: int | None) -> int:
 
 
 def find_frames(task: CvatTask, images: Path, is_only: bool) -> list[Path]:
-    """Return the image of each of a task's frames.
+    """Return the image file of each frame of a task.
 
-    They are in a folder with the name of the task or of its source or, if there is one task only,
-    in `images` itself: one per frame of the task, or one per frame of the uploaded video, of which
-    the task's are taken.
+    They are in a folder named after the task or its source or, for a single task, in `images`
+    itself. There is one image per frame of the task, or per frame of the uploaded video, from which
+    the frames of the task are selected.
 
     Args:
         task: the task.
-        images: the folder that holds the frames of all tasks.
+        images: the folder with the frames of all tasks.
         is_only: whether there is no other task.
 
     Raises:
-        FileNotFoundError: if the folder is missing, or images are.
+        FileNotFoundError: if the folder or images are missing.
     """
     folder = next((images / name for name in task.folders if (images / name).is_dir()), None)
     if folder is None:
@@ -195,6 +195,6 @@ def find_frames(task: CvatTask, images: Path, is_only: bool) -> list[Path]:
     if len(found) > last:
         return found[task.start : last + 1 : task.step]
     raise FileNotFoundError(
-        f'{folder}: holds {len(found)} images, but task {task.name} of {task.path} has '
+        f'{folder}: contains {len(found)} images, but task {task.name} of {task.path} has '
         f'{task.size} frames; extract all frames of the video'
     )

@@ -1,4 +1,4 @@
-"""Ids of mask images whose shape is not that of an object: backgrounds and lines around objects."""
+"""Detect ids in mask images that are not objects: backgrounds, and lines around objects."""
 
 from collections import Counter
 
@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_BORDER_SHARE = 0.75  # of the frame's border that a background fills at least
-_LINE_SIDE = 9  # pixels; PASCAL VOC's lines of "do not care" are about 5 wide
-_THICK_SHARE = 0.1  # of a line's pixels that may be in wider places, as between two objects
-_OUTLINE_SHARE = 0.8  # of the other objects' outlines that a line follows at least
+_BORDER_SHARE = 0.75  # minimum fraction of the frame border covered by a background
+_LINE_SIDE = 9  # pixels; PASCAL VOC's "do not care" lines are about 5 wide
+_THICK_SHARE = 0.1  # maximum fraction of line pixels in wider places, as between two objects
+_OUTLINE_SHARE = 0.8  # minimum fraction of the outlines of other objects covered by a line
 
 
 class IdShapes:
-    """Counts, over the masks of a video, in how many an id does not look like an object."""
+    """Count the masks of a video in which an id has the shape of a background or a line."""
 
     def __init__(self) -> None:
         self._num_masks = self._num_with_several = 0
@@ -21,7 +21,7 @@ class IdShapes:
         self._lines: Counter[int] = Counter()
 
     def add(self, ids: NDArray[np.int64]) -> None:
-        """Add a mask, (H, W) with 0 for the background."""
+        """Add an (H, W) mask with 0 for the background."""
         self._num_masks += 1
         border = np.concatenate([ids[0], ids[-1], ids[:, 0], ids[:, -1]])
         values, counts = np.unique(border, return_counts=True)
@@ -33,11 +33,11 @@ class IdShapes:
             self._lines.update(_find_lines(ids))
 
     def backgrounds(self) -> list[int]:
-        """The ids that fill the border of most masks."""
+        """Return the ids that cover the border of most masks."""
         return [i for i, number in self._backgrounds.items() if 2 * number > self._num_masks]
 
     def lines(self) -> list[int]:
-        """The ids that are lines around all others, in most masks with several."""
+        """Return the ids that are lines around all others, in most masks with several ids."""
         most = self._num_with_several / 2
         apart = self.backgrounds()
         return [i for i, number in self._lines.items() if number > most and i not in apart]
@@ -47,7 +47,7 @@ def _find_lines(ids: NDArray[np.int64]) -> list[int]:
     pixels = ids.astype(np.float32)  # exact up to 24 bits
     square = np.ones((_LINE_SIDE, _LINE_SIDE), np.uint8)
     is_thick = cv2.erode(pixels, square) == cv2.dilate(pixels, square)
-    # Each pair of different ids side by side, in both orders.
+    # All pairs of different neighboring ids, in both orders.
     sides = [(ids[:, :-1], ids[:, 1:]), (ids[:-1], ids[1:])]
     pairs = [(a[a != b], b[a != b]) for a, b in sides]
     here = np.concatenate([x for a, b in pairs for x in (a, b)])

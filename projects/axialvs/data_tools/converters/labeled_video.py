@@ -1,4 +1,4 @@
-"""Common form of what converters read: videos with tracks, and a report of what was skipped."""
+"""Common data structures of the converters: videos with tracks, and a report of skipped items."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -9,23 +9,23 @@ from axialvs.utils.errors import AxialVSError
 
 RLE = dict[str, Any]
 ProgressFn = Callable[[], object]
-"""Called once per item that has been read, for a progress bar."""
+"""Progress callback, called once per item read."""
 
 _EXAMPLES = 3
 
 
 class ConversionError(AxialVSError):
-    """The source cannot be converted; the message names file, item, value and remedy."""
+    """Conversion error; the message names file, item, value and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One object through a video of L frames.
+    """An object in a video of L frames.
 
     Attributes:
         name: its name in the source.
         category: its class.
-        masks: L entries: COCO RLE, or None where the object is absent.
+        masks: L entries: COCO RLE, or None if the object is absent.
         iscrowd: whether it is a group of objects without masks of their own.
     """
 
@@ -41,9 +41,9 @@ class LabeledVideo:
 
     Attributes:
         name: its name in the source.
-        width: of all frames, in pixels.
-        height: of all frames, in pixels.
-        file_names: L names of images, relative to the folder of images.
+        width: width of the frames, in pixels.
+        height: height of the frames, in pixels.
+        file_names: L file names, relative to the image folder.
         tracks: its objects.
     """
 
@@ -56,12 +56,12 @@ class LabeledVideo:
 
 @dataclass
 class SkipReport:
-    """Counts of what a conversion skipped or replaced, by reason, with examples.
+    """Counts of skipped or replaced items by reason, with examples.
 
     Attributes:
-        counts: by reason.
-        examples: the first ones, by reason.
-        doubts: videos by what may be wrong with them.
+        counts: number of items by reason.
+        examples: first examples by reason.
+        doubts: names of videos by possible problem.
     """
 
     counts: Counter = field(default_factory=Counter)
@@ -69,7 +69,7 @@ class SkipReport:
     doubts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, reason: str, example: str, number: int = 1) -> None:
-        """Count `number` more items of a reason, which is a plural such as 'empty frames'."""
+        """Add `number` items to a reason, a plural noun phrase such as 'empty frames'."""
         self.counts[reason] += number
         if len(self.examples[reason]) < _EXAMPLES:
             self.examples[reason].append(example)
@@ -84,10 +84,10 @@ class SkipReport:
 
 
 def slice_frames(video: LabeledVideo, frames: slice) -> LabeledVideo:
-    """Return the video with some of its frames, chosen as from a Python list.
+    """Slice the frames of a video, like a Python list.
 
     Raises:
-        ConversionError: if no frame is left.
+        ConversionError: if no frames remain.
     """
     file_names = video.file_names[frames]
     if not file_names:
@@ -99,19 +99,19 @@ def slice_frames(video: LabeledVideo, frames: slice) -> LabeledVideo:
 
 
 def choose_names(names: Sequence[str], wanted: Sequence[str] | None, source: str) -> list[str]:
-    """Return the wanted videos' names, in the order of the source.
+    """Return the names of the wanted videos, in source order.
 
     Args:
-        names: of all videos.
-        wanted: names, or None for all.
-        source: what holds the videos, for messages.
+        names: names of all videos.
+        wanted: names of the wanted videos, or None for all.
+        source: file or folder of the videos, for error messages.
 
     Raises:
         ConversionError: if a wanted name is unknown, or there are no videos.
     """
     unknown = sorted(set(wanted or ()) - set(names))
     if unknown:
-        known = ', '.join(names) or 'none at all'
+        known = ', '.join(names) or 'none'
         raise ConversionError(f'{source}: has no video {unknown[0]!r}; it has {known}')
     if not names:
         raise ConversionError(f'{source}: has no videos')

@@ -1,4 +1,4 @@
-"""Folders of frames and folders of mask images, as DAVIS and YouTube-VOS have them."""
+"""Read folders of frames and of mask images, as in DAVIS and YouTube-VOS."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -24,12 +24,12 @@ Unlabelled = Literal['error', 'drop', 'empty']
 _LARGEST_GRAY = 65535
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
-IDENTITY_HINT = 'An object needs the same value in all masks of its video.'
+IDENTITY_HINT = 'An object must have the same value in all masks of its video.'
 
 
 @dataclass(frozen=True, slots=True)
 class FolderVideo:
-    """A video's frames, and the mask of each, or None if there is none."""
+    """Frames of a video and their masks, or None for frames without a mask."""
 
     name: str
     images: tuple[Path, ...]
@@ -44,19 +44,19 @@ def find_videos(
     binary: bool,
     skipped: SkipReport,
 ) -> list[FolderVideo]:
-    """Pair frames with masks by their names; nothing is read yet.
+    """Pair frames with masks by name, without reading images.
 
     Args:
-        images: a folder with a folder of frames for each video.
-        masks: a folder with a folder of masks for each video; `00012.png` belongs to `00012.jpg`.
-        names: the videos to take, or None for all.
-        unlabelled: whether a frame without a mask is an error, is skipped, or shows no object.
-        binary: whether masks are black and white, so that they may be saved with loss.
-        skipped: is added to.
+        images: folder with one folder of frames per video.
+        masks: folder with one folder of masks per video; `00012.png` belongs to `00012.jpg`.
+        names: names of the videos to convert, or None for all.
+        unlabelled: whether frames without a mask are an error, skipped, or without objects.
+        binary: whether masks are black and white, which allows lossy formats.
+        skipped: collects skipped items.
 
     Raises:
-        FileNotFoundError: if a folder is missing.
-        ConversionError: if a mask has no frame, or a frame no mask.
+        FileNotFoundError: if a folder, or the frame of a mask, is missing.
+        ConversionError: if a frame has no mask, or files of a folder are ambiguous.
     """
     for folder in (images, masks):
         if not folder.is_dir():
@@ -64,7 +64,7 @@ def find_videos(
     videos, labeled = list_folders(images), list_folders(masks)
     if not videos and list_images(images):
         raise ConversionError(
-            f'{images}: holds images; give the folder above it, which has a folder for each video'
+            f'{images}: contains images; use the parent folder, with one folder per video'
         )
     for name in labeled:
         if name not in videos:
@@ -95,32 +95,33 @@ def _pair(
     stems = _by_stem(frames)
     for stem, mask in by_stem.items():
         if stem not in stems:
-            raise FileNotFoundError(f'{mask}: there is no frame {stem} in {images}')
+            raise FileNotFoundError(f'{mask}: no frame {stem} in {images}')
     pairs = [(frame, by_stem.get(frame.stem)) for frame in frames]
     bare = [frame.name for frame, mask in pairs if mask is None]
     if bare and unlabelled == 'error':
         raise ConversionError(
             f'{masks}: {len(bare)} of {len(frames)} frames have no mask, the first is {bare[0]}; '
-            'give --unlabelled drop to skip such frames, or --unlabelled empty if they show no '
+            'use --unlabelled drop to skip them, or --unlabelled empty if they contain no '
             'object'
         )
     if bare and unlabelled == 'drop':
         skipped.add('frames without a mask', f'{name}/{bare[0]}', len(bare))
         pairs = [(frame, mask) for frame, mask in pairs if mask is not None]
         if not pairs:
-            raise ConversionError(f'{masks}: no frame of video {name} has a mask')
+            raise ConversionError(f'{masks}: video {name} has no masks')
     return FolderVideo(name, tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 
 def _frames(folder: Path) -> list[Path]:
     frames = list_images(folder)
     if not frames:
-        raise ConversionError(f'{folder}: holds no images')
+        raise ConversionError(f'{folder}: contains no images')
     kinds = Counter(frame.suffix.lower().replace('jpeg', 'jpg') for frame in frames)
     if len(kinds) > 1:
         listed = ' and '.join(f'{number} {suffix}' for suffix, number in kinds.items())
         raise ConversionError(
-            f'{folder}: holds {listed} images; keep the frames, all of one kind, apart from masks'
+            f'{folder}: contains {listed} images; use one format for frames, and a separate folder '
+            'for masks'
         )
     return frames
 
@@ -130,8 +131,8 @@ def _masks(folder: Path, binary: bool) -> list[Path]:
     lossy = [path for path in found if path.suffix.lower() in _LOSSY_SUFFIXES]
     if lossy and not binary:
         raise ConversionError(
-            f'{lossy[0]}: {lossy[0].suffix} images lose the exact values that identify objects; '
-            'export masks as PNG, or give --binary if they are black and white'
+            f'{lossy[0]}: {lossy[0].suffix} compression changes the values that identify objects; '
+            'export masks as PNG, or set --binary if they are black and white'
         )
     return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
@@ -142,8 +143,7 @@ def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
         other = found.setdefault(path.stem, path)
         if other != path:
             raise ConversionError(
-                f'{path}: two images are called {path.stem}, the other is {other.name}; remove one '
-                'of them'
+                f'{path}: {other.name} has the same name {path.stem}; remove one of them'
             )
     return found
 
@@ -156,15 +156,15 @@ def read_all(
     skipped: SkipReport,
     on_frame: ProgressFn,
 ) -> Iterator[LabeledVideo]:
-    """Read the masks of one video after the other.
+    """Read the masks of all videos.
 
     Args:
-        videos: from `find_videos`.
-        classes: the objects' classes.
-        ignored: object ids that are skipped, as 255 if it means "do not care".
-        make_reader: of a video's masks.
-        skipped: is added to.
-        on_frame: is called once per frame.
+        videos: videos from `find_videos`.
+        classes: class mapping of the objects.
+        ignored: object ids to skip, such as 255 for "do not care".
+        make_reader: factory of the mask reader of a video.
+        skipped: collects skipped items.
+        on_frame: callback for each frame.
 
     Raises:
         ConversionError: if an image is unreadable, sizes differ, or an object has no class.

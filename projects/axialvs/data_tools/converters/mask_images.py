@@ -1,4 +1,4 @@
-"""Mask images: palette indices, gray values or colors that identify objects."""
+"""Read mask images, whose palette indices, gray values or colors identify objects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from axialvs.data_tools.converters.id_shapes import IdShapes
 from axialvs.data_tools.converters.labeled_video import RLE, ConversionError
 from axialvs.utils.rle import encode_mask
 
-# Smoothed or lossy masks have as many values as an image has grays; labeled ones have a handful.
+# Antialiased or lossy masks have up to 256 gray values; valid masks have few.
 MAX_OBJECTS = 100
 _DEEP_MODES = ('I;16', 'I;16B', 'I')
-# Kind of the pixels -> modes of Pillow. Values of one kind are comparable within a video.
+# Pixel format -> Pillow modes. Values of the same format are comparable within a video.
 _KINDS = {
     'palette': ('P', 'PA'),
     'gray': ('L', 'LA', '1'),
@@ -25,7 +25,7 @@ _KINDS = {
     'color': ('RGB', 'RGBA'),
 }
 _BRIGHTEST, _DEEPEST, _OPAQUE = 255, 65535, 128
-_BLACK = 0.1  # the most that passes for black, from 0 to 1
+_BLACK = 0.1  # maximum brightness of black, from 0 to 1
 _COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 
 
@@ -33,15 +33,15 @@ _COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1])
 class MaskReader:
     """Read the mask images of one video.
 
-    An id is a palette index or a gray value of up to 16 bits; in RGB images it is the color as
-    the number 0xRRGGBB or, if all images of the video are gray, the gray value. 0, and what is
-    transparent, is background.
+    An id is a palette index or a gray value of up to 16 bits; in RGB images, it is the color as
+    0xRRGGBB or, if all images of the video are gray, the gray value. 0 and transparent pixels are
+    background.
 
     Args:
-        binary: images are one object on a black ground: every pixel of more than half brightness,
-            or if transparency varies every opaque pixel, is object 1.
-        background: the value that is no object; it changes places with 0. With `binary`, any but
-            0 stands for a white ground.
+        binary: masks contain one object on a black background: all pixels brighter than 0.5 or,
+            if the alpha channel varies, all opaque pixels are object 1.
+        background: the background value, which is swapped with 0. With `binary`, any value other
+            than 0 means a white background.
     """
 
     binary: bool = False
@@ -54,23 +54,23 @@ class MaskReader:
     _first_edge: dict[int, Path] = field(default_factory=dict)
 
     def read(self, path: Path) -> NDArray[np.int64]:
-        """Return the (H, W) object ids of an image.
+        """Read the (H, W) object ids of an image.
 
         Raises:
-            ConversionError: if it cannot be read, is a photograph, or its pixels are of another
-                kind than those of an earlier image.
+            ConversionError: if it cannot be read, is a photograph, or its pixel format differs
+                from earlier images.
         """
         try:
             with Image.open(path) as image:
                 if (images := getattr(image, 'n_frames', 1)) > 1:
                     raise ConversionError(
-                        f'{path}: holds {images} images; save one mask per file and frame'
+                        f'{path}: contains {images} images; save one mask per frame and file'
                     )
                 image.load()
                 kind = next((k for k, modes in _KINDS.items() if image.mode in modes), None)
                 if kind is None:
                     raise ConversionError(
-                        f'{path}: pixels of kind {image.mode} are not object ids; save it as PNG'
+                        f'{path}: pixels of mode {image.mode} are not object ids; save it as PNG'
                     )
                 opaque = _opaque(image)
                 if self.binary:
@@ -85,7 +85,7 @@ class MaskReader:
             SyntaxError,
             Image.DecompressionBombError,
         ) as error:
-            raise ConversionError(f'{path}: is not a readable image; replace the file') from error
+            raise ConversionError(f'{path}: is not a valid image; replace the file') from error
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         pixels = pixels[..., : 3 if kind == 'color' else 1]
         ids = pixels.astype(np.int64) @ _COLOR_WEIGHTS[-pixels.shape[-1] :]
@@ -108,9 +108,9 @@ class MaskReader:
         number = len(np.unique(ids))
         if number > MAX_OBJECTS + 1:
             raise ConversionError(
-                f'{path}: has {number} different values, so its edges are smoothed or it was saved '
-                'with loss; save masks as PNG without smoothing, or give --binary where black and '
-                'white mean background and one object'
+                f'{path}: has {number} different values, so its edges are antialiased or it was '
+                'saved with lossy compression; save masks as PNG without antialiasing, or set '
+                '--binary if black is background and white is one object'
             )
         if not ids.any():
             return
@@ -118,7 +118,7 @@ class MaskReader:
         if kind != known:
             raise ConversionError(
                 f'{path}: has {kind} pixels, but {first} of the same video has {known} pixels, so '
-                'values do not identify the same objects; save all masks of a video in one format'
+                'object ids are not consistent; save all masks of a video in one format'
             )
 
     def _check_palette(self, path: Path, ids: NDArray[np.int64], palette: list[int] | None) -> None:
@@ -127,13 +127,13 @@ class MaskReader:
             known, first = self._colors.setdefault(index, (color, path))
             if color != known:
                 raise ConversionError(
-                    f'{path}: index {index} of its palette has the color {color}, in {first} of '
-                    f'the same video {known}, so indices do not identify the same objects; save '
-                    'all masks of a video with one palette'
+                    f'{path}: palette index {index} has the color {color}, but {known} in {first} '
+                    'of the same video, so object ids are not consistent; save all masks of a '
+                    'video with one palette'
                 )
 
     def _count_edges(self, path: Path, ids: NDArray[np.int64], pixels: NDArray[np.integer]) -> None:
-        """Count the pixels of each id that lie between a darker and a brighter neighbor."""
+        """Count the pixels of each id between a darker and a brighter neighbor."""
         if len(np.unique(ids)) <= 2:
             counted = np.unique(ids, return_counts=True)
             self._pixels.update(dict(zip(*(c.tolist() for c in counted), strict=True)))
@@ -151,30 +151,30 @@ class MaskReader:
             self._first_edge.setdefault(value, path)
 
     def check_edges(self) -> None:
-        """Check after the last image that no object consists of smoothed edges.
+        """Check after the last image that no object consists of antialiased edges.
 
         Raises:
-            ConversionError: if there are values that occur only between two others.
+            ConversionError: if there are values that only occur between two others.
         """
         edges = [v for v, n in self._edges.items() if v and n == self._pixels[v]]
-        # A thin object between two others is conceivable; its id is then next to theirs.
+        # A thin object between two others is possible; its id is then next to theirs.
         values = sorted(self._pixels)
         gaps = [v for v in edges if not {v - 1, v + 1} <= set(values)]
         if gaps or len(edges) > 1:
             shown = ', '.join(map(str, sorted(edges)[:5])) + ', ...' * (len(edges) > 5)
             raise ConversionError(
-                f'{self._first_edge[min(edges)]}: the values {shown} occur only between two '
-                'others, as smoothed edges do; draw and resize masks without smoothing (nearest '
-                'neighbor), or give --binary if black and white mean background and one '
+                f'{self._first_edge[min(edges)]}: the values {shown} only occur between two '
+                'others, as in antialiased edges; draw and resize masks without antialiasing '
+                '(nearest neighbor), or set --binary if black is background and white is one '
                 'object'
             )
 
     def doubts(self) -> Mapping[int, str]:
-        """Return what may be wrong with ids, after the last image, in words."""
-        ground = 'fills the border of most masks and is an object; if it is the background, give '
+        """Return possible problems by id, after the last image."""
+        ground = 'covers the border of most masks and is an object; if it is background, set '
         line = (
             'is a line around the other objects and an object itself; if it means "do not care", '
-            'give '
+            'set '
         )
         return {
             **{i: f'{ground}--background' for i in self.shapes.backgrounds()},
@@ -182,7 +182,7 @@ class MaskReader:
         }
 
     def canonical_ids(self) -> Mapping[int, int]:
-        """Return the final id of every id that changes: grays of a video without colors."""
+        """Return the final ids of those that change: colors are gray values if all are gray."""
         if self._kind is None or self._kind[0] != 'color':
             return {}
         grays = {value: value & 0xFF for value in self._pixels}
@@ -191,7 +191,7 @@ class MaskReader:
 
 
 def _opaque(image: Image.Image) -> NDArray[np.bool_]:
-    """Return (H, W) bool: False where the alpha channel makes a pixel transparent."""
+    """Return an (H, W) bool mask that is False for transparent pixels."""
     if 'A' not in image.getbands():
         return np.ones(image.size[::-1], dtype=bool)
     return np.asarray(image.getchannel('A')) >= _OPAQUE
@@ -200,7 +200,7 @@ def _opaque(image: Image.Image) -> NDArray[np.bool_]:
 def _binary(
     image: Image.Image, opaque: NDArray[np.bool_], path: Path, on_black: bool
 ) -> NDArray[np.bool_]:
-    if not opaque.all():  # a cut-out: the mask is its alpha channel
+    if not opaque.all():  # a cutout, whose mask is the alpha channel
         return opaque
     if image.mode in _DEEP_MODES:
         values = np.asarray(image).astype(np.float32) / _DEEPEST
@@ -208,17 +208,16 @@ def _binary(
         values = np.asarray(image.convert('L')).astype(np.float32) / _BRIGHTEST
     square = np.ones((3, 3), np.uint8)
     darkest, brightest = cv2.erode(values, square), cv2.dilate(values, square)
-    dim = (darkest == brightest) & (values > _BLACK) & (values <= 0.5)  # areas, no edges
+    dim = (darkest == brightest) & (values > _BLACK) & (values <= 0.5)  # areas, not edges
     if dim.any():
         y, x = np.argwhere(dim)[0].tolist()
         raise ConversionError(
-            f'{path}: the area at x={x}, y={y} is neither black nor white but of brightness '
-            f'{values[y, x]:.2f}, and would be background; leave --binary out, so that every value '
-            'or color is an object'
+            f'{path}: the area at x={x}, y={y} has brightness {values[y, x]:.2f}, which is neither '
+            'black nor white; omit --binary to convert each value or color to an object'
         )
     return (values > 0.5) == on_black
 
 
 def split_objects(ids: NDArray[np.int64]) -> dict[int, RLE]:
-    """Return the mask of every object id but 0 in an (H, W) image of ids."""
+    """Return the masks of all object ids except 0 in an (H, W) id map."""
     return {int(i): encode_mask(ids == i) for i in np.unique(ids) if i != 0}

@@ -1,4 +1,4 @@
-"""VIPSeg as it is downloaded to 720P: smaller images, panoptic PNGs and a JSON file per split."""
+"""Convert the VIPSeg download to 720P images, panoptic PNGs and one JSON file per split."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -30,17 +30,17 @@ from axialvs.datasets.image_files import list_images
 from axialvs.utils.files import write_atomically
 from axialvs.utils.images import write_image
 
-_JPEG_QUALITY = 75  # of the official conversion, whose images published results are of
+_JPEG_QUALITY = 75  # as in the official conversion, which published results are based on
 _MAX_NAMED = 5
 
 
 class ConvertedSplit(NamedTuple):
     """Result of a conversion."""
 
-    path: Path  # of the JSON file
+    path: Path  # JSON file
     num_frames: int
-    num_present: int  # of frames that an earlier run had converted
-    mislabeled: int  # pixels of label 200 in the frames converted now
+    num_present: int  # number of frames converted by an earlier run
+    mislabeled: int  # number of pixels with label 200 in the frames converted by this run
 
 
 class _Frame(NamedTuple):
@@ -51,15 +51,15 @@ class _Frame(NamedTuple):
 
 
 def check_source(root: Path, videos: Sequence[str], categories_file: Path) -> None:
-    """Check that all files are there before hours of work.
+    """Check that all files exist before the conversion, which can take hours.
 
     Args:
         root: folder with `imgs` and `panomasks`.
-        videos: names of videos.
-        categories_file: panoVIPSeg_categories.json.
+        videos: names of the videos.
+        categories_file: path of panoVIPSeg_categories.json.
 
     Raises:
-        FileNotFoundError: if something is missing; the message lists the first ones.
+        FileNotFoundError: if files are missing; the message lists the first ones.
     """
     missing = [str(path) for path in (root / 'imgs', root / 'panomasks') if not path.is_dir()]
     if not categories_file.is_file():
@@ -89,23 +89,23 @@ def convert_split(
 ) -> ConvertedSplit:
     """Write `images`, `panomasksRGB` and `panoptic_gt_VIPSeg_{split}.json`.
 
-    Images and masks are resized as by the dataset's own script. Segment ids are the pixel values
-    of `panomasks`, so they are the same in all frames. Frames that an earlier run has converted to
-    this size are kept. `check_source` tells beforehand what is missing.
+    Images and masks are resized as in the official script. Segment ids are the pixel values of
+    `panomasks`, so they are the same in all frames. Frames already converted to this size by an
+    earlier run are kept. Call `check_source` first to find missing files.
 
     Args:
         root: folder with `imgs` and `panomasks`.
-        out: folder to write to.
-        videos: names of the split's videos.
+        out: output folder.
+        videos: names of the videos of the split.
         split: name of the split.
-        categories_file: panoVIPSeg_categories.json.
-        short_side: height of the frames, in pixels; the official conversion has 720.
-        workers: threads.
-        progress: wraps the videos, for a progress bar.
+        categories_file: path of panoVIPSeg_categories.json.
+        short_side: height of the frames, in pixels; 720 in the official conversion.
+        workers: number of threads.
+        progress: wrapper of the iterator over the videos, such as tqdm.
 
     Raises:
         FileNotFoundError: if a video, an image or a mask is missing.
-        ConversionError: if a mask has a different size than its image, or a value of no category.
+        ConversionError: if a mask differs in size from its image, or has an unknown value.
         OSError: if a file cannot be written.
     """
     categories = load_json(categories_file)
@@ -137,7 +137,7 @@ def convert_split(
 def _convert_frame(
     root: Path, out: Path, video: str, short_side: int, known: set[int], image: Path
 ) -> _Frame:
-    """Write a frame and its mask, unless they are there."""
+    """Convert a frame and its mask, unless they exist."""
     target = out / 'images' / video / f'{image.stem}.jpg'
     target_mask = out / 'panomasksRGB' / video / f'{image.stem}.png'
     with Image.open(image) as picture:
@@ -168,7 +168,7 @@ def _convert_frame(
 
 
 def _present_ids(path: Path, size: tuple[int, int]) -> NDArray[np.uint32] | None:
-    """Return the ids (H, W) of a mask that was converted to this (width, height) before."""
+    """Return the (H, W) ids of a mask already converted to this (width, height), or None."""
     try:
         ids = read_ids(path)
     except (FileNotFoundError, AnnotationError):
@@ -179,4 +179,4 @@ def _present_ids(path: Path, size: tuple[int, int]) -> NDArray[np.uint32] | None
 def _check_values(ids: NDArray[np.int32], mask: Path, known: set[int]) -> None:
     for value in np.unique(ids).tolist():
         if value != VOID and category_of_value(value) not in known:
-            raise ConversionError(f'{mask}: value {value} belongs to no category of the dataset')
+            raise ConversionError(f'{mask}: value {value} is not a category of the dataset')
