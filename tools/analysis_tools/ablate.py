@@ -3,7 +3,7 @@
 ablate.py 4 --max-iters 600 --seeds 0 1 2 --out table4.md   train tiny models on generated data
 ablate.py hard --max-iters 1000 --out hard.md               the same for a study
 ablate.py 5 --write configs/mine                            write configs for VIPSeg, with R50
-ablate.py 4 --gflops                                        GFLOPs beside the paper's
+ablate.py 4 --gflops                                        GFLOPs and the paper's
 
 A run that is stopped is resumed by the same command; finished trainings are not repeated.
 """

@@ -36,7 +36,7 @@ def main() -> None:
             'must be at least 1, 0 and 1.'
         )
     if args.out.exists() and not args.out.is_dir():
-        raise AxialVSError(f'--out {args.out}: is a file; name a folder for the pictures.')
+        raise AxialVSError(f'--out {args.out}: is a file; choose a folder for the images.')
     # Deferred, so that arguments are checked before slow imports.
     import cv2
     from tqdm import tqdm

@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--min-score', type=float, nargs='+', default=[0.1, 0.3, 0.5], help='thresholds'
     )
-    parser.add_argument('--min-iou', type=float, default=0.5, help='lowest mask IoU of a match')
+    parser.add_argument('--min-iou', type=float, default=0.5, help='minimum mask IoU of a match')
     parser.add_argument(
         '--any-class',
         action='store_true',
