@@ -152,7 +152,7 @@ def check_package() -> Iterator[Finding]:
         version, reason = _version('triton'), 'Triton is not installed'
         if version is not None:
             kernels = 'axialvs.functional.trajectory_attention_triton'
-            reason = importlib.import_module(kernels).missing_reason()
+            reason = importlib.import_module(kernels).MISSING_REASON
         value = f'PyTorch: {reason}' if reason else f'fused kernel, Triton {version}'
         yield Finding('trajectory attention, cuda', value)
 

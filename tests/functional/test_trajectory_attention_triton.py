@@ -224,13 +224,15 @@ def gpus(kernels, monkeypatch):
 
 
 def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, gpus, monkeypatch):
+    query = torch.zeros(1, 4, 256)
+    assert kernels.triton_supports(query, 8)
     assert kernels.missing_reason() is None
     gpus[1] = (7, 5)
     assert '8.0' in kernels.missing_reason()
     monkeypatch.setattr(kernels.triton, '__version__', '3.2.0')
     assert '3.2.0' in kernels.missing_reason()
-    monkeypatch.setattr(kernels, 'RUNS_HERE', kernels._runs_here())
-    assert not kernels.triton_supports(torch.zeros(1, 4, 256), 8)
+    monkeypatch.setattr(kernels, 'RUNS_HERE', kernels.missing_reason() is None)
+    assert not kernels.triton_supports(query, 8)
 
 
 def test_without_a_c_compiler_they_are_not_supported(kernels, gpus, monkeypatch):

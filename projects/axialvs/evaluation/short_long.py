@@ -1,8 +1,8 @@
 """AP of short and long videos, as in YouTube-VIS 2022.
 
 Its validation set is that of 2021 plus 71 long videos, in one folder and one file. The evaluation
-server scores a single results file with two ground truths that share ids, and ranks by the mean of
-both APs, so the few long videos have the same weight as the short ones.
+server scores a single results file with two ground-truth files that share ids, and ranks by the
+mean of both APs, so the few long videos have the same weight as the short ones.
 """
 
 from collections.abc import Mapping

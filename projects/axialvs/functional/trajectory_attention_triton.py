@@ -47,14 +47,10 @@ def missing_reason() -> str | None:
     return None
 
 
-def _runs_here() -> bool:
-    reason = missing_reason()
-    if reason:
-        print_log(f'trajectory attention: no fused kernel ({reason})', 'current')
-    return reason is None
-
-
-RUNS_HERE = _runs_here()  # a constant, which compiled graphs may read
+MISSING_REASON = missing_reason()
+RUNS_HERE = MISSING_REASON is None  # a constant, which compiled graphs may read
+if MISSING_REASON:
+    print_log(f'trajectory attention: no fused kernel ({MISSING_REASON})', 'current')
 
 
 def triton_supports(query: Tensor, num_heads: int, dropout_p: float = 0.0) -> bool:

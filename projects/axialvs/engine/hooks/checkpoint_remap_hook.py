@@ -46,13 +46,13 @@ class CheckpointRemapHook(Hook):
         if runner._resume:
             check_resumed_state(runner, checkpoint, str(runner._load_from))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        own = model.state_dict()
         weights = state_dict_of(checkpoint, 'to start from')
         if not runner._resume:
             for pattern in self.leave_out:
                 weights = _without(weights, pattern)
             if training_loop(runner) is not None:  # a test takes a checkpoint as it is
-                weights = _with_our_queries(weights, model.state_dict(), runner)
-        own = model.state_dict()
+                weights = _with_our_queries(weights, own, runner)
         fitting, report = adapt_state_dict(
             weights, own, class_names_of(checkpoint), _classes_of_run(runner)
         )
