@@ -15,7 +15,7 @@ from emulated_accelerator import ACCELERATOR, AcceleratorTensor, emulated_accele
 from generated_videos import frame_folders, write_videos
 from repeatable_run import largest_difference, repeatable_config, weights_after, write_start
 from tiny_offline import CROSS_CLIP, END_TO_END, tiny_offline, tiny_offline_config
-from tiny_segmenter import WITHIN_CLIP, randomize, tiny_segmenter
+from tiny_segmenter import PLAIN, WITHIN_CLIP, randomize, tiny_segmenter
 from training_clips import moving_boxes
 
 KMAX = 'axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
@@ -60,7 +60,7 @@ def build(name: str) -> torch.nn.Module:
     if name == KMAX:
         torch.manual_seed(0)
         return init_segmenter(load(KMAX), device='cpu')
-    return (tiny_segmenter if name == WITHIN_CLIP else tiny_offline)(name)
+    return (tiny_segmenter if name in (PLAIN, WITHIN_CLIP) else tiny_offline)(name)
 
 
 def learn(name: str, device: torch.device | str) -> tuple[dict, dict]:
@@ -76,7 +76,7 @@ def learn(name: str, device: torch.device | str) -> tuple[dict, dict]:
     return {name: loss.item() for name, loss in losses.items()}, gradients
 
 
-@pytest.mark.parametrize('name', [KMAX, WITHIN_CLIP, CROSS_CLIP, END_TO_END])
+@pytest.mark.parametrize('name', [KMAX, PLAIN, WITHIN_CLIP, CROSS_CLIP, END_TO_END])
 def test_losses_and_gradients(name):
     losses, gradients = learn(name, 'cpu')
     with emulated_accelerator():

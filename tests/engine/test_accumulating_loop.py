@@ -161,7 +161,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
     with pytest.raises(ValueError, match='accumulates by itself'):
         Runner.from_cfg(config).train()
     for wrong in ('0', '-1', 'x', '1.5'):
-        with pytest.raises(ValueError, match=f'--accumulate {wrong}: must be'):
+        with pytest.raises(ValueError, match=f'--accumulate {wrong}: must be a positive integer'):
             accumulate_gradients(config_of(tmp_path, 4), wrong)
     config = config_of(tmp_path, 4)
     config.pop('auto_scale_lr')

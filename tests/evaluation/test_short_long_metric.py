@@ -125,10 +125,13 @@ def no_truth(contents):
         (shared_video, r'long_ann_file\.json: video 1 is also in .*short_ann_file\.json'),
         (lost_video, r'ann_file\.json: video 1 of 5 frames is only in one of this file and .*long'),
         (other_length, r'video 1 of 5 frames is only in one of this file and'),
-        (other_name, r"long_ann_file\.json: field 'categories': 1 \(.*\) is only in one of"),
+        (
+            other_name,
+            r"long_ann_file\.json: field 'categories': 1 \(.*\) is only in one of this file",
+        ),
         (
             other_names_of_the_test,
-            r"field 'categories': 1 \(.*\) is only in one of .* and .*ann_",
+            r"field 'categories': 1 \(.*\) is only in one of this file and .*ann_",
         ),
         (no_truth, r"long_ann_file\.json: field 'annotations': is missing or null"),
     ],

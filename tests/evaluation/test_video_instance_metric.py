@@ -123,7 +123,7 @@ def test_missing_videos(case, path, tmp_path):
     gt, results, _ = case
     some = {1, 2, 5}
     with pytest.raises(
-        ValueError, match=r'11 videos \(3, 4, .*\.\.\.\) have no predictions.*partial'
+        ValueError, match=r'11 videos \(3, 4, 6, .*\.\.\.\) have no predictions.*partial'
     ):
         run(path, gt, results, videos=some)
     metrics = run(path, gt, results, videos=some, partial=True)

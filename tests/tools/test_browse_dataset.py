@@ -52,4 +52,4 @@ def test_options_that_give_no_picture(run_tool, tmp_path, capsys):
     assert '--height 0: must be at least 1, 0 and 1' in capsys.readouterr().err
     (tmp_path / 'file').touch()
     assert run_tool(tool, CONFIG, '--out', tmp_path / 'file') == 2
-    assert 'file: is a file;' in capsys.readouterr().err
+    assert 'file: is a file; choose a folder for the images' in capsys.readouterr().err

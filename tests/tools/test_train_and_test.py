@@ -191,7 +191,10 @@ def test_user_errors_are_one_line(trained, tmp_path):
     config = trained / 'tiny.py'
     cases = [
         (('train.py', tmp_path, 'none.py'), 'config none.py does not exist'),
-        (('train.py', tmp_path, config, '--resume', 'none.pth'), 'none.pth: no such checkpoint'),
+        (
+            ('train.py', tmp_path, config, '--resume', 'none.pth'),
+            '--resume none.pth: no such checkpoint',
+        ),
         (('train.py', tmp_path, config, '--resume', trained), 'is a folder; name a checkpoint'),
         (('train.py', tmp_path, config, '--launcher', 'pytorch'), 'use tools/dist_train.sh'),
         (
