@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from axialvs.datasets.annotations.schema import AnnotationError
-from axialvs.datasets.annotations.youtube_vis import read_annotations
+from axialvs.datasets.annotations.youtube_vis import Category, read_annotations
 from json_changes import ACTIONS, change, junk, places
 from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask, rle_of
 
@@ -111,8 +111,10 @@ SEGMENTS = ('annotations', 1, 'segmentations')
     [
         (_delete('videos'), "field 'videos': is missing"),
         (_set('categories', []), "field 'categories': the list is empty"),
+        (_set('categories', 1, 'name', '\x1b'), r"category 8, field 'name': '\\x1b' is not a name"),
         (_set('categories', 1, 'id', 3), "category 3, field 'id': 3 is used twice"),
         (_set('images', []), "field 'images': this is a COCO-video"),
+        (_set('videos', []), "instance 0, field 'video_id': 1 is not a known video id"),
         (_set('videos', 1, 'id', 1), "video 1, field 'id': 1 is used twice"),
         (_set('videos', 1, 'width', 0), "video 2, field 'width': 0 is below 1"),
         (_set('videos', 1, 'height', '48'), "video 2, field 'height': '48' is not an integer"),
@@ -185,7 +187,7 @@ def names_the_record(message: str, place: tuple, original: dict, changed: dict) 
     nouns = {'videos': 'video', 'categories': 'category', 'annotations': 'instance'}
     kind, index = (*place, None)[:2]
     if index is None:
-        gone = f'is no {nouns[kind]} of this file'
+        gone = f'is not a known {nouns[kind]} id'
         return f"'{kind}'" in message or f'{kind}[0]' in message or gone in message
     names = [f'{kind}[{index}]', f"field '{kind}'"]
     for content in (original, changed):
@@ -207,11 +209,13 @@ def same(read, content: dict) -> bool:
     ):
         assert len(found) == len(said)
         for record, entry in zip(found, said, strict=True):
-            for field in {*record.__dataclass_fields__} - {'visible', 'source_name', 'broken'}:
+            if isinstance(record, Category):
+                assert record.name
+                assert record.source_name == entry['name']
+            derived = {'visible', 'name', 'source_name', 'broken'}
+            for field in {*record.__dataclass_fields__} - derived:
                 value = getattr(record, field)
                 value = list(value) if isinstance(value, tuple) else value
                 expected = entry.get(field, False if field == 'iscrowd' else None)
-                if field == 'name':
-                    expected = ' '.join(expected.split())
                 assert value == expected, (field, value, expected)
     return True

@@ -108,7 +108,7 @@ def read_panoptic_categories(content: JsonRecord) -> tuple[PanopticCategory, ...
         categories.append(
             PanopticCategory(
                 record.unique_integer('id', ids),
-                record.text('name'),
+                record.class_name('name'),
                 record.flag('isthing', default=False),
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from axialvs.datasets.class_names import repair_name
 from axialvs.utils.errors import AxialVSError
 
 SPLIT_PARTS = ('main', 'holdout')  # to train on, to validate on; see split_dataset.py
@@ -187,6 +188,14 @@ class JsonRecord:
         if field in self.values:
             self.fail(field, f'{shown(value)} is not a name')
         return None
+
+    def class_name(self, field: str) -> str | None:
+        """Return a field that must be a class name, unrepaired."""
+        value = self.text(field)
+        if value is not None and not repair_name(value):  # control characters only
+            self.fail(field, f'{shown(value)} is not a name')
+            return None
+        return value
 
     def flag(self, field: str, default: bool) -> bool:
         """Return a field that must be 0, 1, false or true; `default` if it is missing or wrong."""

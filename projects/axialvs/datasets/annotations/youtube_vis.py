@@ -186,7 +186,7 @@ def read_categories(content: JsonRecord) -> list[Category]:
     categories: list[Category] = []
     ids: set[int] = set()
     for record in content.records('categories', 'category'):
-        identifier, name = record.unique_integer('id', ids), record.text('name')
+        identifier, name = record.unique_integer('id', ids), record.class_name('name')
         if identifier is not None and name is not None:
             categories.append(Category(identifier, repair_name(name), name))
     if content.values.get('categories') == []:
