@@ -57,6 +57,16 @@ def test_settings_of_rows(name, expected, tmp_path):
     assert config.model.clip_length == found['clip_length']
 
 
+@pytest.mark.parametrize('table', [*TABLES, *STUDIES])
+def test_rows_start_from_earlier_rows(table):
+    rows = (TABLES | STUDIES)[table]
+    clip_lengths = {}
+    for row in rows:
+        assert row.start is None or clip_lengths[row.start] == row.clip_length
+        clip_lengths[row.name] = row.clip_length
+    assert len(clip_lengths) == len(rows)
+
+
 @pytest.mark.parametrize('name', TRAINED)
 def test_training_step_of_a_row(name, tmp_path):
     """On one clip, or a video of two clips."""
@@ -113,7 +123,7 @@ def run_ablate(monkeypatch, *arguments):
 def test_table_of_trainings(tmp_path, monkeypatch, finish_at_once):
     data = generate_dataset(tmp_path / 'panoptic', 'panoptic', 2, 1, num_frames=6)
     command = ['4', '--rows', 'deformable', '--max-iters', 2, '--seeds', 0, 1]
-    command += ['--data-root', f'{data}/', '--work-dir', tmp_path / 'runs']
+    command += ['--data-root', data, '--work-dir', tmp_path / 'runs']
     command += ['--out', tmp_path / 'table.md']
     run_ablate(monkeypatch, *command)
     assert [x[x.index('--seed') + 1] for x in finish_at_once if '--seed' in x] == ['0', '1']

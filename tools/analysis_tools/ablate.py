@@ -134,6 +134,7 @@ def short_schedule(base: Path, max_iters: int, data_root: str | None) -> dict[st
         val_evaluator=None,
     )
     if data_root is not None:
+        data_root = os.path.join(data_root, '')  # prepended to paths without a separator
         for part in ('train', 'test'):
             settings[f'{part}_dataloader'] = dict(dataset=dict(data_root=data_root))
         settings['test_evaluator'] = {
@@ -163,10 +164,11 @@ def run_row(row: Row, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for column, name in columns.items():
         scores = [run[name] for run in runs]
-        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
         digits = 3 if column in {'AP', 'HOTA', 'IDF1'} else 2  # those are fractions
-        result[column] = f'{statistics.mean(scores):.{digits}f} ± {spread:.{digits}f}'
-        result.setdefault('seeds', ', '.join(f'{score:.{digits}f}' for score in scores))
+        result[column] = f'{statistics.mean(scores):.{digits}f}'
+        if len(scores) > 1:
+            result[column] += f' ± {statistics.stdev(scores):.{digits}f}'
+            result.setdefault('seeds', ', '.join(f'{score:.{digits}f}' for score in scores))
     if scale == 'tiny':
         result['GFLOPs'] = f'{row_gflops(row, config)[0]:.3f}'
     return result | {'peak, MiB': max(run['MiB'] for run in runs) or '-'}
