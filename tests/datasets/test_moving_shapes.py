@@ -13,7 +13,7 @@ import pytest
 from pycocotools import mask as mask_util
 
 from axialvs.datasets.moving_shapes import LEVELS, generate_dataset, generate_video
-from axialvs.datasets.moving_shapes.rendering import rasterise
+from axialvs.datasets.moving_shapes.rendering import rasterize
 from axialvs.datasets.moving_shapes.scene import Shape
 from axialvs.datasets.moving_shapes.silhouettes import OUTLINES
 from axialvs.datasets.moving_shapes.video import (
@@ -62,10 +62,10 @@ def test_a_gap_inside_the_image_is_an_occlusion_and_a_gap_outside_a_re_entry():
 
 
 @pytest.mark.parametrize('name', list(OUTLINES))
-def test_coverage_adds_up_to_the_area_and_lies_at_the_centre(name):
+def test_coverage_adds_up_to_the_area_and_lies_at_the_center(name):
     center = np.array([40.3, 31.8])
     shape = Shape(0, None, center[None], np.array([15.0]), np.array([0.4]), 0.0)
-    patch = rasterise(shape, name, 0, (80, 64))
+    patch = rasterize(shape, name, 0, (80, 64))
     x, y = OUTLINES[name].T
     area = 0.5 * abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) * 15.0**2
     # cv2 fills the pixels that an edge runs through, an eighth of a pixel too much on each side.
@@ -78,10 +78,10 @@ def test_coverage_adds_up_to_the_area_and_lies_at_the_centre(name):
 
 def test_an_object_at_the_border_is_clipped_and_one_outside_has_no_patch():
     radii, angles = np.array([10.0]), np.zeros(1)
-    cut = rasterise(Shape(0, None, np.zeros((1, 2)), radii, angles, 0.0), 'circle', 0, (80, 64))
+    cut = rasterize(Shape(0, None, np.zeros((1, 2)), radii, angles, 0.0), 'circle', 0, (80, 64))
     assert cut.coverage.sum() == pytest.approx(np.pi * 100 / 4, rel=0.02)
     away = Shape(0, None, np.full((1, 2), -30.0), radii, angles, 0.0)
-    assert rasterise(away, 'circle', 0, (80, 64)) is None
+    assert rasterize(away, 'circle', 0, (80, 64)) is None
 
 
 def crossing_pairs(masks):

@@ -107,8 +107,8 @@ def test_each_run_has_one_file(case, path, tmp_path):
 
 def test_format_only(case, tmp_path):
     gt, results, _ = case
-    unlabelled = {key: gt[key] for key in ('videos', 'categories')}
-    read(tmp_path, unlabelled)
+    unlabeled = {key: gt[key] for key in ('videos', 'categories')}
+    read(tmp_path, unlabeled)
     path = tmp_path / 'gt.json'
     prefix = str(tmp_path / 'r')
     assert run(path, gt, results, format_only=True, outfile_prefix=prefix) == {}

@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 48, 64
 
 
 def bars(values):
-    """Vertical grey bars (H, W, 3)."""
+    """Vertical gray bars (H, W, 3)."""
     image = np.zeros((HEIGHT, WIDTH, 3))
     for bar, value in zip(np.array_split(np.arange(WIDTH), len(values)), values, strict=True):
         image[:, bar] = value
@@ -271,7 +271,7 @@ def test_images_and_masks_in_one_folder(tmp_path, mask):
 
 
 def write_stack(path, values):
-    """A file of several grey images with the given values and, in TIFF, a preview."""
+    """A file of several gray images with the given values and, in TIFF, a preview."""
     images = [Image.fromarray(np.full((8, 6, 3), value, np.uint8)) for value in values]
     if path.suffix == '.tif':
         images.append(images[0].resize((3, 4)))

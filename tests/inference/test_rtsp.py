@@ -14,7 +14,7 @@ RATE, LENGTH = 10, 6
 
 @pytest.fixture(scope='module')
 def camera():
-    """Address and requests; frame i has the grey value 30 * i + 20."""
+    """Address and requests; frame i has the gray value 30 * i + 20."""
     images = [np.full((48, 64, 3), 30 * i + 20, np.uint8) for i in range(LENGTH)]
     with rtsp_server(images, RATE) as served:
         yield served

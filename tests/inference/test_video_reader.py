@@ -15,7 +15,7 @@ from tiny_videos import (
     HEIGHT,
     RATE,
     WIDTH,
-    grey,
+    gray,
     quarters,
     seen_corners,
     tone_frame,
@@ -30,7 +30,7 @@ from axialvs.inference.video_writer import TICKS
 
 
 def test_frames_have_the_right_pixels_indices_and_times(tmp_path):
-    path = write_video(tmp_path / 'a.mp4', [grey(20 * i) for i in range(8)])
+    path = write_video(tmp_path / 'a.mp4', [gray(20 * i) for i in range(8)])
     reader = open_video(path)
     frames = list(reader)
     assert (reader.width, reader.height, reader.frame_rate) == (WIDTH, HEIGHT, RATE)
@@ -45,7 +45,7 @@ def test_frames_have_the_right_pixels_indices_and_times(tmp_path):
 
 
 def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
-    reader = open_video(write_video(tmp_path / 'a.mp4', [grey(20 * i) for i in range(8)]))
+    reader = open_video(write_video(tmp_path / 'a.mp4', [gray(20 * i) for i in range(8)]))
     assert [f.index for f in islice(reader, 3)] == [0, 1, 2]
     assert len(list(reader)) == 8
     assert len(list(reader)) == 8
@@ -54,7 +54,7 @@ def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
 
 def test_decoded_frames_do_not_pile_up(tmp_path):
     """A frame that is only freed by the garbage collector makes memory grow with the video."""
-    reader = open_video(write_video(tmp_path / 'a.mp4', [grey(5 * i) for i in range(30)]))
+    reader = open_video(write_video(tmp_path / 'a.mp4', [gray(5 * i) for i in range(30)]))
     gc.collect()
     gc.disable()
     try:
@@ -112,7 +112,7 @@ def test_every_quarter_turn_and_mirroring_maps_pixels_as_its_matrix_says():
 
 def test_times_of_a_variable_frame_rate_are_kept(tmp_path):
     ticks = [0, 3000, 30000, 33000, 90000]
-    path = write_video(tmp_path / 'a.mp4', [grey(40 * i) for i in range(5)], ticks=ticks)
+    path = write_video(tmp_path / 'a.mp4', [gray(40 * i) for i in range(5)], ticks=ticks)
     times = [f.timestamp for f in open_video(path)]
     np.testing.assert_allclose(times, np.array(ticks) / TICKS, atol=1e-6)
 
@@ -120,7 +120,7 @@ def test_times_of_a_variable_frame_rate_are_kept(tmp_path):
 def test_times_count_from_the_start_of_the_file(tmp_path):
     """A transport stream starts its clock anywhere."""
     ticks = [50_000 + i * TICKS // RATE for i in range(5)]
-    path = write_video(tmp_path / 'a.ts', [grey(40 * i) for i in range(5)], ticks=ticks)
+    path = write_video(tmp_path / 'a.ts', [gray(40 * i) for i in range(5)], ticks=ticks)
     with av.open(str(path)) as container:
         assert container.start_time > 0
     times = [f.timestamp for f in open_video(path)]
@@ -128,7 +128,7 @@ def test_times_count_from_the_start_of_the_file(tmp_path):
 
 
 def test_a_colon_in_the_name_is_no_protocol(tmp_path):
-    path = write_video(tmp_path / 'a.mp4', [grey(9)]).rename(tmp_path / 'pipe:1.mp4')
+    path = write_video(tmp_path / 'a.mp4', [gray(9)]).rename(tmp_path / 'pipe:1.mp4')
     assert len(list(open_video(path))) == 1
 
 
@@ -166,7 +166,7 @@ def test_a_damaged_place_is_passed_over_and_told(tmp_path):
 
 def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
     for number in (10, 9, 1, 2):
-        cv2.imwrite(str(tmp_path / f'frame{number}.png'), grey(number * 10))
+        cv2.imwrite(str(tmp_path / f'frame{number}.png'), gray(number * 10))
     cv2.imwrite(str(tmp_path / 'frame3.png'), quarters()[..., ::-1])
     (tmp_path / 'notes.txt').write_text('no image')
     reader = open_video(tmp_path, frame_rate=5)
@@ -179,14 +179,14 @@ def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
 
 
 def test_a_folder_with_mixed_sizes_names_the_file(tmp_path):
-    cv2.imwrite(str(tmp_path / '1.png'), grey(1))
-    cv2.imwrite(str(tmp_path / '2.png'), grey(1, 20, 30))
+    cv2.imwrite(str(tmp_path / '1.png'), gray(1))
+    cv2.imwrite(str(tmp_path / '2.png'), gray(1, 20, 30))
     with pytest.raises(VideoReadError, match=r'2\.png: has 30x20 pixels, but 1\.png has 64x48'):
         list(open_video(tmp_path))
 
 
 def test_an_unreadable_image_is_named(tmp_path):
-    cv2.imwrite(str(tmp_path / '1.png'), grey(1))
+    cv2.imwrite(str(tmp_path / '1.png'), gray(1))
     (tmp_path / '2.png').write_bytes(b'not a picture')
     with pytest.raises(VideoReadError, match=r'2\.png: is not a readable image'):
         list(open_video(tmp_path))
@@ -227,7 +227,7 @@ def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
 @pytest.fixture
 def stalling_address(tmp_path):
     """An HTTP address of an MPEG-TS stream that stays open after its 40 frames."""
-    data = write_video(tmp_path / 'stream.ts', [grey(90)] * 40).read_bytes()
+    data = write_video(tmp_path / 'stream.ts', [gray(90)] * 40).read_bytes()
     listener = socket.create_server(('127.0.0.1', 0))
     connections = []
 
@@ -259,7 +259,7 @@ def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
 def test_a_live_stream_that_breaks_is_opened_again(tmp_path, monkeypatch, caplog):
     """A camera that hangs up twice and then is gone: frames keep their order and a gap is told."""
     monkeypatch.setattr(stream_reader, '_FIRST_DELAY', 0.3)
-    data = write_video(tmp_path / 'stream.ts', [grey(90)] * 40).read_bytes()
+    data = write_video(tmp_path / 'stream.ts', [gray(90)] * 40).read_bytes()
     listener = socket.create_server(('127.0.0.1', 0))
 
     def serve():

@@ -7,7 +7,7 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from tiny_videos import CORNERS, RATE, grey, quarters, seen_corners, write_video
+from tiny_videos import CORNERS, RATE, gray, quarters, seen_corners, write_video
 
 from axialvs.inference.pipeline import open_video
 from axialvs.inference.readers import VideoReadError
@@ -37,7 +37,7 @@ def written(path):
 def test_a_written_video_is_h264_yuv420p_with_the_header_in_front(tmp_path):
     with VideoWriter(tmp_path / 'deep' / 'a.mp4', fps=RATE) as writer:
         for index in range(6):
-            writer.write(grey(30 * index))
+            writer.write(gray(30 * index))
     path = tmp_path / 'deep' / 'a.mp4'
     stream, frames = written(path)
     assert stream.codec_context.codec.canonical_name == 'h264'
@@ -76,7 +76,7 @@ def test_times_are_kept_and_never_go_back(tmp_path):
     times = [0.04, 0.05, 0.4, 0.4, 0.3, 1.25]
     with VideoWriter(tmp_path / 'a.mp4') as writer:
         for index, time in enumerate(times):
-            writer.write(grey(40 * index), time)
+            writer.write(gray(40 * index), time)
     _, frames = written(tmp_path / 'a.mp4')
     expected = [0.04, 0.05, 0.4, 0.4 + 1 / TICKS, 0.4 + 2 / TICKS, 1.25]
     np.testing.assert_allclose([f.time for f in frames], expected, atol=1e-6)
@@ -93,7 +93,7 @@ def test_times_are_kept_and_never_go_back(tmp_path):
     ],
 )
 def test_sound_is_taken_over(tmp_path, name, codec, layout, state, result):
-    source = write_video(tmp_path / name, [grey(10 * i) for i in range(20)], sound=(codec, layout))
+    source = write_video(tmp_path / name, [gray(10 * i) for i in range(20)], sound=(codec, layout))
     with VideoWriter(tmp_path / 'out.mp4', fps=RATE, audio_from=source) as writer:
         for frame in open_video(source):
             writer.write(frame.image, frame.timestamp)
@@ -106,7 +106,7 @@ def test_sound_is_taken_over(tmp_path, name, codec, layout, state, result):
 
 
 def test_sound_ends_with_a_video_that_is_cut_short(tmp_path):
-    source = write_video(tmp_path / 'a.mp4', [grey(9)] * 30, sound=('aac', 'stereo'))
+    source = write_video(tmp_path / 'a.mp4', [gray(9)] * 30, sound=('aac', 'stereo'))
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         for frame in islice(open_video(source), 10):
             writer.write(frame.image, frame.timestamp)
@@ -115,7 +115,7 @@ def test_sound_ends_with_a_video_that_is_cut_short(tmp_path):
 
 def test_sound_keeps_its_distance_to_the_pictures(tmp_path):
     """In a transport stream sound and pictures start at different times."""
-    source = write_video(tmp_path / 'a.ts', [grey(9)] * 20, sound=('aac', 'stereo'))
+    source = write_video(tmp_path / 'a.ts', [gray(9)] * 20, sound=('aac', 'stereo'))
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         for frame in open_video(source):
             writer.write(frame.image, frame.timestamp)
@@ -130,9 +130,9 @@ def test_sound_keeps_its_distance_to_the_pictures(tmp_path):
 
 
 def test_a_source_without_sound_gives_a_silent_video(tmp_path):
-    source = write_video(tmp_path / 'a.mp4', [grey(9)] * 3)
+    source = write_video(tmp_path / 'a.mp4', [gray(9)] * 3)
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
-        writer.write(grey(9))
+        writer.write(gray(9))
     with av.open(str(tmp_path / 'b.mp4')) as container:
         assert not container.streams.audio
 
@@ -141,7 +141,7 @@ def test_frames_written_before_an_error_are_kept(tmp_path):
     def work():
         with VideoWriter(tmp_path / 'a.mp4', fps=RATE) as writer:
             for index in range(5):
-                writer.write(grey(40 * index))
+                writer.write(gray(40 * index))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -159,7 +159,7 @@ def test_an_old_file_stays_until_the_new_one_is_finished(tmp_path):
     path = tmp_path / 'a.mp4'
     path.write_bytes(b'old')
     writer = VideoWriter(path, fps=RATE)
-    writer.write(grey(1))
+    writer.write(gray(1))
     assert path.read_bytes() == b'old'
     writer.close()
     writer.close()
@@ -175,12 +175,12 @@ def test_wrong_use_of_the_writer_is_named(tmp_path):
         VideoWriter(tmp_path / 'a.mp4', audio_from=tmp_path / 'a.mp4')
     with VideoWriter(tmp_path / 'a.mp4') as writer:
         with pytest.raises(ValueError, match='give fps or the timestamp'):
-            writer.write(grey(1))
-        writer.write(grey(1), 0.0)
+            writer.write(gray(1))
+        writer.write(gray(1), 0.0)
         with pytest.raises(ValueError, match=r'frame 1 has .* \(20, 30\)'):
-            writer.write(grey(1, 20, 30), 0.1)
+            writer.write(gray(1, 20, 30), 0.1)
         with pytest.raises(ValueError, match='uint8'):
-            writer.write(grey(1).astype(float), 0.1)
+            writer.write(gray(1).astype(float), 0.1)
 
 
 def test_a_sound_source_that_cannot_be_read_leaves_nothing(tmp_path):
@@ -189,7 +189,7 @@ def test_a_sound_source_that_cannot_be_read_leaves_nothing(tmp_path):
         pytest.raises(VideoReadError, match=r'text\.mp4'),
         VideoWriter(tmp_path / 'a.mp4', fps=1, audio_from=tmp_path / 'text.mp4') as writer,
     ):
-        writer.write(grey(1))
+        writer.write(gray(1))
     assert [p.name for p in tmp_path.iterdir()] == ['text.mp4']
 
 
@@ -200,10 +200,10 @@ def test_a_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, 'No space left on device', 'x.mp4.partial')
 
     with VideoWriter(tmp_path / 'x.mp4', fps=RATE) as writer:
-        writer.write(grey(0))
+        writer.write(gray(0))
         monkeypatch.setattr(writer, '_even', refuse)
         with pytest.raises(OSError, match='No space left') as error:
-            writer.write(grey(1))
+            writer.write(gray(1))
     assert error.value.filename == str(tmp_path / 'x.mp4')
     assert not any(tmp_path.iterdir())
 
@@ -213,7 +213,7 @@ def test_two_processes_do_not_share_a_partial_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'getpid', lambda: 1)
     second = VideoWriter(tmp_path / 'x.mp4', fps=RATE)
     for value, writer in ((20, first), (200, second)):
-        writer.write(grey(value))
+        writer.write(gray(value))
     for value, writer in ((20, first), (200, second)):
         writer.close()
         with av.open(str(tmp_path / 'x.mp4')) as container:

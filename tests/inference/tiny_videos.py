@@ -25,7 +25,7 @@ def seen_corners(image):
     return [image[y, x].astype(int) for y in (4, -5) for x in (4, -5)]
 
 
-def grey(value, height=HEIGHT, width=WIDTH):
+def gray(value, height=HEIGHT, width=WIDTH):
     return np.full((height, width, 3), value, np.uint8)
 
 

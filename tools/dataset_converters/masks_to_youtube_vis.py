@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         help='id of the background, such as 255 if objects are black (default: 0)',
     )
     parser.add_argument(
-        '--unlabelled',
+        '--unlabeled',
         choices=('error', 'drop', 'empty'),
         default='error',
         help='a frame without a mask is an error (default), is dropped, or shows no object',
@@ -82,9 +82,7 @@ def main() -> None:
     else:
         classes = one_class(args.one_class or DEFAULT_CLASS)
     skipped = SkipReport()
-    videos = find_videos(
-        args.images, args.masks, args.videos, args.unlabelled, args.binary, skipped
-    )
+    videos = find_videos(args.images, args.masks, args.videos, args.unlabeled, args.binary, skipped)
     with tqdm(total=sum(len(video.images) for video in videos), unit='frame') as bar:
         make_reader = partial(MaskReader, args.binary, args.background)
         labeled = read_all(videos, classes, args.ignore_ids, make_reader, skipped, bar.update)

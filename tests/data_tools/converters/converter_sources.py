@@ -32,7 +32,7 @@ OBJECTS = {1: ball, 2: late_box}
 
 
 def write_frames(folder: Path, names: list[str], size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-    """Grey frames of (width, height) pixels."""
+    """Gray frames of (width, height) pixels."""
     folder.mkdir(parents=True)
     for name in names:
         cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), 90, np.uint8))
@@ -47,7 +47,7 @@ def object_ids(frame: int) -> np.ndarray:
 
 
 def write_davis(root: Path, videos: tuple[str, ...] = ('cart',), length: int = LENGTH) -> None:
-    """JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png with grey ids."""
+    """JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png with gray ids."""
     for video in videos:
         names = [f'{frame:05d}' for frame in range(length)]
         write_frames(root / 'JPEGImages' / video, [f'{name}.jpg' for name in names])

@@ -104,11 +104,11 @@ def _sixteen_bits(bright):
     return Image.fromarray(np.where(bright, 65_000, 1_000).astype(np.uint16))
 
 
-def _not_quite_grey(bright):
+def _not_quite_gray(bright):
     return Image.fromarray(np.where(bright[..., None], (250, 255, 251), (3, 2, 9)).astype(np.uint8))
 
 
-@pytest.mark.parametrize('make', [_black_and_white_palette, _sixteen_bits, _not_quite_grey])
+@pytest.mark.parametrize('make', [_black_and_white_palette, _sixteen_bits, _not_quite_gray])
 def test_brightness_is_what_is_seen(convert, davis, make):
     for frame in range(LENGTH):
         make(ball(frame)).save(mask_path(davis, frame))
@@ -184,10 +184,10 @@ def test_frames_without_a_mask(convert, refuse, davis):
     mask_path(davis, 1).unlink()
     said = refuse('masks', *with_classes(davis))
     assert '1 of 4 frames have no mask, the first is 00001.jpg' in said
-    assert '--unlabelled drop' in said
-    dropped = convert('masks', *with_classes(davis), '--unlabelled', 'drop')
+    assert '--unlabeled drop' in said
+    dropped = convert('masks', *with_classes(davis), '--unlabeled', 'drop')
     assert dropped.videos[0].file_names[1] == 'cart/00002.jpg'
-    empty = convert('masks', *with_classes(davis), '--unlabelled', 'empty')
+    empty = convert('masks', *with_classes(davis), '--unlabeled', 'empty')
     assert empty.instances[0].visible.tolist() == [True, False, True, True]
 
 

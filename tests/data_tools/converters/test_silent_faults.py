@@ -152,7 +152,7 @@ class TestMasksThatArePictures:
             (image.convert(mode) if frame == 1 else image).save(mask_path(davis, frame))
         assert '00001.png' in refuse(*folders(davis))
 
-    def test_grey_frames_of_a_colored_video_keep_their_objects(self, convert, davis):
+    def test_gray_frames_of_a_colored_video_keep_their_objects(self, convert, davis):
         for frame in ALL:
             colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
             colors[ball(frame)] = 255
@@ -177,7 +177,7 @@ class TestMasksThatArePictures:
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
 
     @pytest.mark.parametrize(
-        'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['grey', 'color']
+        'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['gray', 'color']
     )
     def test_binary_loses_no_dim_object(self, refuse, davis, values):
         for frame in ALL:
@@ -194,7 +194,7 @@ class TestMasksThatArePictures:
             cv2.imwrite(str(path.with_suffix('.jpg')), 255 * ball(frame).astype(np.uint8))
         said = refuse(*folders(davis))
         assert 'PNG' in said
-        assert '--unlabelled' not in said
+        assert '--unlabeled' not in said
         masks = masks_of(convert(*folders(davis), '--binary'))
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
 

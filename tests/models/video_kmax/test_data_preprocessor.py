@@ -19,7 +19,7 @@ def build(mean=(10.0, 20.0, 30.0)):
     )
 
 
-def test_frames_are_normalised_and_padding_is_zero():
+def test_frames_are_normalized_and_padding_is_zero():
     clip = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
     out = build()({'inputs': [clip], 'data_samples': None})['inputs']
     assert out.shape == (1, 2, 3, 9, 13)

@@ -253,7 +253,7 @@ def test_video_losses_and_gradients_are_the_mean_over_videos():
         torch.testing.assert_close(gradient, (one + other) / 2)
 
 
-def test_video_masks_are_normalised_over_all_clips_in_training():
+def test_video_masks_are_normalized_over_all_clips_in_training():
     head = build_tiny_head(cross_clip=dict(num_layers=1, num_heads=2)).train()
     norm = head.video_predictor.mask_norm
     embeddings, features = torch.randn(1, NUM_QUERIES, 16), torch.randn(1, 2, 16, 5, 6)

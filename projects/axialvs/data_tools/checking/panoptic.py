@@ -23,7 +23,7 @@ from axialvs.datasets.class_names import repair_name
 from axialvs.datasets.image_files import ImageFileError, image_size
 from axialvs.utils.errors import AxialVSError
 
-_MAX_UNLABELLED = 0.5
+_MAX_UNLABELED = 0.5
 
 
 class _CheckedVideo(NamedTuple):
@@ -121,8 +121,8 @@ def _check_video(
         for identifier, area in found.items():
             areas[identifier].append(area)
         faults += _compare(name, found, listed)
-        if void > _MAX_UNLABELLED * ids.size:
-            faults.append(('unlabelled-pixels', name, f'{void / ids.size:.0%}'))
+        if void > _MAX_UNLABELED * ids.size:
+            faults.append(('unlabeled-pixels', name, f'{void / ids.size:.0%}'))
         if image is not None:
             faults += _image_faults(image, name, size)
     if len(sizes) > 1:

@@ -91,7 +91,7 @@ RULES: dict[str, Rule] = {
         box_without_mask=('box in a frame without a mask', 'the object is treated as absent'),
         area_differs=('area that differs from its mask', 'APs, APm and APl use the field areas'),
         object_tiny=('instance that is very small in all frames', 'it is hard to learn'),
-        unlabelled_pixels=('frame that is mostly unlabeled', 'training ignores these pixels'),
+        unlabeled_pixels=('frame that is mostly unlabeled', 'training ignores these pixels'),
     ),
     **_rules(
         'note',

@@ -20,7 +20,7 @@ from axialvs.data_tools.converters.mask_images import MaskReader, split_objects
 from axialvs.datasets.image_files import common_size, list_folders, list_images
 from axialvs.utils.files import IMAGE_SUFFIXES
 
-Unlabelled = Literal['error', 'drop', 'empty']
+Unlabeled = Literal['error', 'drop', 'empty']
 _LARGEST_GRAY = 65535
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
@@ -40,7 +40,7 @@ def find_videos(
     images: Path,
     masks: Path,
     names: Sequence[str] | None,
-    unlabelled: Unlabelled,
+    unlabeled: Unlabeled,
     binary: bool,
     skipped: SkipReport,
 ) -> list[FolderVideo]:
@@ -50,7 +50,7 @@ def find_videos(
         images: folder with one folder of frames per video.
         masks: folder with one folder of masks per video; `00012.png` belongs to `00012.jpg`.
         names: names of the videos to convert, or None for all.
-        unlabelled: whether frames without a mask are an error, skipped, or without objects.
+        unlabeled: whether frames without a mask are an error, skipped, or without objects.
         binary: whether masks are black and white, which allows lossy formats.
         skipped: collects skipped items.
 
@@ -74,7 +74,7 @@ def find_videos(
     found = []
     for name in choose_names(videos, names, str(images)):
         if name in labeled:
-            found.append(_pair(name, images / name, masks / name, unlabelled, binary, skipped))
+            found.append(_pair(name, images / name, masks / name, unlabeled, binary, skipped))
         elif names is not None:
             raise FileNotFoundError(f'{masks / name}: no such folder; video {name} has no masks')
         else:
@@ -86,7 +86,7 @@ def _pair(
     name: str,
     images: Path,
     masks: Path,
-    unlabelled: Unlabelled,
+    unlabeled: Unlabeled,
     binary: bool,
     skipped: SkipReport,
 ) -> FolderVideo:
@@ -98,13 +98,13 @@ def _pair(
             raise FileNotFoundError(f'{mask}: no frame {stem} in {images}')
     pairs = [(frame, by_stem.get(frame.stem)) for frame in frames]
     bare = [frame.name for frame, mask in pairs if mask is None]
-    if bare and unlabelled == 'error':
+    if bare and unlabeled == 'error':
         raise ConversionError(
             f'{masks}: {len(bare)} of {len(frames)} frames have no mask, the first is {bare[0]}; '
-            'use --unlabelled drop to skip them, or --unlabelled empty if they contain no '
+            'use --unlabeled drop to skip them, or --unlabeled empty if they contain no '
             'object'
         )
-    if bare and unlabelled == 'drop':
+    if bare and unlabeled == 'drop':
         skipped.add('frames without a mask', f'{name}/{bare[0]}', len(bare))
         pairs = [(frame, mask) for frame, mask in pairs if mask is not None]
         if not pairs:

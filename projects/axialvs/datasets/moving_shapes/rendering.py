@@ -23,7 +23,7 @@ class Patch:
     """(h, w) float32, the fraction of each pixel covered by the whole silhouette."""
 
 
-def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Patch | None:
+def rasterize(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Patch | None:
     """Compute the coverage of an object in a frame, or None if it is outside the image."""
     cos, sin = np.cos(shape.angles[frame]), np.sin(shape.angles[frame])
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -41,11 +41,11 @@ def rasterise(shape: Shape, name: str, frame: int, size: tuple[int, int]) -> Pat
     return Patch(int(low[0]), int(low[1]), small.astype(np.float32) / 255)
 
 
-def rasterise_scene(scene: Scene) -> list[list[Patch | None]]:
+def rasterize_scene(scene: Scene) -> list[list[Patch | None]]:
     """Compute the coverage of all objects in all frames, indexed [object][frame]."""
     level = scene.level
     return [
-        [rasterise(s, level.classes[s.label], t, level.size) for t in range(level.num_frames)]
+        [rasterize(s, level.classes[s.label], t, level.size) for t in range(level.num_frames)]
         for s in scene.shapes
     ]
 

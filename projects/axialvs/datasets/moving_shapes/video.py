@@ -9,7 +9,7 @@ import numpy as np
 from axialvs.datasets.moving_shapes.camouflage import camouflaged_frames
 from axialvs.datasets.moving_shapes.levels import Level, get_level
 from axialvs.datasets.moving_shapes.rendering import (
-    rasterise_scene,
+    rasterize_scene,
     render_frame,
     visible_masks,
     visible_stuff,
@@ -87,7 +87,7 @@ def generate_video(
         return Video(frames, masks, np.zeros(len(masks), np.int64), masks.any(axis=(2, 3)))
     for _ in range(_MAX_ATTEMPTS):
         scene = plan_scene(level, rng)
-        patches = rasterise_scene(scene)
+        patches = rasterize_scene(scene)
         masks, in_image = visible_masks(scene, patches)
         if _shows_promised_events(scene, masks, in_image):
             break
