@@ -18,13 +18,15 @@ def test_lists_are_mmdets(version, monkeypatch):
 
 
 def test_other_lists():
-    assert CLASS_LISTS['2022'] == CLASS_LISTS['2021']
+    assert CLASS_LISTS['2022'] == CLASS_LISTS['2021'] == resolve_class_list(2021)
     assert len(CLASS_LISTS['ovis']) == 25
     assert CLASS_LISTS['ovis'][0] == 'Person'
     assert CLASS_LISTS['ovis'][24] == 'Vehical'
 
 
-@pytest.mark.parametrize('classes', ['2020', [], ['cat', ' CAT'], ['cat', 3], ['cat', '']])
+@pytest.mark.parametrize(
+    'classes', ['2020', [], ['cat', ' CAT'], ['cat', 3], ['cat', ''], 5, {}, ['\u200b'], ['\udcff']]
+)
 def test_impossible_lists_are_refused(classes):
     with pytest.raises(ValueError, match='classes'):
         resolve_class_list(classes)

@@ -145,14 +145,17 @@ def test_sizes(files):
 def test_pictures_that_are_none(files):
     png = files.pred_folder / 'video0' / '0000.png'
     png.write_bytes(b'text')
-    with pytest.raises(AnnotationError, match=r'0000\.png: not readable as a picture'):
+    with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
         files.score()
     Image.fromarray(np.zeros((4, 6), np.uint8)).save(png)
     with pytest.raises(AnnotationError, match=r"kind 'L', but RGB is needed"):
         files.score()
+    png.write_bytes(b'\x89PNG\r\n\x1a\n\0\0\0\x05IHDR\0\0\0\x06\0\xc9\x18\x27\xba')  # too short
+    with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
+        files.score()
     write_png(png, np.random.default_rng(0).integers(0, 2**24, (60, 60)))
     png.write_bytes(png.read_bytes()[:2000])
-    with pytest.raises(AnnotationError, match=r'0000\.png: not readable as a picture'):
+    with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
         files.score()
 
 

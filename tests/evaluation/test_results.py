@@ -8,7 +8,8 @@ import zipfile
 import pytest
 from track_cases import box, gt_of, read, result
 
-from axialvs.evaluation.results import ResultsError, only_video, read_results
+from axialvs.evaluation.results import ResultsError, only_video, read_results, write_submission
+from axialvs.utils.errors import AxialVSError
 
 MASK = box(10, 10, 40, 40)
 RESULTS = [result(1, 2, 0.5, [MASK, None]), result(2, 5, 1, [MASK])]
@@ -122,6 +123,18 @@ def test_tracks_of_one_video(annotations, tmp_path):
     assert track.video_id == 1
 
 
+@pytest.mark.parametrize('damage', ['header', 'data', 'method'])
+def test_damaged_zip(annotations, tmp_path, damage):
+    path = tmp_path / 'results.zip'
+    write_submission(path, RESULTS)
+    data = bytearray(path.read_bytes())
+    index = data.rfind(b'PK\x01\x02')
+    data[{'header': index + 6, 'data': 45, 'method': index + 10}[damage]] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(ResultsError, match=r'results\.zip: not valid JSON \(.'):
+        read_results(path, annotations)
+
+
 def test_faults_in_tracks(annotations, tmp_path):
     path = write(tmp_path, tracks_of(RESULTS[:1]))
     with pytest.raises(ResultsError, match=r'has 2 videos.*--video-id'):
@@ -133,6 +146,9 @@ def test_faults_in_tracks(annotations, tmp_path):
     other = tracks_of(RESULTS[:1])
     other['categories'][0]['name'] = 'dog'
     with pytest.raises(ResultsError, match="id 2 is 'dog' here and 'class 2' in"):
+        read_results(write(tmp_path, other), annotations, video_id=1)
+    other['categories'][0]['name'] = None
+    with pytest.raises(AxialVSError, match="category 2, field 'name': None is not a name"):
         read_results(write(tmp_path, other), annotations, video_id=1)
     with pytest.raises(ResultsError, match='have their own video ids'):
         read_results(write(tmp_path, RESULTS), annotations, video_id=1)

@@ -46,17 +46,18 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         AxialVSError: if the list is unknown or empty, or a name is empty or used twice.
     """
-    if isinstance(classes, str):
-        if classes not in CLASS_LISTS:
+    if not isinstance(classes, list | tuple):
+        name = str(classes)  # on a command line, 2021 is a number
+        if name not in CLASS_LISTS:
             raise AxialVSError(
                 f'classes={classes!r}: no such class list. Known: {sorted(CLASS_LISTS)}. '
                 'For your own classes give a tuple of names, or None to take them from the file.'
             )
-        return CLASS_LISTS[classes]
+        return CLASS_LISTS[name]
     names = tuple(classes)
     seen: dict[str, str] = {}
     for name in names:
-        key = normalize_name(name) if isinstance(name, str) else ''
+        key = normalize_name(name) if is_text(name) else ''
         if not key:
             raise AxialVSError(f'classes: {name!r} is not a class name.')
         if key in seen:
@@ -67,9 +68,24 @@ def resolve_class_list(classes: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def is_text(value: object) -> bool:
+    """Return whether a value is a non-blank string that can be encoded as UTF-8."""
+    if not isinstance(value, str) or not value.strip() or '\0' in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, as "\ud800"
+        return False
+    return True
+
+
 def repair_name(name: str) -> str:
-    """Repair wrongly decoded text (`fianc\\u00c3\\u00a9` -> `fianc\\u00e9`) and trim blanks."""
-    return ' '.join(ftfy.fix_text(name).split())
+    """Repair wrongly decoded text (`fianc\\u00c3\\u00a9` -> `fianc\\u00e9`) and trim blanks.
+
+    Names without a visible character, such as a zero-width space, become empty.
+    """
+    words = ftfy.fix_text(name).split()
+    return ' '.join(words) if any(map(str.isprintable, ''.join(words))) else ''
 
 
 def normalize_name(name: str) -> str:

@@ -4,10 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
+from axialvs.utils.images import open_image
 
 _ORIENTATION = 0x0112  # EXIF
 _QUARTER_TURNS = range(5, 9)
@@ -42,15 +41,11 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ImageFileError: if it is not an image, or the size in its header is implausible.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path, ImageFileError) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such image') from None
-    except Image.DecompressionBombError as error:
-        raise ImageFileError(f'{path}: {error}; replace the file') from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ImageFileError(f'{path}: is not a readable image; replace the file') from error
     return (height, width) if turned else (width, height)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from axialvs.datasets.annotations.schema import AnnotationError, shown
+from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, shown
 from axialvs.datasets.annotations.youtube_vis import Instance, Video, VideoAnnotations
 from axialvs.datasets.class_names import normalize_name
 from axialvs.evaluation.tube_iou import Tube
@@ -166,10 +166,11 @@ def _load(path: str) -> Any:
                     )
                 return json.loads(archive.read(RESULTS_NAME))
         return json.loads(Path(path).read_bytes())  # unlike str, may start with a byte order mark
-    except ResultsError:
+    except (ResultsError, PermissionError):
         raise
-    except (ValueError, RecursionError, zipfile.BadZipFile) as error:
-        raise ResultsError(f'{path}: not valid JSON ({error}).') from error
+    except Exception as error:  # reading a damaged zip can raise anything
+        problem = str(error) or type(error).__name__
+        raise ResultsError(f'{path}: not valid JSON ({problem}).') from error
 
 
 def _entries_of_tracks(
@@ -187,15 +188,13 @@ def _entries_of_tracks(
     elif video_id not in {video.id for video in annotations.videos}:
         raise ResultsError(f'{annotations.path}: has no video {video_id}.')
     names = {category.id: category.name for category in annotations.categories}
-    categories = content.get('categories')
-    for category in categories if isinstance(categories, list) else ():
-        if not isinstance(category, dict) or not isinstance(category.get('name'), str):
-            raise ResultsError(f"{path}: field 'categories': {shown(category)} has no name.")
-        identifier = category.get('id')
-        known = names.get(identifier) if type(identifier) is int else None
-        if known is not None and normalize_name(known) != normalize_name(category['name']):
+    record = JsonRecord(content, path)
+    for category in record.records('categories', 'category') if 'categories' in content else ():
+        identifier, name = category.integer('id'), category.text('name')
+        known = names.get(identifier)
+        if known is not None and normalize_name(known) != normalize_name(name):
             raise ResultsError(
-                f"{path}: field 'categories': id {identifier} is {category['name']!r} here and "
+                f"{path}: field 'categories': id {identifier} is {name!r} here and "
                 f'{known!r} in {annotations.path}. Use tracks with the same categories.'
             )
     tracks = content['tracks']

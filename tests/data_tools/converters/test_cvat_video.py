@@ -129,7 +129,7 @@ def test_frames_of_the_uploaded_video_are_counted_in_steps(convert, task, tmp_pa
     assert_masks(masks_of(read)['ball'], [ball(frame) for frame in ALL])
 
 
-def test_tasks_of_a_project_and_of_several_files(convert, task, tmp_path):
+def test_tasks_of_a_project_and_of_several_files(convert, refuse, task, tmp_path):
     """Tracks of a project carry their task; frames lie in folders of the tasks' names."""
     single = cvat(BALL_POLYGONS)
     head = re.search('<task>.*</task>', single, re.DOTALL)[0]
@@ -139,6 +139,7 @@ def test_tasks_of_a_project_and_of_several_files(convert, task, tmp_path):
     names = [f'{frame}.jpg' for frame in ALL]
     for name in ('cart', 'plane', 'boat'):
         write_frames(tmp_path / 'images' / name, names)
+    assert "task_id='3'" in refuse(*task(project.replace('task_id="2"', 'task_id="3"')))
     source = task(project)
     read = convert(*source)
     assert [len(read.instances_by_video()[video.id]) for video in read.videos] == [0, 1]
@@ -167,6 +168,17 @@ GOOD = cvat(BALL_POLYGONS)
         (GOOD.replace('polygon', 'blob'), ['<blob>']),
         (GOOD.replace('track', 'image'), ['CVAT for images', 'CVAT for video 1.1']),
         (GOOD[:300], ['not a valid XML']),
+        (GOOD.replace('utf-8', 'utf-88'), ['not a valid XML', 'utf-88']),
+        (GOOD.replace('<size>4', '<size>' + '9' * 5000), ['<size>', "'999"]),
+        (GOOD.replace('outside="0"', 'outside="true"'), ['track 0', "outside='true'"]),
+        (
+            cvat(BALL_POLYGONS, BOX_MASKS).replace('id="1"', 'id="0"'),
+            ["two tracks have the id '0'"],
+        ),
+        (
+            cvat('ball><ellipse frame="1" cx="1" cy="1" rx="1.7e308" ry="2"></ellipse>'),
+            ['track 0, frame 1', "rx='1.7e308'"],
+        ),
         ('<html/>', ['not a CVAT file']),
         (cvat('ball>' + cvat_mask(0, ball(0)).replace('left="3"', 'left="39"')), ['exceeds']),
         (cvat('ball>' + cvat_mask(0, ball(0)).replace('rle="0, 48', 'rle="0, 47')), ['47 pixels']),

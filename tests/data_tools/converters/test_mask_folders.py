@@ -241,8 +241,8 @@ def _no_video(root):
         (_no_frame, ['Annotations/cart/00001.png', 'no frame 00001']),
         (_other_size, ['Annotations/cart/00002.png', '41x24', '40x24', 'nearest']),
         (_other_frame_size, ['JPEGImages/cart/00003.jpg', '41x24', '40x24']),
-        (_no_image, ['Annotations/cart/00002.png', 'not a valid image']),
-        (_cut_off, ['Annotations/cart/00002.png', 'not a valid image']),
+        (_no_image, ['Annotations/cart/00002.png', 'not a readable image']),
+        (_cut_off, ['Annotations/cart/00002.png', 'not a readable image']),
         (_two_masks, ['Annotations/cart/00002.tif', '00002.png has the same name']),
         (_several_pages, ['Annotations/cart/00002.tif', '3 images']),
         (_smooth, ['Annotations/cart/00002.png', '251 different values', '--binary']),
@@ -267,12 +267,20 @@ def test_what_is_wrong_is_named(refuse, davis, spoil, words):
         ('{}', ['no classes']),
         ('{"videos": {"cart": null}}', ['None is not a class name']),
         ('{"²": "ball"}', ['no class for object 1 of video cart']),
+        ('{"1": "\\u200b"}', ["'\\u200b' is not a class name"]),
+        ('{"1": "a\\ud800"}', ["'a\\ud800' is not a class name"]),
+        (f'{{"{"9" * 5000}": "ball"}}', ['no class for object 1 of video cart']),
+        ('id,class\n1,ball\n', ["'id,class'"]),
+        ('object,class,class\n1,ball,box\n', ["'object,class,class'"]),
+        ('object,class\n1,ball,box\n', ["['box']"]),
+        (f'class\n{"x" * 200_000}\n', ['not a CSV file']),
     ],
 )
 def test_wrong_class_files(refuse, davis, text, words):
-    (davis / 'c.json').write_text(text)
-    said = refuse('masks', *folders(davis), '--class-file', davis / 'c.json')
-    assert 'c.json' in said
+    name = 'c.csv' if 'class' in text else 'c.json'
+    (davis / name).write_text(text)
+    said = refuse('masks', *folders(davis), '--class-file', davis / name)
+    assert name in said
     assert [word for word in words if word not in said] == []
 
 
@@ -292,6 +300,7 @@ def test_wrong_options(refuse, davis):
     assert 'use the parent folder' in refuse(
         'masks', '--images', davis / 'JPEGImages/cart', '--masks', davis / 'Annotations/cart'
     )
+    assert '::0' in refuse('masks', *folders(davis), '--frames', '::0')
     assert 'none of its 4 frames' in refuse('masks', *folders(davis), '--frames', '9:')
 
 

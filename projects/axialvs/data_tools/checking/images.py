@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from axialvs.data_tools.checking.masks import describe
@@ -89,7 +90,7 @@ def _fault_of(path: str, data: bytes, size: tuple[int, int]) -> tuple[str, str] 
     try:
         found = image_size(path)  # before decoding, because the header may declare a huge size
     except ImageFileError as error:
-        if 'pixels' in str(error):
+        if isinstance(error.__cause__, Image.DecompressionBombError):
             return 'image-unreadable', f'{error}'.removeprefix(f'{path}: ')
         found = size  # formats only supported by OpenCV
     if found == size:

@@ -134,7 +134,7 @@ class Report:
         if classes is None:
             parts = ["the file's own classes"]
         else:
-            named = isinstance(classes, str)
+            named = not isinstance(classes, list | tuple)
             parts = [f'classes {classes!r}' if named else f'{len(classes)} classes']
         if self.target.num_frames and not self.annotations.are_images:
             parts.append(f'clips of {self.target.num_frames} frames')

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from axialvs.data_tools.converters.labeled_video import ConversionError
-from axialvs.datasets.annotations.schema import load_json
+from axialvs.datasets.annotations.schema import is_text, load_json
 from axialvs.datasets.class_names import repair_name
 
 _COLUMNS = ('video', 'object', 'class')
@@ -74,7 +74,7 @@ def read_class_mapping(path: Path) -> ClassMapping:
     rows = _csv_rows(path) if path.suffix.lower() == '.csv' else _json_rows(path)
     names: dict[tuple[str, str], str] = {}
     for video, identifier, name in rows:
-        key = (video or _ANY, _normal_id(identifier or _ANY))
+        key = (video.strip() or _ANY, _normal_id(identifier.strip() or _ANY))
         name = _class_name(name, str(path))
         if names.setdefault(key, name) != name:
             raise ConversionError(
@@ -88,13 +88,19 @@ def read_class_mapping(path: Path) -> ClassMapping:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
     reader = csv.DictReader(io.StringIO(_text_of(path)), skipinitialspace=True)
-    if 'class' not in (reader.fieldnames or ()):
+    try:
+        columns, rows = list(filter(None, reader.fieldnames or ())), list(reader)
+    except csv.Error as error:
+        raise ConversionError(f'{path}: is not a CSV file ({error})') from error
+    if 'class' not in columns or len(columns) > len({*columns} & {*_COLUMNS}):
         raise ConversionError(
-            f'{path}: the header is {",".join(reader.fieldnames or ())!r}, but must contain '
-            f'the columns {",".join(_COLUMNS)}'
+            f'{path}: the header is {",".join(columns)!r}; use the column class and, if needed, '
+            'video and object'
         )
-    for row in reader:
-        yield tuple((row.get(column) or '').strip() for column in _COLUMNS)
+    for row in rows:
+        if any(row.get(None, ())):
+            raise ConversionError(f'{path}: {row[None]} is beyond the last column; quote commas')
+        yield tuple(row.get(column) or '' for column in _COLUMNS)
 
 
 def _text_of(path: Path) -> str:
@@ -117,14 +123,14 @@ def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
         if isinstance(value, dict):
             for identifier, name in value.items():
                 yield key, identifier, name.get('category') if isinstance(name, dict) else name
-        elif _is_id(key):
+        elif _is_id(key.strip()):
             yield _ANY, key, value
         else:
             yield key, _ANY, value
 
 
 def _class_name(name: Any, source: str) -> str:
-    repaired = repair_name(name) if isinstance(name, str) else ''
+    repaired = repair_name(name) if is_text(name) else ''
     if not repaired:
         raise ConversionError(f'{source}: {name!r} is not a class name')
     return repaired
@@ -136,7 +142,7 @@ def _is_id(text: str) -> bool:
 
 def _normal_id(text: str) -> str:
     """Normalize an id to no leading zeros, or a color to lower case."""
-    return str(int(text)) if text.isdecimal() else text.lower()
+    return text.lstrip('0') or '0' if text.isdecimal() else text.lower()
 
 
 def _spellings(identifier: int) -> Sequence[str]:

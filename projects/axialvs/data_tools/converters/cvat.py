@@ -18,7 +18,7 @@ from axialvs.data_tools.converters.cvat_shapes import (
     interpolate,
     shape_mask,
 )
-from axialvs.data_tools.converters.cvat_tasks import CvatTask, CvatVideos, find_frames
+from axialvs.data_tools.converters.cvat_tasks import CvatTask, CvatVideos, decimal, find_frames
 from axialvs.data_tools.converters.labeled_video import (
     RLE,
     ConversionError,
@@ -68,6 +68,8 @@ def read_all(
             if track is not None:
                 key = (track.category, f'group {group}') if group != '0' else ('', track.name)
                 known = objects.get(key)
+                if known is not None and group == '0':
+                    raise ConversionError(f'{task.where}: two tracks have the id {track.name!r}')
                 objects[key] = track if known is None else _join(known, track, task, skipped)
             on_track()
         names = tuple(frame.relative_to(images).as_posix() for frame in frames)
@@ -131,8 +133,12 @@ def _shapes_by_frame(task: CvatTask, element: Element, where: str) -> dict[int, 
         if shape.tag not in (*MASK_SHAPES, BOX, *OTHER_SHAPES):
             raise ConversionError(f'{where}: unknown shape <{shape.tag}>')
         text = shape.get('frame', '')
-        index, rest = divmod(int(text) - task.start, task.step) if text.isdecimal() else (-1, 0)
-        past_the_end = index == task.size and shape.get('outside') == '1'
+        number = decimal(text)
+        index, rest = (-1, 0) if number is None else divmod(number - task.start, task.step)
+        outside = shape.get('outside', '0')
+        if outside not in ('0', '1'):
+            raise ConversionError(f'{where}, frame {text}: outside={outside!r} is neither 0 nor 1')
+        past_the_end = index == task.size and outside == '1'
         if rest or not (0 <= index < task.size or past_the_end):
             raise ConversionError(
                 f'{where}: frame={text!r} is not a frame of the task, which has {task.size} frames '

@@ -131,19 +131,22 @@ def _number(shape: Element, name: str, where: str) -> float:
         value = float(shape.get(name, ''))
     except ValueError:
         value = np.nan
-    if not np.isfinite(value):
-        raise ConversionError(f'{where}: {name}={shape.get(name)!r} is not a number')
+    if not abs(value) <= _FARTHEST:  # also NaN
+        raise ConversionError(
+            f'{where}: {name}={shape.get(name)!r} is not a number up to {_FARTHEST:g}'
+        )
     return value
 
 
 def _run_length_mask(shape: Element, width: int, height: int, where: str) -> RLE:
     """Decode row-major run lengths in the box left, top, width, height, background first."""
-    box = [int(_number(shape, name, where)) for name in ('left', 'top', 'width', 'height')]
-    left, top, box_width, box_height = box
-    if min(box) < 0 or left + box_width > width or top + box_height > height:
+    box = [_number(shape, name, where) for name in ('left', 'top', 'width', 'height')]
+    left, top, box_width, box_height = map(int, box)
+    outside = min(box) < 0 or left + box_width > width or top + box_height > height
+    if outside or any(number % 1 for number in box):
         raise ConversionError(
             f'{where}: the box left, top, width, height = {box} exceeds the frame of '
-            f'{width}x{height} pixels'
+            f'{width}x{height} pixels, or is not made of integers'
         )
     try:
         runs = [int(run) for run in shape.get('rle', '').split(',')]

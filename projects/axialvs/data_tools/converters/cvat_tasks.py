@@ -10,6 +10,8 @@ from axialvs.data_tools.converters.labeled_video import ConversionError, choose_
 from axialvs.datasets.class_names import normalize_name, repair_name
 from axialvs.datasets.image_files import list_images
 
+_MAX_DIGITS = 18
+
 
 @dataclass(frozen=True, slots=True)
 class CvatTask:
@@ -91,7 +93,7 @@ def _read_root(path: Path) -> Element:
         raise FileNotFoundError(f'{path}: no such file')
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # also unknown encodings
         raise ConversionError(
             f'{path}: not a valid XML file ({error}); extract the archive exported by CVAT and '
             'use its annotations.xml'
@@ -120,10 +122,15 @@ def _read_tasks(path: Path, root: Element) -> Iterator[CvatTask]:
     heads = meta.findall('project/tasks/task') or [*meta.findall('task'), *meta.findall('job')]
     if not heads:
         raise ConversionError(f'{path}: <meta> has no task')
-    for head in heads:
-        identifier, source, name = (
-            (head.findtext(field) or '').strip() for field in ('id', 'source', 'name')
-        )
+    ids = [(head.findtext('id') or '').strip() for head in heads]
+    for track in tracks if len(heads) > 1 else ():
+        if ids.count(track.get('task_id')) != 1:
+            raise ConversionError(
+                f'{path}: track {track.get("id")}: task_id={track.get("task_id")!r} is not the id '
+                f'of one of the tasks, {", ".join(ids)}'
+            )
+    for identifier, head in zip(ids, heads, strict=True):
+        source, name = ((head.findtext(field) or '').strip() for field in ('source', 'name'))
         name = name or (Path(source).stem if source else path.stem)
         own = tracks if len(heads) == 1 else [t for t in tracks if t.get('task_id') == identifier]
         yield _read_task(path, head, name, source, own)
@@ -134,7 +141,7 @@ def _read_task(
 ) -> CvatTask:
     where = f'{path}: task {name}'
     step = (head.findtext('frame_filter') or 'step=1').strip().removeprefix('step=').strip()
-    if not step.isdecimal() or int(step) < 1:
+    if not decimal(step):
         raise ConversionError(
             f'{where}: <frame_filter> {head.findtext("frame_filter")!r} is not step=NUMBER'
         )
@@ -160,9 +167,15 @@ def _integer(head: Element, field: str, where: str, default: int | None) -> int:
     text = (head.findtext(field) or '').strip()
     if not text and default is not None:
         return default
-    if not text.isdecimal():
-        raise ConversionError(f'{where}: <{field}> is {text!r}, not a number')
-    return int(text)
+    number = decimal(text)
+    if number is None:
+        raise ConversionError(f'{where}: <{field}> is {text[:60]!r}, not a number')
+    return number
+
+
+def decimal(text: str) -> int | None:
+    """Parse an integer of up to 18 digits without a sign; None for other text."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 def find_frames(task: CvatTask, images: Path, is_only: bool) -> list[Path]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from axialvs.data_tools.converters.id_shapes import IdShapes
 from axialvs.data_tools.converters.labeled_video import RLE, ConversionError
+from axialvs.utils.images import open_image
 from axialvs.utils.rle import encode_mask
 
 # Antialiased or lossy masks have up to 256 gray values; valid masks have few.
@@ -60,32 +61,24 @@ class MaskReader:
             ConversionError: if it cannot be read, is a photograph, or its pixel format differs
                 from earlier images.
         """
-        try:
-            with Image.open(path) as image:
-                if (images := getattr(image, 'n_frames', 1)) > 1:
-                    raise ConversionError(
-                        f'{path}: contains {images} images; save one mask per frame and file'
-                    )
-                image.load()
-                kind = next((k for k, modes in _KINDS.items() if image.mode in modes), None)
-                if kind is None:
-                    raise ConversionError(
-                        f'{path}: pixels of mode {image.mode} are not object ids; save it as PNG'
-                    )
-                opaque = _opaque(image)
-                if self.binary:
-                    ids = _binary(image, opaque, path, self.background == 0).astype(np.int64)
-                    self.shapes.add(ids)
-                    return ids
-                pixels = np.asarray(image.convert('L') if image.mode == '1' else image)
-                palette = image.getpalette() if kind == 'palette' else None
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ) as error:
-            raise ConversionError(f'{path}: is not a valid image; replace the file') from error
+        with open_image(path, ConversionError) as image:
+            if (images := getattr(image, 'n_frames', 1)) > 1:
+                raise ConversionError(
+                    f'{path}: contains {images} images; save one mask per frame and file'
+                )
+            image.load()
+            kind = next((k for k, modes in _KINDS.items() if image.mode in modes), None)
+            if kind is None:
+                raise ConversionError(
+                    f'{path}: pixels of mode {image.mode} are not object ids; save it as PNG'
+                )
+            opaque = _opaque(image)
+            if self.binary:
+                ids = _binary(image, opaque, path, self.background == 0).astype(np.int64)
+                self.shapes.add(ids)
+                return ids
+            pixels = np.asarray(image.convert('L') if image.mode == '1' else image)
+            palette = image.getpalette() if kind == 'palette' else None
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         pixels = pixels[..., : 3 if kind == 'color' else 1]
         ids = pixels.astype(np.int64) @ _COLOR_WEIGHTS[-pixels.shape[-1] :]

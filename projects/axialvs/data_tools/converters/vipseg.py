@@ -28,7 +28,7 @@ from axialvs.datasets.annotations.panoptic import (
 from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json
 from axialvs.datasets.image_files import list_images
 from axialvs.utils.files import write_atomically
-from axialvs.utils.images import write_image
+from axialvs.utils.images import open_image, write_image
 
 _JPEG_QUALITY = 75  # as in the official conversion, which published results are based on
 _MAX_NAMED = 5
@@ -140,7 +140,7 @@ def _convert_frame(
     """Convert a frame and its mask, unless they exist."""
     target = out / 'images' / video / f'{image.stem}.jpg'
     target_mask = out / 'panomasksRGB' / video / f'{image.stem}.png'
-    with Image.open(image) as picture:
+    with open_image(image, ConversionError) as picture:
         width, height = picture.size
         size = int(short_side * width / height), short_side
         ids = _present_ids(target_mask, size) if target.is_file() else None

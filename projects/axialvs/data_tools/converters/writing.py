@@ -24,7 +24,7 @@ def frames_argument(text: str) -> slice:
     parts = text.split(':')
     try:
         numbers = [int(part) if part.strip() else None for part in parts]
-        if not 2 <= len(numbers) <= 3 or (len(numbers) == 3 and (numbers[2] or 1) < 1):
+        if not 2 <= len(numbers) <= 3 or any(x is not None and x < 1 for x in numbers[2:]):
             raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(

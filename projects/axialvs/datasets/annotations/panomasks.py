@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from axialvs.datasets.annotations.panoptic import VOID
 from axialvs.datasets.annotations.schema import AnnotationError
+from axialvs.utils.images import open_image
 
 NUM_CATEGORIES = 124
 _INSTANCES_PER_CATEGORY = 100
@@ -28,12 +28,10 @@ def read_raw_values(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         AnnotationError: if it is not readable, or not an image of one channel.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path, AnnotationError) as image:
             values = np.asarray(image).astype(np.int64)
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such mask') from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
     if values.ndim != 2:
         raise AnnotationError(
             f'{path}: has colors, but images of panomasks have one channel; panomasksRGB belongs '

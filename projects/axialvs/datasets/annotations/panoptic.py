@@ -14,9 +14,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from axialvs.datasets.annotations.schema import AnnotationError, JsonRecord, load_json, shown
+from axialvs.datasets.annotations.schema import (
+    AnnotationError,
+    JsonRecord,
+    is_text,
+    load_json,
+    shown,
+)
+from axialvs.utils.images import open_image
 
 VOID = 0
 MAX_ID = 0xFFFFFF
@@ -199,7 +205,7 @@ def _read_segments(
 
 
 def _is_file_name(name: str) -> bool:
-    return bool(name.strip()) and name == os.path.basename(name) and name not in ('.', '..')
+    return is_text(name) and name == os.path.basename(name) and name not in ('.', '..')
 
 
 def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
@@ -212,19 +218,14 @@ def read_ids(path: str | os.PathLike[str]) -> NDArray[np.uint32]:
         FileNotFoundError: if there is no such file.
         AnnotationError: if it is not an RGB picture.
     """
-    try:
-        # Pillow, unlike OpenCV, uses no threads, which do not survive a fork.
-        with Image.open(path) as image:
-            if image.mode not in ('RGB', 'P'):
-                raise AnnotationError(
-                    f'{path}: has pixels of kind {image.mode!r}, but RGB is needed: '
-                    'a segment id is R + 256 G + 65536 B.'
-                )
-            pixels = np.asarray(image.convert('RGBA'))
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise AnnotationError(f'{path}: not readable as a picture ({error}).') from error
+    # Pillow, unlike OpenCV, uses no threads, which do not survive a fork.
+    with open_image(path, AnnotationError) as image:
+        if image.mode not in ('RGB', 'P'):
+            raise AnnotationError(
+                f'{path}: has pixels of kind {image.mode!r}, but RGB is needed: '
+                'a segment id is R + 256 G + 65536 B.'
+            )
+        pixels = np.asarray(image.convert('RGBA'))
     return pixels.view('<u4')[..., 0] & np.uint32(MAX_ID)
 
 

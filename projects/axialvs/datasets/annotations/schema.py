@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from axialvs.datasets.class_names import repair_name
+from axialvs.datasets.class_names import is_text, repair_name
 from axialvs.utils.errors import AxialVSError
 
 SPLIT_PARTS = ('main', 'holdout')  # to train on, to validate on; see split_dataset.py
@@ -78,17 +78,6 @@ def _missing_file_remedy(path: str) -> str:
         'Check the path, in a config ann_file and data_root; docs/data.md says where the files of '
         'each dataset lie.'
     )
-
-
-def is_text(value: object) -> bool:
-    """Return whether a value is a non-blank string that can be encoded as UTF-8."""
-    if not isinstance(value, str) or not value.strip() or '\0' in value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a lone surrogate, as "\ud800"
-        return False
-    return True
 
 
 def is_number(value: object) -> bool:
