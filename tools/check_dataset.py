@@ -15,7 +15,7 @@ from dataclasses import replace
 from axialvs.data_tools.checking.check import check_dataset
 from axialvs.data_tools.checking.target import SPLITS, Target, targets_of_config
 from axialvs.datasets.class_names import CLASS_LISTS
-from axialvs.utils.cli import add_config_options, run_command, script_parser
+from axialvs.utils.cli import add_config_options, number_from, run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
@@ -39,16 +39,20 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help=f'class names, or one of the lists {", ".join(CLASS_LISTS)}',
     )
-    parser.add_argument('--clip-length', type=int, metavar='T', help='frames of a training clip')
+    parser.add_argument(
+        '--clip-length', type=number_from(1), metavar='T', help='frames of a training clip'
+    )
     parser.add_argument(
         '--min-area',
-        type=float,
+        type=number_from(0, kind=float),
         default=64,
         help='pixels below which an instance is reported as very small (default: 64)',
     )
     parser.add_argument('--fast', action='store_true', help='only check that images exist')
-    parser.add_argument('--examples', type=int, default=5, help='examples per finding (default: 5)')
-    parser.add_argument('--workers', type=int, help='threads (default: one per core)')
+    parser.add_argument(
+        '--examples', type=number_from(0), default=5, help='examples per finding (default: 5)'
+    )
+    parser.add_argument('--workers', type=number_from(1), help='threads (default: one per core)')
     parser.add_argument(
         '--out', metavar='REPORT.json', type=output_file, help='also write all findings'
     )
@@ -93,8 +97,6 @@ def _class_list(names: Sequence[str]) -> str | Sequence[str]:
 def main() -> int:
     """Check, print a report per file, and write the JSON report if requested."""
     args = parse_args()
-    if args.clip_length is not None and args.clip_length < 1:
-        raise AxialVSError(f'--clip-length {args.clip_length}: must be at least 1.')
     workers = args.workers or len(os.sched_getaffinity(0))
     reports = []
     for target in targets_of(args):

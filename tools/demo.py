@@ -16,7 +16,7 @@ from pathlib import Path
 from axialvs.__main__ import COMMANDS
 from axialvs.datasets.moving_shapes import generate_video
 from axialvs.inference.video_writer import VideoWriter
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import number_from, run_command
 from axialvs.utils.errors import AxialVSError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='serve a web page to try the shipped models instead; needs axialvs[web]',
     )
-    parser.add_argument('--port', type=int, help='port of --web (default: a free one from 7860)')
+    parser.add_argument(
+        '--port',
+        type=number_from(1, 2**16 - 1),
+        help='port of --web (default: a free one from 7860)',
+    )
     return parser.parse_args()
 
 

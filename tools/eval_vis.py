@@ -13,7 +13,7 @@ from axialvs.evaluation.results import only_video, read_results
 from axialvs.evaluation.score_table import class_table, metrics_table, summary_table, video_table
 from axialvs.evaluation.short_long import LONG, SHORT, join_parts, short_long_metrics
 from axialvs.evaluation.youtube_vis import VideoAPResult, evaluate_tracks
-from axialvs.utils.cli import run_command, script_parser
+from axialvs.utils.cli import number_from, run_command, script_parser
 from axialvs.utils.files import output_file, write_atomically
 
 _HEADLINES = ('AP_all', 'AP_short', 'AP_long')
@@ -54,7 +54,9 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='id of the video that the JSON of axialvs segment belongs to',
     )
-    parser.add_argument('--workers', type=int, help='processes for AP (default: at most 4)')
+    parser.add_argument(
+        '--workers', type=number_from(1), help='processes for AP (default: at most 4)'
+    )
     args = parser.parse_args()
     if args.long and args.video_id is not None:
         parser.error('argument --video-id: not allowed with argument --long')

@@ -11,7 +11,7 @@ from axialvs.datasets.annotations.panoptic import read_ground_truth
 from axialvs.evaluation.panoptic_files import read_predictions
 from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.evaluation.score_table import panoptic_table
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import number_from, run_command
 from axialvs.utils.files import output_file, write_atomically
 
 
@@ -31,7 +31,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', metavar='METRICS.json', type=output_file, help='also write the metrics'
     )
-    parser.add_argument('--workers', type=int, help='processes (default: one per CPU core)')
+    parser.add_argument(
+        '--workers', type=number_from(1), help='processes (default: one per CPU core)'
+    )
     return parser.parse_args()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axialvs.engine.options import add_amp_option, add_run_options, parse_run_options
-from axialvs.utils.cli import add_config_options, run_command
+from axialvs.utils.cli import add_config_options, number_from, run_command
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -50,18 +50,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--seed',
-        type=_seed,
+        type=number_from(0, 2**32 - 1),
         help="random seed (default: the config's randomness.seed, 0 in this project's configs)",
     )
     add_config_options(parser)
     add_run_options(parser)
     return parse_run_options(parser)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 1 << 32:
-        raise argparse.ArgumentTypeError(f'{text!r} is not an integer from 0 to 2**32 - 1')
-    return int(text)
 
 
 def main() -> None:

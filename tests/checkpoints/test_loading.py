@@ -143,7 +143,12 @@ def test_plain_pickle_does_not_run(tmp_path):
     assert not trace.exists()
 
 
-META = [{'meta': [1]}, {'meta': {'dataset_meta': 'x'}}, {'meta': {'CLASSES': 3}}]
+META = [
+    {'meta': [1]},
+    {'meta': {'dataset_meta': 'x'}},
+    {'meta': {'CLASSES': 3}},
+    {'meta': torch.ones(2)},
+]
 
 
 @pytest.mark.parametrize('content', META, ids=str)
@@ -153,7 +158,9 @@ def test_malformed_metadata_is_one_clear_error(tmp_path, content):
         class_names_of(load_checkpoint_safely(path))
 
 
-@pytest.mark.parametrize('ids', [[1], [1, 1, 2], ['a', 'b', 'c'], 7, [1, 2, None, 4]])
+@pytest.mark.parametrize(
+    'ids', [[1], [1, 1, 2], ['a', 'b', 'c'], 7, [1, 2, None, 4], [torch.ones(2)] * 3]
+)
 def test_category_ids_are_one_per_class(ids):
     with pytest.raises(DamagedCheckpointError, match='category_ids'):
         category_ids_of({'meta': {'dataset_meta': {'category_ids': ids, 'classes': list('abc')}}})

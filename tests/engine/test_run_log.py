@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from axialvs.engine.run_log import read_run
+from axialvs.utils.errors import AxialVSError
 
 
 def write(work_dir: Path, time: str, records: list[dict], end: str = '') -> Path:
@@ -61,6 +62,9 @@ def test_half_a_line_at_the_end_is_left_out_and_one_in_the_middle_is_an_error(tm
     assert points(read_run(tmp_path), 'train/loss') == {10: 1.0}
     path.write_text('{"train/lo\n' + json.dumps(trained(10, 1.0)) + '\n')
     with pytest.raises(ValueError, match=r'scalars.json, line 1: not a JSON object'):
+        read_run(tmp_path)
+    path.write_text('{"train/loss": 1.0, "step": NaN}\n{}\n')
+    with pytest.raises(AxialVSError, match=r'scalars.json, line 1: not a JSON object.*NaN'):
         read_run(tmp_path)
 
 

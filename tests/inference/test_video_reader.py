@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_videos import (
     CORNERS,
     HEIGHT,
@@ -190,6 +191,36 @@ def test_an_unreadable_image_is_named(tmp_path):
     (tmp_path / '2.png').write_bytes(b'not a picture')
     with pytest.raises(VideoReadError, match=r'2\.png: is not a readable image'):
         list(open_video(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('name', 'share', 'kept'), [('a.tif', 0.7, 3), ('a.gif', 0.9, 5), ('b.tif', 0.3, 1)]
+)
+def test_pages_that_are_cut_off_are_told(tmp_path, name, share, kept):
+    if name == 'a.gif':
+        pages = [Image.fromarray(image) for image in noisy(5)]
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], duration=40)
+    else:
+        cv2.imwritemulti(str(tmp_path / name), noisy(5))
+    reader = open_video(tmp_path / name)
+    assert len(list(reader)) == 5
+    assert reader.truncated is None
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(share * len(data))])
+    reader = open_video(tmp_path / name)
+    assert len(list(reader)) == kept
+    assert 'cut off' in reader.truncated
+
+
+def test_animated_png_among_the_images_of_a_folder(tmp_path):
+    pages = [Image.fromarray(image) for image in noisy(2)]
+    pages[0].save(tmp_path / 'a.png', save_all=True, append_images=pages[1:])
+    (frame,) = open_video(tmp_path)
+    assert np.array_equal(frame.image, noisy(2)[0])
+    data = (tmp_path / 'a.png').read_bytes()
+    (tmp_path / 'a.png').write_bytes(data.replace(data[2000:2004], bytes(4)))
+    with pytest.raises(VideoReadError, match=r'a\.png: is not a readable image'):
+        open_video(tmp_path)
 
 
 def test_bad_sources_are_errors_that_name_them(tmp_path):

@@ -49,7 +49,7 @@ def test_masks_are_drawn_in_every_frame(tmp_path):
 def test_options_that_give_no_picture(run_tool, tmp_path, capsys):
     tool = 'analysis_tools/browse_dataset.py'
     assert run_tool(tool, CONFIG, '--height', 0) == 2
-    assert '--height 0: must be at least 1, 0 and 1' in capsys.readouterr().err
+    assert '--height: 0: must be from 1 to' in capsys.readouterr().err
     (tmp_path / 'file').touch()
     assert run_tool(tool, CONFIG, '--out', tmp_path / 'file') == 2
     assert 'file: is a file; choose a folder for the images' in capsys.readouterr().err

@@ -80,7 +80,7 @@ def test_data_of_a_config(run_tool, split, capsys):
         ([], 'give an annotation file, or --config'),
         (['none.json'], 'none.json: no such annotation file'),
         (['--config', 'none.py'], 'config none.py does not exist'),
-        (['none.json', '--clip-length', '0'], '--clip-length 0: must be at least 1'),
+        (['none.json', '--clip-length', '0'], '--clip-length: 0: must be from 1 to'),
     ],
 )
 def test_nothing_to_check_ends_with_two(run_tool, capsys, arguments, message):

@@ -34,7 +34,7 @@ def test_picture_and_video(run_tool, video, tmp_path, capsys):
         (('--point', 5, 5, '--frame', 9), 'no frame 9'),
         (('--point', 5, 5, '--layer', 6), '--layer 6'),
         (('--point', 5, 5, '--head', 99), '--head 99'),
-        (('--point', 5, 5, '--step', 0), '--step 0'),
+        (('--point', 5, 5, '--step', 0), '--step: 0'),
     ],
 )
 def test_wrong_options(run_tool, video, tmp_path, capsys, options, part):

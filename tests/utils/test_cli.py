@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from axialvs.utils.cli import ConfigOptions, run_command
+from axialvs.utils.cli import ConfigOptions, number_from, run_command
 from axialvs.utils.errors import AxialVSError
 
 
@@ -33,6 +33,18 @@ def test_exit_codes():
     assert run_command(lambda: None) == 0
     assert run_command(lambda: 1) == 1
     assert run_command(raising(KeyboardInterrupt())) == 130
+
+
+@pytest.mark.parametrize('text', ['nan', 'inf', '-0.1', '1e30', 'x', ''])
+def test_numbers_out_of_range(text, capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--share', type=number_from(0, 1, float))
+    assert parser.parse_args(['--share', '1']).share == 1
+    with pytest.raises(SystemExit):
+        parser.parse_args([f'--share={text}'])
+    message = capsys.readouterr().err
+    assert 'argument --share: ' in message
+    assert text in message
 
 
 def test_reader_of_the_output_that_is_gone():

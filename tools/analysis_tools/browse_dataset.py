@@ -10,7 +10,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from axialvs.utils.cli import add_config_options, run_command, script_parser
+from axialvs.utils.cli import add_config_options, number_from, run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 
 
@@ -19,10 +19,16 @@ def parse_args() -> argparse.Namespace:
     parser = script_parser(__doc__)
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('--out', metavar='DIR', type=Path, default=Path('work_dirs/browse'))
-    parser.add_argument('--clips', type=int, default=16, help='how many (default: 16)')
-    parser.add_argument('--start', type=int, default=0, help='position of the first clip')
-    parser.add_argument('--seed', type=int, help="seed of the run (default: the config's)")
-    parser.add_argument('--height', type=int, default=360, help='height of a frame in pixels')
+    parser.add_argument('--clips', type=number_from(1), default=16, help='how many (default: 16)')
+    parser.add_argument(
+        '--start', type=number_from(0), default=0, help='position of the first clip'
+    )
+    parser.add_argument(
+        '--seed', type=number_from(0, 2**32 - 1), help="seed of the run (default: the config's)"
+    )
+    parser.add_argument(
+        '--height', type=number_from(1, 2**15), default=360, help='height of a frame in pixels'
+    )
     add_config_options(parser)
     return parser.parse_args()
 
@@ -30,11 +36,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw the clips and write them as images."""
     args = parse_args()
-    if args.clips < 1 or args.start < 0 or args.height < 1:
-        raise AxialVSError(
-            f'--clips {args.clips} --start {args.start} --height {args.height}: '
-            'must be at least 1, 0 and 1.'
-        )
     if args.out.exists() and not args.out.is_dir():
         raise AxialVSError(f'--out {args.out}: is a file; choose a folder for the images.')
     # Deferred, so that arguments are checked before slow imports.

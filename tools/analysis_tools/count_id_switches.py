@@ -12,7 +12,7 @@ from pathlib import Path
 from axialvs.datasets.annotations.youtube_vis import read_annotations
 from axialvs.evaluation.id_switches import IDSwitches, count_id_switches
 from axialvs.evaluation.results import read_results
-from axialvs.utils.cli import run_command, script_parser
+from axialvs.utils.cli import number_from, run_command, script_parser
 
 PER_FRAMES = 1000
 
@@ -23,9 +23,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('ground_truth', metavar='GROUND_TRUTH.json')
     parser.add_argument('results', metavar='RESULTS.json', nargs='+', help='official lists')
     parser.add_argument(
-        '--min-score', type=float, nargs='+', default=[0.1, 0.3, 0.5], help='thresholds'
+        '--min-score',
+        type=number_from(-1e9, 1e9, float),
+        nargs='+',
+        default=[0.1, 0.3, 0.5],
+        help='thresholds',
     )
-    parser.add_argument('--min-iou', type=float, default=0.5, help='minimum mask IoU of a match')
+    parser.add_argument(
+        '--min-iou', type=number_from(0, 1, float), default=0.5, help='minimum mask IoU of a match'
+    )
     parser.add_argument(
         '--any-class',
         action='store_true',

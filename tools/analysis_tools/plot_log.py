@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from axialvs.engine.run_log import Curve, RunLog, read_run
-from axialvs.utils.cli import run_command, script_parser
+from axialvs.utils.cli import number_from, run_command, script_parser
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file
 
@@ -37,7 +37,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--names', nargs='+', help='names of the runs (default: their folders)')
     parser.add_argument(
-        '--smooth', type=int, default=1, metavar='N', help='running mean over N points (default: 1)'
+        '--smooth',
+        type=number_from(1),
+        default=1,
+        metavar='N',
+        help='running mean over N points (default: 1)',
     )
     parser.add_argument('--out', type=output_file, metavar='PNG', help='PNG, PDF or SVG')
     args = parser.parse_args()
@@ -53,8 +57,6 @@ def main() -> None:
     names = args.names or [path.resolve().name for path in args.runs]
     if len(names) != len(runs):
         raise AxialVSError(f'--names: {len(names)} names for {len(runs)} runs')
-    if args.smooth < 1:
-        raise AxialVSError(f'--smooth {args.smooth}: must be at least 1')
     for name, run in zip(names, runs, strict=True):
         print('\n'.join([name, *(f'  {line}' for line in summary(run))]))
     if args.out:

@@ -5,7 +5,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import number_from, run_command
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import check_writable, output_file
 
@@ -17,18 +17,43 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add('video', help='video file or folder of images')
-    add('--frame', type=int, default=0, help='frame of the point and start of the clip, from 0')
     add(
-        '--point', type=float, nargs=2, required=True, metavar=('X', 'Y'), help='position in pixels'
+        '--frame',
+        type=number_from(0),
+        default=0,
+        help='frame of the point and start of the clip, from 0',
+    )
+    add(
+        '--point',
+        type=number_from(0, kind=float),
+        nargs=2,
+        required=True,
+        metavar=('X', 'Y'),
+        help='position in pixels',
     )
     add('--out', type=output_file, required=True, help='image, or video if it ends in .mp4')
     add('--checkpoint', default='axialvs-wc_tiny_movingshapes', help='weights: file or known name')
     add('--config', help="config of the model (default: the known checkpoint's)")
-    add('--length', type=int, metavar='T', help="frames of the clip (default: the config's)")
-    add('--step', type=int, default=1, help='use every STEP-th frame of the video (default: 1)')
+    add(
+        '--length',
+        type=number_from(1),
+        metavar='T',
+        help="frames of the clip (default: the config's)",
+    )
+    add(
+        '--step',
+        type=number_from(1),
+        default=1,
+        help='use every STEP-th frame of the video (default: 1)',
+    )
     add('--layer', type=int, help='number in the printed list of layers (default: the last)')
     add('--head', type=int, help='only this attention head (default: the mean of all)')
-    add('--height', type=int, default=240, help='height of a frame in the output, pixels')
+    add(
+        '--height',
+        type=number_from(1, 2**15),
+        default=240,
+        help='height of a frame in the output, pixels',
+    )
     add('--device', help='cpu, cuda, ... (default: a GPU if there is one, else cpu)')
     return parser.parse_args()
 
@@ -36,9 +61,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw the trajectory and list all layers."""
     args = parse_args()
-    for name in ('length', 'step', 'height'):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise AxialVSError(f'--{name} {getattr(args, name)}: must be at least 1')
     check_writable(args.out)
     from axialvs.apis import init_segmenter
     from axialvs.inference.pipeline import open_video

@@ -15,7 +15,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from axialvs.data_tools.converters.vipseg import check_source, convert_split
-from axialvs.utils.cli import run_command, script_parser
+from axialvs.utils.cli import number_from, run_command, script_parser
+from axialvs.utils.files import read_utf8
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,9 +32,12 @@ def parse_args() -> argparse.Namespace:
         help='default: ROOT/panoVIPSeg_categories.json',
     )
     parser.add_argument(
-        '--height', type=int, default=720, help='height of frames in pixels (default: 720)'
+        '--height',
+        type=number_from(1, 2**15),
+        default=720,
+        help='height of frames in pixels (default: 720)',
     )
-    parser.add_argument('--workers', type=int, help='threads (default: one per core)')
+    parser.add_argument('--workers', type=number_from(1), help='threads (default: one per core)')
     return parser.parse_args()
 
 
@@ -58,7 +62,7 @@ def main() -> None:
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such list of videos; is this the folder of VIPSeg?')
-    return path.read_text(encoding='utf-8').split()
+    return read_utf8(path).split()
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axialvs.utils.cli import run_command
+from axialvs.utils.cli import number_from, run_command
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import check_writable, output_file
 
@@ -26,18 +26,21 @@ def parse_args() -> argparse.Namespace:
     add('--out', type=output_file, required=True, help='file to write, .pt2 or .onnx')
     add(
         '--size',
-        type=int,
+        type=number_from(1),
         nargs=2,
         required=True,
         metavar=('HEIGHT', 'WIDTH'),
         help="of the network's input, that is of resized and padded frames",
     )
-    add('--length', type=int, metavar='T', help="frames of a clip (default: the config's)")
+    add(
+        '--length',
+        type=number_from(1),
+        metavar='T',
+        help="frames of a clip (default: the config's)",
+    )
     args = parser.parse_args()
     if args.out.suffix not in ('.pt2', '.onnx'):
         parser.error(f'--out {args.out}: must end in .pt2 or .onnx')
-    if min(*args.size, args.length or 1) < 1:
-        parser.error('--size and --length: must be at least 1')
     return args
 
 

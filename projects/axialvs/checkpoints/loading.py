@@ -90,7 +90,7 @@ def load_checkpoint_safely(source: str | Path, with_data: bool = True) -> dict[s
             f'checkpoint ({_first_line(error)}); copy or download it again, or use a different one'
         ) from None
     checkpoint = _as_dict(content, path)
-    meta = checkpoint.get('meta') or {}
+    meta = {} if checkpoint.get('meta') is None else checkpoint['meta']
     if not isinstance(meta, dict):
         raise DamagedCheckpointError(
             f'checkpoint {path}: meta is a {type(meta).__name__}, not a dict; use a different file'
@@ -224,8 +224,8 @@ def dataset_meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DamagedCheckpointError: if it is not a dict.
     """
-    meta = checkpoint.get('meta') or {}
-    dataset_meta = meta.get('dataset_meta') or {} if isinstance(meta, Mapping) else meta
+    dataset_meta = (checkpoint.get('meta') or {}).get('dataset_meta')
+    dataset_meta = {} if dataset_meta is None else dataset_meta
     if not isinstance(dataset_meta, Mapping):
         raise DamagedCheckpointError(
             f"the checkpoint's meta.dataset_meta is a {type(dataset_meta).__name__}, not a dict"
@@ -271,11 +271,12 @@ def category_ids_of(checkpoint: Mapping[str, Any]) -> tuple[int, ...] | None:
     ids = dataset_meta_of(checkpoint).get('category_ids')
     if ids is None:
         return None
-    num_classes = len(class_names_of(checkpoint) or (isinstance(ids, list | tuple) and ids) or '')
+    listed = isinstance(ids, list | tuple)
+    num_classes = len(class_names_of(checkpoint) or (listed and ids) or '')
     # If the data lacked some of the classes, as COCO does, not all classes have an id.
-    if isinstance(ids, list | tuple) and None in ids and len(ids) == num_classes:
+    if listed and len(ids) == num_classes and any(number is None for number in ids):
         return None
-    plain = isinstance(ids, list | tuple) and all(type(number) is int for number in ids)
+    plain = listed and all(type(number) is int for number in ids)
     if not plain or len(set(ids)) != num_classes or len(ids) != num_classes:
         raise DamagedCheckpointError(
             f"the checkpoint's meta.dataset_meta.category_ids is {reprlib.repr(ids)}, not "

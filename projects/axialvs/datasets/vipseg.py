@@ -19,6 +19,7 @@ from axialvs.datasets.annotations.schema import JsonRecord, load_json
 from axialvs.datasets.clip_dataset import ClipDataset, VideoRecord, VideoRecords
 from axialvs.datasets.image_files import image_size, list_images
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import read_utf8
 
 
 class PanopticClipDataset(ClipDataset):
@@ -147,7 +148,7 @@ class VIPSegDataset(PanopticClipDataset):
         if not os.path.isfile(self.ann_file):
             raise FileNotFoundError(f'{self.ann_file}: no such list of videos')
         videos = []
-        for name in Path(self.ann_file).read_text(encoding='utf-8').split():
+        for name in read_utf8(self.ann_file).split():
             folder = Path(self.data_prefix['img_path'], name)
             images = list_images(folder) if folder.is_dir() else []
             if not images:

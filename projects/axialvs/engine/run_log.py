@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axialvs.utils.errors import AxialVSError
+from axialvs.utils.files import read_utf8
 
 _SCALARS = 'scalars.json'  # mmengine's file, one JSON object per line
 _PREFIXES = ('train/', 'val/')
@@ -83,12 +84,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read_part(file: Path) -> list[dict[str, float]]:
-    lines = file.read_text().splitlines()
+    lines = read_utf8(file).splitlines()
     records = []
     for number, line in enumerate(lines, start=1):
         try:
             records.append(_with_prefixes(json.loads(line)))
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, OverflowError, RecursionError) as error:
             if number < len(lines):
                 raise AxialVSError(f'{file}, line {number}: not a JSON object ({error})') from error
             # A killed process may leave half a line at the end.
@@ -97,7 +98,8 @@ def _read_part(file: Path) -> list[dict[str, float]]:
 
 def _with_prefixes(record: dict[str, Any]) -> dict[str, float]:
     """Add the prefixes `train/` and `val/`, which mmdet's logs lack."""
-    numbers = {key: value for key, value in record.items() if isinstance(value, int | float)}
+    numbers = {key: float(x) for key, x in record.items() if isinstance(x, int | float)}
+    int(numbers.get('step', 0))  # an error for NaN and infinity
     of_training = any(key.endswith('lr') for key in numbers)
     prefix = _PREFIXES[0] if of_training else _PREFIXES[1]
     return {

@@ -130,7 +130,7 @@ class OutputRecord:
             try:
                 target, *state = json.loads(line)
                 self._states[target] = state
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
 
     def _key(self, target: Path) -> str:

@@ -1,6 +1,7 @@
 """Decode images, and read folders of images as videos."""
 
 import io
+import os
 import re
 import struct
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from axialvs.inference.readers import DEFAULT_FRAME_RATE, Frame, VideoReader, VideoReadError
 from axialvs.utils.files import IMAGE_SUFFIXES, natural_key
@@ -70,17 +71,34 @@ def to_rgb(decode: Callable[[int], np.ndarray | None], bits: int | None, name: s
 
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
     """Decode an image by OpenCV, upright, or return None if it cannot be read."""
+    start = data[:12].tobytes()
+    if start[1:4] == b'PNG' and b'acTL' in data.tobytes():
+        return _decode_animated_png(data, flags)
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # for instance more pixels than OpenCV decodes
         return None
-    start = data[:12].tobytes()
     # OpenCV applies the EXIF orientation, except for WebP and PNG with alpha.
     is_stored = start[8:] == b'WEBP' or (start[1:4] == b'PNG' and flags == cv2.IMREAD_UNCHANGED)
     if image is None or not is_stored:
         return image
-    with Image.open(io.BytesIO(data)) as header:
-        return _turned(image, header.getexif().get(_ORIENTATION, 1))
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            return _turned(image, header.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged EXIF data, which OpenCV ignores in other formats
+        return image
+
+
+def _decode_animated_png(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """Decode the first frame by Pillow: OpenCV 4.12 crashes on damaged animations."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGBA'))
+    except Exception:  # the parsers of Pillow can raise anything
+        return None
+    return cv2.cvtColor(
+        pixels, cv2.COLOR_RGBA2BGRA if flags == cv2.IMREAD_UNCHANGED else cv2.COLOR_RGBA2BGR
+    )
 
 
 def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -130,6 +148,29 @@ def check_tiff_colors(path: Path) -> None:
             return
         if directory.get(_PHOTOMETRIC) in _LAB_COLORS:
             raise VideoReadError(f'{path}: has L*a*b* colors; convert it to RGB')
+
+
+def is_cut_off_tiff(path: Path) -> bool:
+    """Return whether pages of a TIFF file are missing, which OpenCV does not report."""
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        if start[:4] not in TIFF_STARTS[:2]:
+            return False
+        order = '<' if start[:2] == b'II' else '>'
+        link, seen = start[4:], set()
+        while link not in seen:
+            seen.add(link)
+            if not any(link):  # the last page
+                return False
+            file.seek(*struct.unpack(f'{order}I', link))
+            count = file.read(2)
+            if len(count) < 2:
+                return True
+            file.seek(12 * struct.unpack(f'{order}H', count)[0], os.SEEK_CUR)
+            link = file.read(4)
+            if len(link) < 4:
+                return True
+        return False
 
 
 def count_images(path: Path) -> int:
@@ -211,6 +252,7 @@ class ImageFolderReader(VideoReader):
         self.note(f'skipping {len(skipped)} files of the folder that are not images ({listed})')
 
     def __iter__(self) -> Iterator[Frame]:
+        self.truncated = None
         rate = self.frame_rate or DEFAULT_FRAME_RATE
         left_out = {}
         for index, file in enumerate(self._files):
@@ -223,6 +265,8 @@ class ImageFolderReader(VideoReader):
                 )
             if (images := count_images(file)) > 1:
                 left_out[file.name] = images - 1
+            if is_cut_off_tiff(file):
+                self.truncated = f'{file} is cut off: pages are missing'
             yield Frame(index, index / rate, image)
         if left_out:
             self.note(

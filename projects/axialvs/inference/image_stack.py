@@ -13,6 +13,7 @@ from axialvs.inference.image_files import (
     TIFF_STARTS,
     check_tiff_colors,
     count_images,
+    is_cut_off_tiff,
     over_black,
     stored_bits,
     to_rgb,
@@ -73,7 +74,7 @@ class TiffReader(VideoReader):
 
     def __iter__(self) -> Iterator[Frame]:
         rate = self.frame_rate or DEFAULT_FRAME_RATE
-        index = 0
+        self.truncated, index = None, 0
         for page in range(cv2.imcount(self.source)):
             image = self._read(page)
             if image.shape[:2] != (self.height, self.width):
@@ -81,6 +82,8 @@ class TiffReader(VideoReader):
                 continue
             yield Frame(index, index / rate, image)
             index += 1
+        if is_cut_off_tiff(Path(self.source)):
+            self.truncated = f'the file is cut off after {index} pages'
 
 
 class AnimationReader(VideoReader):

@@ -31,9 +31,8 @@ def read_json(path: Path) -> dict[str, Any]:
         return {'categories': [], 'annotations': []}
     try:
         content = json.loads(path.read_bytes())
-        for video in content['annotations']:
-            video['video_id'], video['annotations']
-    except (ValueError, TypeError, KeyError) as error:
+        content['categories'], {x['video_id']: x['annotations'] for x in content['annotations']}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise AxialVSError(f'{path}: is not a panoptic submission; choose a new folder') from error
     return content
 

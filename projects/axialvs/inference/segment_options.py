@@ -10,6 +10,7 @@ from typing import Any, Literal
 from axialvs.checkpoints.hub import CHECKPOINTS, find_known
 from axialvs.engine.options import add_amp_option
 from axialvs.inference.batch import Job, find_sources, name_sources
+from axialvs.utils.cli import number_from
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, output_folder
 
@@ -81,26 +82,10 @@ class Options:
             return '--window and --window-overlap need --mode offline --protocol live'
         if self.track_buffer is not None and self.mode == 'offline':
             return '--track-buffer needs --mode near-online; offline already uses all clips'
-        if self.track_buffer is not None and self.track_buffer < 1:
-            return f'--track-buffer {self.track_buffer}: must be at least 1'
         if (self.feature_memory is not None or self.half_features) and not scored_offline:
             return '--feature-memory and --half-features need --mode offline --protocol scored'
-        if self.feature_memory is not None and self.feature_memory < 0:
-            return f'--feature-memory {self.feature_memory}: must be at least 0'
-        if self.score_thr is not None and not 0 <= self.score_thr <= 1:
-            return f'--score-thr {self.score_thr}: must be from 0 to 1'
-        if not 0 <= self.alpha <= 1:
-            return f'--alpha {self.alpha}: must be from 0 to 1'
-        if self.trail < 0:
-            return f'--trail {self.trail}: must be at least 0'
         if self.format != 'tracks' and self.json is None:
             return f'--format {self.format} needs --json'
-        if self.reconnect is not None and not self.reconnect >= 0:
-            return f'--reconnect {self.reconnect}: must be at least 0'
-        if self.stride < 1:
-            return f'--stride {self.stride}: must be at least 1'
-        if self.max_frames is not None and self.max_frames < 1:
-            return f'--max-frames {self.max_frames}: must be at least 1'
         return None
 
     def jobs(self) -> list[Job]:
@@ -256,11 +241,16 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
         default='id',
         help='text: class, id and score (id, default), only the class, or none',
     )
-    add('--alpha', type=float, default=0.45, help='opacity of masks (default: 0.45)')
+    add(
+        '--alpha',
+        type=number_from(0, 1, float),
+        default=0.45,
+        help='opacity of masks (default: 0.45)',
+    )
     add('--draw-boxes', action='store_true', help='draw a box around each thing')
     add(
         '--trail',
-        type=int,
+        type=number_from(0),
         nargs='?',
         const=24,
         default=0,
@@ -271,7 +261,11 @@ def _add_overlay(group: argparse._ArgumentGroup) -> None:
 
 def _add_tracking(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--score-thr', type=float, help="minimum score of a track (default: the config's)")
+    add(
+        '--score-thr',
+        type=number_from(0, 1, float),
+        help="minimum score of a track (default: the config's)",
+    )
     add('--classes', nargs='+', metavar='NAME', help='keep only these classes')
     add(
         '--mode',
@@ -289,25 +283,25 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
     )
     add(
         '--window',
-        type=int,
+        type=number_from(1),
         metavar='CLIPS',
         help="offline and live: clips that are refined together (default: the config's, or 16)",
     )
     add(
         '--window-overlap',
-        type=int,
+        type=number_from(0),
         metavar='CLIPS',
         help="offline and live: clips that successive windows share (default: the config's, or 4)",
     )
     add(
         '--track-buffer',
-        type=int,
+        type=number_from(1),
         metavar='CLIPS',
         help='near-online: keep the id of a hidden object for this many clips',
     )
     add(
         '--feature-memory',
-        type=int,
+        type=number_from(0),
         metavar='MIB',
         help='offline: size of mask features in memory, beyond which a temporary file is used '
         "(default: the config's, or 1024)",
@@ -321,11 +315,17 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--stride', type=int, default=1, metavar='N', help='segment every Nth frame (default: 1)')
-    add('--max-frames', type=int, metavar='N', help='stop after N segmented frames')
+    add(
+        '--stride',
+        type=number_from(1),
+        default=1,
+        metavar='N',
+        help='segment every Nth frame (default: 1)',
+    )
+    add('--max-frames', type=number_from(1), metavar='N', help='stop after N segmented frames')
     add(
         '--reconnect',
-        type=float,
+        type=number_from(0, kind=float),
         metavar='SECONDS',
         help='time to try to reopen a lost stream (default: 30); 0 to disable',
     )

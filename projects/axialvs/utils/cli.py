@@ -60,6 +60,19 @@ def error_message(error: Exception) -> str:
     return text or type(error).__name__
 
 
+def number_from(minimum: float, maximum: float = 10**9, kind: type = int) -> Callable[[str], float]:
+    """Return an argparse type for finite numbers in a range, both ends inclusive."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not minimum <= value <= maximum:  # also NaN
+            raise argparse.ArgumentTypeError(f'{text}: must be from {minimum} to {maximum}')
+        return value
+
+    parse.__name__ = kind.__name__  # in argparse's message for other text
+    return parse
+
+
 class ConfigOptions(argparse.Action):
     """Parse KEY=VALUE options like mmengine's `DictAction`, without importing mmengine.
 

@@ -1,4 +1,4 @@
-"""Write files atomically, check output paths, and sort file names."""
+"""Read text, write files atomically, check output paths, and sort file names."""
 
 import contextlib
 import errno
@@ -8,6 +8,8 @@ import re
 import socket
 from argparse import ArgumentTypeError
 from pathlib import Path
+
+from axialvs.utils.errors import AxialVSError
 
 PARTIAL_SUFFIX = '.partial'
 """Suffix of files during writing; files of killed processes keep it."""
@@ -176,6 +178,18 @@ IMAGE_SUFFIXES = (
     '.ppm',
     '.pgm',
 )
+
+
+def read_utf8(path: str | Path) -> str:
+    """Read a text file, with or without a byte order mark.
+
+    Raises:
+        AxialVSError: if it is not encoded as UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise AxialVSError(f'{path}: is not UTF-8 ({error}); save it as UTF-8') from error
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from axialvs.data_tools.converters.labeled_video import ConversionError
 from axialvs.datasets.annotations.schema import is_text, load_json
 from axialvs.datasets.class_names import repair_name
+from axialvs.utils.files import read_utf8
 
 _COLUMNS = ('video', 'object', 'class')
 _ANY = '*'
@@ -87,7 +88,7 @@ def read_class_mapping(path: Path) -> ClassMapping:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    reader = csv.DictReader(io.StringIO(_text_of(path)), skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(read_utf8(path)), skipinitialspace=True)
     try:
         columns, rows = list(filter(None, reader.fieldnames or ())), list(reader)
     except csv.Error as error:
@@ -101,13 +102,6 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, str]]:
         if any(row.get(None, ())):
             raise ConversionError(f'{path}: {row[None]} is beyond the last column; quote commas')
         yield tuple(row.get(column) or '' for column in _COLUMNS)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ConversionError(f'{path}: is not UTF-8 ({error}); save it as UTF-8') from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, str, Any]]:
