@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import distribute_tensor
 
 from axialvs.checkpoints.key_mapping import (
     CLASS_BIAS,
@@ -28,6 +30,14 @@ class TinySegmenter(nn.Module):
         self.panoptic_head.query_feat = nn.Embedding(3, 2)
 
 
+@pytest.fixture
+def one_process():
+    store = distributed.HashStore()
+    distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
 def test_video_head_is_renamed_and_the_rest_kept():
     renamed = rename_mask2former_vis({'track_head.a': 1, 'backbone.track_head.b': 2, 'c': 3})
     assert renamed == {'panoptic_head.a': 1, 'backbone.track_head.b': 2, 'c': 3}
@@ -45,6 +55,13 @@ def test_rows_follow_class_names():
     assert rows.flatten().tolist() == [3.0, -2.0, 2.0, -4.0, 9.0]
     assert matched == ['dog', 'Tennis_Racket']
     assert target[0].item() == -1.0, 'the model was changed'
+
+
+def test_rows_of_a_sharded_layer(one_process):
+    mesh = init_device_mesh('cpu', (1,))
+    target = distribute_tensor(torch.tensor([-1.0, -2.0, -3.0]), mesh)
+    rows, _ = select_class_rows(('dog',), ('cat', 'dog'), torch.tensor([1.0, 9.0]), target)
+    assert rows.tolist() == [-1.0, 1.0, 9.0]
 
 
 def test_rows_that_are_not_the_classes_are_an_error():

@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 
 from axialvs.checkpoints.loading import CheckpointMismatchError
+from axialvs.engine.sharded_runner import layers_of
 from axialvs.models.backbones.timm import STRIDES, TimmBackbone
 from axialvs.models.fused_copy import FusedCopy
 from axialvs.utils.errors import AxialVSError
@@ -50,6 +51,23 @@ def test_four_maps_and_gradients_for_every_parameter(name):
     sum((x * torch.randn_like(x)).sum() for x in maps).backward()
     lost = [k for k, x in backbone.named_parameters() if x.grad is None or not x.grad.any()]
     assert lost == []
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    ('name', 'number'), zip([*HIERARCHICAL, *PLAIN], [4, 9, 5, 4, 6, 2, 2], strict=True)
+)
+def test_blocks_are_sharded(name, number):
+    backbone = build(name)
+    layers = layers_of(backbone)
+    assert len(layers) == number
+    held = [id(x) for layer in layers for x in layer.parameters()]
+    assert len(held) == len(set(held))
+    called = []  # weights of a layer are gathered when it is called
+    for layer in layers:
+        layer.register_forward_hook(lambda module, *_: called.append(module))
+    backbone(FRAMES)
+    assert called == layers
 
 
 @needs_timm

@@ -171,7 +171,7 @@ def select_class_rows(
         source_classes: the N classes of the checkpoint, in row order.
         target_classes: the M classes of the model.
         source: (N + 1, ...), weight or bias of the checkpoint.
-        target: (M + 1, ...), weight or bias of the model.
+        target: (M + 1, ...), weight or bias of the model; gathered if it is sharded.
 
     Returns:
         (M + 1, ...), and the target classes that were found.
@@ -189,7 +189,8 @@ def select_class_rows(
                 f'but needs {len(classes)} for its classes and one for "no object"'
             )
     row_of = {_comparable(name): row for row, name in enumerate(source_classes)}
-    selected = target.detach().clone()
+    is_sharded = hasattr(target, 'full_tensor')
+    selected = target.detach().full_tensor() if is_sharded else target.detach().clone()
     selected[-1] = source[-1]
     matched = []
     for row, name in enumerate(target_classes):

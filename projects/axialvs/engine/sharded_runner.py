@@ -19,15 +19,27 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
 from axialvs.engine.runner import SafeRunner
+from axialvs.layers.cross_clip.tracking import CrossClipLayer
+from axialvs.layers.cross_clip.vita import VideoDecoderLayer, WindowEncoderLayer
+from axialvs.models.backbones.convnext import Block
+from axialvs.models.backbones.timm import TimmBackbone
+from axialvs.models.video_kmax.kmeans_decoder import KMeansLayer
+from axialvs.models.video_kmax.pixel_decoder import AxialBlock, BottleneckBlock
 from axialvs.utils.errors import AxialVSError
 
-# Layers gathered one at a time; all other weights stay gathered during a step.
 _LAYERS = (
     SwinBlock,
     BasicBlock,
     Bottleneck,
+    Block,
     DetrTransformerEncoderLayer,
     DetrTransformerDecoderLayer,
+    AxialBlock,
+    BottleneckBlock,
+    KMeansLayer,
+    CrossClipLayer,
+    WindowEncoderLayer,
+    VideoDecoderLayer,
 )
 
 
@@ -52,7 +64,9 @@ class ShardedRunner(SafeRunner):
                 'or tools/slurm_train.sh'
             )
         if self.cfg.get('sync_bn'):
-            raise AxialVSError('sync_bn cannot be used with --fsdp; remove it from the config')
+            raise AxialVSError(
+                'sync_bn cannot be used with --fsdp; pass --cfg-options sync_bn=None'
+            )
         from torch.distributed.fsdp import fully_shard
 
         device = get_device()
@@ -63,7 +77,7 @@ class ShardedRunner(SafeRunner):
         for parameter in model.parameters():
             parameter.data = parameter.data.contiguous()  # convolutions may be channels-last
         mesh = init_device_mesh(device, (get_world_size(),))
-        for layer in [x for x in model.modules() if isinstance(x, _LAYERS)]:
+        for layer in layers_of(model):
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
         for module in model.modules():
@@ -97,6 +111,23 @@ class ShardedRunner(SafeRunner):
             self.whole_state['optimizer'] = _whole(self.optim_wrapper.state_dict())
         super().save_checkpoint(*args, save_optimizer=save_optimizer, **kwargs)
         self.whole_state = {}
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """Return the layers gathered one at a time; other weights stay gathered during a step."""
+    layers = [x for x in model.modules() if isinstance(x, _LAYERS)]
+    for module in model.modules():
+        if isinstance(module, TimmBackbone):
+            layers += _blocks(module.net)
+    return layers
+
+
+def _blocks(module: nn.Module, is_listed: bool = False) -> list[nn.Module]:
+    """Find the innermost composite modules in lists; timm's blocks have no common base class."""
+    is_list = isinstance(module, nn.Sequential | nn.ModuleList)
+    children = list(module.children())
+    inner = [block for child in children for block in _blocks(child, is_list)]
+    return inner or ([module] if is_listed and children and not is_list else [])
 
 
 class _WholeCheckpointHook(Hook):
