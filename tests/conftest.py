@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from torch import distributed
 from yapf.yapflib import yapf_api
 
 import axialvs.register  # noqa: F401 - before any test imports mmcv.ops or mmdet.models
@@ -36,3 +37,12 @@ def _mmdet_scope_of_shared_models():
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+
+
+@pytest.fixture
+def one_process():
+    """A process group of this process."""
+    store = distributed.HashStore()
+    distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import distribute_tensor
 
@@ -28,14 +28,6 @@ class TinySegmenter(nn.Module):
         self.panoptic_head = nn.Module()
         self.panoptic_head.cls_embed = nn.Linear(2, num_classes + 1)
         self.panoptic_head.query_feat = nn.Embedding(3, 2)
-
-
-@pytest.fixture
-def one_process():
-    store = distributed.HashStore()
-    distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
-    yield
-    distributed.destroy_process_group()
 
 
 def test_video_head_is_renamed_and_the_rest_kept():

@@ -19,6 +19,7 @@ from axialvs.engine.runner import (
     SafeRunner,
     WorkDirInUseError,
 )
+from axialvs.utils.errors import AxialVSError
 from crafted import MakesFolder
 
 
@@ -50,6 +51,11 @@ def test_pretrained_initialization_is_weights_only(tmp_path):
     with pytest.raises(UnsafeCheckpointError):
         runner._init_model_weights()
     assert not (tmp_path / 'ran').exists()
+
+
+def test_synchronized_batch_norm_on_a_cpu(tmp_path, one_process):
+    with pytest.raises(AxialVSError, match='sync_bn=None'):
+        SafeRunner.from_cfg(tiny_config(tmp_path, sync_bn='torch', launcher='pytorch'))
 
 
 def test_two_trainings_do_not_share_a_work_dir(tmp_path):

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
+from torch import nn
 
 from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.screen import set_up_screen
@@ -69,6 +71,16 @@ class SafeRunner(Runner):
         """Test, see `Runner.test`; raises `LoaderWorkerError` as `train` does."""
         with _clear_worker_errors():
             return super().test()
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model, see `Runner.wrap_model`.
+
+        Raises:
+            AxialVSError: if `sync_bn` is set and there are several processes without GPUs.
+        """
+        if self.distributed and self.cfg.get('sync_bn') and get_device() == 'cpu':
+            raise AxialVSError('sync_bn needs GPUs; pass --cfg-options sync_bn=None')
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def load_checkpoint(self, *args, **kwargs) -> dict[str, Any]:
         """Load weights, see `Runner.load_checkpoint`."""
