@@ -140,6 +140,21 @@ def test_table_of_trainings(tmp_path, monkeypatch, finish_at_once):
         run_ablate(monkeypatch, '4', '--rows', 'deform')
 
 
+def test_offline_row_starts_from_the_near_online_row(tmp_path, monkeypatch, finish_at_once):
+    rows = ['near-online, T=3', 'offline, T=3']
+    command = ['7', '--rows', *rows, '--max-iters', 8, '--seeds', 0, '--work-dir', tmp_path]
+    run_ablate(monkeypatch, *command)
+    near_online, offline = (x for x in finish_at_once if '--seed' in x)
+    for process, max_iters in ((near_online, 8), (offline, 3)):
+        config = Config.fromfile(process[2])
+        assert config.train_cfg.max_iters == max_iters
+        assert config.model.clip_length == 3
+        assert config.test_dataloader.dataset.clip_length == 3
+        assert config.val_dataloader is None
+    start = tmp_path / 'table7' / 'near-online-t-3_8_seed0' / 'iter_2.pth'
+    assert offline[-1] == f'load_from={start}'
+
+
 def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finish_at_once):
     data = generate_dataset(tmp_path / 'hard', 'hard', 1, 1, num_frames=24)
     command = ['hard', '--max-iters', 10, '--seeds', 0, 1, '--data-root', f'{data}/']

@@ -103,6 +103,8 @@ def write_config(
     for key, value in changes_of(row, scale).items():
         *parents, last = key.split('.')
         node = nested
+        if nested.get(key.partition('.')[0], {}) is None:
+            continue  # of a part that the run does without
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
