@@ -26,7 +26,7 @@ from axialvs.inference.readers import ColorOrder, VideoReader
 from axialvs.inference.segmented_video import describe_run
 from axialvs.models.clip_segmenter import ClipSegmenter
 from axialvs.structures import ClipPrediction, ClipResult, Track, VideoPrediction
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import read_config
 from axialvs.utils.env import find_device, limit_threads
 from axialvs.utils.errors import AxialVSError
 from axialvs.visualization.overlay import DEFAULT_STYLE, OverlayStyle
@@ -81,7 +81,7 @@ def init_segmenter(
         if known is None or known.config is None:
             raise AxialVSError(f'checkpoint {checkpoint} does not name its config; give `config`')
         config = known.config
-    cfg = config if isinstance(config, Config) else Config.fromfile(find_config(config))
+    cfg = config if isinstance(config, Config) else read_config(config)
     loaded: dict[str, Any] = {}
     if checkpoint is not None:
         loaded = load_checkpoint_safely(checkpoint)

@@ -49,6 +49,9 @@ def test_option_that_is_no_setting(run_tool, capsys):
     assert run_tool('misc/print_config.py', CONFIG, *options) == 2
     error = capsys.readouterr().err
     assert "'train_cfg.max_iters' is not KEY=VALUE" in error
+    for wrong in ('custom_hooks.99.type=A', 'train_cfg.max_iters.x=1', 'custom_hooks.0=A'):
+        assert run_tool('misc/print_config.py', CONFIG, '--cfg-options', wrong) == 2
+        assert f'error: --cfg-options {wrong.partition("=")[0]}: ' in capsys.readouterr().err
 
 
 def test_blanks_in_settings_stay(run_tool, capsys):

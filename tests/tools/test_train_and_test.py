@@ -184,7 +184,8 @@ def test_two_processes_train_and_test(tmp_path, monkeypatch):
 def test_seed_that_is_none(trained, seed):
     result = call('train.py', trained, 'tiny.py', '--seed', seed)
     assert result.code == 2
-    assert f"argument --seed: '{seed}'" in result.errors
+    assert 'argument --seed: ' in result.errors
+    assert seed in result.errors.splitlines()[-1]
 
 
 def test_user_errors_are_one_line(trained, tmp_path):

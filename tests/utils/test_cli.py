@@ -148,7 +148,16 @@ def test_config_options_that_mmengine_changes_or_refuses(text, value):
 
 
 @pytest.mark.parametrize(
-    'text', ['key', "k=[dict(type='X', leave_out=['a'])]", 'k=[a, b', 'k=a,b]', "k=dict(type='X')"]
+    'text',
+    [
+        'key',
+        '=1',
+        'a..b=1',
+        "k=[dict(type='X', leave_out=['a'])]",
+        'k=[a, b',
+        'k=a,b]',
+        "k=dict(type='X')",
+    ],
 )
 def test_unreadable_config_options_are_named(text, capsys):
     with pytest.raises(SystemExit) as end:

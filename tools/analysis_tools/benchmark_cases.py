@@ -32,7 +32,7 @@ from axialvs.datasets.moving_shapes.video import generate_video
 from axialvs.functional import trajectory_attention as functional
 from axialvs.functional.trajectory_attention import TrajectoryProjections, TrajectorySpec
 from axialvs.layers import trajectory_attention as layer
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import read_config
 from axialvs.utils.env import find_device, peak_resident_bytes
 
 MIB = 2**20
@@ -279,8 +279,7 @@ def training_sample(num_frames: int, _: int, height: int, width: int) -> TrackDa
 
 def video_row(args: Namespace) -> dict:
     """Measure speed (after the first clip) and peak memory on a video or a generated stream."""
-    settings = Config.fromfile(find_config(args.config))
-    settings.merge_from_dict(args.cfg_options or {})
+    settings = read_config(args.config, args.cfg_options)
     model = build(args, settings, args.checkpoint)
     ((length,), (protocol,)) = args.lengths, args.protocols
     frames = args.video or MovingShapes(args.size, length)

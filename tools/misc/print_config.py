@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 import axialvs.register  # noqa: F401
 from axialvs.utils.cli import add_config_options, run_command, script_parser
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import read_config
 from axialvs.utils.errors import AxialVSError
 from axialvs.utils.files import output_file, write_atomically
 
@@ -30,8 +30,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print or write the config."""
     args = parse_args()
-    config = Config.fromfile(find_config(args.config))
-    config.merge_from_dict(args.cfg_options or {})
+    config = read_config(args.config, args.cfg_options)
     text = (config if args.key is None else only(config, args.key)).pretty_text
     if args.out is None:
         print(text)

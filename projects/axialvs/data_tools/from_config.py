@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.registry import DATA_SAMPLERS, DATASETS
-from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import init_default_scope
 from torch.utils.data import Sampler
 
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import read_config
 from axialvs.utils.errors import AxialVSError
 
 
@@ -30,8 +29,7 @@ def training_data(
         FileNotFoundError: if the config, or a file of its data, is missing.
         ValueError: if the config has no training data, or the data are invalid.
     """
-    settings = Config.fromfile(find_config(config))
-    settings.merge_from_dict(dict(options or {}))
+    settings = read_config(config, options)
     if settings.get('train_dataloader') is None:
         raise AxialVSError(f'{config}: the config has no train_dataloader.')
     if seed is None:

@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from axialvs.engine.runner import SafeRunner
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import find_config, read_config
 from axialvs.utils.env import limit_threads
 from axialvs.utils.errors import AxialVSError
 
@@ -39,9 +39,7 @@ def load_config(
         FileNotFoundError: if there is no such config.
     """
     path = find_config(path)
-    config = Config.fromfile(str(path))
-    if options:
-        config.merge_from_dict(options)
+    config = read_config(path, options)
     config.work_dir = work_dir or config.get('work_dir') or str(Path('work_dirs') / path.stem)
     init_default_scope(config.get('default_scope', 'mmdet'))
     return config

@@ -90,7 +90,7 @@ class ConfigOptions(argparse.Action):
         options = dict(getattr(namespace, self.dest) or {})
         for text in values:
             key, separator, value = text.partition('=')
-            if not separator:
+            if not separator or not all(key.split('.')):
                 raise argparse.ArgumentError(
                     self, f"'{text}' is not KEY=VALUE; omit spaces around = and quote values"
                 )

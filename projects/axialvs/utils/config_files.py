@@ -1,7 +1,13 @@
 """Paths of the configs, weights and tools shipped with the package."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from axialvs.utils.errors import AxialVSError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In .mim of an installed package, at the root of a source checkout.
@@ -32,6 +38,32 @@ def find_config(name: str | Path) -> Path:
     raise FileNotFoundError(
         f'config {name} does not exist; the configs of the project are in {_where("configs")}'
     )
+
+
+def read_config(name: str | Path, options: Mapping[str, Any] | None = None) -> 'Config':
+    """Read a config and override settings.
+
+    Args:
+        name: a path or name accepted by `find_config`.
+        options: settings by their dotted keys.
+
+    Raises:
+        FileNotFoundError: if there is no such config.
+        AxialVSError: if it has a syntax error, or the keys do not fit its settings.
+    """
+    from mmengine.config import Config  # imports torch
+
+    path = find_config(name)
+    try:
+        config = Config.fromfile(path)
+    except SyntaxError as error:
+        raise AxialVSError(f'{path}: {error}') from error
+    try:
+        config.merge_from_dict(dict(options or {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        keys = ', '.join(options or ())
+        raise AxialVSError(f'--cfg-options {keys}: not settings of {path} ({error})') from error
+    return config
 
 
 def shipped_configs(pattern: str) -> list[str]:

@@ -6,7 +6,7 @@ from os import path as osp
 from pathlib import Path
 from typing import Any
 
-from axialvs.utils.config_files import find_config
+from axialvs.utils.config_files import read_config
 from axialvs.utils.errors import AxialVSError
 
 SPLITS = ('train', 'val', 'test')
@@ -55,10 +55,7 @@ def targets_of_config(
         FileNotFoundError: if the config does not exist.
         AxialVSError: if the config has no such data.
     """
-    from mmengine.config import Config  # imports torch, which is not needed without a config
-
-    settings = Config.fromfile(find_config(config))
-    settings.merge_from_dict(dict(options or {}))
+    settings = read_config(config, options)
     loader = settings.get(f'{split}_dataloader')
     if loader is None:
         raise AxialVSError(f'{config}: the config has no {split}_dataloader.')
