@@ -1,4 +1,4 @@
-"""The shipped configs."""
+"""Paths and loading of the shipped configs."""
 
 import ast
 import copy
@@ -30,12 +30,12 @@ def _settings(path: Path) -> Config:
 
 
 def load(name: str | Path) -> Config:
-    """A config by its path below `configs/`; reading one takes longer than copying it."""
+    """Return a config by its path below `configs/`, copied from a cache as parsing is slow."""
     return copy.deepcopy(_settings(CONFIGS / name))
 
 
 def bases_of(path: Path) -> list[Path]:
-    """The files that a config names as its bases."""
+    """Return the files in a config's `_base_`."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
             bases = ast.literal_eval(node.value)
@@ -46,5 +46,5 @@ def bases_of(path: Path) -> list[Path]:
 
 
 def depth_of(path: Path) -> int:
-    """Number of files on the longest chain of bases, the config itself included."""
+    """Return the length of the longest chain of bases, including the config itself."""
     return 1 + max(map(depth_of, bases_of(path)), default=0)

@@ -1,4 +1,4 @@
-"""What all tests share: the package comes first, and commands find it without an installation."""
+"""Settings of all tests: the package is imported first, and commands find it uninstalled."""
 
 import os
 from pathlib import Path
@@ -18,13 +18,13 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 )
 
 
-# One thread, also in the commands that tests start. With two, the gradient of 1x1 convolutions from
-# 8 channels, which the tests' models have, breaks the heap (oneDNN in torch 2.13, AVX-512); from 16
-# channels on nothing was found.
+# One thread, also in the commands that tests run. With two, the gradient of 1x1 convolutions from
+# 8 channels, as in the tests' models, corrupts the heap (oneDNN in torch 2.13, AVX-512); with 16
+# channels or more this was not observed.
 torch.set_num_threads(1)
 os.environ['OMP_NUM_THREADS'] = os.environ['MKL_NUM_THREADS'] = '1'
 
-# mmengine formats the config several times in a run and again for every checkpoint: most of the
+# mmengine formats the config several times in a run and for every checkpoint, which is most of the
 # time of a tiny training.
 yapf_api.FormatCode = lambda text, **_: (text, True)
 
@@ -41,7 +41,7 @@ def _mmdet_scope():
 
 @pytest.fixture
 def one_process():
-    """A process group of this process."""
+    """Initialize a process group with this process only."""
     store = distributed.HashStore()
     distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
     yield

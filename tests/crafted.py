@@ -1,4 +1,4 @@
-"""What a crafted checkpoint would run."""
+"""The payload of a malicious checkpoint."""
 
 import os
 from pathlib import Path

@@ -22,7 +22,7 @@ from tiny_video_data import (
 
 
 class LogText(logging.Handler):
-    """Keep what is logged."""
+    """A log handler that keeps all messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class LogText(logging.Handler):
         self.messages.append(record.getMessage())
 
     def text(self) -> str:
-        """All messages so far."""
+        """Return all messages so far."""
         return '\n'.join(self.messages)
 
 
 @pytest.fixture
 def log() -> Iterator[LogText]:
-    """What mmengine's current logger is told; it hands nothing on to pytest's own."""
+    """Capture the messages of mmengine's logger, which does not propagate to pytest's."""
     handler = LogText()
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)

@@ -21,7 +21,7 @@ from axialvs.checkpoints.loading import (
 
 
 class TinySegmenter(nn.Module):
-    """Named as our segmenters are, with a class layer and one other tensor."""
+    """A model with our segmenters' tensor names: a class layer and one other tensor."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ def test_rows_follow_class_names():
     assert target[0].item() == -1.0, 'the model was changed'
 
 
-def test_rows_of_a_sharded_layer(one_process):
+def test_rows_of_a_sharded_layer_are_reordered(one_process):
     mesh = init_device_mesh('cpu', (1,))
     target = distribute_tensor(torch.tensor([-1.0, -2.0, -3.0]), mesh)
     rows, _ = select_class_rows(('dog',), ('cat', 'dog'), torch.tensor([1.0, 9.0]), target)
     assert rows.tolist() == [-1.0, 1.0, 9.0]
 
 
-def test_rows_that_are_not_the_classes_are_an_error():
+def test_wrong_number_of_class_rows_raises():
     with pytest.raises(ValueError, match="checkpoint's class layer has 3 rows"):
         select_class_rows(('a',), ('a',), torch.zeros(3), torch.zeros(2))
     with pytest.raises(ValueError, match="model's class layer has 3 rows"):
@@ -88,7 +88,7 @@ def test_other_classes_with_names_are_selected():
     assert not report.is_complete
 
 
-def test_same_number_of_other_classes_is_put_in_order():
+def test_same_classes_in_another_order_are_reordered():
     source, target = weights_of(2), TinySegmenter(2).state_dict()
     fitting, _ = adapt_state_dict(source, target, ('cat', 'dog'), ('dog', 'cat'))
     torch.testing.assert_close(fitting[CLASS_BIAS], source[CLASS_BIAS][[1, 0, 2]])
@@ -101,7 +101,7 @@ def test_a_different_spelling_keeps_the_row():
     assert report.is_complete
 
 
-def test_missing_and_left_over_tensors_are_listed():
+def test_missing_and_unexpected_tensors_are_listed():
     source = weights_of(2)
     source['extra'] = source.pop('panoptic_head.query_feat.weight')
     _, report = adapt_state_dict(source, weights_of(2))
@@ -109,7 +109,7 @@ def test_missing_and_left_over_tensors_are_listed():
     assert report.unexpected == ['extra']
 
 
-def test_classes_are_found_where_libraries_write_them():
+def test_class_names_are_found_in_metadata_of_each_library():
     assert class_names_of({'meta': {'dataset_meta': {'classes': ['a', 'b']}}}) == ('a', 'b')
     assert class_names_of({'meta': {'dataset_meta': {'CLASSES': ('a',)}}}) == ('a',)
     assert class_names_of({'meta': {'CLASSES': ('a', 'b')}}) == ('a', 'b')
@@ -130,7 +130,7 @@ def test_weights_load_under_the_video_head_names(tmp_path):
     torch.testing.assert_close(model.state_dict(), source, rtol=0, atol=0)
 
 
-def test_weights_of_a_different_model_are_refused_whole(tmp_path):
+def test_weights_of_a_different_model_are_rejected(tmp_path):
     torch.save({'state_dict': weights_of(2)}, tmp_path / 'x.pth')
     model = TinySegmenter(4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -139,7 +139,7 @@ def test_weights_of_a_different_model_are_refused_whole(tmp_path):
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
-def test_release_checkpoint_is_sent_to_the_converter(tmp_path):
+def test_release_checkpoint_error_names_the_converter(tmp_path):
     weights = weights_of(2) | {
         'panoptic_head.pixel_decoder.level_3d_encodeing.weight': torch.ones(1)
     }
@@ -147,7 +147,7 @@ def test_release_checkpoint_is_sent_to_the_converter(tmp_path):
         load_weights(TinySegmenter(2), 'release.pth', {'state_dict': weights})
 
 
-def test_every_class_layer_of_video_kmax_goes_by_name():
+def test_all_video_kmax_class_layers_are_matched_by_name():
     layers = [
         'panoptic_head.predictor.cls_embed',
         'panoptic_head.decoder_layers.5.predictor.cls_embed',

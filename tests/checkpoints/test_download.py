@@ -26,7 +26,7 @@ from axialvs.utils.errors import AxialVSError
 
 
 def archive(name: str) -> bytes:
-    """An archive like those of `torch.save`."""
+    """Return an archive like those of `torch.save`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w') as file:
         file.writestr(name, bytes(range(256)) * 300)
@@ -38,10 +38,10 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Files(BaseHTTPRequestHandler):
-    """Serves one content under every path that does not start with /none.
+    """Serve the same content under every path that does not start with /none.
 
-    /short breaks off half-way; /whole ignores ranges, as simple servers do; /chunks breaks off in
-    a piece of a file whose length it does not tell.
+    /short disconnects half-way; /whole ignores range requests, as simple servers do; /chunks
+    disconnects within a chunk of a response without a Content-Length.
     """
 
     def do_GET(self) -> None:
@@ -97,7 +97,7 @@ def test_file_is_fetched_once(server, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['ranges', 'whole'])
-def test_broken_download_is_continued_or_restarted(server, kind):
+def test_interrupted_download_is_resumed_or_restarted(server, kind):
     url = f'{server.address}/{kind}/net.pth'
     partial = cached_path(url).with_name('net.pth.partial')
     partial.parent.mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_broken_download_is_continued_or_restarted(server, kind):
     assert not partial.exists()
 
 
-def test_whole_partial_file_is_not_taken_for_granted(server):
+def test_complete_partial_file_is_verified(server):
     url = f'{server.address}/net.pth'
     partial = cached_path(url).with_name('net.pth.partial')
     partial.parent.mkdir(parents=True)
@@ -115,7 +115,7 @@ def test_whole_partial_file_is_not_taken_for_granted(server):
     assert download(url, sha256=DIGEST).read_bytes() == CONTENT
 
 
-def test_connection_that_ends_early_is_an_error_and_can_be_continued(server):
+def test_early_disconnect_raises_and_can_be_resumed(server):
     url = f'{server.address}/short/net.pth'
     with pytest.raises(DownloadError, match=r'/short/net\.pth could not be downloaded'):
         download(url)
@@ -126,7 +126,7 @@ def test_connection_that_ends_early_is_an_error_and_can_be_continued(server):
     assert server.requests[-1] == ('/short/net.pth', len(CONTENT) // 2)
 
 
-def test_file_of_untold_length_that_breaks_off_gets_no_name(server, monkeypatch):
+def test_truncated_chunked_download_is_not_kept(server, monkeypatch):
     monkeypatch.setattr(Files, 'protocol_version', 'HTTP/1.1')
     with pytest.raises(DownloadError, match=r'/chunks/net\.pth could not be downloaded'):
         download(f'{server.address}/chunks/net.pth')
@@ -134,7 +134,7 @@ def test_file_of_untold_length_that_breaks_off_gets_no_name(server, monkeypatch)
     assert download(f'{server.address}/net.pth', sha256=DIGEST).read_bytes() == CONTENT
 
 
-def test_wrong_hash_is_refused_and_set_aside(server):
+def test_file_with_a_wrong_hash_is_quarantined(server):
     url = f'{server.address}/net-00000000.pth'
     with pytest.raises(DownloadError, match=f'SHA-256 {DIGEST}, not 00000000'):
         download(url)
@@ -145,8 +145,8 @@ def test_wrong_hash_is_refused_and_set_aside(server):
         download(url)
 
 
-def test_files_of_one_name_at_two_addresses_are_two_files(server, monkeypatch):
-    """Every run has an iter_1000.pth."""
+def test_same_file_name_at_two_urls_is_cached_twice(server, monkeypatch):
+    """Names such as iter_1000.pth occur in every run."""
     first = download(f'{server.address}/runA/iter_1000.pth')
     assert first.read_bytes() == CONTENT
     other = archive('other/data.pkl')
@@ -168,7 +168,7 @@ def test_files_of_one_name_at_two_addresses_are_two_files(server, monkeypatch):
         archive('slides.pptx'),
     ],
 )
-def test_pages_and_empty_answers_are_not_kept(server, monkeypatch, answer):
+def test_html_pages_and_empty_responses_are_not_kept(server, monkeypatch, answer):
     url = f'{server.address}/whole/net.pth'
     whole = CONTENT
     monkeypatch.setattr(Files, 'do_GET', answering(answer))
@@ -179,7 +179,7 @@ def test_pages_and_empty_answers_are_not_kept(server, monkeypatch, answer):
 
 
 def answering(content: bytes):
-    """Return a `do_GET` that answers everything with one content."""
+    """Return a `do_GET` that answers every request with the same content."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -190,7 +190,7 @@ def answering(content: bytes):
     return do_GET
 
 
-def test_missing_file_and_missing_server_are_told(server):
+def test_missing_file_and_unreachable_server_raise(server):
     with pytest.raises(DownloadError, match='HTTP status 404'):
         download(f'{server.address}/none.pth')
     with pytest.raises(DownloadError, match='refused'):
@@ -199,13 +199,13 @@ def test_missing_file_and_missing_server_are_told(server):
         download('no-address/net.pth')
 
 
-def test_local_file_address(server, tmp_path):
+def test_file_url(server, tmp_path):
     source = tmp_path / 'net.pth'
     source.write_bytes(CONTENT)
     assert download(source.as_uri()).read_bytes() == CONTENT
 
 
-def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+def test_cache_folder_is_set_by_environment_variables(monkeypatch, tmp_path):
     monkeypatch.delenv('AXIALVS_CACHE', raising=False)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     assert cache_folder() == tmp_path / 'axialvs'
@@ -213,12 +213,12 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / 'own'
 
 
-def test_hash_is_read_from_published_names():
+def test_hash_is_read_from_the_file_name():
     assert hash_in_name('mask2former_r50_20220506_191028-41b088b6.pth') == '41b088b6'
     assert hash_in_name('iter_1000.pth') is None
 
 
-def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
+def test_known_checkpoint_falls_back_to_the_second_host(server, monkeypatch):
     name = 'mask2former-vis_r50_youtubevis2021'
     monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none', f'{server.address}/mirror'))
     with pytest.raises(CheckpointUnavailableError, match='not 5d215283'):
@@ -228,7 +228,7 @@ def test_known_checkpoint_comes_from_the_second_host(server, monkeypatch):
     assert [path.split('/')[1] for path, _ in server.requests] == ['none', 'mirror'] * 2
 
 
-def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
+def test_unreachable_checkpoint_error_names_alternatives(server, monkeypatch):
     monkeypatch.setattr(hub, '_HOSTS', (f'{server.address}/none',))
     with pytest.raises(CheckpointUnavailableError) as error:
         resolve_checkpoint('mask2former_r50_coco')
@@ -239,7 +239,7 @@ def test_unreachable_checkpoint_names_the_alternatives(server, monkeypatch):
     assert 'axialvs-wc_tiny_movingshapes' in message
 
 
-def test_checkpoint_that_was_put_into_the_cache_is_used(server):
+def test_manually_cached_checkpoint_is_used(server):
     known = CHECKPOINTS['mask2former_r50_coco']
     path = cache_folder() / 'checkpoints' / known.addresses[0].rpartition('/')[-1]
     path.parent.mkdir(parents=True)
@@ -248,7 +248,7 @@ def test_checkpoint_that_was_put_into_the_cache_is_used(server):
     assert not server.requests
 
 
-def test_checkpoint_by_hand_names_page_and_converter():
+def test_manual_download_error_names_page_and_converter():
     with pytest.raises(CheckpointUnavailableError) as error:
         resolve_checkpoint('release_near-online_r50_youtubevis2021')
     assert 'MODEL_ZOO.md' in str(error.value)
@@ -267,7 +267,7 @@ def test_other_schemes_are_refused():
         resolve_checkpoint('s3://bucket/x.pth')
 
 
-def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypatch):
+def test_paths_precede_names_and_errors_list_known_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mask2former_r50_coco').write_bytes(b'x')
     assert resolve_checkpoint('mask2former_r50_coco').read_bytes() == b'x'
@@ -275,7 +275,7 @@ def test_path_wins_over_name_and_unknown_names_list_the_known(tmp_path, monkeypa
         resolve_checkpoint('no-such')
 
 
-def test_table_is_consistent():
+def test_table_of_checkpoints_is_consistent():
     for name, known in CHECKPOINTS.items():
         assert name == known.name
         assert sum(map(bool, (known.addresses, known.page, known.package, known.shipped))) == 1

@@ -1,6 +1,6 @@
-"""Hostile checkpoints end in one error: nothing is executed, and no memory is misread or exhausted.
+"""Malicious checkpoints raise one error: no code runs, and memory is neither misread nor exhausted.
 
-The files are read in a process of their own with little memory, so that a crash or a bomb is seen.
+The files are read in a separate process with little memory to detect crashes and bombs.
 """
 
 import io
@@ -43,7 +43,7 @@ for path in sys.argv[1:]:
 
 
 class Call:
-    """Pickled as a call, and perhaps a state."""
+    """An object pickled as a call and an optional state."""
 
     def __init__(self, function, *arguments, state=None) -> None:
         self.parts = function, arguments, state
@@ -53,14 +53,14 @@ class Call:
 
 
 class Name:
-    """Pickled as the global of this name, which need not exist."""
+    """An object pickled as the global of this name, which need not exist."""
 
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
 
 
 class Pickler(pickle._Pickler):
-    """Write `Name` and any call, and tensors' storages as torch does."""
+    """A pickler that writes `Name`, arbitrary calls, and tensor storages as torch does."""
 
     dispatch = dict(pickle._Pickler.dispatch)
 
@@ -129,7 +129,7 @@ def tensor(size, stride, numel: int, offset: int = 0) -> Call:
 
 
 def nested(depth: int = 45) -> tuple:
-    """A tuple that doubles with every level; its text and its hash take forever."""
+    """Return a tuple that doubles with every level; its repr and hash take forever."""
     value: tuple = ()
     for _ in range(depth):
         value = value, value
@@ -137,7 +137,7 @@ def nested(depth: int = 45) -> tuple:
 
 
 def keyed(key: bytes, start: bytes = b'}', end: bytes = b'K\x01s') -> bytes:
-    """A dict with this key, which is written as opcodes."""
+    """Return a dict with this key, which is written as opcodes."""
     return b'\x80\x02' + start + key + end + b'.'
 
 
@@ -229,7 +229,7 @@ CONTENTS = {
 
 @pytest.fixture(scope='module')
 def outcomes(tmp_path_factory) -> dict[str, str]:
-    """What became of each file, read in one process: what one leaves behind would hurt the next."""
+    """Return the outcome of reading each file, all in one process so that side effects show."""
     folder = tmp_path_factory.mktemp('hostile')
     paths = {**write_contents(folder), **write_bombs(folder)}
     command = [sys.executable, '-c', READ_ALL, *map(str, paths.values())]
@@ -257,16 +257,16 @@ def write_contents(folder: Path) -> dict[str, Path]:
 
 
 def repeated(item: bytes, times: int) -> bytes:
-    """Return a pickle of a list that makes an item again and again."""
+    """Return a pickle of a list of repeated items."""
     return b'(' + item * times + b'l'
 
 
 def write_bombs(folder: Path) -> dict[str, Path]:
-    """Write files that are sound in each part and take gigabytes as a whole."""
+    """Write files whose parts are all valid but which take gigabytes when loaded."""
     # A copy of each tensor takes a thousand times the file.
     many = {str(i): tensor((1 << 18,), (1,), 1 << 18) for i in range(8000)}
     paths = {'one storage': archive(folder / 'many.pth', many, {'0': bytes(1 << 20)})}
-    # Short calls that name the same long value; 20,000 copies of it take gigabytes.
+    # Short calls with the same long value as argument; 20,000 copies of it take gigabytes.
     text = b'X' + struct.pack('<I', 1 << 20) + b'a' * (1 << 20)
     start = b'\x80\x02' + text + b'q\x00](' + b'h\x00' * 10_000 + b'eq\x01'
     calls = {
@@ -283,7 +283,7 @@ def write_bombs(folder: Path) -> dict[str, Path]:
     path = archive(folder / 'compressed.pth', content, zeros, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1 << 20
     paths['compressed members'] = path
-    # An older file that declares more than it has.
+    # A file in the older format that declares more data than it has.
     data = b''.join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
     storage = Storage(1 << 40)
     storage.key = (*storage.key, None)
@@ -314,8 +314,8 @@ def test_bombs(outcomes, name):
     assert outcomes[name] == 'DamagedCheckpointError'
 
 
-def test_the_same_means_read_what_is_sound(tmp_path):
-    """Otherwise the test above would pass for anything."""
+def test_valid_files_are_read_under_the_same_limits(tmp_path):
+    """Without this, the tests above would also pass if every file failed."""
     content = {'a': tensor((2, 2), (2, 1), 4), 'b': array((1,), dtype('f8'), b'AAAAAAAA')}
     read = load_checkpoint_safely(archive(tmp_path / 'x.pth', content, FLOATS))
     torch.testing.assert_close(read['a'], torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -332,7 +332,7 @@ def test_invalid_bools_become_valid(tmp_path):
     assert read['b'].view('u1').tolist() == [0, 1]
 
 
-def test_nested_metadata_is_told_in_one_short_line(tmp_path):
+def test_nested_metadata_error_is_one_short_line(tmp_path):
     """Each list holds the one below twice: 2**60 items to print."""
     ids: list = [1]
     for _ in range(60):
@@ -354,10 +354,10 @@ def saved(path, as_zip: bool):
 
 @pytest.mark.parametrize('with_data', [True, False])
 @pytest.mark.parametrize('place', range(1, 10))
-def test_one_changed_byte_of_an_archive_is_seen(tmp_path, place, with_data):
+def test_one_changed_byte_of_an_archive_is_detected(tmp_path, place, with_data):
     path = saved(tmp_path / 'x.pth', as_zip=True)
     data = bytearray(path.read_bytes())
-    start = data.index(b'data/0')  # the records, behind the first pickle
+    start = data.index(b'data/0')  # the records after the first pickle
     end = data.rindex(b'PK\x01\x02')
     position = start + 200 + (end - start - 10_000) * place // 10
     data[position] ^= 0x55
@@ -374,7 +374,7 @@ def test_one_changed_byte_of_an_archive_is_seen(tmp_path, place, with_data):
 
 @pytest.mark.parametrize('as_zip', [True, False])
 @pytest.mark.parametrize('seed', range(20))
-def test_random_damage_ends_in_an_error_or_a_whole_file(tmp_path, as_zip, seed):
+def test_random_damage_raises_or_loads_completely(tmp_path, as_zip, seed):
     path = saved(tmp_path / 'x.pth', as_zip)
     generator = torch.Generator().manual_seed(seed)
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Tests of safe reading: what checkpoints hold is never run, and errors say what is wrong."""
+"""Tests of safe loading: code in checkpoints never runs, and errors state the cause."""
 
 import pickle
 from pathlib import Path
@@ -24,7 +24,7 @@ FORMATS = pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy']
 
 
 class Fetching:
-    """Fetches an attribute when it is unpickled, the first step of many attacks."""
+    """Access an attribute when unpickled, the first step of many attacks."""
 
     def __init__(self, owner: object, name: str) -> None:
         self.arguments = owner, name
@@ -39,7 +39,7 @@ def save(content: object, path: Path, as_zip: bool = True) -> Path:
 
 
 @FORMATS
-def test_what_mmengine_writes_is_read_back(tmp_path, as_zip):
+def test_mmengine_checkpoint_round_trip(tmp_path, as_zip):
     losses = HistoryBuffer([1.0, 3.0], [1, 1])
     written = {
         'meta': {'iter': 7, 'seed': np.int64(3), 'mean': np.float64(0.5)},
@@ -79,13 +79,13 @@ def test_crafted_file_does_not_run(tmp_path, as_zip):
         (torch.Tensor, 'mean'),
     ],
 )
-def test_getattr_reaches_only_the_statistics_of_logs(tmp_path, owner, name):
+def test_getattr_is_limited_to_log_statistics(tmp_path, owner, name):
     path = save({'x': Fetching(owner, name)}, tmp_path / 'x.pth')
     with pytest.raises(UnsafeCheckpointError):
         load_checkpoint_safely(path)
 
 
-def test_pickled_module_is_refused_by_name(tmp_path):
+def test_pickled_module_error_names_the_class(tmp_path):
     path = save(torch.nn.Linear(2, 2), tmp_path / 'module.pth')
     with pytest.raises(UnsafeCheckpointError, match=r'torch\.nn\.modules\.linear\.Linear'):
         load_checkpoint_safely(path)
@@ -93,7 +93,7 @@ def test_pickled_module_is_refused_by_name(tmp_path):
 
 @FORMATS
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.6, 0.95])
-def test_cut_off_file_is_damaged(tmp_path, as_zip, share):
+def test_truncated_file_is_reported_as_damaged(tmp_path, as_zip, share):
     content = {'state_dict': {f'w{i}': torch.full((50,), float(i)) for i in range(20)}}
     path = save(content, tmp_path / 'whole.pth', as_zip)
     data = path.read_bytes()
@@ -103,7 +103,7 @@ def test_cut_off_file_is_damaged(tmp_path, as_zip, share):
 
 
 @pytest.mark.parametrize('content', [b'<html>404</html>', b'\x80\x02', bytes(range(64))])
-def test_other_files_are_no_checkpoints(tmp_path, content):
+def test_other_file_types_raise(tmp_path, content):
     path = tmp_path / 'x.pth'
     path.write_bytes(content)
     with pytest.raises(DamagedCheckpointError, match=r'x\.pth'):
@@ -115,7 +115,7 @@ def test_missing_file_is_named(tmp_path):
         load_checkpoint_safely(tmp_path / 'none.pth')
 
 
-def test_content_without_weights_is_refused(tmp_path):
+def test_content_without_weights_raises(tmp_path):
     with pytest.raises(DamagedCheckpointError, match='is a list'):
         load_checkpoint_safely(save([1, 2], tmp_path / 'list.pth'))
     with pytest.raises(DamagedCheckpointError, match=r"no weights; its keys are \['meta'\]"):
@@ -129,7 +129,7 @@ def test_prefix_of_a_wrapped_model_is_removed():
     assert list(state_dict_of({'a': torch.ones(1)}, 'x')) == ['a']
 
 
-def test_config_text_is_kept_where_nobody_executes_it(tmp_path):
+def test_config_text_is_kept_and_never_executed(tmp_path):
     path = save({'meta': {'config': '1 / 0', 'iter': 3}}, tmp_path / 'x.pth')
     assert load_checkpoint_safely(path)['meta'] == {'config_text': '1 / 0', 'iter': 3}
 
@@ -166,21 +166,21 @@ def test_category_ids_are_one_per_class(ids):
         category_ids_of({'meta': {'dataset_meta': {'category_ids': ids, 'classes': list('abc')}}})
 
 
-def test_category_ids_of_classes_that_a_file_lacks_are_unknown():
+def test_category_ids_of_missing_classes_are_unknown():
     assert category_ids_of({'meta': {'dataset_meta': {'category_ids': [1, None, 3]}}}) is None
     assert category_ids_of({'meta': {'dataset_meta': {'category_ids': [5, 2, 3]}}}) == (5, 2, 3)
     assert category_ids_of({}) is None
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), 1j])
-def test_weights_without_meaning_are_refused(value):
+def test_weights_that_are_not_finite_raise(value):
     weights = {'ok': torch.ones(2), 'bad': torch.tensor([1, value])}
     with pytest.raises(DamagedCheckpointError, match='bad'):
         state_dict_of({'state_dict': weights}, 'x.pth')
 
 
 @pytest.mark.parametrize('dtype', [torch.int32, torch.bool])
-def test_weights_of_a_different_kind_do_not_fit(dtype):
+def test_weights_of_a_different_dtype_kind_raise(dtype):
     model = torch.nn.Linear(2, 2, bias=False)
     weights = {'weight': torch.ones(2, 2, dtype=dtype)}
     with pytest.raises(CheckpointMismatchError, match=f'weight is {dtype}'):

@@ -31,12 +31,12 @@ def tube_link() -> nn.Module:
 
 @pytest.fixture(scope='module')
 def coco() -> dict:
-    """Random weights of mmdet's image model, as its model zoo names them."""
+    """Return random weights of mmdet's image model with the names of its model zoo."""
     model = build(MMDET_CONFIGS / 'mask2former' / 'mask2former_r50_8xb2-lsj-50e_coco.py')
     return {'state_dict': model.state_dict()}
 
 
-def test_coco_model_gives_all_but_the_class_rows(coco, tube_link):
+def test_coco_model_loads_except_missing_class_rows(coco, tube_link):
     own = tube_link.state_dict()
     fitting, report = adapt_state_dict(coco['state_dict'], own, class_names_of(coco), YOUTUBE_VIS)
     assert len(own) == 610
@@ -54,7 +54,7 @@ def test_coco_model_gives_all_but_the_class_rows(coco, tube_link):
     assert 'tennis_racket' in report.matched_classes
 
 
-def test_tracking_module_is_all_that_a_coco_model_lacks(coco):
+def test_coco_model_lacks_only_the_tracking_module(coco):
     model = build(CONFIGS / 'axialvs' / 'axialvs-wc_r50_8xb1-15k_youtubevis2021.py')
     _, report = adapt_state_dict(
         coco['state_dict'], model.state_dict(), class_names_of(coco), YOUTUBE_VIS
@@ -67,7 +67,7 @@ def test_tracking_module_is_all_that_a_coco_model_lacks(coco):
     assert all(any(part in name for part in new) for name in report.missing)
 
 
-def test_video_model_fits_whole(tube_link, tmp_path):
+def test_video_model_loads_completely(tube_link, tmp_path):
     config = 'mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
     weights = build(MMDET_CONFIGS / config).state_dict()
     torch.save({'state_dict': weights}, tmp_path / 'vis.pth')

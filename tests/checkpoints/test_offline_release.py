@@ -1,4 +1,4 @@
-"""Offline checkpoints of the release: every tensor has a home in the model of its config."""
+"""Offline checkpoints of the release: every tensor maps to one of the model of its config."""
 
 import json
 import re
@@ -17,7 +17,7 @@ KEYS = Path(__file__).parents[1] / 'data' / 'release_keys'
 PAPER = 'axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021.py'
 BLOCK = re.compile(r'\.(conv_short_aggregate_layers|conv_norms|transformer_\w+_layers)\.3\.')
 YOUTUBE_VIS, OVIS = 40, 25
-# Backbone, classes, blocks -> tensors, and what the release's page has of it.
+# Backbone, classes, blocks -> number of tensors, and the entry on the release's page.
 OFFLINE = {
     ('r50', YOUTUBE_VIS, 4): (895, ['youtubevis2021', 'youtubevis2022']),
     ('r50', OVIS, 6): (937, ['ovis']),
@@ -31,9 +31,9 @@ def keys(name):
 
 
 def offline_release(backbone='r50', num_classes=YOUTUBE_VIS, num_blocks=4, num_queries=100):
-    """Tensors of the release's names and shapes, without storage.
+    """Return tensors with the release's names and shapes, without storage.
 
-    Its list is of R50 with 4 blocks: the cross-clip tensors of that, with any backbone's others.
+    Cross-clip tensors come from its list of R50 with 4 blocks, the others from any backbone's.
     """
     near_online = keys('near_online_r50')
     new = {k: shape for k, shape in keys('offline_r50').items() if k not in near_online}
@@ -54,7 +54,7 @@ def build(name):
 
 
 @pytest.mark.parametrize('network', OFFLINE, ids=str)
-def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
+def test_suggested_config_uses_every_tensor(network):
     count, data = OFFLINE[network]
     weights = offline_release(*network)
     release = recognize(weights)
@@ -79,7 +79,7 @@ def test_no_tensor_is_left_over_in_the_config_that_is_named(network):
     )
 
 
-def test_size_is_read_from_the_tensors():
+def test_model_size_is_inferred_from_the_tensors():
     weights = offline_release(num_classes=7, num_blocks=5, num_queries=50)
     release = recognize(weights)
     config = load(release.config)
@@ -94,8 +94,8 @@ def test_size_is_read_from_the_tensors():
     convert_release(weights, build_for_names(config.model).state_dict())
 
 
-def test_converted_weights_fill_the_papers_model():
-    """Its predictors for refined queries are the release's shared ones."""
+def test_converted_weights_load_into_the_paper_model():
+    """The release shares the predictors of refined queries with the clip head."""
     weights = offline_release()
     converted, _ = convert_release(weights, build(recognize(weights).config))
     fitting, report = adapt_state_dict(converted, build(PAPER))
@@ -105,7 +105,7 @@ def test_converted_weights_fill_the_papers_model():
     )
 
 
-def test_known_checkpoints_name_configs_that_exist():
+def test_configs_of_known_checkpoints_exist():
     for known in CHECKPOINTS.values():
         if known.config is not None:
             assert (CONFIGS / known.config).is_file(), known.name

@@ -1,4 +1,4 @@
-"""An offline training starts from near-online weights by its config alone."""
+"""Offline training starts from the near-online weights that its config names."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ SHARED = ('panoptic_head.cls_embed.', 'panoptic_head.mask_embed.')
 
 
 @pytest.mark.parametrize('name', [x for x in ALL if str(load(x).load_from).startswith('work_dirs')])
-def test_without_it_the_training_that_comes_first_is_named(name, tmp_path, monkeypatch):
+def test_missing_weights_error_names_the_required_training(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load(name)
     with pytest.raises(FileNotFoundError, match=r'load_from=FILE') as error:
@@ -35,7 +35,7 @@ def test_without_it_the_training_that_comes_first_is_named(name, tmp_path, monke
 
 
 def write_near_online(config: Config) -> dict[str, torch.Tensor]:
-    """A checkpoint where the config looks for it, of the near-online config that it names."""
+    """Write a checkpoint of the config's near-online model to the path that the config expects."""
     path = Path(config.load_from)
     near_online = load(f'axialvs/{path.parent.name}.py')
     shrink(near_online)
@@ -49,7 +49,7 @@ def write_near_online(config: Config) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(('name', 'trained'), [(CONFIG, ()), (RELEASE, SHARED)])
-def test_all_but_the_new_module_comes_from_it(name, trained, tmp_path, monkeypatch):
+def test_all_but_the_cross_clip_module_is_initialized(name, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load(name)
     near_online = write_near_online(config)

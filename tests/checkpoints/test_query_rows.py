@@ -1,4 +1,4 @@
-"""Queries of a larger checkpoint: the first rows of both features and positions."""
+"""Loading a checkpoint with more queries keeps the first rows of features and positions."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ def weights(queries, channels=3):
     return {name: torch.randn(queries, channels) for name in QUERY_WEIGHTS}
 
 
-def test_rows_of_features_and_positions_stay_together():
+def test_same_rows_of_features_and_positions_are_kept():
     source = {**weights(200), 'other': torch.ones(2)}
     kept, cut = keep_first_queries(source, weights(100))
     assert cut == (200, 100)
@@ -21,14 +21,14 @@ def test_rows_of_features_and_positions_stay_together():
 
 
 @pytest.mark.parametrize('queries', [100, 60])
-def test_equal_or_fewer_queries_stay_as_they_are(queries):
+def test_equal_or_fewer_queries_are_unchanged(queries):
     source = weights(queries)
     kept, cut = keep_first_queries(source, weights(100))
     assert cut is None
     assert all(torch.equal(kept[name], source[name]) for name in QUERY_WEIGHTS)
 
 
-def test_uneven_numbers_of_queries_are_left_to_be_reported():
+def test_mismatched_query_counts_are_unchanged():
     source = weights(200)
     source[QUERY_WEIGHTS[0]] = source[QUERY_WEIGHTS[0]][:150]
     assert keep_first_queries(source, weights(100))[1] is None

@@ -1,4 +1,4 @@
-"""Tests of the converter's name map against the complete key lists of the release's checkpoints."""
+"""Tests of the converter's key mapping on the complete key lists of the release's checkpoints."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,14 @@ DECODER = 'panoptic_head.transformer_decoder.layers.8'
 
 
 def release_weights(name: str) -> dict[str, torch.Tensor]:
-    """Tensors of the release's names and shapes, which take no memory."""
+    """Return tensors with the release's names and shapes that take no memory."""
     shapes = json.loads((KEYS / f'{name}.json').read_text())
     return {key: torch.zeros(1).expand(shape or (1,)) for key, shape in shapes.items()} | {
         key: torch.tensor(0) for key, shape in shapes.items() if not shape
     }
 
 
-def homes_of(config: str) -> dict[str, torch.Tensor]:
+def model_weights(config: str) -> dict[str, torch.Tensor]:
     return build_for_names(load(config).model).state_dict()
 
 
@@ -95,7 +95,7 @@ def test_models_are_recognized(name, stage, backbone):
     assert not is_release_state_dict(map(rename_release_tensor, weights))
 
 
-def test_every_name_of_the_offline_model_stays_its_own():
+def test_offline_names_are_mapped_uniquely():
     weights = release_weights('offline_r50')
     ours = {rename_release_tensor(name) for name in weights}
     assert len(ours) == len(weights) == 895
@@ -108,9 +108,9 @@ def test_every_name_of_the_offline_model_stays_its_own():
     ('name', 'count'),
     [('near_online_r50', 809), ('near_online_swin_l', 848), ('offline_r50', 895)],
 )
-def test_every_tensor_has_a_home(name, count):
+def test_every_tensor_is_mapped(name, count):
     weights = release_weights(name)
-    homes = homes_of(recognize(weights).config)
+    homes = model_weights(recognize(weights).config)
     converted, our_name = convert_release(weights, homes)
     assert len(our_name) == len(converted) == len(homes) == count
     assert {name: tensor.shape for name, tensor in converted.items()} == {
@@ -126,7 +126,7 @@ def test_plain_tube_link_loads_into_the_baseline():
     }
     model = recognize(weights)
     assert (model.family, model.stage) == ('tube-link', 'plain')
-    converted, _ = convert_release(weights, homes_of(model.config))
+    converted, _ = convert_release(weights, model_weights(model.config))
     assert len(converted) == 610
 
 
@@ -140,7 +140,7 @@ def test_unmapped_tensors_are_listed():
     assert 'a (3,), in the model (2,)' in str(error.value)
 
 
-def test_two_tensors_of_one_new_name_are_an_error():
+def test_two_tensors_with_the_same_new_name_raise():
     old, new = f'{ENCODER}.attentions.0.gamma', f'{ENCODER}.self_attn.gamma'
     with pytest.raises(ConversionError, match='2 tensors share their new name'):
         convert_release({old: torch.ones(1), new: torch.ones(1)}, {new: torch.ones(1)})
@@ -151,10 +151,10 @@ def test_other_networks_are_not_recognized():
         recognize({'backbone.conv1.weight': torch.zeros(1)})
 
 
-# Parts of a keys file of Video-kMaX, which unites the stages, that a stage lacks.
+# A keys file of Video-kMaX lists the parts of both stages; these are missing in a stage.
 WITHIN_CLIP, CROSS_CLIP = 'sem_seg_head.wc_module.', 'cross_clip_tracking_module.'
 SEMANTIC = 'sem_seg_head.predictor._auxiliary_semantic_predictor.'
-NETWORKS = {'r50': 0, 'convnext_l': 28, 'convnextv2_l': 64}  # tensors more than with ResNet-50
+NETWORKS = {'r50': 0, 'convnext_l': 28, 'convnextv2_l': 64}  # tensors beyond ResNet-50's
 KMAX_STAGES = {
     'near-online': ((CROSS_CLIP,), 1603),
     'offline': ((SEMANTIC,), 1628),
@@ -186,7 +186,7 @@ def test_video_kmax_on_vipseg(stage, backbone):
 @pytest.mark.parametrize('backbone', NETWORKS)
 def test_kmax_on_coco(stage, lacking, count, backbone):
     weights = panoptic_weights('kmax_coco_r50', lacking)
-    if backbone != 'r50':  # there is no file of its keys
+    if backbone != 'r50':  # the release has no list of its keys
         weights = with_backbone(weights, release_weights(f'video_kmax_{backbone}'))
     model = recognize(weights)
     assert (model.family, model.stage, model.num_classes) == ('video-kmax', stage, 133)
@@ -195,7 +195,7 @@ def test_kmax_on_coco(stage, lacking, count, backbone):
 
 
 def with_backbone(weights: dict, source: dict) -> dict:
-    """Exchange the backbone and every tensor whose shape depends on it."""
+    """Replace the backbone and every tensor whose shape depends on it."""
     prefixes = ('backbone.', 'sem_seg_head.pixel_decoder.')
     class_rows = 134
     rest = {
@@ -215,7 +215,7 @@ def test_both_spellings_of_the_predictor():
 
 
 def check_panoptic(weights: dict, config: str, count: int) -> None:
-    homes = homes_of(config)
+    homes = model_weights(config)
     converted, our_name = convert_release(weights, homes)
     assert len(our_name) == len(converted) == len(weights) == count
     assert {name: x.shape for name, x in converted.items()} == {
@@ -224,18 +224,18 @@ def check_panoptic(weights: dict, config: str, count: int) -> None:
     assert not is_release_state_dict(our_name.values())
 
 
-def test_offline_model_leaves_only_the_semantic_head_out():
+def test_offline_model_omits_only_the_semantic_head():
     weights = release_weights('video_kmax_r50')
-    homes = homes_of(recognize(weights).config)
+    homes = model_weights(recognize(weights).config)
     _, our_name = convert_release(weights, homes)
     left_out = weights.keys() - our_name.keys()
     assert len(left_out) == 86
     assert all(name.startswith(SEMANTIC) for name in left_out)
     with pytest.raises(ConversionError, match='cross_clip_tracking_module'):
-        convert_release(weights, homes_of('axialvs/axialvs-wc-kmax_r50_16xb2-40k_vipseg.py'))
+        convert_release(weights, model_weights('axialvs/axialvs-wc-kmax_r50_16xb2-40k_vipseg.py'))
 
 
-def test_panoptic_model_of_other_classes_has_no_config():
+def test_panoptic_model_of_unknown_classes_has_no_config():
     weights = release_weights('video_kmax_r50')
     bias = 'sem_seg_head.predictor._predictor._transformer_class_head.conv.bias'
     weights[bias] = torch.zeros(12)

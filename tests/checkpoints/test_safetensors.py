@@ -1,4 +1,4 @@
-"""Checkpoints as .safetensors: published, read by the library and by ours, broken ones named."""
+"""Tests of .safetensors checkpoints: publishing, reading with both readers, and damaged files."""
 
 import json
 import runpy
@@ -38,7 +38,7 @@ def publish(monkeypatch):
     return run
 
 
-def test_a_published_file_has_weights_classes_and_metadata(library, publish, tmp_path):
+def test_published_file_has_weights_classes_and_metadata(library, publish, tmp_path):
     source, target = resolve_checkpoint(NAME), tmp_path / 'weights.safetensors'
     assert publish(source, target) == 0
     expected, found = load_checkpoint_safely(source), load_checkpoint_safely(target)
@@ -54,7 +54,7 @@ def test_a_published_file_has_weights_classes_and_metadata(library, publish, tmp
     assert all(weight.is_meta for weight in checked.values())
 
 
-def test_tied_weights_and_a_base_are_published(library, publish, tmp_path):
+def test_tied_weights_and_base_checkpoint_are_published(library, publish, tmp_path):
     base = load_checkpoint_safely(resolve_checkpoint(NAME))['state_dict']
     tied = torch.arange(6.0).reshape(2, 3)
     whole = dict(list(base.items())[:3]) | {'a': tied, 'b': tied.t()}
@@ -67,7 +67,7 @@ def test_tied_weights_and_a_base_are_published(library, publish, tmp_path):
     assert all(torch.equal(loaded[name], whole[name]) for name in whole)
 
 
-def test_a_file_of_another_program_has_weights_only(library, tmp_path):
+def test_file_of_another_program_has_weights_only(library, tmp_path):
     library.save_file({'weight': torch.ones(3)}, tmp_path / 'x.safetensors')
     loaded = load_checkpoint_safely(tmp_path / 'x.safetensors')
     assert loaded['state_dict']['weight'].tolist() == [1, 1, 1]
@@ -75,7 +75,7 @@ def test_a_file_of_another_program_has_weights_only(library, tmp_path):
 
 
 @pytest.mark.parametrize('meta', ['{', '[' * 100_000, '[1]', '"x"', '{"dataset_meta": 3}'])
-def test_broken_metadata_is_refused(library, tmp_path, meta):
+def test_invalid_metadata_raises(library, tmp_path, meta):
     path = tmp_path / 'x.safetensors'
     library.save_file({'weight': torch.ones(3)}, path, {'axialvs_meta': meta})
     with pytest.raises(CheckpointError):
@@ -83,7 +83,7 @@ def test_broken_metadata_is_refused(library, tmp_path, meta):
 
 
 @pytest.mark.parametrize('change', ['cut', 'header', 'empty', 'size'])
-def test_a_damaged_file_is_named(library, tmp_path, change):
+def test_error_names_the_damaged_file(library, tmp_path, change):
     path = tmp_path / 'x.safetensors'
     library.save_file({'weight': torch.ones(300)}, path)
     data = path.read_bytes()
@@ -103,7 +103,7 @@ def test_a_damaged_file_is_named(library, tmp_path, change):
         load_checkpoint_safely(path)
 
 
-def test_without_the_library_the_remedy_is_named(monkeypatch, tmp_path):
+def test_error_without_the_library_names_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, 'safetensors', None)
     (tmp_path / 'x.safetensors').write_bytes(b'')
     with pytest.raises(AxialVSError, match=r'axialvs\[safetensors\]'):

@@ -1,4 +1,4 @@
-"""Everything that is broken on purpose is found, counted and named; whole data are clean."""
+"""Checks of datasets: injected faults are found, counted and named; valid data pass."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ DOT[20:23, 30:33] = True
 
 @pytest.fixture
 def content():
-    """A valid dataset whose boxes fit their masks."""
+    """Return a valid dataset whose boxes fit their masks."""
     content = make_content()
     for annotation in content['annotations']:
         annotation['bboxes'] = [
@@ -45,12 +45,12 @@ def check(path, **options):
 
 
 def found(report) -> dict[str, list[str]]:
-    """Kind -> what was found, in words."""
+    """Return the messages of all findings by kind."""
     kinds = report.findings.by_rule
     return {kind: [str(finding) for finding in kinds[kind]] for kind in kinds if kinds[kind]}
 
 
-def test_whole_data_are_clean(content, write_json, write_images):
+def test_valid_data_have_no_findings(content, write_json, write_images):
     report = check(
         write_json(content), images=write_images(content), classes=['box', 'disc'], num_frames=5
     )
@@ -66,7 +66,7 @@ def test_whole_data_are_clean(content, write_json, write_images):
 
 
 def set_(*path, to):
-    """A change that sets what a path of keys leads to."""
+    """Return a change that sets the value at a path of keys."""
 
     def change(content):
         for key in path[:-1]:
@@ -117,7 +117,7 @@ def only_crowds(content):
 
 SMALL = {'size': [10, 10], 'counts': [100]}
 BAD = {'size': [HEIGHT, WIDTH], 'counts': 'abc'}
-# Kind -> the change that makes it, and a part of its message.
+# Kind of finding -> the change that causes it, and a part of its message.
 CASES = {
     'layout': (set_('videos', 0, 'width', to='64'), "video 1: width: '64' is not an integer"),
     'duplicate-id': (
@@ -176,7 +176,7 @@ CASES = {
 
 
 @pytest.mark.parametrize('kind', CASES)
-def test_what_is_broken_is_found(kind, content, write_json):
+def test_injected_fault_is_found(kind, content, write_json):
     change, expected = CASES[kind]
     change(content)
     path = write_json(content)
@@ -184,7 +184,7 @@ def test_what_is_broken_is_found(kind, content, write_json):
     assert expected in found(report)[kind][0]
     if kind != 'nothing-to-learn':
         assert len(found(report)[kind]) == 1
-    # Where the reader of training stops, its very error is among those that are found.
+    # If the reader of training fails, its error is among the findings.
     if RULES[kind].severity == 'error' and kind != 'nothing-to-learn':
         with pytest.raises(AnnotationError) as stop:
             match_classes(read_annotations(path).categories, None, path)
@@ -194,7 +194,7 @@ def test_what_is_broken_is_found(kind, content, write_json):
     assert RULES[kind].title in report.as_text()
 
 
-def test_many_faults_are_all_found_at_once(content, write_json):
+def test_all_of_several_faults_are_found(content, write_json):
     changes = ('layout', 'duplicate-id', 'unknown-category', 'size-differs', 'frame-order', 'crowd')
     for kind in changes[1:]:
         CASES[kind][0](content)
@@ -209,7 +209,7 @@ def test_many_faults_are_all_found_at_once(content, write_json):
     assert [text.partition(':')[0] for text in kinds['mask-size']] == ['video 1, instance 7'] * 3
     assert 'video 1: file_names: is missing' in kinds['layout']
     assert "annotations[6]: 'nothing' is not a JSON object" in kinds['layout']
-    # What follows from a broken mask alone is not said.
+    # Consequences of a broken mask are not reported separately.
     assert 'box-without-mask' not in kinds
     assert 'track-unseen' not in kinds
     text = report.as_text(examples=2)
@@ -251,7 +251,7 @@ def test_classes_and_clips(content, write_json):
     assert report.findings.count('error') == 2
     allowed = check(write_json(content), classes=['disc', 'star'], allow_unlisted=True)
     assert (allowed.findings.count('error'), allowed.findings.count('warning')) == (0, 2)
-    # An object that is no class is nothing to learn.
+    # Objects whose category is no class are not trained on.
     for annotation in content['annotations'][:3]:
         annotation['category_id'] = 8
     allowed = check(write_json(content), classes=['disc'], allow_unlisted=True)
@@ -267,7 +267,7 @@ def test_file_without_annotations(content, write_json):
 
 
 @pytest.mark.parametrize('key', ['videos', 'categories'])
-def test_file_that_is_hardly_one(content, write_json, key):
+def test_file_without_required_sections(content, write_json, key):
     del content[key]
     report = check(write_json(content))
     assert f'{key}: is missing' in found(report)['layout']
@@ -322,8 +322,8 @@ def test_images(content, write_json, write_images, tmp_path):
     assert 'the folder does not exist' in none['image-missing'][0]
 
 
-def test_truncated_jpeg_and_turned_jpeg(content, write_json, tmp_path):
-    """OpenCV reads half a JPEG in silence, and turns a picture as EXIF says."""
+def test_truncated_jpeg_and_rotated_jpeg(content, write_json, tmp_path):
+    """OpenCV silently reads half a JPEG, and rotates images by their EXIF data."""
     content['videos'] = content['videos'][:1]
     content['annotations'] = content['annotations'][:3]
     content['videos'][0]['file_names'] = [f'{frame}.jpg' for frame in range(5)]
@@ -369,7 +369,7 @@ def test_stills(write_json, tmp_path):
     assert texts['image-size'][0].startswith('image 10: ')
 
 
-def test_targets_of_configs():
+def test_check_targets_of_configs():
     (target,) = targets_of_config('axialvs/axialvs-cc_r50_8xb1-10k_youtubevis2021.py')
     assert target.ann_file == 'data/youtube_vis_2021/train/instances.json'
     assert target.images == 'data/youtube_vis_2021/train/JPEGImages/'
@@ -385,7 +385,7 @@ def test_targets_of_configs():
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to be large."""
+    """Return a PNG of a few bytes whose header declares a large image."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         checksum = struct.pack('>I', zlib.crc32(kind + data))
@@ -412,7 +412,7 @@ def test_absurd_sizes_are_errors(content, write_json, size, kind):
         read_annotations(path)
 
 
-def test_absurd_length_is_an_error(content, write_json):
+def test_absurd_video_length_is_an_error(content, write_json):
     content['videos'][0]['length'] = 10**9
     path = write_json(content)
     assert any('1000000000' in text for text in found(check(path))['layout'])
@@ -421,7 +421,7 @@ def test_absurd_length_is_an_error(content, write_json):
 
 
 @pytest.mark.parametrize('size', [(100_000, 100_000), (30_000, 30_000)])
-def test_absurd_image_headers_do_not_end_the_report(content, write_json, write_images, size):
+def test_absurd_image_headers_do_not_abort_the_check(content, write_json, write_images, size):
     folder = Path(write_images(content))
     name = content['videos'][0]['file_names'][2]
     (folder / name).write_bytes(png_header(*size))
@@ -433,7 +433,7 @@ def test_absurd_image_headers_do_not_end_the_report(content, write_json, write_i
     assert name in text
 
 
-def test_names_that_no_file_can_have(content, write_json, tmp_path):
+def test_invalid_file_names(content, write_json, tmp_path):
     for number, name in enumerate(['\ud800.png', 'a\0.png', ' ']):
         content['videos'][0]['file_names'][number] = name
     content['categories'][0]['name'] = '\udfff'
@@ -461,7 +461,7 @@ def test_objects_of_a_single_frame(content, write_json):
 
 
 @pytest.mark.parametrize(('number', 'errors'), [(3, 0), (2, 0), (1, 1)])
-def test_classes_of_the_model_and_of_the_data(content, write_json, number, errors):
+def test_class_count_must_match_the_model(content, write_json, number, errors):
     report = check(write_json(content), num_classes=number, source='my.py')
     assert ('class-count' in found(report)) == (number != 2)
     assert report.findings.count('error') == errors
@@ -472,7 +472,7 @@ def test_number_of_classes_of_configs():
     assert target.num_classes == 5
 
 
-def test_names_used_twice_can_be_scored_but_not_trained(content, write_json):
+def test_duplicate_names_can_be_scored_but_not_trained(content, write_json):
     content['categories'].append({'id': 4, 'name': 'BOX'})
     path = write_json(content)
     annotations = read_annotations(path)
@@ -496,13 +496,13 @@ def test_files_of_other_tools_are_recognized(write_json, content, remedy):
         read_annotations(path)
 
 
-def test_still_images_are_not_trained_on_as_videos(write_json):
+def test_still_images_are_no_training_videos(write_json):
     path = write_json(stills_content())
     with pytest.raises(AnnotationError, match='CocoClips'):
         read_annotations(path)
 
 
-def test_a_stray_point_next_to_a_polygon_is_not_answered_with_null(content, write_json):
+def test_remedy_for_a_stray_point_is_not_null(content, write_json):
     polygon = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0]
     content['annotations'][0]['segmentations'][0] = [[3.0, 3.0], polygon]
     report = check(write_json(content))
@@ -511,7 +511,7 @@ def test_a_stray_point_next_to_a_polygon_is_not_answered_with_null(content, writ
 
 
 def test_images_are_decoded_as_in_training(content, write_json, tmp_path):
-    """Pillow reads formats that OpenCV, and so training, does not."""
+    """Pillow reads formats that OpenCV, and hence training, does not."""
     content['videos'] = content['videos'][:1]
     content['annotations'] = content['annotations'][:3]
     content['videos'][0]['file_names'] = [f'{frame}.pcx' for frame in range(5)]
@@ -528,7 +528,7 @@ def test_polygons_without_a_pixel(content, write_json):
 
 @pytest.fixture
 def vipseg(tmp_path):
-    """Generated panoptic videos: the folder and the content of their JSON."""
+    """Generate panoptic videos and return the folder and the content of their JSON."""
     generate_dataset(tmp_path / 'p', 'panoptic', num_train=2, num_valid=0, num_frames=8)
     folder = tmp_path / 'p' / 'train'
     return folder, json.loads((folder / 'panoptic.json').read_text())
@@ -563,7 +563,7 @@ def test_panoptic_data(vipseg):
     assert '99' in found(check_vipseg(folder, content))['layout'][0]
 
 
-def test_frames_of_one_row(write_json):
+def test_frames_one_pixel_high(write_json):
     content = stills_content()
     content['images'][0].update(width=4000, height=1)
     content['annotations'] = content['annotations'][1:]

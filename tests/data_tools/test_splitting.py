@@ -1,4 +1,4 @@
-"""Hold-out parts have the right size, and every class that has room in both parts."""
+"""Hold-out splits have the requested size and, where possible, every class in both parts."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ def shown(classes, videos) -> set[int]:
 
 
 def random_classes(seed: int, videos: int, names: int) -> dict[int, set[int]]:
-    """Classes of very different frequency, several in a video."""
+    """Return classes of very different frequency, several per video."""
     draw = random.Random(seed)
     rates = [draw.choice([0.05, 0.2, 0.5]) for _ in range(names)]
     return {
@@ -33,8 +33,8 @@ def random_classes(seed: int, videos: int, names: int) -> dict[int, set[int]]:
     }
 
 
-def test_no_other_choice_has_more_classes():
-    """Against all choices that leave every class a video to train on."""
+def test_split_covers_the_most_classes():
+    """Compare with all splits that leave a training video for every class."""
     for seed in range(60):
         draw = random.Random(seed)
         classes = random_classes(seed, draw.randint(4, 8), draw.randint(2, 6))
@@ -55,7 +55,7 @@ def test_no_other_choice_has_more_classes():
         assert len(shown(classes, chosen)) == most
 
 
-def test_share_of_videos_and_of_each_class():
+def test_fraction_of_videos_and_of_each_class():
     classes = random_classes(3, 600, 40)
     counts = Counter(name for video in classes.values() for name in video)
     chosen = choose_holdout(classes, 0.1, seed=1)
@@ -66,17 +66,17 @@ def test_share_of_videos_and_of_each_class():
         assert held[name] == pytest.approx(0.1 * number, abs=max(3, 0.05 * number))
 
 
-def test_choice_is_of_seed_and_content_alone():
+def test_split_depends_only_on_seed_and_content():
     classes = random_classes(5, 100, 10)
     turned = dict(reversed(classes.items()))
     chosen = choose_holdout(classes, 0.2, seed=4)
     assert chosen == choose_holdout(turned, 0.2, seed=4) == sorted(chosen)
     assert chosen != choose_holdout(classes, 0.2, seed=5)
-    # A fixed choice: files that were split once can be split again.
+    # A fixed split, so that existing splits stay reproducible.
     assert choose_holdout({video: {0} for video in range(20)}, 0.2, seed=0) == [7, 10, 11, 12]
 
 
-def test_rare_classes_enlarge_the_part():
+def test_rare_classes_enlarge_the_holdout_part():
     classes = {video: {video // 2} for video in range(20)}
     assert len(choose_holdout(classes, 0.1)) == 10
     alone = {**classes, 20: {99}}
@@ -84,7 +84,7 @@ def test_rare_classes_enlarge_the_part():
 
 
 @pytest.mark.parametrize('share', [0, 1, -0.1, float('nan')])
-def test_share_that_is_none(share):
+def test_invalid_fraction(share):
     with pytest.raises(ValueError, match='between 0 and 1'):
         choose_holdout({1: {0}, 2: {0}}, share)
 
@@ -94,7 +94,7 @@ def test_too_few_videos():
         choose_holdout({1: {0}}, 0.1)
 
 
-def test_parts_of_a_file_are_the_file(write_json, tmp_path):
+def test_parts_together_equal_the_file(write_json, tmp_path):
     content = make_content(lengths=(5, 6, 4, 3))
     content['info'] = {'year': 2021}
     content['annotations'][0]['iscrowd'] = 1  # the only disc of the first video
@@ -113,7 +113,7 @@ def test_parts_of_a_file_are_the_file(write_json, tmp_path):
     assert [video.id for video in read.videos] == [2, 4]
 
 
-def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_partial_files(tmp_path, monkeypatch):
     content = make_content(lengths=(2, 2))
     paths = part_paths(tmp_path / 'whole.json')
     written = []

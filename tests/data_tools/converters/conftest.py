@@ -1,4 +1,4 @@
-"""Run the converters' commands and read back what they wrote with the project's own reader."""
+"""Run the converters' commands and read their output with the project's own reader."""
 
 import runpy
 import sys
@@ -14,7 +14,7 @@ TOOLS = Path(__file__).parents[3] / 'tools' / 'dataset_converters'
 
 @pytest.fixture
 def convert(tmp_path, monkeypatch):
-    """Run a converter with --out and read the file; an error's text if there is none."""
+    """Run a converter with --out and return the file's content, or None if none is written."""
 
     def run(name: str, *arguments) -> VideoAnnotations:
         out = tmp_path / 'out.json'
@@ -30,7 +30,7 @@ def convert(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refuse(convert, capsys):
-    """The one line that a converter says of a source it cannot convert; it writes nothing."""
+    """Return the one-line error of a converter that rejects its source and writes nothing."""
 
     def run(*arguments) -> str:
         capsys.readouterr()
@@ -42,7 +42,7 @@ def refuse(convert, capsys):
 
 @pytest.fixture
 def davis(tmp_path):
-    """A folder with frames and masks as DAVIS has them."""
+    """Return a folder with frames and masks in the layout of DAVIS."""
     write_davis(tmp_path)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Small sources of every kind that the converters read, all of the same two moving objects."""
+"""Small sources in every format of the converters, all with the same two moving objects."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ PALETTE = [0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 0, 200]
 
 
 def ball(frame: int) -> np.ndarray:
-    """(H, W) bool: object 1, a block that moves to the right."""
+    """Return the mask (H, W) of object 1, a block that moves to the right."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[4:10, 3 + 4 * frame : 11 + 4 * frame] = True
     return mask
 
 
 def late_box(frame: int) -> np.ndarray:
-    """(H, W) bool: object 2, which comes in frame 2."""
+    """Return the mask (H, W) of object 2, which appears in frame 2."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     if frame >= 2:
         mask[14:22, 5:15] = True
@@ -32,14 +32,14 @@ OBJECTS = {1: ball, 2: late_box}
 
 
 def write_frames(folder: Path, names: list[str], size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-    """Gray frames of (width, height) pixels."""
+    """Write gray frames of (width, height) pixels."""
     folder.mkdir(parents=True)
     for name in names:
         cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), 90, np.uint8))
 
 
 def object_ids(frame: int) -> np.ndarray:
-    """(H, W) uint8 image of ids."""
+    """Return a uint8 image (H, W) of object ids."""
     ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     for identifier, mask_of in OBJECTS.items():
         ids[mask_of(frame)] = identifier
@@ -47,7 +47,7 @@ def object_ids(frame: int) -> np.ndarray:
 
 
 def write_davis(root: Path, videos: tuple[str, ...] = ('cart',), length: int = LENGTH) -> None:
-    """JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png with gray ids."""
+    """Write JPEGImages/VIDEO/00000.jpg and Annotations/VIDEO/00000.png with gray ids."""
     for video in videos:
         names = [f'{frame:05d}' for frame in range(length)]
         write_frames(root / 'JPEGImages' / video, [f'{name}.jpg' for name in names])
@@ -58,20 +58,20 @@ def write_davis(root: Path, videos: tuple[str, ...] = ('cart',), length: int = L
 
 
 def rle_of(mask: np.ndarray) -> dict:
-    """COCO RLE with a text."""
+    """Return a compressed COCO RLE."""
     rle = mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {'size': list(mask.shape), 'counts': rle['counts'].decode()}
 
 
 def box_of(mask: np.ndarray) -> list[float]:
-    """x, y, width, height."""
+    """Return the bounding box of a mask as x, y, width, height."""
     return mask_utils.toBbox(mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))).tolist()
 
 
 def coco_video(position: str = 'frame_id', identity: str = 'instance_id') -> dict:
-    """A file of one video, mmdet's CocoVID or TAO's by the names of two fields."""
+    """Return a JSON of one video: mmdet's CocoVID, or TAO's by the names of two fields."""
     images, annotations = [], []
-    for frame in reversed(range(LENGTH)):  # their order in the file says nothing
+    for frame in reversed(range(LENGTH)):  # readers must not rely on their order in the file
         images.append(
             {
                 'id': 100 + frame,
@@ -104,20 +104,20 @@ def coco_video(position: str = 'frame_id', identity: str = 'instance_id') -> dic
 
 
 def write_json(path: Path, content: dict) -> Path:
-    """The content as a file."""
+    """Write JSON content to a file."""
     path.write_text(json.dumps(content))
     return path
 
 
 def row_runs(mask: np.ndarray) -> str:
-    """Run along rows, background first."""
+    """Return run lengths along rows, background first."""
     flat = mask.reshape(-1).astype(np.int8)
     borders = np.flatnonzero(np.diff(np.concatenate(([0], flat)))).tolist()
     return ', '.join(map(str, np.diff([0, *borders, flat.size])))
 
 
 def cvat_mask(frame: int, mask: np.ndarray, outside: int = 0) -> str:
-    """A <mask> of the box around a mask."""
+    """Return a <mask> element with the runs inside the mask's box."""
     x, y, width, height = (int(v) for v in box_of(mask))
     runs = row_runs(mask[y : y + height, x : x + width])
     return (
@@ -127,7 +127,7 @@ def cvat_mask(frame: int, mask: np.ndarray, outside: int = 0) -> str:
 
 
 def cvat_polygon(frame: int, mask: np.ndarray, outside: int = 0, keyframe: int = 1) -> str:
-    """A <polygon> around a mask that is a box."""
+    """Return a <polygon> element around a rectangular mask."""
     x, y, width, height = box_of(mask)
     corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
     points = ';'.join(f'{a:.2f},{b:.2f}' for a, b in corners)
@@ -138,7 +138,7 @@ def cvat_polygon(frame: int, mask: np.ndarray, outside: int = 0, keyframe: int =
 
 
 def cvat(*tracks: str, head: str = '', size: int = LENGTH) -> str:
-    """A file of one task; a track is `label>shapes`."""
+    """Return the XML of one task; each track is given as `label>shapes`."""
     body = ''.join(
         f'<track id="{number}" label="{track.partition(">")[0]}" source="manual">'
         f'{track.partition(">")[2]}</track>'
@@ -153,7 +153,7 @@ def cvat(*tracks: str, head: str = '', size: int = LENGTH) -> str:
 
 
 def masks_of(annotations: VideoAnnotations) -> dict[str, list[np.ndarray | None]]:
-    """Masks of all objects by the names of their classes, which are all different here."""
+    """Return the masks of all objects by class name, each used by one object only."""
     names = {category.id: category.name for category in annotations.categories}
     return {
         names[instance.category_id]: [
@@ -165,7 +165,7 @@ def masks_of(annotations: VideoAnnotations) -> dict[str, list[np.ndarray | None]
 
 
 def assert_masks(found: list[np.ndarray | None], expected: list[np.ndarray]) -> None:
-    """Equal pixels, and None where there are none."""
+    """Assert equal masks, with None for frames without the object."""
     assert len(found) == len(expected)
     for mask, wanted in zip(found, expected, strict=True):
         if wanted.any():

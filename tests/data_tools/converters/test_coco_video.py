@@ -1,4 +1,4 @@
-"""COCO files of videos become files that our reader reads; faults are errors."""
+"""Conversion of COCO video files, and errors for invalid ones."""
 
 import copy
 
@@ -35,7 +35,7 @@ def check(read):
 @pytest.mark.parametrize(
     ('position', 'identity'), [('frame_id', 'instance_id'), ('frame_index', 'track_id')]
 )
-def test_names_of_mmdet_and_of_tao(convert, source, tmp_path, position, identity):
+def test_field_names_of_mmdet_and_tao(convert, source, tmp_path, position, identity):
     write_frames(tmp_path / 'cart', [f'{frame:05d}.jpg' for frame in range(LENGTH)])
     file = source(coco_video(position, identity))
     check(convert('coco_video', file, '--images', tmp_path))
@@ -54,14 +54,14 @@ def _polygon(_, box):
 
 
 @pytest.mark.parametrize('other_form', [_counts, _polygon])
-def test_forms_of_masks(convert, source, other_form):
+def test_mask_formats(convert, source, other_form):
     content = coco_video()
     for annotation in content['annotations']:
         annotation['segmentation'] = other_form(annotation['segmentation'], annotation['bbox'])
     check(convert('coco_video', source(content)))
 
 
-def test_boxes_are_no_masks_but_on_request(convert, refuse, source, capsys):
+def test_boxes_become_masks_only_on_request(convert, refuse, source, capsys):
     content = coco_video()
     for annotation in content['annotations']:
         annotation.pop('segmentation')
@@ -117,14 +117,14 @@ def _first(content):
         (lambda c: c.pop('images'), ["'images'", 'needs no conversion']),
     ],
 )
-def test_what_is_wrong_is_named(refuse, source, spoil, words):
+def test_errors_name_the_fault(refuse, source, spoil, words):
     content = coco_video()
     spoil(content)
     said = refuse('coco_video', source(content))
     assert [word for word in words if word not in said] == []
 
 
-def test_images_are_looked_for(refuse, source, tmp_path):
+def test_image_folder_is_checked(refuse, source, tmp_path):
     write_frames(tmp_path / 'cart', ['00000.jpg', '00001.jpg', '00003.jpg'])
     file = source(coco_video())
     assert 'cart/00002.jpg: no such image' in refuse('coco_video', file, '--images', tmp_path)

@@ -1,4 +1,4 @@
-"""Exports of CVAT become files that our reader reads; faults are errors."""
+"""Conversion of CVAT exports, and errors for invalid ones."""
 
 import re
 
@@ -33,7 +33,7 @@ def box_shape(frame, mask, outside=0, **more):
     )
 
 
-def test_polygons_and_masks_come_over(convert, task):
+def test_polygons_and_masks_are_converted(convert, task):
     read = convert(*task(cvat(BALL_POLYGONS, BOX_MASKS)))
     (video,) = read.videos
     assert video.file_names == tuple(f'frame_{frame:06d}.png' for frame in ALL)
@@ -44,7 +44,7 @@ def test_polygons_and_masks_come_over(convert, task):
 
 
 def test_masks_with_holes(convert, task):
-    """Run go along rows of the box, and may begin with an object's pixel."""
+    """Runs follow the rows of the box and may start with the object."""
     ring = late_box(2)
     ring[16:19, 8:12] = False
     read = convert(*task(cvat('ball>' + cvat_mask(1, ring))))
@@ -52,14 +52,14 @@ def test_masks_with_holes(convert, task):
 
 
 def test_outside_ends_a_shape(convert, task):
-    """An object that leaves and comes back; the end of a track may lie behind the last frame."""
+    """An object leaves and returns; a track may end after the last frame."""
     shapes = cvat_polygon(0, ball(0)) + cvat_polygon(1, ball(0), outside=1)
     shapes += cvat_polygon(3, ball(3)) + cvat_polygon(4, ball(3), outside=1)
     masks = masks_of(convert(*task(cvat('ball>' + shapes))))
     assert_masks(masks['ball'], [ball(frame) & (frame in (0, 3)) for frame in ALL])
 
 
-def test_keyframes_only_are_interpolated_and_counted(convert, task, capsys):
+def test_keyframes_are_interpolated_and_counted(convert, task, capsys):
     shapes = cvat_polygon(0, ball(0)) + cvat_polygon(3, ball(3))
     masks = masks_of(convert(*task(cvat('ball>' + shapes))))
     assert_masks(masks['ball'], [ball(frame) for frame in ALL])
@@ -74,7 +74,7 @@ def test_masks_are_not_interpolated(refuse, task):
     assert 'contains all frames' in refuse(*task(cvat('ball>' + shapes)))
 
 
-def test_boxes_are_no_masks_but_on_request(convert, refuse, task, capsys):
+def test_boxes_become_masks_only_on_request(convert, refuse, task, capsys):
     source = task(cvat('ball>' + ''.join(box_shape(f, ball(f)) for f in ALL)))
     said = refuse(*source)
     assert 'track 0' in said
@@ -84,13 +84,13 @@ def test_boxes_are_no_masks_but_on_request(convert, refuse, task, capsys):
     assert '4 masks replaced by boxes' in capsys.readouterr().out
 
 
-def test_turned_boxes_and_ellipses(convert, task):
-    """A quarter turn swaps width and height; an ellipse has the area that it should have."""
+def test_rotated_boxes_and_ellipses(convert, task):
+    """A rotation by 90 degrees swaps width and height; an ellipse has the expected area."""
     turned = box_shape(0, late_box(2), rotation=90)
     ellipse = '<ellipse frame="1" outside="0" cx="20" cy="12" rx="12" ry="6" rotation="0"/>'
     masks = masks_of(convert(*task(cvat(f'ball>{turned}', f'box>{ellipse}')), '--allow-boxes'))
     expected = np.zeros((HEIGHT, WIDTH), bool)
-    expected[13:23, 6:14] = True  # late_box is 10 wide and 8 high about (10, 18)
+    expected[13:23, 6:14] = True  # late_box is 10 wide and 8 high, centered at (10, 18)
     assert np.array_equal(masks['ball'][0], expected)
     oval = masks['box'][1]
     assert abs(oval.sum() - np.pi * 12 * 6) < 0.05 * np.pi * 12 * 6
@@ -98,8 +98,8 @@ def test_turned_boxes_and_ellipses(convert, task):
     assert oval[12].sum() > 2 * oval[:, 20].sum() - 3
 
 
-def test_a_turn_is_clockwise(convert, task):
-    """As CVAT shows it: with y pointing down, the right end of a bar goes down."""
+def test_rotation_is_clockwise(convert, task):
+    """As displayed in CVAT: with y pointing down, the right end of a bar moves down."""
     bar = '<box frame="0" outside="0" xtl="10" ytl="11" xbr="30" ybr="13" rotation="30"/>'
     mask = masks_of(convert(*task(cvat(f'ball>{bar}')), '--allow-boxes'))['ball'][0]
     rows = np.arange(HEIGHT)[:, None] * mask
@@ -107,7 +107,7 @@ def test_a_turn_is_clockwise(convert, task):
     assert rows[:, :14].sum() / mask[:, :14].sum() < 10
 
 
-def test_shapes_without_an_area_are_counted(convert, task, capsys):
+def test_shapes_without_area_are_counted(convert, task, capsys):
     line = '<polyline frame="0" outside="0" points="1,1;5,5"/>'
     read = convert(*task(cvat(BALL_POLYGONS, f'box>{line}')))
     assert len(read.instances) == 1
@@ -115,8 +115,8 @@ def test_shapes_without_an_area_are_counted(convert, task, capsys):
     assert '1 tracks of polyline, which have no area (cart/1 box)' in said
 
 
-def test_frames_of_the_uploaded_video_are_counted_in_steps(convert, task, tmp_path):
-    """A task of every third frame from frame 6 on; images of the task, or of the whole video."""
+def test_frame_step_of_the_task_is_applied(convert, task, tmp_path):
+    """A task with every third frame from frame 6; images are of the task or the full video."""
     head = '<start_frame>6</start_frame><stop_frame>15</stop_frame>'
     head += '<frame_filter>step=3</frame_filter>'
     shapes = ''.join(cvat_polygon(6 + 3 * frame, ball(frame)) for frame in ALL)
@@ -129,8 +129,8 @@ def test_frames_of_the_uploaded_video_are_counted_in_steps(convert, task, tmp_pa
     assert_masks(masks_of(read)['ball'], [ball(frame) for frame in ALL])
 
 
-def test_tasks_of_a_project_and_of_several_files(convert, refuse, task, tmp_path):
-    """Tracks of a project carry their task; frames lie in folders of the tasks' names."""
+def test_tasks_of_one_project_and_of_several_files(convert, refuse, task, tmp_path):
+    """Tracks of a project name their task; frames are in one folder per task."""
     single = cvat(BALL_POLYGONS)
     head = re.search('<task>.*</task>', single, re.DOTALL)[0]
     other = head.replace('<id>1</id><name>cart', '<id>2</id><name>plane')
@@ -184,7 +184,7 @@ GOOD = cvat(BALL_POLYGONS)
         (cvat('ball>' + cvat_mask(0, ball(0)).replace('rle="0, 48', 'rle="0, 47')), ['47 pixels']),
     ],
 )
-def test_what_is_wrong_is_named(refuse, task, text, words):
+def test_errors_name_the_fault(refuse, task, text, words):
     said = refuse(*task(text))
     assert [word for word in words if word not in said] == []
     assert '\n' not in said

@@ -1,4 +1,4 @@
-"""Folders of masks become files that our reader reads; faults are errors."""
+"""Conversion of mask folders, and errors for invalid ones."""
 
 import json
 
@@ -37,7 +37,7 @@ def mask_path(root, frame, video='cart'):
 
 
 def rewrite(root, make):
-    """Every mask again, as `make` turns its ids into an image."""
+    """Rewrite every mask as the image that `make` creates from its ids."""
     for frame in range(LENGTH):
         make(object_ids(frame)).save(mask_path(root, frame))
 
@@ -52,7 +52,7 @@ def as_colors(ids):
     return as_palette(ids).convert('RGB')
 
 
-def test_masks_classes_boxes_and_areas_come_over(convert, davis):
+def test_masks_classes_boxes_and_areas_are_converted(convert, davis):
     read = convert('masks', *with_classes(davis))
     (video,) = read.videos
     assert (video.width, video.height, video.length) == (WIDTH, HEIGHT, LENGTH)
@@ -68,7 +68,7 @@ def test_masks_classes_boxes_and_areas_come_over(convert, davis):
 @pytest.mark.parametrize(
     'make', [as_palette, as_colors, lambda ids: Image.fromarray(ids.astype(np.uint16) * 300)]
 )
-def test_palettes_colors_and_sixteen_bits_say_the_same(convert, davis, make):
+def test_palette_color_and_16_bit_masks_are_equivalent(convert, davis, make):
     rewrite(davis, make)
     names = {'1': 'ball', '2': 'box'}
     if make is as_colors:
@@ -82,7 +82,7 @@ def test_palettes_colors_and_sixteen_bits_say_the_same(convert, davis, make):
 
 
 def test_black_and_white_is_one_object(convert, davis):
-    """255 in DAVIS-2016 is an id like any other; smoothed edges need --binary."""
+    """The value 255 of DAVIS-2016 is an ordinary id; smoothed edges need --binary."""
     for frame in range(LENGTH):
         cv2.imwrite(str(mask_path(davis, frame)), 255 * ball(frame).astype(np.uint8))
     plain = masks_of(convert('masks', *folders(davis)))
@@ -109,7 +109,7 @@ def _not_quite_gray(bright):
 
 
 @pytest.mark.parametrize('make', [_black_and_white_palette, _sixteen_bits, _not_quite_gray])
-def test_brightness_is_what_is_seen(convert, davis, make):
+def test_binary_masks_are_thresholded_by_displayed_brightness(convert, davis, make):
     for frame in range(LENGTH):
         make(ball(frame)).save(mask_path(davis, frame))
     masks = masks_of(convert('masks', *folders(davis), '--binary'))
@@ -145,7 +145,7 @@ def test_class_files(convert, davis, name, text):
     assert_masks(masks['box'], [late_box(frame) for frame in range(LENGTH)])
 
 
-def test_classes_that_no_object_has_stay_so_that_files_agree(convert, davis):
+def test_unused_classes_of_a_class_file_are_kept(convert, davis):
     file = write_json(davis / 'c.json', {'cart': 'cafÃ©', 'other': 'dog'})
     read = convert('masks', *folders(davis), '--class-file', file)
     assert [category.name for category in read.categories] == ['café', 'dog']
@@ -154,7 +154,7 @@ def test_classes_that_no_object_has_stay_so_that_files_agree(convert, davis):
     assert len(read.instances) == 2
 
 
-def test_frames_and_videos_are_chosen(convert, tmp_path):
+def test_frames_and_videos_are_selected(convert, tmp_path):
     write_davis(tmp_path, ('cart', 'plane', 'train'))
     read = convert(
         'masks', *with_classes(tmp_path), '--videos', 'plane', 'cart', '--frames', '1::2'
@@ -167,7 +167,7 @@ def test_frames_and_videos_are_chosen(convert, tmp_path):
     assert read.instances[1].visible.tolist() == [False, True]
 
 
-def test_what_is_left_out_is_counted(convert, davis, capsys):
+def test_skipped_videos_and_masks_are_counted(convert, davis, capsys):
     write_frames(davis / 'JPEGImages' / 'bare', ['0.jpg'])
     read = convert('masks', *with_classes(davis), '--frames=:2', '--ignore-ids', '1')
     assert read is None  # object 1 is ignored, object 2 comes later
@@ -250,7 +250,7 @@ def _no_video(root):
         (_no_video, ['JPEGImages/boat', 'Annotations/boat']),
     ],
 )
-def test_what_is_wrong_is_named(refuse, davis, spoil, words):
+def test_errors_name_the_fault(refuse, davis, spoil, words):
     spoil(davis)
     said = refuse('masks', *with_classes(davis))
     assert [word for word in words if word not in said] == []
@@ -276,7 +276,7 @@ def test_what_is_wrong_is_named(refuse, davis, spoil, words):
         (f'class\n{"x" * 200_000}\n', ['not a CSV file']),
     ],
 )
-def test_wrong_class_files(refuse, davis, text, words):
+def test_invalid_class_files(refuse, davis, text, words):
     name = 'c.csv' if 'class' in text else 'c.json'
     (davis / name).write_text(text)
     said = refuse('masks', *folders(davis), '--class-file', davis / name)
@@ -285,14 +285,14 @@ def test_wrong_class_files(refuse, davis, text, words):
 
 
 @pytest.mark.parametrize('name', ['c.csv', 'c.json'])
-def test_class_file_of_a_different_encoding(refuse, davis, name):
+def test_class_file_in_another_encoding(refuse, davis, name):
     (davis / name).write_bytes('class\nGröße\n'.encode('latin-1'))
     said = refuse('masks', *folders(davis), '--class-file', davis / name)
     assert f'{name}: ' in said
     assert 'utf-8' in said
 
 
-def test_wrong_options(refuse, davis):
+def test_invalid_options(refuse, davis):
     assert "'boat'; it has cart" in refuse('masks', *folders(davis), '--videos', 'boat')
     said = refuse('masks', *with_classes(davis), '--classes', 'ball')
     assert "object 2 of video cart has class 'box'" in said

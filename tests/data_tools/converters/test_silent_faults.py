@@ -1,4 +1,4 @@
-"""Sources that used to be converted to wrong objects without a word."""
+"""Regression tests for sources that were silently converted to wrong objects."""
 
 import json
 
@@ -38,7 +38,7 @@ def mask_path(root, frame):
 
 
 class TestIdentity:
-    """CVAT writes brush masks and shapes as one track per frame."""
+    """CVAT may export brush masks and shapes as one track per frame."""
 
     def test_tracks_of_one_group_and_label_are_one_object(self, convert, task):
         groups = [f'ball" group_id="3>{cvat_mask(f, ball(f))}' for f in ALL]
@@ -49,7 +49,7 @@ class TestIdentity:
         assert_masks(masks['ball'], [ball(f) for f in ALL])
         assert_masks(masks['box'], [late_box(f) for f in ALL])
 
-    def test_without_groups_the_loss_is_counted(self, convert, task, capsys):
+    def test_single_frame_tracks_without_groups_are_counted(self, convert, task, capsys):
         read = convert(*task(cvat(*(f'ball>{cvat_mask(f, ball(f))}' for f in ALL))))
         assert len(read.instances) == LENGTH
         said = capsys.readouterr().out
@@ -58,7 +58,7 @@ class TestIdentity:
         convert(*task(cvat('ball>' + ''.join(cvat_mask(f, ball(f)) for f in ALL))))
         assert 'WARNING' not in capsys.readouterr().out
 
-    def test_instance_ids_that_count_annotations_are_counted(self, convert, tmp_path, capsys):
+    def test_instance_ids_equal_to_annotation_ids_are_counted(self, convert, tmp_path, capsys):
         content = coco_video()
         for annotation in content['annotations']:
             annotation['instance_id'] = annotation['id']
@@ -84,7 +84,7 @@ class TestIdentity:
 
 
 class TestMasksThatArePictures:
-    def test_smoothed_edges_are_no_objects(self, refuse, convert, davis):
+    def test_smoothed_edges_are_not_objects(self, refuse, convert, davis):
         for frame in ALL:
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
             points = np.array([[[30 + 60 * frame, 50], [200, 90 + 9 * frame], [90, 160]]]) // 8
@@ -109,7 +109,7 @@ class TestMasksThatArePictures:
             assert_masks(found, [ball(f) | late_box(f) for f in ALL])
             assert 'WARNING' not in capsys.readouterr().out
 
-    def test_lines_around_objects(self, convert, davis, capsys):
+    def test_outlines_around_objects(self, convert, davis, capsys):
         for frame in ALL:
             ids = object_ids(frame)
             ids[(cv2.dilate(ids, np.ones((3, 3))) > 0) & (ids == 0)] = 255
@@ -127,7 +127,7 @@ class TestMasksThatArePictures:
             cv2.imwrite(str(mask_path(davis, frame)), small)
         assert 'between two others' in refuse(*folders(davis))
 
-    def test_thin_objects_next_to_others_are_objects(self, convert, davis):
+    def test_thin_objects_next_to_others_are_kept(self, convert, davis):
         for frame in ALL:
             ids = np.zeros((HEIGHT, WIDTH), np.uint8)
             ids[5:15, 10:30] = 2
@@ -135,7 +135,7 @@ class TestMasksThatArePictures:
             cv2.imwrite(str(mask_path(davis, frame)), ids)
         assert len(convert(*folders(davis)).instances) == 2
 
-    def test_palette_that_changes_is_refused(self, refuse, davis):
+    def test_changing_palette_is_refused(self, refuse, davis):
         for frame in ALL:
             image = Image.fromarray(object_ids(frame), 'P')
             image.putpalette(PALETTE if frame < 2 else [0, 0, 0, 0, 200, 0, 200, 0, 0])
@@ -145,7 +145,7 @@ class TestMasksThatArePictures:
         assert '(0, 200, 0)' in said
 
     @pytest.mark.parametrize('mode', ['RGB', 'L'])
-    def test_kind_of_pixels_that_changes_is_refused(self, refuse, davis, mode):
+    def test_changing_pixel_format_is_refused(self, refuse, davis, mode):
         for frame in ALL:
             image = Image.fromarray(object_ids(frame), 'P')
             image.putpalette(PALETTE)
@@ -162,7 +162,7 @@ class TestMasksThatArePictures:
         visible = [i.visible.sum() for i in convert(*folders(davis)).instances]
         assert sorted(visible) == [LENGTH - 1, LENGTH]
 
-    def test_what_is_transparent_is_background(self, convert, davis):
+    def test_transparent_pixels_are_background(self, convert, davis):
         for frame in ALL:
             picture = np.random.default_rng(frame).integers(0, 255, (HEIGHT, WIDTH, 4), np.uint8)
             picture[..., 3] = 255 * ball(frame)
@@ -179,7 +179,7 @@ class TestMasksThatArePictures:
     @pytest.mark.parametrize(
         'values', [[0, 100, 255], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]], ids=['gray', 'color']
     )
-    def test_binary_loses_no_dim_object(self, refuse, davis, values):
+    def test_binary_keeps_dim_objects(self, refuse, davis, values):
         for frame in ALL:
             mask = np.array(values, np.uint8)[object_ids(frame)]
             Image.fromarray(mask).save(mask_path(davis, frame))
@@ -187,7 +187,7 @@ class TestMasksThatArePictures:
         assert '.png' in said
         assert 'omit --binary' in said
 
-    def test_masks_as_jpeg_are_refused_but_with_binary(self, refuse, convert, davis):
+    def test_jpeg_masks_need_binary(self, refuse, convert, davis):
         for frame in ALL:
             path = mask_path(davis, frame)
             path.unlink()
@@ -223,7 +223,7 @@ class TestWhatIsPassedOver:
         convert(*task(cvat(f'ball>{outside}' + cvat_polygon(1, ball(1)))))
         assert '1 masks without pixels' in capsys.readouterr().out
 
-    def test_categories_of_one_name_are_one_class(self, convert, tmp_path):
+    def test_categories_with_the_same_name_are_merged(self, convert, tmp_path):
         content = coco_video()
         content['categories'].append({'id': 9, 'name': 'Ball'})
         content['annotations'][0]['category_id'] = 9

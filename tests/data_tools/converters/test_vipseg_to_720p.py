@@ -1,4 +1,4 @@
-"""VIPSeg at 720P: pixels, JSON, resuming, and what is missing."""
+"""VIPSeg at 720P: pixels, JSON, resuming, and missing files."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_images_and_masks_are_scaled(root):
         }
 
 
-def test_nearest_pixels_are_those_of_the_official_script(root):
+def test_nearest_neighbor_matches_the_official_script(root):
     convert(root, height=37)
     official = Image.fromarray(values(2)).resize((int(37 * WIDTH / HEIGHT), 37), Image.NEAREST)
     expected = np.asarray(official).astype(int)
@@ -60,7 +60,7 @@ def test_nearest_pixels_are_those_of_the_official_script(root):
     np.testing.assert_array_equal(read_ids(root / 'p/panomasksRGB/b/00002.png'), expected)
 
 
-def test_a_second_run_converts_only_what_is_missing(root):
+def test_second_run_converts_only_missing_files(root):
     first = convert(root).path.read_text()
     masks = root / 'p/panomasksRGB/b'
     (masks / '00001.png').unlink()
@@ -77,7 +77,7 @@ def test_a_second_run_converts_only_what_is_missing(root):
     assert convert(root, height=HEIGHT).num_present == 0
 
 
-def test_masks_that_do_not_fit_are_refused(root):
+def test_masks_of_another_size_are_refused(root):
     mask = root / 'panomasks/b/00001.png'
     Image.fromarray(values(1)[:, :-1].copy()).save(mask)
     with pytest.raises(ConversionError, match=rf'00001\.png.*{WIDTH - 1}x{HEIGHT}'):
@@ -89,7 +89,7 @@ def test_masks_that_do_not_fit_are_refused(root):
         convert(root)
 
 
-def test_missing_files_are_listed_before_the_work(root):
+def test_missing_files_are_listed_before_converting(root):
     categories = root / 'panoVIPSeg_categories.json'
     check_source(root, ['a', 'b'], categories)
     (root / 'panomasks/a/00002.png').unlink()
