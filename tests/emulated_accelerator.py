@@ -1,8 +1,8 @@
-"""An accelerator for machines without one: its tensors lie on the CPU and say that they do not.
+"""An emulated accelerator: its tensors are stored on the CPU but report another device.
 
-They name torch's `meta` device, which nothing else uses here, so that code which asks for a device
-takes the way of a GPU. As there, tensors of two devices cannot meet, nothing is NumPy's, and what
-is created is on the device that was asked for. Not emulated are kernels, streams and autocast.
+They report torch's `meta` device, which nothing else uses here, so that code which checks devices
+takes the GPU path. As there, tensors of two devices cannot be mixed or converted to NumPy, and new
+tensors are created on the requested device. Kernels, streams and autocast are not emulated.
 """
 
 import threading
@@ -16,11 +16,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-# A number of its own, so that what the code caches for a device is not that of plain `meta`.
+# A separate index, so that caches by device are not shared with plain `meta`.
 ACCELERATOR = torch.device('meta', 1)
 
 _MOVES = ('aten::copy_', 'aten::_to_copy')
-# A GPU's tensor takes indices that lie on the CPU.
+# GPU tensors accept index tensors on the CPU.
 _TAKES_INDICES = ('aten::index', 'aten::index_put', 'aten::index_put_', 'aten::_index_put_impl_')
 _FROM_LISTS = (torch.tensor, torch.as_tensor)
 
@@ -29,7 +29,7 @@ class AcceleratorTensor(Tensor):
     """A tensor of the emulated accelerator.
 
     Args:
-        values: what it holds, on the CPU.
+        values: data, on the CPU.
     """
 
     @staticmethod
@@ -50,11 +50,11 @@ class AcceleratorTensor(Tensor):
         return f'AcceleratorTensor({self.values_on_cpu})'
 
     def tolist(self) -> list:
-        """As of any tensor; torch refuses it for subclasses."""
+        """Return the values as lists, which torch does not support for subclasses."""
         return self.values_on_cpu.tolist()
 
     def new_tensor(self, data, dtype: torch.dtype | None = None, device=ACCELERATOR) -> Tensor:
-        """As of any tensor; torch would drop the values."""
+        """Create a tensor with the given data, which torch would drop."""
         return torch.tensor(data, dtype=dtype or self.dtype).to(device)
 
     @classmethod
@@ -63,7 +63,7 @@ class AcceleratorTensor(Tensor):
 
 
 def _run(function: Callable, args: tuple, kwargs: dict):
-    """Run an operator on the values; its results are where a GPU's would be."""
+    """Run an operator on the values and place the results as a GPU would."""
     tensors = [x for x in tree_leaves((args, kwargs)) if torch.is_tensor(x)]
     ours = [x for x in tensors if isinstance(x, AcceleratorTensor)]
     asked = kwargs.get('device')
@@ -106,14 +106,14 @@ def _on_accelerator(x):
 
 
 class _Operators(TorchDispatchMode):
-    """For tensors that are created without a tensor of the accelerator."""
+    """A mode for operators that create tensors without a tensor of the accelerator as input."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         return _run(function, args, kwargs or {})
 
 
 class _Lists(TorchFunctionMode):
-    """Keep the values of Python's lists, which torch drops for the `meta` device."""
+    """A mode that keeps the values of Python lists, which torch drops for the `meta` device."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -133,7 +133,7 @@ def _tensor_of_list(index):
 
 
 class _Autocast(torch.autocast):
-    """That of the CPU where one for the accelerator is asked for."""
+    """Autocast of the CPU in place of the accelerator's."""
 
     def __init__(self, device_type: str, *args, **kwargs) -> None:
         super().__init__(_known(device_type), *args, **kwargs)
@@ -145,7 +145,7 @@ def _known(device_type: str) -> str:
 
 @contextmanager
 def emulated_accelerator() -> Iterator[None]:
-    """In here, and in threads that start in here, there is an accelerator `ACCELERATOR`."""
+    """Provide the device `ACCELERATOR` in this context and in threads started in it."""
     run, enabled, dtype = (
         threading.Thread.run,
         torch.is_autocast_enabled,

@@ -6,7 +6,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 
 def encode(path, images, codec='libx264', pixel_format='yuv420p', options=None, **context):
-    """A video of these frames; further attributes are those of the encoder."""
+    """Encode frames to a video; further attributes are set on the encoder."""
     with av.open(str(path), 'w') as container:
         stream = container.add_stream(codec, rate=10, options=options or {'crf': '1'})
         stream.height, stream.width = images[0].shape[:2]

@@ -1,4 +1,4 @@
-"""Tests of reading annotation files, whole and broken."""
+"""Tests of reading annotation files, valid and broken."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from tiny_video_data import HEIGHT, WIDTH, counts_of, make_content, object_mask,
 POLYGON = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.5]]
 
 
-def test_all_is_read(content, write_json):
+def test_all_fields_are_read(content, write_json):
     read = read_annotations(write_json(content))
     assert [(c.id, c.name) for c in read.categories] == [(3, 'disc'), (8, 'box')]
     assert [(v.id, v.length, v.height, v.width) for v in read.videos] == [
@@ -61,13 +61,13 @@ def test_optional_fields_may_be_absent(content, write_json):
     assert (instance.areas, instance.bboxes, instance.iscrowd) == (None, None, False)
 
 
-def test_missing_file_is_named(tmp_path):
+def test_error_names_the_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none\.json: no such annotation.*docs/data\.md'):
         read_annotations(tmp_path / 'none.json')
 
 
 @pytest.mark.parametrize('text', ['', '{"videos": [', '\udcff', '[' * 100_000])
-def test_file_that_is_no_json_is_named(tmp_path, text):
+def test_error_names_a_file_that_is_not_json(tmp_path, text):
     path = tmp_path / 'broken.json'
     path.write_text(text, errors='surrogateescape')
     with pytest.raises(AnnotationError, match=r'broken\.json: not a readable JSON file'):
@@ -147,7 +147,7 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_shift_first_run, r'instance 0, .*do not cover the 3072'),
     ],
 )
-def test_fault_is_named(content, write_json, change, message):
+def test_error_names_the_fault(content, write_json, change, message):
     change(content)
     path = write_json(content)
     with pytest.raises(AnnotationError, match=message) as caught:
@@ -160,7 +160,7 @@ PLACES = list(places(make_content((2, 3))))
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PLACES), ACTIONS, junk(st.just(POLYGON), max_list=8))
-def test_any_change_is_read_or_named_in_an_error(place, action, value):
+def test_any_change_is_read_or_raises_naming_the_record(place, action, value):
     content = make_content((2, 3))
     original = copy.deepcopy(content)
     change(content, place, action, value)
@@ -183,7 +183,7 @@ def _read_or_problem(path):
 
 
 def names_the_record(message: str, place: tuple, original: dict, changed: dict) -> bool:
-    """Whether the message has the id, before or after the change, or the index of the record."""
+    """Return whether the message has the record's index, or its old or new id."""
     nouns = {'videos': 'video', 'categories': 'category', 'annotations': 'instance'}
     kind, index = (*place, None)[:2]
     if index is None:
@@ -195,13 +195,13 @@ def names_the_record(message: str, place: tuple, original: dict, changed: dict) 
             record = content[kind][index]
             if isinstance(record, dict) and 'id' in record:
                 names.append(f'{nouns[kind]} {record["id"]!r}')
-    if kind == 'categories':  # instances of a category that is gone
+    if kind == 'categories':  # instances of a removed category
         names.append(f"'category_id': {original[kind][index]['id']} is not a known category id")
     return any(name in message for name in names)
 
 
 def same(read, content: dict) -> bool:
-    """Whether all that was read is what the file says, and nothing of it is missing."""
+    """Return whether the records read equal the file's content, without omissions."""
     for found, said in (
         (read.categories, content['categories']),
         (read.videos, content['videos']),

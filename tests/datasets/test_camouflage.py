@@ -1,4 +1,4 @@
-"""The level `camouflage`: only motion shows its objects, unless contrast does."""
+"""The level `camouflage`: objects are visible by motion only, or also by contrast."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ SIDE = LEVEL.block_size
 
 
 def _blocks(video):
-    """Colors (L, h, w, 3) and masks (M, L, h, w) of the blocks of a video."""
+    """Return colors (L, h, w, 3) and masks (M, L, h, w) of the blocks of a video."""
     return video.frames[:, ::SIDE, ::SIDE].astype(float), video.masks[:, :, ::SIDE, ::SIDE]
 
 
@@ -31,7 +31,7 @@ def test_frames_and_masks_consist_of_whole_blocks(videos):
         assert np.array_equal(masks.repeat(SIDE, 2).repeat(SIDE, 3), video.masks)
 
 
-def test_a_single_frame_does_not_tell_objects_from_background(videos):
+def test_single_frame_does_not_reveal_objects(videos):
     inside, outside = [], []
     for video in videos:
         colors, masks = _blocks(video)
@@ -40,19 +40,19 @@ def test_a_single_frame_does_not_tell_objects_from_background(videos):
         outside.append(colors[0][~covered])
     inside, outside = np.concatenate(inside) / 255, np.concatenate(outside) / 255
     assert len(inside) > 400
-    # Uniform colors: mean 1/2, variance 1/12, and channels that know nothing of each other.
+    # Uniform colors: mean 1/2, variance 1/12, and uncorrelated channels.
     for colors in (inside, outside):
         np.testing.assert_allclose(colors.mean(0), 0.5, atol=0.05)
         np.testing.assert_allclose(np.cov(colors.T), np.eye(3) / 12, atol=0.015)
 
 
-def test_objects_move_by_one_block_a_frame_before_a_still_background(videos):
+def test_objects_move_one_block_per_frame(videos):
     for video in videos:
         colors, masks = _blocks(video)
         still = ~masks.any((0, 1))
         assert (colors[:, still] == colors[0, still]).all()
         if len(masks) > 1:
-            continue  # one may hide parts of the other
+            continue  # objects may occlude each other
         corners = np.array([np.argwhere(mask).min(0) for mask in masks[0]])
         steps = np.abs(np.diff(corners, axis=0))
         assert (steps.max(axis=1) == 1).all()
@@ -60,7 +60,7 @@ def test_objects_move_by_one_block_a_frame_before_a_still_background(videos):
         assert (np.array(texture) == texture[0]).all()
 
 
-def test_contrast_fades_objects_of_training_videos_only():
+def test_contrast_changes_training_videos_only():
     def spread(split, max_contrast):
         level = replace(LEVEL, max_contrast=max_contrast, num_objects=(1, 1), num_frames=1)
         values = []
@@ -77,7 +77,7 @@ def test_contrast_fades_objects_of_training_videos_only():
         assert unfaded.mean() == pytest.approx(camouflaged, rel=0.1)
 
 
-def test_the_same_arguments_give_the_same_video_and_others_do_not():
+def test_generation_is_deterministic():
     first, again = (generate_video(LEVEL, 5, 2) for _ in range(2))
     assert np.array_equal(first.frames, again.frames)
     assert np.array_equal(first.masks, again.masks)
@@ -92,7 +92,7 @@ def test_any_size(size):
     assert video.masks.any((1, 2, 3)).all()
 
 
-def test_jpeg_keeps_the_blocks(tmp_path):
+def test_blocks_survive_jpeg_compression(tmp_path):
     generate_dataset(tmp_path / 'a', LEVEL, num_train=0, num_valid=1, num_frames=2)
     video = generate_video(LEVEL, 0, 0, split='valid', num_frames=2)
     path = tmp_path / 'a/valid/JPEGImages/video_00001/00001.jpg'

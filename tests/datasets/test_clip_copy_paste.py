@@ -1,4 +1,4 @@
-"""Video copy-paste: the release's result, ids, stuff, and the place."""
+"""Video copy-paste: parity with the release, ids, stuff, and placement."""
 
 import random
 from pathlib import Path
@@ -13,14 +13,14 @@ from axialvs.utils.errors import AxialVSError
 
 
 def masks_of(ids, listed):
-    """Masks of the listed ids of a map (H, W)."""
+    """Return the masks of the given ids in an id map (H, W)."""
     numbers = np.arange(1, len(listed) + 1)
     segments = sum(n * (ids == i) for n, i in zip(numbers, listed, strict=True))
     return SegmentMasks(np.broadcast_to(segments, ids.shape).astype(np.uint16), numbers)
 
 
 def make_clip(frames, labels, segments):
-    """A clip of id maps (T, H, W) and segments (id, class, is thing, is crowd) of each frame."""
+    """Return a clip from id maps (T, H, W) and each frame's segments (id, class, thing, crowd)."""
     masks = [
         masks_of(ids, listed[:, 0].tolist()) for ids, listed in zip(labels, segments, strict=True)
     ]
@@ -36,7 +36,7 @@ def make_clip(frames, labels, segments):
 
 
 def tubes_of(clip, step=1):
-    """By id: label and mask (T, H, W), every `step`-th pixel; crowds left out."""
+    """Return label and mask (T, H, W) by id, every `step`-th pixel, without crowds."""
     tubes = {}
     for t, masks in enumerate(clip['gt_masks']):
         for row, identifier in enumerate(clip['gt_instances_ids'][t].tolist()):
@@ -50,7 +50,7 @@ def tubes_of(clip, step=1):
     return tubes
 
 
-def test_result_of_the_release():
+def test_matches_the_release():
     path = Path(__file__).parents[1] / 'data' / 'parity' / 'kmax_copy_paste.npz'
     with np.load(path) as arrays:
         release = dict(arrays)
@@ -82,7 +82,7 @@ def test_result_of_the_release():
 
 
 def square_clip(ids, value, size=(6, 8), length=2):
-    """A clip with one column for each (id, label, is thing); the other pixels are void."""
+    """Return a clip with one column per (id, label, is thing); other pixels are void."""
     labels = np.zeros((length, *size), dtype=np.int64)
     for column, (identifier, *_) in enumerate(ids):
         labels[:, :, column] = identifier
@@ -90,7 +90,7 @@ def square_clip(ids, value, size=(6, 8), length=2):
     return make_clip(np.full((length, *size, 3), value, np.uint8), labels, [segments] * length)
 
 
-def test_equal_ids_stay_apart_and_equal_stuff_is_united():
+def test_equal_ids_are_separated_and_equal_stuff_is_merged():
     clip = square_clip([(1, 0, True), (2, 5, False)], 10)
     other = square_clip([(1, 0, True), (2, 5, False), (3, 6, False)], 20, size=(3, 4))
     tubes = tubes_of(paste_segments(clip, other, {1, 2, 3}, (2, 4)))
@@ -102,7 +102,7 @@ def test_equal_ids_stay_apart_and_equal_stuff_is_united():
     assert (pasted == (tubes[3][1] | tubes[4][1] | tubes[2][1] * (np.arange(8) > 3))).all()
 
 
-def test_stuff_joins_its_class_also_where_the_clip_does_not_show_it():
+def test_stuff_is_merged_in_frames_that_lack_its_class():
     clip = square_clip([(7, 5, False)], 10)
     for key in ('gt_instances_ids', 'gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags'):
         clip[key][1] = clip[key][1][:0]
@@ -114,7 +114,7 @@ def test_stuff_joins_its_class_also_where_the_clip_does_not_show_it():
 
 
 @pytest.mark.parametrize('offset', [(-2, -1), (4, 6), (-10, 0), (20, 20)])
-def test_what_leaves_the_frame_is_cut(offset):
+def test_pasted_segments_are_clipped_at_the_border(offset):
     clip = square_clip([], 10)
     other = square_clip([(i, 0, True) for i in range(1, 9)], 20)
     tubes = tubes_of(paste_segments(clip, other, set(range(1, 9)), offset))
@@ -134,7 +134,7 @@ def transformed(seed=0, other=None, **settings):
     return TRANSFORMS.build(dict(type='ClipCopyPaste', **settings)).transform(clip)
 
 
-def test_things_are_always_pasted_and_stuff_sometimes():
+def test_all_things_and_random_stuff_are_pasted():
     labels = [
         frozenset(label for label, _ in tubes_of(transformed(seed)).values()) for seed in range(40)
     ]
@@ -146,7 +146,7 @@ def test_things_are_always_pasted_and_stuff_sometimes():
     }
 
 
-def test_place():
+def test_random_place_covers_all_positions():
     def corner(result):
         return tuple(np.argwhere(tubes_of(result)[3][1][0])[0].tolist())
 
@@ -155,14 +155,14 @@ def test_place():
     assert {corner(transformed(seed, random_place=False)) for seed in range(5)} == {(0, 0)}
 
 
-def test_larger_clips_cover_the_frame():
+def test_larger_pasted_clip_covers_the_frame():
     other = square_clip([(1, 0, True)], 20, size=(12, 20))
     other['gt_masks'] = [masks_of(np.ones((12, 20), int), [1])] * 2
     for seed in range(10):
         assert (np.stack(transformed(seed, other)['img']) == 20).all()
 
 
-def test_crowds_and_late_segments_are_not_pasted():
+def test_crowds_and_segments_absent_at_first_are_not_pasted():
     other = square_clip([(1, 0, True), (2, 3, True)], 20, size=(3, 4))
     other['gt_ignore_flags'] = [np.array([True, False])] * 2
     for key in ('gt_instances_ids', 'gt_bboxes_labels', 'gt_is_thing', 'gt_ignore_flags'):

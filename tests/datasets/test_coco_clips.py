@@ -1,4 +1,4 @@
-"""Tests of clips made of still images: classes, samples, masks that follow the picture."""
+"""Tests of clips from still images: classes, samples, masks aligned with the images."""
 
 import random
 
@@ -73,7 +73,7 @@ def test_classes_by_name_and_synonym(classes, pairs, dropped):
     }
 
 
-def test_own_synonyms_come_first():
+def test_given_synonyms_take_precedence():
     labels = match_coco_classes(
         COCO, '2021', 'coco.json', {'bicycle': 'motorbike', 'mouse': ['mouse'], 'car': ()}
     )
@@ -86,7 +86,7 @@ def test_own_synonyms_come_first():
         match_coco_classes(COCO, ['lamp'], 'coco.json')
 
 
-def test_images_without_a_class_are_left_out_and_reported(build_stills, log):
+def test_images_without_a_class_are_skipped_and_reported(build_stills, log):
     dataset = build_stills(stills_content((PERSON, BUS, CAR, MOUSE)))
     kept = [dataset.get_data_info(i)['video_id'] for i in range(len(dataset))]
     assert kept == [10, 12]
@@ -111,7 +111,7 @@ def test_a_sample_has_the_structure_of_a_clip(build_stills):
 
 
 @pytest.mark.parametrize('flip_per_frame', [False, True])
-def test_masks_follow_the_picture(flip_per_frame):
+def test_masks_follow_the_image(flip_per_frame):
     random.seed(1)
     move = ImageToClip([64], zoom=(0.8, 1.6), max_angle=30, flip_per_frame=flip_per_frame)
     flips = set()
@@ -126,7 +126,7 @@ def test_masks_follow_the_picture(flip_per_frame):
     assert len(flips) > 1
 
 
-def test_whole_image_upright_is_resized_and_flipped_exactly():
+def test_full_upright_image_is_resized_and_flipped_exactly():
     for flip in (0.0, 1.0):
         move = ImageToClip([HEIGHT], zoom=(1, 1), max_angle=0, flip_prob=flip)
         clip = move.transform(still())
@@ -167,14 +167,14 @@ def test_an_object_that_leaves_has_an_empty_mask():
         ('id', 0, 'used twice'),
     ],
 )
-def test_broken_annotations_are_named(build_stills, field, value, words):
+def test_errors_name_broken_annotations(build_stills, field, value, words):
     content = stills_content()
     content['annotations'][1][field] = value
     with pytest.raises(AnnotationError, match=words):
         build_stills(content)
 
 
-def test_misuse_is_refused(build_stills):
+def test_invalid_arguments_raise(build_stills):
     with pytest.raises(ValueError, match='training only'):
         build_stills(stills_content(), test_mode=True)
     with pytest.raises(AnnotationError, match='YouTubeVIS'):

@@ -13,7 +13,7 @@ from tiny_video_data import make_content
 
 FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 SIDES = {short for short in range(288, 513, 32)}
-# Config -> classes, clip length, sizes (height, width) that frames of 48x64 may come to.
+# Config -> classes, clip length, possible sizes (height, width) of frames of 48x64.
 RESIZED = {(short, round(short * 64 / 48)) for short in SIDES}
 CONFIGS = {
     'youtube_vis_2019': ('2019', 4, RESIZED),
@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 def loader_of(name, split, path, prefix):
-    """The config's loader, with its dataset pointed at the tiny files and without workers."""
+    """Build the config's loader without workers, with its dataset pointed at the tiny files."""
     config = Config.fromfile(FOLDER / f'{name}.py')[f'{split}_dataloader']
     config.update(num_workers=0, persistent_workers=False)
     config.dataset.update(data_root='', ann_file=path, data_prefix={'img_path': prefix})
@@ -47,7 +47,7 @@ def files(write_json, write_images):
 
 
 def most_common_color(image: np.ndarray) -> int:
-    """The background's: of one color, so a distortion shared by all frames keeps it so."""
+    """Return the uniform background color, which equal distortions of all frames preserve."""
     packed = image[:, ::4, ::4].astype(int).transpose(1, 2, 0) @ [1, 256, 65536]
     colors, counts = np.unique(packed, return_counts=True)
     return int(colors[counts.argmax()])
@@ -75,7 +75,7 @@ def test_training_batches(name, files):
 
 @pytest.mark.parametrize('split', ['val', 'test'])
 @pytest.mark.parametrize('name', CONFIGS)
-def test_clips_of_a_test(name, split, files):
+def test_test_clips(name, split, files):
     classes, clip_length, _ = CONFIGS[name]
     loader = loader_of(name, split, *files(classes))
     samples = [(batch['inputs'][0], batch['data_samples'][0][0]) for batch in loader]
@@ -86,7 +86,7 @@ def test_clips_of_a_test(name, split, files):
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if name != 'moving_shapes'])
-def test_submission_is_of_the_videos_that_are_tested(name):
+def test_submission_matches_the_test_dataset(name):
     config = Config.fromfile(FOLDER / f'{name}.py')
     metric = METRICS.build(config.test_evaluator)
     dataset = config.test_dataloader.dataset

@@ -1,4 +1,4 @@
-"""The work of loading a clip grows with its frames, and no faster."""
+"""Loading time of a clip grows linearly with its frames."""
 
 import sys
 from collections import Counter
@@ -20,7 +20,7 @@ def split(tmp_path_factory):
 
 
 def calls_of_loading(split, clip_length: int) -> Counter:
-    """Call of functions, Python's and C's, by name, while some clips are loaded."""
+    """Count calls of Python and C functions by name while some clips are loaded."""
     part = 'train_dataloader.dataset'
     options = {
         f'{part}.data_root': f'{split}/',
@@ -30,7 +30,7 @@ def calls_of_loading(split, clip_length: int) -> Counter:
         f'{part}.clip_length': clip_length,
     }
     dataset, _ = training_data(CONFIG, options)
-    dataset[SampleIndex(0, 0, 0)]  # imports and caches
+    dataset[SampleIndex(0, 0, 0)]  # warm up imports and caches
     calls: Counter = Counter()
 
     def count(frame, event, argument) -> None:
@@ -53,10 +53,10 @@ def test_calls_and_decodings_are_linear_in_the_frames(split):
     # Each frame is decoded once.
     decoded = [calls['imdecode'] for calls in (short, middle, long)]
     assert decoded == [NUM_CLIPS * length for length in LENGTHS]
-    # Twice the added frames, twice the added calls: a copy of all frames for each would be four.
+    # Twice the added frames, twice the added calls; copying all frames for each gives four times.
     added = middle.total() - short.total()
     assert 0 < long.total() - middle.total() < 2.2 * added
-    # Nor does any one function hide in the sum that is called for every pair of frames.
+    # No single function may be called for every pair of frames, hidden in the sum.
     pairs = {
         name: counts
         for name in long

@@ -1,4 +1,4 @@
-"""The generated dataset: promised events, exact masks, determinism, official files."""
+"""The generated dataset: guaranteed events, exact masks, determinism, official files."""
 
 import json
 import runpy
@@ -28,7 +28,7 @@ TOOL = REPO / 'tools' / 'dataset_converters' / 'generate_moving_shapes.py'
 
 
 def _block(positions, length=None, size=(20, 40)):
-    """Masks (L, H, W) of a 4x4 block whose left edge is at the given columns; None hides it."""
+    """Return masks (L, H, W) of a 4x4 block with its left edge at the columns; None hides it."""
     masks = np.zeros((len(positions), *size), bool)
     for mask, column in zip(masks, positions, strict=True):
         if column is not None:
@@ -47,11 +47,11 @@ def test_blocks_that_meet_and_turn_back_do_not_cross():
 def test_blocks_that_swap_places_without_touching_do_not_cross():
     first, second = _block([0, 30]), _block([30, 0])
     assert not crosses(first, second)
-    # Meeting while one is hidden leaves no frame in which they are seen to touch.
+    # If one is hidden when they meet, no frame shows them in contact.
     assert not crosses(_block([0, None, 30]), _block([30, 15, 0]))
 
 
-def test_a_gap_inside_the_image_is_an_occlusion_and_a_gap_outside_a_re_entry():
+def test_occlusion_and_re_entry():
     visible = np.array([True, True, False, False, True])
     inside, outside = np.ones(5, bool), np.array([True, True, True, False, True])
     assert fully_occluded(visible, inside)
@@ -62,7 +62,7 @@ def test_a_gap_inside_the_image_is_an_occlusion_and_a_gap_outside_a_re_entry():
 
 
 @pytest.mark.parametrize('name', list(OUTLINES))
-def test_coverage_adds_up_to_the_area_and_lies_at_the_center(name):
+def test_coverage_sums_to_the_area_and_is_centered(name):
     center = np.array([40.3, 31.8])
     shape = Shape(0, None, center[None], np.array([15.0]), np.array([0.4]), 0.0)
     patch = rasterize(shape, name, 0, (80, 64))
@@ -76,7 +76,7 @@ def test_coverage_adds_up_to_the_area_and_lies_at_the_center(name):
     np.testing.assert_allclose(found, center, atol=0.1)
 
 
-def test_an_object_at_the_border_is_clipped_and_one_outside_has_no_patch():
+def test_objects_at_and_outside_the_border():
     radii, angles = np.array([10.0]), np.zeros(1)
     cut = rasterize(Shape(0, None, np.zeros((1, 2)), radii, angles, 0.0), 'circle', 0, (80, 64))
     assert cut.coverage.sum() == pytest.approx(np.pi * 100 / 4, rel=0.02)
@@ -85,12 +85,12 @@ def test_an_object_at_the_border_is_clipped_and_one_outside_has_no_patch():
 
 
 def crossing_pairs(masks):
-    """All pairs of objects (M, L, H, W) that cross."""
+    """Return all pairs of objects (M, L, H, W) that cross."""
     return [(i, j) for i, j in combinations(range(len(masks)), 2) if crosses(masks[i], masks[j])]
 
 
 @pytest.mark.parametrize('index', range(12))
-def test_demo_videos_keep_their_promises(index):
+def test_demo_videos_contain_a_crossing(index):
     video = generate_video('demo', seed=3, index=index)
     assert video.frames.shape == (24, 96, 160, 3)
     assert 3 <= len(video.masks) <= 5
@@ -102,7 +102,7 @@ def test_demo_videos_keep_their_promises(index):
 
 
 @pytest.mark.parametrize('index', range(6))
-def test_hard_videos_keep_their_promises(index):
+def test_hard_videos_contain_occlusion_and_re_entry(index):
     video = generate_video('hard', seed=3, index=index)
     assert len(video.frames) == 48
     visible = video.masks.any(axis=(2, 3))
@@ -113,7 +113,7 @@ def test_hard_videos_keep_their_promises(index):
     assert any(re_enters(*state) for state in states)
 
 
-def test_the_crossing_look_alikes_have_one_appearance():
+def test_crossing_look_alikes_share_their_appearance():
     video = generate_video(replace(LEVELS['hard'], look_alike_probability=0.0), seed=1, index=0)
     means = np.stack(
         [np.concatenate([f[m] for f, m in zip(video.frames, obj, strict=True)]).mean(axis=0)
@@ -124,8 +124,8 @@ def test_the_crossing_look_alikes_have_one_appearance():
     assert min(distances) < 25
 
 
-def test_masks_fit_the_pictures():
-    """Along every outline the picture changes; inside of a plain object it does not."""
+def test_masks_match_the_images():
+    """Pixel values change along every outline, but not inside a plain object."""
     level = replace(LEVELS['easy'], background_contrast=0.0, num_objects=(1, 1))
     for index in range(8):
         video = generate_video(level, seed=0, index=index)
@@ -145,7 +145,7 @@ def test_objects_move_visibly():
     assert not np.array_equal(video.frames[0], video.frames[1])
 
 
-def test_the_same_arguments_give_the_same_video_and_others_do_not():
+def test_generation_is_deterministic():
     first, again = (generate_video('demo', 5, 2) for _ in range(2))
     assert np.array_equal(first.frames, again.frames)
     assert np.array_equal(first.masks, again.masks)
@@ -180,7 +180,7 @@ def test_one_frame_of_level_easy():
         ({'seed': -1}, 'seed -1'),
     ],
 )
-def test_wrong_arguments_are_named(arguments, message):
+def test_errors_name_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         generate_video(**({'level': 'demo', 'seed': 0, 'index': 0} | arguments))
 
@@ -192,7 +192,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.mark.parametrize(('split', 'count'), [('train', 2), ('valid', 1)])
-def test_files_hold_what_was_generated(dataset, split, count):
+def test_files_match_the_generated_videos(dataset, split, count):
     content = json.loads((dataset / split / 'instances.json').read_text())
     assert content['info']['level'] == 'hard'
     assert content['info']['seed'] == 4
@@ -239,7 +239,7 @@ def test_hidden_frames_are_null(dataset):
     assert any(None in a['segmentations'] for a in content['annotations'])
 
 
-def test_a_folder_in_use_is_not_overwritten_unless_asked(tmp_path):
+def test_folder_is_overwritten_only_on_request(tmp_path):
     generate_dataset(tmp_path / 'a', 'easy', 1, 0, num_frames=2)
     before = (tmp_path / 'a/train/instances.json').read_text()
     with pytest.raises(FileExistsError, match='not empty'):
@@ -252,7 +252,7 @@ def test_a_folder_in_use_is_not_overwritten_unless_asked(tmp_path):
         generate_dataset(tmp_path / 'a', 'easy', 1, 0, num_frames=2, overwrite=True)
 
 
-def test_a_run_that_breaks_off_leaves_nothing(tmp_path):
+def test_interrupted_generation_leaves_no_files(tmp_path):
     def broken(videos, total):
         yield next(iter(videos))
         raise KeyboardInterrupt
@@ -262,7 +262,7 @@ def test_a_run_that_breaks_off_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_tool(tmp_path, monkeypatch, capsys):
+def test_command(tmp_path, monkeypatch, capsys):
     line = f'tool {tmp_path}/a --level easy --train 2 --valid 1 --size 64x48 --frames 3'
     monkeypatch.setattr(sys, 'argv', line.split())
     main = runpy.run_path(str(TOOL))['main']

@@ -1,4 +1,4 @@
-"""Annotation files of panoptic videos: whatever is changed in one is read or answered."""
+"""Annotation files of panoptic videos: any change is read or raises an error."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ CONTENT = {
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(list(places(CONTENT))), ACTIONS, junk(max_list=3))
-def test_any_change_is_read_or_answered_with_the_file(place, action, value):
+def test_any_change_is_read_or_raises_naming_the_file(place, action, value):
     content = copy.deepcopy(CONTENT)
     change(content, place, action, value)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Base configs of panoptic data, run on generated videos in place of their own."""
+"""Base configs of panoptic datasets, run on generated videos."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ CONFIGS = {'vipseg': 2, 'moving_shapes_panoptic': 2, 'coco_panoptic': 1}  # with
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """Generated videos, and their frames as images in COCO's layout."""
+    """Return a folder of generated videos, with their frames also in COCO's layout."""
     folder = generate_dataset(
         tmp_path_factory.mktemp('data') / 'panoptic', 'panoptic', 2, 1, num_frames=6
     )
@@ -43,7 +43,7 @@ def root(tmp_path_factory):
 
 
 def replaced(value, old, new):
-    """A config with a value replaced wherever it occurs."""
+    """Return a config with a value replaced wherever it occurs."""
     if value == old:
         return new
     if isinstance(value, dict):
@@ -54,7 +54,7 @@ def replaced(value, old, new):
 
 
 def loader_of(name, split, root):
-    """A config's loader of the generated videos, at their size and without workers."""
+    """Build a config's loader of the generated videos, at their size and without workers."""
     config = Config.fromfile(FOLDER / f'{name}.py')
     loader = config[f'{split}_dataloader'].to_dict()
     loader = replaced(loader, config.get('image_size', SIZE), SIZE)
@@ -97,7 +97,7 @@ def test_training_batches(name, root):
 
 @pytest.mark.parametrize('split', ['val', 'test'])
 @pytest.mark.parametrize('name', CONFIGS)
-def test_clips_of_a_test(name, split, root):
+def test_test_clips(name, split, root):
     loader = loader_of(name, split, root)
     clips = [(batch['inputs'][0], batch['data_samples'][0][0]) for batch in loader]
     assert {tuple(clip.shape) for clip, _ in clips} == {(CONFIGS[name], 3, *SIZE[::-1])}
@@ -109,7 +109,7 @@ def test_clips_of_a_test(name, split, root):
 
 @pytest.mark.parametrize('name', CONFIGS)
 @pytest.mark.parametrize('split', ['val', 'test'])
-def test_scores_are_of_the_data_that_is_tested(name, split):
+def test_evaluator_matches_the_dataset(name, split):
     config = Config.fromfile(FOLDER / f'{name}.py')
     dataset = config[f'{split}_dataloader'].dataset
     metric = METRICS.build(config[f'{split}_evaluator'])
@@ -117,7 +117,7 @@ def test_scores_are_of_the_data_that_is_tested(name, split):
     assert metric.mask_prefix + '/' == dataset.data_root + dataset.data_prefix.mask_path
 
 
-def test_things_of_the_configs(root):
+def test_thing_labels_of_the_configs(root):
     def things(name):
         return Config.fromfile(FOLDER / f'{name}.py').thing_labels
 
@@ -127,7 +127,7 @@ def test_things_of_the_configs(root):
     assert max(things('vipseg')) < 124
 
 
-def test_offline_training_takes_the_frames_of_several_clips(root):
+def test_offline_training_loads_frames_of_several_clips(root):
     settings = loader_of('vipseg', 'train', root).dataset
     config = Config.fromfile(FOLDER / 'vipseg.py').train_dataloader.dataset
     pipelines = {
@@ -157,7 +157,7 @@ def test_offline_training_takes_the_frames_of_several_clips(root):
         ((100, 2690), (50, 1345)),
     ],
 )
-def test_only_large_frames_shrink(size, expected):
+def test_only_large_frames_are_shrunk(size, expected):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     results = {'img': image, 'img_shape': size, 'scale_factor': (1.0, 1.0)}
     found = ShrinkToFit(scale=(1345, 769)).transform(results)
@@ -169,13 +169,13 @@ def test_only_large_frames_shrink(size, expected):
         assert found['img'] is image
 
 
-def test_size_of_nothing_is_refused():
+def test_zero_size_raises():
     with pytest.raises(AxialVSError, match='0'):
         ShrinkToFit(scale=(1345, 0))
 
 
 def test_clips_of_tube_link(root):
-    """Its config crops larger frames and tests them as they are."""
+    """Its config crops larger frames in training and keeps their size in testing."""
     config = Config.fromfile(FOLDER.parents[1] / 'tube_link/tube-link_r50_16xb1-29k_vipseg.py')
     for split, folder in (('train', 'train'), ('test', 'valid')):
         loader = config[f'{split}_dataloader'].to_dict()

@@ -22,7 +22,7 @@ def videos():
     return [generate_video('panoptic', seed=2, index=index, num_frames=8) for index in range(12)]
 
 
-def test_stuff_is_what_objects_leave_of_two_or_three_bands(videos):
+def test_stuff_is_two_or_three_bands_behind_objects(videos):
     for video in videos:
         objects = video.masks.any(0)
         assert not (objects & (video.stuff >= 0)).any()
@@ -70,7 +70,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.mark.parametrize(('split', 'count'), [('train', 2), ('valid', 1)])
-def test_files_hold_what_was_generated(dataset, split, count):
+def test_files_match_the_generated_videos(dataset, split, count):
     content = json.loads((dataset / split / 'panoptic.json').read_text())
     names = [category['name'] for category in content['categories']]
     assert names == [*LEVEL.classes, *LEVEL.stuff]
@@ -116,7 +116,7 @@ def _check_segment(segment, video, t):
     ]  # fmt: skip
 
 
-def test_the_ground_truth_scores_full_marks(dataset):
+def test_ground_truth_has_a_perfect_score(dataset):
     path, folder = dataset / 'train' / 'panoptic.json', dataset / 'train' / 'panomasksRGB'
     gt = read_ground_truth(path, folder)
     predictions = read_predictions(path, folder, gt)

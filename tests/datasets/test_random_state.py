@@ -18,7 +18,7 @@ def draw_at(seed: int, position: int) -> tuple[float, float, float]:
         return draw()
 
 
-def test_draws_depend_on_seed_and_position_alone():
+def test_draws_depend_on_seed_and_position_only():
     first = draw_at(3, 11)
     draw()
     assert draw_at(3, 11) == first
@@ -27,7 +27,7 @@ def test_draws_depend_on_seed_and_position_alone():
         assert len({draws[generator] for draws in [first, *others]}) == 5
 
 
-def test_outer_state_is_unaffected_by_the_draws():
+def test_global_state_is_unaffected():
     random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
     expected = [draw(), draw()]
     random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""Tests of sampling from several datasets in fixed shares."""
+"""Tests of sampling from several datasets at fixed ratios."""
 
 from collections import Counter
 from itertools import islice
@@ -14,7 +14,7 @@ from tiny_video_data import make_content, same
 
 @pytest.fixture
 def parts(build):
-    """Two datasets of unequal length."""
+    """Return two datasets of unequal length."""
     return [build(make_content((5,))), build(make_content((6, 9)))]
 
 
@@ -25,7 +25,7 @@ def draw(dataset, count, rank=0, world=1, skip=0, seed=3):
     return list(islice(sampler, count))
 
 
-def test_shares_are_exact_and_every_clip_comes_before_any_comes_twice(parts):
+def test_ratios_are_exact_and_no_clip_repeats_early(parts):
     dataset = ConcatClips(parts)
     first, second = map(len, parts)
     drawn = [item.clip for item in draw(dataset, 4 * first * second)]
@@ -49,7 +49,7 @@ def test_resuming_and_ranks_follow_the_same_global_order(parts):
         assert draw(dataset, 15, rank=rank, world=3, skip=5) == everything[rank + 15 :: 3]
 
 
-def test_samples_are_those_of_the_parts(parts):
+def test_samples_equal_those_of_the_datasets(parts):
     dataset = ConcatClips(parts)
     assert isinstance(dataset, ConcatDataset)
     size = len(parts[0])
@@ -58,7 +58,7 @@ def test_samples_are_those_of_the_parts(parts):
     assert same(dataset[size], parts[1][0])
 
 
-def test_ratios_that_do_not_fit(parts):
+def test_invalid_ratios(parts):
     dataset = ConcatClips(parts)
     for ratios, words in [((1,), '2 datasets'), ((1, 0), '1 or more'), ((1, 0.5), '0.5')]:
         with pytest.raises(ValueError, match=words):
@@ -67,7 +67,7 @@ def test_ratios_that_do_not_fit(parts):
         RatioClipSampler(parts[0], ratios=(1,))
 
 
-def test_wrappers_that_take_plain_indices(parts):
+def test_unsupported_dataset_wrappers(parts):
     plain = ConcatDataset(parts)
     with pytest.raises(ValueError, match='ConcatClips'):
         InfiniteClipSampler(plain)

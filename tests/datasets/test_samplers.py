@@ -1,4 +1,4 @@
-"""Tests of the samplers, with ranks of a process group that does not communicate."""
+"""Tests of the samplers, with ranks simulated without communication."""
 
 from collections import Counter
 from itertools import islice
@@ -14,7 +14,7 @@ from axialvs.datasets.samplers import InfiniteClipSampler, VideoClipSampler, bal
 
 @pytest.fixture
 def as_rank():
-    """Make this process one rank of many."""
+    """Return a function that lets this process appear as one of several ranks."""
 
     def become(rank: int, world_size: int) -> None:
         if dist.is_initialized():
@@ -32,7 +32,7 @@ def take(sampler, number: int, skip: int = 0) -> list:
     return list(islice(iter(sampler), number))
 
 
-def test_each_pass_holds_every_clip_once_in_an_order_of_its_own():
+def test_each_pass_is_a_different_permutation():
     samples = take(InfiniteClipSampler(range(7), seed=5), 21)
     passes = [[s.clip for s in samples[i : i + 7]] for i in (0, 7, 14)]
     assert [sorted(order) for order in passes] == [list(range(7))] * 3
@@ -41,19 +41,19 @@ def test_each_pass_holds_every_clip_once_in_an_order_of_its_own():
     assert {s.seed for s in samples} == {5}
 
 
-def test_order_comes_from_the_seed():
+def test_order_depends_on_the_seed():
     first, again, other = (take(InfiniteClipSampler(range(30), seed=s), 60) for s in (1, 1, 2))
     assert first == again
     assert [s.clip for s in first] != [s.clip for s in other]
 
 
-def test_without_shuffling_the_order_is_the_data_sets():
+def test_without_shuffling_dataset_order_is_kept():
     samples = take(InfiniteClipSampler(range(3), shuffle=False, seed=0), 5)
     assert [s.clip for s in samples] == [0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize('world_size', [2, 3])
-def test_ranks_together_see_what_one_process_sees(as_rank, world_size):
+def test_ranks_together_match_one_process(as_rank, world_size):
     alone = take(InfiniteClipSampler(range(10), seed=4), 12 * world_size)
     shares = []
     for rank in range(world_size):
@@ -62,7 +62,7 @@ def test_ranks_together_see_what_one_process_sees(as_rank, world_size):
     assert [sample for step in zip(*shares, strict=True) for sample in step] == alone
 
 
-def test_skipped_samples_are_left_out(as_rank):
+def test_skip(as_rank):
     as_rank(1, 2)
     whole = take(InfiniteClipSampler(range(5), seed=4), 40)
     assert take(InfiniteClipSampler(range(5), seed=4), 10, skip=30) == whole[30:]
@@ -70,23 +70,23 @@ def test_skipped_samples_are_left_out(as_rank):
         InfiniteClipSampler(range(5), seed=4).skip(-1)
 
 
-def test_nothing_to_sample_is_an_error():
+def test_empty_dataset_raises():
     with pytest.raises(ValueError, match='no clip'):
         InfiniteClipSampler([], seed=0)
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 6))
-def test_videos_are_dealt_out_completely_and_evenly(lengths, num_ranks):
+def test_videos_are_distributed_completely_and_evenly(lengths, num_ranks):
     shares = balance_by_length(lengths, num_ranks)
     assert len(shares) == num_ranks
     assert sorted(video for share in shares for video in share) == list(range(len(lengths)))
     loads = [sum(lengths[video] for video in share) for share in shares]
-    # What greedy sharing promises: no rank has more than another and that rank's longest less.
+    # The bound of greedy balancing: loads differ by at most the longest video.
     assert max(loads) - min(loads) <= max(lengths, default=0)
 
 
 class Videos:
-    """Clips of videos, as a dataset in test mode lists them."""
+    """A dataset in test mode that lists clips by video."""
 
     def __init__(self, *lengths: int) -> None:
         self.lengths = lengths
@@ -116,6 +116,6 @@ def test_more_ranks_than_videos(as_rank):
     assert list(VideoClipSampler(Videos(3, 2))) == []
 
 
-def test_data_set_without_videos_is_refused():
+def test_dataset_without_videos_raises():
     with pytest.raises(ValueError, match='not range'):
         VideoClipSampler(range(3))

@@ -1,4 +1,4 @@
-"""Masks in one map give what mmdet's masks give, in less memory."""
+"""Masks stored as one id map behave as mmdet's bitmap masks, in less memory."""
 
 import pickle
 
@@ -13,7 +13,7 @@ NUMBERS = np.array([1, 2, 5, 300])
 
 @pytest.fixture
 def masks():
-    """Blobs of six segments; two are not listed and 300 has no pixel."""
+    """Return blobs of six segments; two are not listed and 300 has no pixel."""
     coarse = np.random.default_rng(0).integers(0, 6, (4, 5))
     return SegmentMasks(coarse.repeat(7, 0).repeat(6, 1).astype(np.uint16), NUMBERS)
 
@@ -65,7 +65,7 @@ def test_memory_does_not_grow_with_the_number_of_masks():
     assert len(pickle.dumps(masks)) < 2.1 * 600 * 1000
 
 
-def test_numbers_of_segments():
+def test_number_segments():
     rng = np.random.default_rng(0)
     for shape in ((1, 1), (9, 13), (1, 40)):
         ids = rng.integers(0, 4, shape) * 70_000

@@ -1,4 +1,4 @@
-"""Tests of clip transforms: do masks, boxes and ids follow the painted pixels?"""
+"""Tests of clip transforms: masks, boxes and ids stay aligned with the painted pixels."""
 
 from functools import cache
 
@@ -64,7 +64,7 @@ RESIZED = {
 
 @pytest.fixture
 def clip(content, build):
-    """Frames 0, 2 and 4 of a video of five; the video is written once for each `crowd`."""
+    """Load frames 0, 2 and 4 of a video of five, which is written once for each `crowd`."""
 
     @cache
     def dataset(crowd):
@@ -94,7 +94,7 @@ def run(transforms, results, position=0):
 
 
 def pixels_of(image: np.ndarray, identifier: int) -> np.ndarray:
-    """(H, W) bool: where the instance's channel is brighter."""
+    """Return the mask (H, W) of pixels where the instance's channel is brighter."""
     channel = COLORS[identifier].index(255)
     others = np.delete(image.astype(int), channel, axis=2).max(axis=2)
     return image[..., channel] > others + 90
@@ -110,7 +110,7 @@ def masks_of(results, frame):
 
 
 def draws(transforms, clip, number=12):
-    """Results of some draws that leave an object in the picture."""
+    """Return results of several draws that keep an object in the image."""
     results = [run(transforms, clip(), position) for position in range(number)]
     results = [result for result in results if result is not None]
     assert len(results) > number // 2
@@ -146,8 +146,8 @@ def test_resized_masks_cover_the_painted_pixels(name, clip):
 
 
 @pytest.mark.parametrize('name', [*EXACT, *RESIZED])
-def test_one_draw_for_all_frames(name, clip):
-    """A clip of one frame three times stays three equal frames."""
+def test_all_frames_share_random_parameters(name, clip):
+    """A clip of three equal frames stays a clip of three equal frames."""
     transforms = {**EXACT, **RESIZED}[name]
     outcomes = set()
     for position in range(8):
@@ -172,7 +172,7 @@ def test_boxes_labels_and_ids_stay_with_their_masks(name, clip):
             assert results['gt_bboxes_labels'][frame].tolist() == (ids > 0).astype(int).tolist()
 
 
-def test_ids_of_an_object_are_the_same_in_all_frames_that_show_it(clip):
+def test_object_id_is_constant_across_frames(clip):
     results = run([], clip())
     assert [ids.tolist() for ids in results['gt_instances_ids']] == [[0, 9], [0, 7, 9], [0, 7]]
 
@@ -183,11 +183,11 @@ def test_clip_without_targets_is_redrawn(clip):
     left = [result for result in results if result is not None]
     assert 0 < len(left) < 40
     assert all(sum(map(len, result['gt_instances_ids'])) for result in left)
-    # A crowd is no target.
+    # A crowd is not a target.
     assert run([], clip(frames=(0, 0), crowd=(0, 9))) is None
 
 
-def test_colors_stay_bytes(clip):
+def test_image_dtype_stays_uint8(clip):
     strong = TRANSFORMS.build({'type': 'ClipPhotoMetricDistortion', 'brightness_delta': 120})
     changed = set()
     for position in range(10):
@@ -199,14 +199,14 @@ def test_colors_stay_bytes(clip):
     assert len(changed) > 5
 
 
-def test_missing_image_names_file_and_video(clip):
+def test_missing_image_error_names_file_and_video(clip):
     results = clip()
     results['img_path'][1] = 'nowhere/v1/00002.png'
     with pytest.raises(FileNotFoundError, match=r'nowhere/v1/00002\.png: .*\(video 1, frame 2\)'):
         run([], results)
 
 
-def test_file_that_is_no_image_names_file_and_video(clip, tmp_path):
+def test_invalid_image_error_names_file_and_video(clip, tmp_path):
     results = clip()
     results['img_path'][1] = str(tmp_path / 'note.png')
     (tmp_path / 'note.png').write_text('not an image')
@@ -215,8 +215,8 @@ def test_file_that_is_no_image_names_file_and_video(clip, tmp_path):
 
 
 @pytest.mark.parametrize('end', [b'', b'\0' * 20])
-def test_cut_off_jpeg_is_refused_and_what_follows_its_end_is_not(clip, tmp_path, end):
-    """OpenCV decodes the part that is there and says nothing."""
+def test_truncated_jpeg_raises_but_trailing_data_is_ignored(clip, tmp_path, end):
+    """OpenCV decodes the available part silently."""
     whole = cv2.imencode('.jpg', cv2.imread(clip()['img_path'][1]))[1].tobytes()
     results = clip()
     path = tmp_path / 'x.jpg'
@@ -236,8 +236,8 @@ def test_image_of_a_different_size_is_refused(clip):
         run([], results)
 
 
-def test_instance_without_pixels_is_gone_from_that_frame_only(clip):
-    """As after a crop into the empty corner of an object's box."""
+def test_empty_instance_is_removed_from_its_frame_only(clip):
+    """This occurs after a crop into the empty corner of an object's box."""
     results = run([], clip(frames=(2, 3)))
     results['gt_masks'][1].masks[0] = 0
     results = TRANSFORMS.build({'type': 'FilterEmptyInstances'})(results)

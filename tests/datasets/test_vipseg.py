@@ -67,7 +67,7 @@ def at_720p(root, **kwargs):
 
 
 @pytest.mark.parametrize('layout', ['as downloaded', '720p'])
-def test_every_pixel_has_its_segment_and_label(root, converted, layout):
+def test_every_pixel_has_segment_and_label(root, converted, layout):
     if layout == '720p':
         dataset = at_720p(converted, pipeline=pipeline())
     else:
@@ -91,7 +91,7 @@ def test_every_pixel_has_its_segment_and_label(root, converted, layout):
         assert clip['gt_is_thing'][t].tolist() == [False, False, True, True]
 
 
-def test_crowds_are_ignored_and_unlisted_segments_are_named(converted):
+def test_crowds_are_ignored_and_unlisted_segments_reported(converted):
     path = converted / 'panoptic_gt_VIPSeg_train.json'
     content = json.loads(path.read_text())
     for video in content['annotations']:
@@ -109,7 +109,7 @@ def test_crowds_are_ignored_and_unlisted_segments_are_named(converted):
 
 
 def test_stuff_of_one_class_is_one_segment_in_all_frames(converted):
-    """Frame 1 has a second segment of grass, whose id is smaller in no frame but in the video."""
+    """Frame 1 has a second grass segment; its id is the smallest of the video, not of a frame."""
     path = converted / 'panoptic_gt_VIPSeg_train.json'
     content = json.loads(path.read_text())
     mask = converted / 'panomasksRGB/a/00001.png'
@@ -138,7 +138,7 @@ def test_targets_of_the_head(converted):
 
 
 def test_mmdets_transforms_keep_image_and_labels_together(converted):
-    """Images in the colors of the labels, so that any misplaced pixel is seen."""
+    """Images are painted in label colors, so that any misplaced pixel is detected."""
     for video in ('a', 'b'):
         for frame in range(LENGTH):
             name = f'{video}/{frame:05d}'
@@ -170,7 +170,7 @@ def test_mmdets_transforms_keep_image_and_labels_together(converted):
     assert len(shapes) > 3
 
 
-def test_copy_paste_of_a_second_clip_is_repeatable(converted):
+def test_copy_paste_is_reproducible(converted):
     crop = {'type': 'RandomCrop', 'crop_size': (20, 30), 'allow_negative_crop': True}
     load = pipeline(crop)
     paste = [{'type': 'ClipCopyPaste'}, {'type': 'FilterEmptyInstances'}, PACK]
@@ -192,7 +192,7 @@ def test_test_clips_have_no_labels(converted):
     assert clip['frame_id'] == [0, 1]
 
 
-def test_a_list_of_videos_needs_the_categories(root):
+def test_list_of_videos_needs_categories(root):
     with pytest.raises(ValueError, match='categories_file'):
         as_downloaded(root, categories_file=None)
 
@@ -242,7 +242,7 @@ FRAME = 'video b, frame 3'
         ),
     ],
 )
-def test_spoilt_files_are_named(converted, folder, spoil, error, message):
+def test_errors_name_broken_files(converted, folder, spoil, error, message):
     (path,) = (converted / folder / 'b').glob('00003.*')
     spoil(path)
     dataset = at_720p(converted, pipeline=pipeline())
@@ -250,13 +250,13 @@ def test_spoilt_files_are_named(converted, folder, spoil, error, message):
         dataset[len(dataset) - 1]
 
 
-def test_missing_images_are_found_on_request(converted):
+def test_missing_images_are_checked_on_request(converted):
     (converted / 'images' / 'b' / '00003.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=r'b/00003\.jpg: no such image \(video b of'):
         len(at_720p(converted, check_images=True))
 
 
-def test_endless_loss_of_segments_names_the_video(converted):
+def test_too_many_redraws_error_names_the_video(converted):
     path = converted / 'panoptic_gt_VIPSeg_train.json'
     content = json.loads(path.read_text())
     del content['annotations'][0]

@@ -1,4 +1,4 @@
-"""Tests of test clips, class lists, missing data and what loader workers share."""
+"""Tests of test clips, class lists, missing data and sharing with loader workers."""
 
 import copy
 import pickle
@@ -60,7 +60,7 @@ class TestClasses:
             assert first[0]['data_samples'][0].gt_instances.labels.tolist() == [1, 0]
             assert second[0]['data_samples'][0].gt_instances.labels.tolist() == [0, 1]
 
-    def test_categories_that_are_no_class(self, content, build, log):
+    def test_categories_outside_the_class_list(self, content, build, log):
         with pytest.raises(AnnotationError, match=r"instances\.json.*\['owl'\].*\['box'\]"):
             build(content, classes=('owl', 'disc'))
         dataset = build(content, classes=('owl', 'disc'), allow_unlisted_categories=True)
@@ -70,7 +70,7 @@ class TestClasses:
 
 
 class TestData:
-    def test_missing_image_on_access_and_on_request_at_once(self, content, build):
+    def test_missing_image_raises_on_access_or_early_on_request(self, content, build):
         changed = copy.deepcopy(content)
         prefix = build(content).data_prefix
         changed['videos'][1]['file_names'][3] = 'v2/none.png'
@@ -91,7 +91,7 @@ class TestData:
         with pytest.raises(NotImplementedError, match='indices'):
             dataset.get_subset(1)
 
-    def test_workers_get_bytes_and_no_lists(self, content, build):
+    def test_workers_share_serialized_records(self, content, build):
         """Serialized records are shared by forked workers; a list of objects would be copied."""
         dataset = build(content)
         assert dataset.data_list == []
@@ -99,6 +99,6 @@ class TestData:
         assert same(pickle.loads(pickle.dumps(dataset))[3], dataset[3])
 
     @pytest.mark.parametrize('kwargs', [{'clip_length': 0}, {'frame_range': -1}])
-    def test_impossible_arguments(self, content, build, kwargs):
+    def test_invalid_arguments(self, content, build, kwargs):
         with pytest.raises(ValueError, match=str(next(iter(kwargs.values())))):
             build(content, **kwargs)

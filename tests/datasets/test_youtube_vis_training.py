@@ -1,4 +1,4 @@
-"""Tests of training clips: index, samples, and repetition by seed and position."""
+"""Tests of training clips: index, samples, and reproducibility by seed and position."""
 
 import numpy as np
 import pytest
@@ -46,11 +46,11 @@ class TestTraining:
                 color = sample['inputs'][position][:, torch.from_numpy(mask).bool()]
                 assert color.unique(dim=1).T.tolist() == [list(COLORS[identifier])]
 
-    def test_index_holds_the_starts_whose_clips_lie_inside(self, content, build):
+    def test_index_has_starts_of_complete_clips(self, content, build):
         starts = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (2, 3)]
         assert keys_of(build(content)) == starts
 
-    def test_starts_without_objects_are_left_out_and_counted(self, content, build, log):
+    def test_starts_without_objects_are_skipped_and_counted(self, content, build, log):
         for index in (0, 2):
             content['annotations'][index]['segmentations'] = [None] * 5
         content['annotations'][1]['segmentations'][2] = None  # leaves frames 3 and 4
@@ -64,12 +64,12 @@ class TestTraining:
         everything = build(content, clip_length=2, filter_empty=False)
         assert keys_of(everything)[:4] == [(1, 0), (1, 1), (1, 2), (1, 3)]
 
-    def test_video_without_objects_is_left_out_and_counted(self, content, build, log):
+    def test_video_without_objects_is_skipped_and_counted(self, content, build, log):
         content['annotations'] = content['annotations'][3:]
         assert {video for video, _ in keys_of(build(content))} == {2}
         assert '1 videos without a clip that shows an object' in log.text()
 
-    def test_nothing_to_train_on_is_an_error(self, content, build):
+    def test_dataset_without_objects_raises(self, content, build):
         for annotation in content['annotations']:
             annotation['iscrowd'] = 1
         with pytest.raises(ValueError, match=r'none of its 2 videos.*6 crowd instances'):
@@ -83,7 +83,7 @@ class TestTraining:
         assert frames_of(sample) == [0, 1, 1, 1]
         assert torch.equal(sample['inputs'][1], sample['inputs'][3])
 
-    def test_crowd_is_ignored_and_not_learned(self, content, build):
+    def test_crowd_is_ignored(self, content, build):
         content['annotations'][0]['iscrowd'] = 1
         frame = build(content)[0]['data_samples'][0]
         assert frame.gt_instances.instances_ids.tolist() == [9]
@@ -113,7 +113,7 @@ class TestTraining:
         with pytest.raises(ValueError, match='frame_range=1 covers 3 frames'):
             build(make_content(), frame_range=1, clip_length=4)
 
-    def test_crop_that_loses_all_objects_is_drawn_again(self, content, build):
+    def test_crop_without_objects_is_redrawn(self, content, build):
         crop = {'type': 'RandomCrop', 'crop_size': (4, 4), 'allow_negative_crop': True}
         dataset = build(content, pipeline=train_pipeline(crop))
         for position in range(20):
@@ -126,7 +126,7 @@ class TestTraining:
         sample = build(content)[SampleIndex(0, 0, 0)]
         assert {frame.video_id for frame in sample['data_samples']} == {2}
 
-    def test_endless_loss_of_objects_is_an_error_that_names_the_video(self, content, build):
+    def test_too_many_redraws_error_names_the_video(self, content, build):
         content['annotations'] = content['annotations'][3:4]
         crop = {'type': 'RandomCrop', 'crop_size': (1, 1), 'allow_negative_crop': True}
         # The mask is in one corner of one frame, which a crop of one pixel will hardly hit.
@@ -139,7 +139,7 @@ class TestTraining:
 
 
 class TestRepetition:
-    def test_sample_depends_on_seed_and_position_alone(self, content, build):
+    def test_sample_depends_on_seed_and_position_only(self, content, build):
         crop = {'type': 'RandomCrop', 'crop_size': (40, 30), 'allow_negative_crop': True}
         pipeline = train_pipeline(FLIP, crop)
         one, other = (build(content, pipeline=pipeline, frame_range=3) for _ in range(2))
@@ -150,7 +150,7 @@ class TestRepetition:
         assert not same(sample, other[SampleIndex(8, 2, 1)])
         assert not same(sample, other[SampleIndex(7, 2, 2)])
 
-    def test_plain_index_uses_the_data_sets_seed(self, content, build):
+    def test_plain_index_uses_the_dataset_seed(self, content, build):
         dataset = build(content, seed=3)
         assert same(dataset[-1], dataset[SampleIndex(6, 6, 3)])
         with pytest.raises(IndexError):
