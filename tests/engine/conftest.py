@@ -1,4 +1,4 @@
-"""Tests of the engine start commands that import the tiny run by its name."""
+"""Settings of the engine tests, whose commands import the tiny run by name."""
 
 import os
 from pathlib import Path

@@ -1,13 +1,13 @@
-"""Kill a training again and again, resume it, and compare the end with an undisturbed run's.
+"""Kill a training repeatedly, resume it, and compare the result with an uninterrupted run.
 
 python tests/engine/kill_and_resume.py --kills 10
 
 A small segmenter trains on generated videos by tools/train.py, with flips, colors, loader workers,
-validation and the best weights kept. SIGKILL comes at random moments: in an iteration, in a
+validation and the best weights kept. SIGKILL is sent at random moments: in an iteration, in a
 validation, while a checkpoint is being written, and between its renaming and `last_checkpoint`.
 Each time the same command with --resume continues. No seed is given: the run draws one. In the end
 an undisturbed run with that seed must have the same weights, optimizer, schedule, losses, best
-weights and files, bit by bit, and no process may be left over.
+weights and files, bit by bit, and no process may be left running.
 """
 
 import argparse
@@ -42,16 +42,16 @@ from tiny_segmenter import tiny_config  # noqa: E402
 
 SAVE_INTERVAL = 2
 VALIDATION_INTERVAL = 6
-SLOW_DISK = 0.05  # seconds more for each fsync, so that saves can be hit
-PATIENCE = 300  # seconds until something has to happen
-WORKERS_END = 30  # seconds for workers to notice that their parent is gone
+SLOW_DISK = 0.05  # additional seconds per fsync, so that saves can be interrupted
+PATIENCE = 300  # timeout in seconds for any event
+WORKERS_END = 30  # seconds for workers to notice that their parent has exited
 _ITERATION = re.compile(r'Iter\(train\)\s*\[\s*(\d+)/')
 _CLIP_OF_VALIDATION = re.compile(r'Iter\(val\)\s*\[\s*(\d+)/\d+\]\s+eta')
 _RESUMED = re.compile(r'resumed epoch: \d+, iter: (\d+)')
 
 
 def write_config(folder: Path, iterations: int, workers: int, keep: int) -> Path:
-    """The tiny config with all that has state: shuffling, augmentation, schedule, best weights."""
+    """Write a tiny config with everything that has state: shuffling, schedule, best weights."""
     split = write_videos(folder / 'videos', [4, 5, 3])
     config = tiny_config()
     point_at(config, train=split, test=split)
@@ -65,7 +65,7 @@ def write_config(folder: Path, iterations: int, workers: int, keep: int) -> Path
     config.default_hooks.checkpoint.update(
         interval=SAVE_INTERVAL, max_keep_ckpts=keep, save_best='youtube_vis/AP', rule='greater'
     )
-    # A dropped feature changes weights from one iteration to the next, as drawn points do.
+    # Dropout changes weights between iterations by random draws, as sampled points do.
     config.model.panoptic_head.pixel_decoder.temporal_layer.dropout = 0.1
     config.optim_wrapper.optimizer.lr = 1e-3
     config.param_scheduler = [dict(type='LinearLR', by_epoch=False, end=iterations)]
@@ -76,7 +76,7 @@ def write_config(folder: Path, iterations: int, workers: int, keep: int) -> Path
 
 
 class Training:
-    """A run of tools/train.py in a process and session of its own; what it says is in a file."""
+    """A run of tools/train.py in a separate process and session; its output goes to a file."""
 
     def __init__(self, config: Path, work_dir: Path, *options: str) -> None:
         self.work_dir = work_dir
@@ -93,7 +93,7 @@ class Training:
             self.pid = fork(partial(_become, arguments), file)
 
     def has_ended(self) -> bool:
-        """Whether the process is gone by itself; an error if it failed."""
+        """Return whether the process has exited by itself; raise an error if it failed."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid and status:
             raise SystemExit(f'training failed with status {status}:\n{self.said()[-3000:]}')
@@ -105,7 +105,7 @@ class Training:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Stop the process for a while, so that what is seen stays so."""
+        """Suspend the process, so that its observed state does not change."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -121,19 +121,19 @@ class Training:
         return int(found[-1]) if found else 0
 
     def validated_clips(self) -> int:
-        """Number of clips that the current validation has finished; 0 outside of one."""
+        """Return the number of clips finished by the current validation, 0 outside of one."""
         lines = [line for line in self.said().splitlines() if 'Iter(' in line]
         found = _CLIP_OF_VALIDATION.search(lines[-1]) if lines else None
         return int(found.group(1)) if found else 0
 
     def iteration_after_start(self) -> int:
-        """The iteration that the process resumes from, once it is logged; 0 for a new run."""
+        """Return the logged iteration that the process resumes from, 0 for a new run."""
         self.wait_for(lambda: 'Checkpoints will be saved to' in self.said())
         found = _RESUMED.search(self.said())
         return int(found.group(1)) if found else 0
 
     def wait_for(self, event: Callable[[], bool]) -> bool:
-        """Wait for an event; False if the run has ended before."""
+        """Wait for an event; return False if the run ended first."""
         until = time.monotonic() + PATIENCE
         while not event():
             if self.has_ended():
@@ -145,7 +145,7 @@ class Training:
 
 
 def _become(arguments: list[str]) -> None:
-    """Turn the forked process into the command."""
+    """Run the command in the forked process."""
     os.setsid()
     fsync = os.fsync
 
@@ -159,7 +159,7 @@ def _become(arguments: list[str]) -> None:
 
 
 def kill_in_iteration(run: Training, rng: random.Random, last: int) -> str | None:
-    """Kill at any point of an iteration that lies ahead, of a save or validation behind it."""
+    """Kill at any point of a later iteration, or of the save or validation after it."""
     started = run.iteration_after_start()
     if not run.wait_for(lambda: run.iteration() > started):
         return None
@@ -175,7 +175,7 @@ def kill_in_iteration(run: Training, rng: random.Random, last: int) -> str | Non
 
 
 def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | None]:
-    """Kill while a file is being written aside, or between its renaming and `last_checkpoint`."""
+    """Kill while a temporary file is written, or between its renaming and `last_checkpoint`."""
 
     def partials(run: Training) -> list[str]:
         return [path.name for path in run.work_dir.glob('*.pth.*.partial')]
@@ -188,7 +188,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
     look = partials if moment == 'writing' else unnamed
 
     def kill(run: Training, rng: random.Random, last: int) -> str | None:
-        leave = rng.randint(0, 1)  # saves to let pass
+        leave = rng.randint(0, 1)  # saves to skip
         while True:
             if not run.wait_for(lambda: run.iteration() > 0 and bool(look(run))):
                 return None
@@ -206,7 +206,7 @@ def kill_in_save(moment: str) -> Callable[[Training, random.Random, int], str | 
 
 
 def kill_in_validation(run: Training, rng: random.Random, last: int) -> str | None:
-    """Kill between two clips of a validation, one that a killed run makes up for included."""
+    """Kill between two clips of a validation, including one that a resumed run repeats."""
     clip = rng.randint(1, 4)
     if not run.wait_for(lambda: run.validated_clips() >= clip):
         return None
@@ -227,7 +227,7 @@ MOMENTS = [
 
 
 def kill_and_resume(config: Path, work_dir: Path, kills: int, rng: random.Random) -> list[Training]:
-    """Train to the end with a number of kills; print when each came and what followed."""
+    """Train to the end with a number of kills; print the time and effect of each."""
     iterations = Config.fromfile(config).train_cfg.max_iters
     runs: list[Training] = []
     number = 0
@@ -251,7 +251,7 @@ def kill_and_resume(config: Path, work_dir: Path, kills: int, rng: random.Random
 
 
 def differences(ours: object, theirs: object, name: str = '') -> list[str]:
-    """Names of what is not the same in two checkpoints, bit by bit."""
+    """Return the names of entries that differ bitwise between two checkpoints."""
     if isinstance(ours, torch.Tensor):
         same = ours.dtype == theirs.dtype and torch.equal(ours, theirs)
     elif isinstance(ours, np.ndarray):
@@ -273,7 +273,7 @@ def differences(ours: object, theirs: object, name: str = '') -> list[str]:
 
 
 def state_of(work_dir: Path, iterations: int) -> dict:
-    """What two equal runs have in common in the end."""
+    """Return the final state that must be equal for equivalent runs."""
     last = load_checkpoint_safely(work_dir / f'iter_{iterations}.pth')
     scalars = last['message_hub']['log_scalars']
     state = {key: last[key] for key in ('state_dict', 'optimizer', 'param_schedulers')}
@@ -287,7 +287,7 @@ def state_of(work_dir: Path, iterations: int) -> dict:
 
 
 def survivors(runs: list[Training]) -> list[int]:
-    """Processes that are left of the sessions of these runs."""
+    """Return the processes of these runs' sessions that are still alive."""
     sessions = {run.pid for run in runs}
     left = []
     for path in Path('/proc').glob('[0-9]*/stat'):

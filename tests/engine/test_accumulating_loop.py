@@ -1,4 +1,4 @@
-"""Tests that an iteration of several batches is one step of the optimizer and nothing else."""
+"""Tests that an iteration of several batches equals a single optimizer step."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from axialvs.engine.accumulation import accumulate_gradients, batches_of_step, s
 
 @MODELS.register_module(force=True)
 class MeanModel(TinyModel):
-    """The tiny run's model without its noise; the loss of a batch is the mean of its samples'."""
+    """The tiny run's model without noise; the loss of a batch is the mean over samples."""
 
     def forward(self, inputs, mode: str = 'tensor', **kwargs):
         if mode != 'loss':
@@ -24,7 +24,7 @@ class MeanModel(TinyModel):
 
 
 def config_of(folder: Path, batch_size: int, **options):
-    """Steps of four samples, with a schedule, clipping and intervals that count iterations."""
+    """Return a run with steps of four samples, a schedule, clipping and intervals by iteration."""
     folder.mkdir(exist_ok=True)
     config = tiny_config(
         folder,
@@ -82,8 +82,8 @@ def assert_same_run(ours: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize(('batch_size', 'accumulate'), [(1, 'auto'), (2, '2')])
-def test_several_batches_train_as_one(whole, tmp_path, batch_size, accumulate):
-    """Weights, momentum, clipped gradients, schedule, logs and files of a run of batches of 4."""
+def test_several_batches_match_one_large_batch(whole, tmp_path, batch_size, accumulate):
+    """Weights, momentum, clipping, schedule, logs and files equal those with batches of 4."""
     runner = train(tmp_path, batch_size, accumulate)
     assert_same_run(tmp_path, whole)
     assert runner.iter == 6
@@ -92,14 +92,14 @@ def test_several_batches_train_as_one(whole, tmp_path, batch_size, accumulate):
     assert not all(clipped)
 
 
-def test_validation_comes_after_the_configs_iterations(tmp_path, monkeypatch):
+def test_validation_interval_counts_iterations(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr('mmengine.runner.ValLoop.run', lambda loop: seen.append(loop.runner.iter))
     train(tmp_path, 1, 'auto')
     assert seen == [3, 6]
 
 
-def test_a_run_killed_within_a_step_resumes_from_the_previous_one(whole, tmp_path, monkeypatch):
+def test_run_killed_within_a_step_resumes_from_the_last(whole, tmp_path, monkeypatch):
     backward = OptimWrapper.backward
     done = []
 
@@ -115,20 +115,20 @@ def test_a_run_killed_within_a_step_resumes_from_the_previous_one(whole, tmp_pat
     monkeypatch.undo()
     last = tmp_path / 'run' / 'iter_4.pth'
     assert (tmp_path / 'run' / 'last_checkpoint').read_text() == str(last)
-    # On half as many batches of twice the size: the clips of a step are the same.
+    # Half as many batches of twice the size have the same clips per step.
     train(tmp_path, 2, 'auto', resume=True, load_from=str(last))
     assert_same_run(tmp_path, whole)
 
 
-def test_bfloat16_accumulates_too(tmp_path):
-    """The tiny model has no matrix products, so that bfloat16 changes nothing of it."""
+def test_accumulation_in_bfloat16(tmp_path):
+    """The tiny model has no matrix products, so bfloat16 does not change its results."""
     kind = dict(optim_wrapper__type='Bfloat16OptimWrapper')
     train(tmp_path / 'whole', 4, **kind)
     train(tmp_path / 'parts', 1, 'auto', **kind)
     assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
 
 
-def test_the_option_goes_before_what_a_config_accumulates(tmp_path):
+def test_option_overrides_accumulation_of_the_config(tmp_path):
     config = config_of(tmp_path, 2)
     for of_config, option, accumulate in (
         (dict(global_batch_size=8), '1', 1),
@@ -150,7 +150,7 @@ def test_batches_of_a_step():
         batches_of_step(8, processes=8, batch_size=2)
 
 
-def test_what_cannot_be_meant_is_refused(tmp_path):
+def test_invalid_settings_raise(tmp_path):
     config = config_of(tmp_path, 4)
     accumulate_gradients(config, '2')
     scale_learning_rate(config)

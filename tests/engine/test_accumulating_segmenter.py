@@ -1,4 +1,4 @@
-"""Four batches of a clip each train the tiny segmenter as one batch of four does."""
+"""Four accumulated batches of one clip train the tiny segmenter as one batch of four does."""
 
 from itertools import pairwise
 
@@ -18,8 +18,8 @@ from repeatable_run import (
 ITERATIONS = 4
 
 
-def test_four_batches_train_as_one(tmp_path):
-    """All clips show two objects: test_clip_losses.py says what other numbers change."""
+def test_four_batches_match_one_large_batch(tmp_path):
+    """All clips show two objects; test_clip_losses.py covers unequal numbers."""
     split = write_videos(tmp_path / 'videos', [4, 7, 3, 5], num_objects=(2, 2))
     begin = torch.load(write_start(tmp_path), weights_only=True)['state_dict']
     accumulating = dict(type='AccumulatingTrainLoop', accumulate=4)

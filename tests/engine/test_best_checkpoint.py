@@ -1,4 +1,4 @@
-"""The best checkpoint outlives worse ones, those that rotate, and the end of a process."""
+"""The best checkpoint survives worse scores, checkpoint rotation and restarts."""
 
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
@@ -7,7 +7,7 @@ from tiny_run import TinyMetric, tiny_config
 from axialvs.checkpoints.loading import load_checkpoint_safely
 from axialvs.engine.resuming import find_resume_checkpoint
 
-# The tiny model's sum rises in every iteration, so that by this rule the first score is the best.
+# The tiny model's sum rises in every iteration, so with this rule the first score is the best.
 LOWEST = dict(
     train_cfg__val_interval=2,
     default_hooks__checkpoint__save_best='tiny/sum',
@@ -20,7 +20,7 @@ def names(folder) -> set[str]:
     return {path.name for path in (folder / 'run').glob('*.pth*')}
 
 
-def test_worse_scores_and_rotation_leave_the_best(tmp_path):
+def test_best_survives_worse_scores_and_rotation(tmp_path):
     Runner.from_cfg(tiny_config(tmp_path, **LOWEST)).train()
     assert names(tmp_path) == {'best_tiny_sum_iter_2.pth', 'iter_6.pth'}
     best = load_checkpoint_safely(tmp_path / 'run' / 'best_tiny_sum_iter_2.pth')
@@ -28,7 +28,7 @@ def test_worse_scores_and_rotation_leave_the_best(tmp_path):
     assert find_resume_checkpoint(tmp_path / 'run').name == 'iter_6.pth'
 
 
-def test_resumed_run_compares_with_the_best_before_it(tmp_path):
+def test_resumed_run_compares_with_the_previous_best(tmp_path):
     Runner.from_cfg(tiny_config(tmp_path, **LOWEST, train_cfg__max_iters=4)).train()
     config = tiny_config(tmp_path, **LOWEST, resume=True)
     config.load_from = str(find_resume_checkpoint(tmp_path / 'run'))
@@ -41,13 +41,13 @@ def test_resumed_run_compares_with_the_best_before_it(tmp_path):
 
 @METRICS.register_module(force=True)
 class TinyPrecision(TinyMetric):
-    """Falls in every iteration; the field's name says that more is better."""
+    """A metric that falls in every iteration; by its name, higher is better."""
 
     def compute_metrics(self, results: list) -> dict:
         return {'AP': -results[0]}
 
 
-def test_a_score_of_the_field_needs_no_rule(tmp_path):
+def test_common_metric_needs_no_rule(tmp_path):
     config = tiny_config(
         tmp_path,
         train_cfg__val_interval=2,

@@ -1,4 +1,4 @@
-"""Tests that a run always has a whole checkpoint, whenever it dies, and resumes from it."""
+"""Tests that a run killed at any time has a complete checkpoint and resumes from it."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ['x']
 
 
-def test_as_many_files_stay_as_were_asked_for(tmp_path):
+def test_max_keep_ckpts(tmp_path):
     train(tmp_path)
     assert names(tmp_path) == {'iter_5.pth', 'iter_6.pth'}
     last = find_resume_checkpoint(tmp_path / 'run')
@@ -59,7 +59,7 @@ def test_as_many_files_stay_as_were_asked_for(tmp_path):
 
 
 def test_old_files_are_deleted_only_after_the_new_one_is_written(tmp_path, monkeypatch):
-    """Every deletion finds the checkpoint that `last_checkpoint` names whole and newer."""
+    """At every deletion `last_checkpoint` names a complete and newer checkpoint."""
     deleted = []
     remove = AtomicLocalBackend.remove
 
@@ -90,7 +90,7 @@ def test_failed_save_deletes_nothing(tmp_path, monkeypatch):
 
 
 def train_and_die(folder: Path, name: str, moment: str) -> None:
-    """Train in a process that kills itself at a moment of the writing of a file."""
+    """Train in a process that kills itself at a given point of writing a file."""
     replace, fsync = os.replace, os.fsync
 
     def is_being_written():
@@ -113,11 +113,11 @@ def train_and_die(folder: Path, name: str, moment: str) -> None:
     train(folder, default_hooks__checkpoint__max_keep_ckpts=1)
 
 
-# File and moment of the death, and the iteration from which the run resumes.
+# File and point of the kill, and the iteration from which the run resumes.
 DEATHS = {
     'iter_3.pth:writing': 2,
     'iter_3.pth:before': 2,
-    'iter_3.pth:after': 2,  # whole, but `last_checkpoint` does not name it yet
+    'iter_3.pth:after': 2,  # complete, but `last_checkpoint` does not name it yet
     'last_checkpoint:writing': 1,  # at the first save: no `last_checkpoint` yet
     'last_checkpoint:after': 1,
 }
@@ -135,8 +135,8 @@ def killed_runs(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize('case', DEATHS)
-def test_killed_run_resumes(killed_runs, case):
-    """A run whose process was killed while it saved can be resumed and ended."""
+def test_run_killed_while_saving_resumes(killed_runs, case):
+    """A run that was killed while saving can be resumed and completed."""
     folder = killed_runs / case
     last = find_resume_checkpoint(folder / 'run')
     assert load_checkpoint_safely(last)['meta']['iter'] == DEATHS[case]
@@ -146,7 +146,7 @@ def test_killed_run_resumes(killed_runs, case):
     assert find_resume_checkpoint(folder / 'run').name == 'iter_6.pth'
 
 
-def test_resumed_run_takes_the_state_over(tmp_path):
+def test_resumed_run_restores_the_state(tmp_path):
     whole = tmp_path / 'whole'
     halves = tmp_path / 'halves'
     whole.mkdir()
@@ -167,7 +167,7 @@ def test_resumed_run_takes_the_state_over(tmp_path):
     assert expected.seed == second.seed == 3
 
 
-def test_best_checkpoint_replaces_the_last_best_when_it_is_whole(tmp_path, monkeypatch):
+def test_previous_best_is_deleted_after_the_new_is_complete(tmp_path, monkeypatch):
     put = AtomicLocalBackend.put
 
     def fail_on_second_best(self, data, path):
@@ -200,7 +200,7 @@ def test_config_text_in_a_checkpoint_is_not_executed_on_resume(tmp_path):
     assert not trace.exists()
 
 
-def test_run_is_not_resumed_from_a_different_models_checkpoint(tmp_path):
+def test_resuming_from_a_different_model_raises(tmp_path):
     train(tmp_path, train_cfg__max_iters=1)
     path = tmp_path / 'run' / 'iter_1.pth'
     checkpoint = load_checkpoint_safely(path)
@@ -210,7 +210,7 @@ def test_run_is_not_resumed_from_a_different_models_checkpoint(tmp_path):
         train(tmp_path, load_from=str(path), resume=True)
 
 
-def test_moved_folder_is_resumed_and_a_lost_file_is_named(tmp_path):
+def test_moved_folder_is_resumed_and_a_missing_file_named(tmp_path):
     train(tmp_path, train_cfg__max_iters=2)
     moved = tmp_path / 'moved'
     (tmp_path / 'run').rename(moved)

@@ -1,4 +1,4 @@
-"""A resumed run continues as if uninterrupted: random draws, validation, signals, files."""
+"""A resumed run continues as if uninterrupted: random numbers, validation, signals, files."""
 
 import os
 import resource
@@ -39,7 +39,7 @@ def train(folder: Path, resume: bool = False, **options) -> SafeRunner:
 
 
 def assert_same_end(folder: Path, other: Path) -> None:
-    """Weights and momenta are equal, bit by bit."""
+    """Assert that weights and momenta are bitwise equal."""
     states = [load_checkpoint_safely(f / 'run' / f'iter_{ITERATIONS}.pth') for f in (folder, other)]
     momenta = [s['optimizer']['state'][0]['momentum_buffer'] for s in states]
     assert torch.equal(*(s['state_dict']['weight'] for s in states))
@@ -49,7 +49,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
 
 @HOOKS.register_module(force=True)
 class SignalHook(Hook):
-    """Send this process, and its loader workers, a signal in one iteration."""
+    """A hook that signals this process and its loader workers in one iteration."""
 
     def __init__(self, at: int, name: str = 'SIGTERM') -> None:
         self.at, self.number = at, signal.Signals[name]
@@ -64,13 +64,13 @@ class SignalHook(Hook):
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory) -> Path:
-    """A run that nothing disturbs."""
+    """Return an uninterrupted run."""
     folder = tmp_path_factory.mktemp('whole')
     train(folder)
     return folder
 
 
-def test_without_a_seed_the_drawn_one_is_kept(tmp_path):
+def test_random_seed_is_kept_on_resume(tmp_path):
     unseeded = dict(randomness__seed=None)
     train(tmp_path / 'halves', **unseeded, train_cfg__max_iters=3)
     second = train(tmp_path / 'halves', resume=True, **unseeded)
@@ -81,7 +81,7 @@ def test_without_a_seed_the_drawn_one_is_kept(tmp_path):
 
 @pytest.mark.parametrize(('name', 'workers'), [('SIGTERM', 1), ('SIGUSR1', 0)])
 def test_signal_saves_and_stops(tmp_path, whole, name, workers):
-    """Also where loader workers get it too, as from Slurm; the next save is far away."""
+    """Also if loader workers receive it, as from Slurm; no regular save is near."""
     before = signal.getsignal(signal.Signals[name])
     options = dict(default_hooks__checkpoint__interval=100, train_dataloader__num_workers=workers)
     runner = build(tmp_path, **options, custom_hooks=[dict(type='SignalHook', at=4, name=name)])
@@ -94,7 +94,7 @@ def test_signal_saves_and_stops(tmp_path, whole, name, workers):
     assert_same_end(tmp_path, whole)
 
 
-def test_signal_does_not_break_a_save(tmp_path, whole, monkeypatch):
+def test_signal_does_not_interrupt_a_save(tmp_path, whole, monkeypatch):
     put = AtomicLocalBackend.put
 
     def signaling_put(self, data, path):
@@ -123,8 +123,8 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
     assert_same_end(tmp_path / 'a', tmp_path / 'b')
 
 
-def test_a_schedule_whose_state_holds_a_function_resumes(tmp_path):
-    """Files hold none, or they could not be read again without running what they hold."""
+def test_schedule_with_a_function_in_its_state_resumes(tmp_path):
+    """Functions are not saved, since reading them would require running code."""
     options = dict(
         param_scheduler=[dict(type='OneCycleLR', eta_max=0.1, total_steps=6, by_epoch=False)]
     )
@@ -135,7 +135,7 @@ def test_a_schedule_whose_state_holds_a_function_resumes(tmp_path):
     assert_same_end(tmp_path / 'a', tmp_path / 'b')
 
 
-def test_epochs_without_an_end_are_refused(tmp_path):
+def test_epoch_training_on_an_infinite_sampler_raises(tmp_path):
     config = tiny_config(tmp_path)
     config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
     config.train_dataloader.sampler = dict(type='InfiniteClipSampler')
@@ -152,7 +152,7 @@ BEST = dict(
 
 @pytest.fixture
 def validated(monkeypatch) -> list[int]:
-    """How many samples each validation has seen."""
+    """Record the number of samples of each validation."""
     seen = []
     compute = TinyMetric.compute_metrics
 
@@ -164,7 +164,7 @@ def validated(monkeypatch) -> list[int]:
     return seen
 
 
-def test_validation_that_was_cut_off_is_made_up_for(tmp_path, validated, monkeypatch):
+def test_interrupted_validation_is_repeated(tmp_path, validated, monkeypatch):
     counting = TinyMetric.compute_metrics
 
     def fail_at_the_end(self, results):
@@ -183,11 +183,11 @@ def test_validation_that_was_cut_off_is_made_up_for(tmp_path, validated, monkeyp
     assert best.exists()
     saved = load_checkpoint_safely(tmp_path / 'run' / 'iter_6.pth')['message_hub']['runtime_info']
     assert Path(saved['best_ckpt']).name == best.name
-    train(tmp_path, resume=True, **BEST)  # there is nothing left to do
+    train(tmp_path, resume=True, **BEST)  # nothing is left to do
     assert validated == [16, 16]
 
 
-def test_signal_in_a_validation_ends_it(tmp_path, validated):
+def test_signal_in_a_validation_stops_it(tmp_path, validated):
     @HOOKS.register_module(force=True)
     class SignalInValidationHook(Hook):
         def before_val_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -204,7 +204,7 @@ def test_signal_in_a_validation_ends_it(tmp_path, validated):
 
 @pytest.fixture
 def saved(tmp_path) -> Path:
-    """A working directory with three checkpoints."""
+    """Return a working directory with three checkpoints."""
     for step in (8, 9, 10):
         torch.save({'state_dict': {'a': torch.ones(999)}}, tmp_path / f'iter_{step}.pth')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_10.pth'))
@@ -217,7 +217,7 @@ def cut(path: Path, share: float) -> None:
 
 @pytest.fixture
 def told(monkeypatch) -> list[str]:
-    """What is logged."""
+    """Capture the log messages."""
     lines = []
     monkeypatch.setattr(
         'axialvs.engine.resuming.print_log', lambda text, **kwargs: lines.append(text)
@@ -234,14 +234,14 @@ def test_truncated_checkpoint_is_skipped_with_a_warning(saved, told, share):
     assert f'resuming from {saved}/iter_9.pth' in told[0]
 
 
-def test_later_checkpoints_of_a_different_attempt_are_not_used(saved, told):
-    """A run that was resumed from an older one leaves newer files of the earlier attempt."""
+def test_newer_checkpoints_of_an_earlier_attempt_are_ignored(saved, told):
+    """Resuming from an older checkpoint leaves newer files of the earlier attempt."""
     (saved / 'last_checkpoint').write_text(str(saved / 'iter_9.pth'))
     cut(saved / 'iter_9.pth', 0.5)
     assert find_resume_checkpoint(saved) == saved / 'iter_8.pth'
 
 
-def test_without_any_whole_checkpoint_there_is_an_error(saved):
+def test_no_complete_checkpoint_raises(saved):
     for step in (8, 9, 10):
         cut(saved / f'iter_{step}.pth', 0.5)
     with pytest.raises(DamagedCheckpointError, match=r'iter_10\.pth.*iter_9\.pth.*iter_8\.pth'):
@@ -255,8 +255,8 @@ def test_killed_before_last_checkpoint_was_written(saved, told):
     assert 'last_checkpoint is missing' in told[0]
 
 
-def test_full_disk_leaves_the_old_file_and_no_other(tmp_path):
-    """The system refuses to write on, here because of a limit on the size of files."""
+def test_full_disk_leaves_only_the_old_file(tmp_path):
+    """A limit on the file size makes writing fail as on a full disk."""
     path = tmp_path / 'iter_1.pth'
     write_atomically(path, b'old')
     limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -270,8 +270,8 @@ def test_full_disk_leaves_the_old_file_and_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_killed_run_ends_as_an_undisturbed_one(tmp_path, monkeypatch, capsys):
-    """Twice, by the real tool: in an iteration, and while a checkpoint is being written."""
+def test_killed_run_matches_an_uninterrupted_run(tmp_path, monkeypatch, capsys):
+    """Kill the actual tool twice: in an iteration and while a checkpoint is written."""
     options = ['--kills', '2', '--iterations', '9', '--folder', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', ['kill_and_resume.py', *options])
     assert kill_and_resume.main() == 0

@@ -1,4 +1,4 @@
-"""Tests of what processes do before a run: launchers that are missing, ports, mixed precision."""
+"""Tests of launching a run: missing launchers, ports, mixed precision."""
 
 import os
 
@@ -18,7 +18,7 @@ SEEN = []
 
 @MODELS.register_module(force=True)
 class AutocastModel(TinyModel):
-    """Record the type of a matrix product."""
+    """A model that records the dtype of a matrix product."""
 
     def forward(self, inputs, mode: str = 'tensor', **kwargs):
         SEEN.append((self.weight[None] @ self.weight[:, None]).dtype)
@@ -27,12 +27,12 @@ class AutocastModel(TinyModel):
 
 @pytest.fixture
 def slurm(monkeypatch):
-    """The variables that srun sets."""
+    """Set the environment variables of srun."""
     variables = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_NODELIST='a', SLURM_JOB_ID='77')
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv('SLURM_STEP_ID', '0')
-    monkeypatch.setenv('MASTER_PORT', '')  # so that it is put back
+    monkeypatch.setenv('MASTER_PORT', '')  # so that it is restored
     monkeypatch.delenv('MASTER_PORT')
     return monkeypatch
 
@@ -46,7 +46,7 @@ def port_of(slurm, job: int, step: int = 0) -> int:
     return int(os.environ['MASTER_PORT'])
 
 
-def test_jobs_and_steps_of_slurm_take_ports_of_their_own(slurm):
+def test_slurm_jobs_and_steps_use_different_ports(slurm):
     ports = [port_of(slurm, job, step) for job in (77, 78, 79) for step in (0, 1)]
     assert len(set(ports)) == len(ports)
     assert all(15_000 <= port < 30_000 for port in ports)
@@ -56,7 +56,7 @@ def test_jobs_and_steps_of_slurm_take_ports_of_their_own(slurm):
     assert os.environ['MASTER_PORT'] == '4711'
 
 
-def test_a_launcher_that_did_not_start_the_process_is_named(slurm):
+def test_error_names_the_missing_launcher(slurm):
     slurm.delenv('SLURM_PROCID')
     with pytest.raises(ValueError, match=r'SLURM_PROCID not set.*slurm_train\.sh'):
         prepare_processes(Config(), 'slurm')
@@ -82,7 +82,7 @@ def test_amp_of_a_test_runs_the_network_in_bfloat16(tmp_path):
 
 
 @pytest.mark.parametrize(('speedup', 'dtype'), [(2.4, torch.bfloat16), (0.02, None)])
-def test_precision_is_the_fastest_of_the_device(monkeypatch, speedup, dtype):
+def test_auto_precision_is_the_fastest_on_the_device(monkeypatch, speedup, dtype):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(amp_module, 'bfloat16_speedup', lambda: speedup)
     assert amp_module.precision_of_device('auto', 'cpu') == dtype
@@ -91,7 +91,7 @@ def test_precision_is_the_fastest_of_the_device(monkeypatch, speedup, dtype):
         amp_module.precision_of_device('float16', torch.device('cpu'))
 
 
-def test_float32_leaves_the_config_as_it_is(tmp_path, monkeypatch):
+def test_float32_leaves_the_config_unchanged(tmp_path, monkeypatch):
     monkeypatch.setattr(amp_module, 'bfloat16_speedup', lambda: 0.5)
     config = tiny_config(tmp_path)
     before = config.to_dict()
@@ -100,7 +100,7 @@ def test_float32_leaves_the_config_as_it_is(tmp_path, monkeypatch):
     assert config.to_dict() == before
 
 
-def test_a_batch_that_differs_from_the_config_is_logged(tmp_path):
+def test_different_batch_size_is_logged(tmp_path):
     warned = []
     for batch_size in (2, 4):
         config = tiny_config(tmp_path, train_dataloader__batch_size=batch_size)

@@ -1,4 +1,4 @@
-"""What a trainer sees: the line of the log, scalars, TensorBoard, with and without its package."""
+"""Training output: console lines, scalars, TensorBoard, with and without its package."""
 
 import json
 import re
@@ -13,7 +13,7 @@ RUN = dict(train_cfg__val_interval=2, train_cfg__max_iters=4, log_level='INFO')
 
 
 def train(folder: Path, **options) -> Path:
-    """Train for a moment; the folder of the process's log."""
+    """Train briefly and return the folder of the log."""
     config = tiny_config(folder, **RUN, **options)
     config.optim_wrapper.clip_grad = dict(max_norm=1.0)
     Runner.from_cfg(config).train()
@@ -21,7 +21,7 @@ def train(folder: Path, **options) -> Path:
     return log.parent
 
 
-def test_line_and_scalars_have_what_a_trainer_needs(tmp_path):
+def test_console_lines_and_scalars(tmp_path):
     folder = train(tmp_path)
     log = next(folder.glob('*.log')).read_text()
     (line,) = re.findall(r'Iter\(train\) \[4/4\].*', log)
@@ -36,7 +36,7 @@ def test_line_and_scalars_have_what_a_trainer_needs(tmp_path):
     assert any('val/tiny/sum' in r for r in records if r['step'] == 4)
 
 
-def test_losses_of_inner_layers_are_in_the_scalars_and_not_on_the_line(tmp_path, monkeypatch):
+def test_losses_of_inner_layers_are_logged_as_scalars_only(tmp_path, monkeypatch):
     from tiny_run import TinyModel
 
     forward = TinyModel.forward
@@ -73,7 +73,7 @@ def test_tensorboard_has_the_same_scalars(tmp_path):
 
 
 def test_without_tensorboard_a_run_continues_and_warns_once(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)  # as if it were not there
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)  # as if it were not installed
     folder = train(tmp_path)
     log = next(folder.glob('*.log')).read_text()
     assert log.count('No TensorBoard curves: the package tensorboard is missing') == 1
@@ -81,7 +81,7 @@ def test_without_tensorboard_a_run_continues_and_warns_once(tmp_path, monkeypatc
     assert '"train/loss"' in (folder / 'vis_data' / 'scalars.json').read_text()
 
 
-def test_a_test_leaves_no_event_file(tmp_path):
+def test_testing_writes_no_event_file(tmp_path):
     config = tiny_config(tmp_path)
     Runner.from_cfg(config).test()
     assert list((tmp_path / 'run').glob('*/vis_data/config.py'))

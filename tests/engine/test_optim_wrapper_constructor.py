@@ -1,4 +1,4 @@
-"""How parameter-wise rules combine."""
+"""Tests of combining parameter-wise rules."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def test_rules_multiply():
     }
 
 
-def test_the_longest_key_decides_on_norms():
+def test_longest_matching_key_applies_to_norms():
     keys = {'backbone': dict(norm_decay_mult=0.5), 'backbone.1': dict(norm_decay_mult=1.0)}
     found = settings_of(tiny_model(), norm_decay_mult=0.0, custom_keys=keys)
     assert found['backbone.1.weight'] == (1.0, 0.05)
@@ -80,6 +80,6 @@ def test_frozen_and_shared_parameters():
         dict(custom_keys=dict(backbone=dict(lr_multi=0.1))),
     ],
 )
-def test_unknown_rules_are_refused(paramwise):
+def test_unknown_rules_raise(paramwise):
     with pytest.raises(AxialVSError, match=r'dwconv_decay_mult|lr_multi'):
         build(tiny_model(), **paramwise)

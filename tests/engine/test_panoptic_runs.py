@@ -1,4 +1,4 @@
-"""Trainings of panoptic models that break off end as undisturbed ones, bit by bit."""
+"""Interrupted and resumed trainings of panoptic models equal uninterrupted ones bit by bit."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ ITERATIONS = 4
 
 @HOOKS.register_module(force=True)
 class BreakOffHook(Hook):
-    """End the training in the third iteration."""
+    """A hook that ends the training in the third iteration."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         if runner.iter == 2:
@@ -31,7 +31,7 @@ def videos(tmp_path_factory):
 
 
 def train(name, videos, folder, **options):
-    """Train with all that has state: shuffling, copy-paste, drawn points, dropout, schedule."""
+    """Train with all stateful parts: shuffling, copy-paste, sampling, dropout, schedule."""
     config = tiny_config(name) if name == PANOPTIC else load(name)
     if name == KMAX:
         config.model.data_preprocessor.pad_size = (65, 97)
@@ -52,7 +52,7 @@ def train(name, videos, folder, **options):
 
 
 @pytest.mark.parametrize('name', [PANOPTIC, KMAX], ids=['tube-link', 'video-kmax'])
-def test_a_resumed_training_ends_as_an_undisturbed_one(name, videos, tmp_path):
+def test_resumed_training_matches_an_uninterrupted_one(name, videos, tmp_path):
     whole = train(name, videos, tmp_path / 'whole')
     broken = tmp_path / 'broken'
     with pytest.raises(KeyboardInterrupt):

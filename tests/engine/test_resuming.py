@@ -1,4 +1,4 @@
-"""Tests of resuming: damage is seen, and what the config changes is told."""
+"""Tests of resuming: damage is detected, and changes of the config are logged."""
 
 import errno
 import itertools
@@ -55,8 +55,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize('bits', [0x01, 0x55])
-def test_changed_weights_are_seen_and_the_checkpoint_before_is_used(tmp_path, bits):
-    """The archive can be opened and read; only its checksums tell."""
+def test_corrupt_checkpoint_falls_back_to_the_previous(tmp_path, bits):
+    """The archive can be opened and read; only its checksums reveal the change."""
     build(tmp_path).train()
     last = find_resume_checkpoint(tmp_path / 'run')
     weight = load_checkpoint_safely(last)['state_dict']['weight'].numpy().tobytes()
@@ -70,7 +70,7 @@ def test_changed_weights_are_seen_and_the_checkpoint_before_is_used(tmp_path, bi
 
 
 @pytest.mark.parametrize('left', [b'', bytes(30)])
-def test_pointer_that_a_power_cut_left_empty(folder, tmp_path, left):
+def test_empty_last_checkpoint_file(folder, tmp_path, left):
     run = shutil.copytree(folder / 'run', tmp_path / 'run')
     (run / 'last_checkpoint').write_bytes(left)
     newest = max(run.glob('iter_*.pth'), key=lambda path: int(path.stem[5:]))
@@ -78,8 +78,8 @@ def test_pointer_that_a_power_cut_left_empty(folder, tmp_path, left):
 
 
 @pytest.mark.parametrize('code', [errno.EIO, errno.EINVAL])
-def test_checkpoint_that_the_system_cannot_read_is_damaged(folder, monkeypatch, code):
-    """As on a bad sector, or if a damaged index names a place before the file."""
+def test_unreadable_checkpoint_is_treated_as_damaged(folder, monkeypatch, code):
+    """Caused by a bad sector, or by a corrupt index with a negative offset."""
 
     def read(path, with_data):
         if path.name == 'iter_6.pth':
@@ -91,7 +91,7 @@ def test_checkpoint_that_the_system_cannot_read_is_damaged(folder, monkeypatch, 
     assert find_resume_checkpoint(folder / 'run').name == 'iter_4.pth'
 
 
-def test_resume_without_changes_says_nothing(folder):
+def test_resume_without_changes_logs_nothing(folder):
     assert 'differs from the checkpoint' not in resume(folder)
 
 
@@ -104,7 +104,7 @@ def test_resume_without_changes_says_nothing(folder):
         (dict(param_scheduler=[]), '1 schedules (config: 0)'),
     ],
 )
-def test_what_resuming_keeps_is_told(folder, options, told):
+def test_settings_overridden_by_resuming_are_logged(folder, options, told):
     log = resume(folder, **options)
     # Runs of one second share a log file.
     line = [x for x in log.splitlines() if 'differs from the checkpoint' in x][-1]
@@ -112,13 +112,13 @@ def test_what_resuming_keeps_is_told(folder, options, told):
     assert 'load_from=' in line
 
 
-def test_other_batch_size_is_told(folder):
+def test_different_batch_size_is_logged(folder):
     log = resume(folder, train_dataloader__batch_size=4)
     (line,) = [x for x in log.splitlines() if 'clips per iteration' in x]
     assert 'has 4 clips per iteration and the checkpoint 2' in line
 
 
-def test_optimizer_with_the_same_states(folder, tmp_path):
+def test_different_optimizer_with_the_same_states_raises(folder, tmp_path):
     """Adam and Adamax have the same options and shapes; a run of one is not one of the other."""
     adam, adamax = (
         dict(type='OptimWrapper', optimizer=dict(type=name, lr=0.1)) for name in ('Adam', 'Adamax')
@@ -130,14 +130,14 @@ def test_optimizer_with_the_same_states(folder, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['AdamW', 'RMSprop', 'Adadelta'])
-def test_other_optimizer_is_one_clear_error(folder, name):
+def test_different_optimizer_raises(folder, name):
     optimizer = dict(type=name, lr=0.1)
     with pytest.raises(CheckpointError, match=name):
         resume(folder, optim_wrapper=dict(type='OptimWrapper', optimizer=optimizer))
 
 
-def test_states_of_other_tensors_are_one_clear_error(folder, monkeypatch):
-    """As many layers are frozen as before, but different ones."""
+def test_states_of_different_tensors_raise(folder, monkeypatch):
+    """The same number of layers is frozen, but different ones."""
     checkpoint = load_checkpoint_safely(folder / 'run' / 'iter_4.pth')
     checkpoint['optimizer']['state'][0]['momentum_buffer'] = torch.zeros(2, 3)
     monkeypatch.setattr('axialvs.engine.runner.load_checkpoint_safely', lambda path: checkpoint)
@@ -145,8 +145,8 @@ def test_states_of_other_tensors_are_one_clear_error(folder, monkeypatch):
         resume(folder)
 
 
-def test_parameters_in_another_order():
-    """Equal shapes hide that an optimizer would give each tensor the state of the other."""
+def test_reordered_parameters_raise():
+    """With equal shapes an optimizer would silently swap the states of tensors."""
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
     weights = model.state_dict()
     assert find_reordered(weights, model) is None
@@ -155,12 +155,12 @@ def test_parameters_in_another_order():
     assert find_reordered(last_first, model) == ('2.weight', '0.weight')
 
 
-def test_schedule_that_ended_before_the_checkpoint(folder):
+def test_schedule_shorter_than_the_checkpoint_raises(folder):
     with pytest.raises(CheckpointError, match='max_iters'):
         resume(folder, train_cfg__max_iters=3)
 
 
-def test_other_frozen_layers_are_one_clear_error(folder, monkeypatch):
+def test_different_frozen_layers_raise(folder, monkeypatch):
     saved = folder / 'run' / 'iter_4.pth'
     checkpoint = load_checkpoint_safely(saved)
     checkpoint['optimizer']['param_groups'][0]['params'].append(1)

@@ -1,4 +1,4 @@
-"""Reading a run's scalars back: killed, resumed, cut off, of older logs."""
+"""Reading scalars of killed, resumed and truncated runs, and of older logs."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from axialvs.utils.errors import AxialVSError
 
 
 def write(work_dir: Path, time: str, records: list[dict], end: str = '') -> Path:
-    """One process's file, with what it may have left half-written."""
+    """Write the file of one process, optionally with a truncated last line."""
     path = work_dir / time / 'vis_data' / 'scalars.json'
     path.parent.mkdir(parents=True)
     path.write_text(''.join(json.dumps(record) + '\n' for record in records) + end)
@@ -30,7 +30,7 @@ def points(run, name: str) -> dict[int, float]:
     return dict(zip(curve.steps.tolist(), curve.values.tolist(), strict=True))
 
 
-def test_a_resumed_run_replaces_what_the_dead_process_did_beyond_its_checkpoint(tmp_path):
+def test_resumed_run_replaces_steps_after_its_checkpoint(tmp_path):
     first = [trained(10, 1.0), trained(20, 2.0), validated(20, 0.2), trained(30, 3.0)]
     write(tmp_path, '20260101_000000', [*first, validated(30, 0.3), trained(40, 4.0)])
     write(tmp_path, '20260102_000000', [trained(30, 7.0), validated(40, 0.8)])
@@ -40,7 +40,7 @@ def test_a_resumed_run_replaces_what_the_dead_process_did_beyond_its_checkpoint(
     assert points(run, 'val/youtube_vis/AP') == {20: 0.2, 40: 0.8}
 
 
-def test_a_run_that_begins_with_the_missed_validation_keeps_the_training_before_it(tmp_path):
+def test_run_that_starts_with_validation_keeps_earlier_steps(tmp_path):
     write(tmp_path, '1', [trained(10, 1.0), trained(20, 2.0), trained(30, 3.0)])
     write(tmp_path, '2', [validated(20, 0.5), trained(30, 6.0)])
     write(tmp_path, '3', [validated(30, 0.6)])
@@ -57,7 +57,7 @@ def test_only_the_last_run_counts(tmp_path):
     assert 'val/youtube_vis/AP' not in run.curves
 
 
-def test_half_a_line_at_the_end_is_left_out_and_one_in_the_middle_is_an_error(tmp_path):
+def test_truncated_line_is_allowed_at_the_end_only(tmp_path):
     path = write(tmp_path, '1', [trained(10, 1.0)], end='{"train/loss": 2.0, "st')
     assert points(read_run(tmp_path), 'train/loss') == {10: 1.0}
     path.write_text('{"train/lo\n' + json.dumps(trained(10, 1.0)) + '\n')
@@ -68,7 +68,7 @@ def test_half_a_line_at_the_end_is_left_out_and_one_in_the_middle_is_an_error(tm
         read_run(tmp_path)
 
 
-def test_logs_without_prefixes_are_told_apart(tmp_path):
+def test_logs_without_prefixes_are_distinguished(tmp_path):
     training = {'lr': 0.1, 'loss': 3.0, 'time': 2.0, 'iter': 10, 'step': 10}
     path = write(tmp_path, '1', [training, {'coco/bbox_mAP': 0.4, 'time': 0.1, 'step': 10}])
     run = read_run(path)
@@ -80,7 +80,7 @@ def test_logs_without_prefixes_are_told_apart(tmp_path):
     assert run.find('mAP') is None
 
 
-def test_a_folder_without_a_training_is_an_error(tmp_path):
+def test_folder_without_a_training_raises(tmp_path):
     write(tmp_path, '1', [])
     with pytest.raises(FileNotFoundError, match='no training log here'):
         read_run(tmp_path)

@@ -53,12 +53,12 @@ def test_pretrained_initialization_is_weights_only(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
-def test_synchronized_batch_norm_on_a_cpu(tmp_path, one_process):
+def test_sync_bn_on_a_cpu(tmp_path, one_process):
     with pytest.raises(AxialVSError, match='sync_bn=None'):
         SafeRunner.from_cfg(tiny_config(tmp_path, sync_bn='torch', launcher='pytorch'))
 
 
-def test_two_trainings_do_not_share_a_work_dir(tmp_path):
+def test_work_dir_of_a_running_training_is_locked(tmp_path):
     runner = SafeRunner.from_cfg(tiny_config(tmp_path))
     lock = Path(runner.work_dir) / 'train.lock'
     code = (
@@ -76,7 +76,7 @@ def test_two_trainings_do_not_share_a_work_dir(tmp_path):
 
 
 @pytest.mark.parametrize('dataset', ['KillsWorkers', 'RunsOutOfSharedMemory'])
-def test_worker_that_finds_no_memory_is_one_line(tmp_path, dataset):
+def test_worker_out_of_memory_is_a_one_line_error(tmp_path, dataset):
     changes = {f'{name}_dataloader__num_workers': 2 for name in ('train', 'test')}
     config = tiny_config(tmp_path, **changes)
     config.train_dataloader.dataset.type = config.test_dataloader.dataset.type = dataset
@@ -86,7 +86,7 @@ def test_worker_that_finds_no_memory_is_one_line(tmp_path, dataset):
         assert '\n' not in str(caught.value)
 
 
-def test_screen_shows_what_users_need_and_the_log_all(tmp_path, capfd):
+def test_console_is_concise_and_the_log_file_complete(tmp_path, capfd):
     config = tiny_config(tmp_path, log_level='INFO')
     runner = SafeRunner.from_cfg(config)
     runner.train()
@@ -103,8 +103,8 @@ def test_screen_shows_what_users_need_and_the_log_all(tmp_path, capfd):
     assert 'Config:' in capfd.readouterr().out
 
 
-def test_convnext_loads_its_authors_file(tmp_path, monkeypatch):
-    """The classifier and last norm, which the backbone lacks, are named and no error."""
+def test_convnext_loads_the_official_checkpoint(tmp_path, monkeypatch):
+    """The classifier and last norm, which the backbone lacks, are reported without an error."""
     messages = []
     logger = MMLogger.get_current_instance()
     monkeypatch.setattr(logger, 'handle', lambda record: messages.append(record.getMessage()))

@@ -1,4 +1,4 @@
-"""The layers that `--fsdp` gathers one at a time."""
+"""Tests of the layers that `--fsdp` gathers one at a time."""
 
 import pytest
 from mmdet.registry import MODELS
@@ -14,7 +14,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_hold_most_parameters_once(name):
+def test_sharded_layers_cover_most_parameters_once(name):
     model = MODELS.build(load(name).model)
     held = [id(x) for layer in layers_of(model) for x in layer.parameters()]
     assert len(held) == len(set(held))

@@ -1,4 +1,4 @@
-"""Scalars and images in real stores of Weights & Biases and MLflow, where these are installed."""
+"""Scalars and images in Weights & Biases and MLflow, where these are installed."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ PICTURE = np.full((4, 6, 3), 128, np.uint8)
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """Have a backend get what a training and its validation send; the visualizer, still open."""
+    """Log a training and a validation to a backend and return the open visualizer."""
 
     def send(backend: str, **options) -> Visualizer:
         monkeypatch.chdir(tmp_path)
@@ -29,7 +29,7 @@ def trained(tmp_path, monkeypatch):
     return send
 
 
-def test_wandb_counts_iterations_and_takes_no_code(trained, tmp_path, monkeypatch):
+def test_wandb_logs_iterations_and_no_code(trained, tmp_path, monkeypatch):
     wandb = pytest.importorskip('wandb')
     monkeypatch.setenv('WANDB_DATA_DIR', str(tmp_path / 'staging'))
     visualizer = trained('ClipWandbVisBackend', init_kwargs=dict(mode='offline'))
@@ -45,7 +45,7 @@ def test_wandb_counts_iterations_and_takes_no_code(trained, tmp_path, monkeypatc
     assert not list((tmp_path / 'staging').rglob('tmp*'))
 
 
-def test_mlflow_keeps_scalars_and_images_by_iteration(trained, tmp_path, monkeypatch):
+def test_mlflow_stores_scalars_and_images_by_iteration(trained, tmp_path, monkeypatch):
     mlflow = pytest.importorskip('mlflow')
     monkeypatch.setenv('MLFLOW_TRACKING_URI', f'sqlite:///{tmp_path / "mlflow.db"}')
     trained('ClipMLflowVisBackend').close()

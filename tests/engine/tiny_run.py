@@ -18,7 +18,7 @@ import axialvs.register  # noqa: F401  (registers the hooks)
 
 @MODELS.register_module(force=True)
 class TinyModel(BaseModel):
-    """Fit the mean of what it sees, with a little noise from torch's generator."""
+    """A model that fits the mean of its inputs, with a little noise from torch's generator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class TinyData(BaseDataset):
 
 @DATASETS.register_module(force=True)
 class TinyFiles(TinyData):
-    """The same; sample 3 cannot be read while there is a file `3.missing` in the data root."""
+    """`TinyData` whose sample 3 cannot be read while `3.missing` exists in the data root."""
 
     def prepare_data(self, index: int) -> dict:
         if (Path(self.data_root) / f'{index}.missing').exists():
@@ -57,7 +57,7 @@ class TinyFiles(TinyData):
 
 @DATASETS.register_module(force=True)
 class KillsWorkers(TinyData):
-    """Kill the loader worker that reads it, as the system does when memory runs out."""
+    """`TinyData` that kills the loader worker, as the system does when memory runs out."""
 
     def prepare_data(self, index: int) -> dict:
         assert multiprocessing.parent_process() is not None
@@ -66,7 +66,7 @@ class KillsWorkers(TinyData):
 
 @DATASETS.register_module(force=True)
 class RunsOutOfSharedMemory(TinyData):
-    """Fail as torch does if a worker cannot hand its tensors over."""
+    """`TinyData` that fails as torch does if shared memory is exhausted."""
 
     def prepare_data(self, index: int) -> dict:
         raise RuntimeError('unable to allocate shared memory(shm) for file </torch_7_3>: Success')
@@ -74,7 +74,7 @@ class RunsOutOfSharedMemory(TinyData):
 
 @METRICS.register_module(force=True)
 class TinyMetric(BaseMetric):
-    """The sum of the weights, and how many samples were seen."""
+    """A metric with the sum of the weights and the number of samples."""
 
     def process(self, data_batch, data_samples) -> None:
         self.results.extend(sample['value'] for sample in data_samples)
@@ -114,7 +114,7 @@ def write_config(folder: Path) -> Path:
 
 
 def tiny_config(folder: Path, **options) -> Config:
-    """The tiny run's config, working in a folder; options have dots for dashes: `train_cfg__x`."""
+    """Return the tiny run's config for a folder; option `train_cfg__x` sets `train_cfg.x`."""
     config = Config.fromfile(write_config(folder))
     config.work_dir = str(folder / 'run')
     config.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})

@@ -1,4 +1,4 @@
-"""Starting from a checkpoint without some of its parts."""
+"""Tests of loading a checkpoint without some of its parts."""
 
 from pathlib import Path
 
@@ -28,22 +28,22 @@ def checkpoint(tmp_path) -> Path:
 
 
 def last_weight(runner: SafeRunner) -> float:
-    """After a single step it is still near what the run started from."""
+    """Return a weight that is near its initial value after a single step."""
     return runner.model.weight[2].item()
 
 
-def test_leaves_parts_out(tmp_path, checkpoint):
+def test_matching_parts_are_not_loaded(tmp_path, checkpoint):
     options = dict(load_from=str(checkpoint), train_cfg__max_iters=1)
     assert last_weight(train(tmp_path / 'a', 'extra.*', **options)) > 50
     assert last_weight(train(tmp_path / 'b', '*weight', **options)) < 1
 
 
-def test_a_pattern_that_fits_nothing_is_an_error(tmp_path, checkpoint):
+def test_unmatched_pattern_raises(tmp_path, checkpoint):
     with pytest.raises(CheckpointError, match=r"'wieght' fits no name.*take it out"):
         train(tmp_path / 'a', 'wieght', load_from=str(checkpoint))
 
 
-def test_a_resumed_run_takes_everything(tmp_path):
+def test_resuming_loads_everything(tmp_path):
     train(tmp_path, train_cfg__max_iters=2)
     last = str(tmp_path / 'run' / 'iter_2.pth')
     runner = train(tmp_path, 'weight', load_from=last, resume=True, train_cfg__max_iters=2)
@@ -51,8 +51,8 @@ def test_a_resumed_run_takes_everything(tmp_path):
     assert runner.model.weight.any()
 
 
-def test_weights_alone_are_nothing_to_resume_from(tmp_path):
-    """The schedule would begin again in the middle of the run."""
+def test_resuming_from_weights_only_raises(tmp_path):
+    """Otherwise the schedule would restart in the middle of the run."""
     options = dict(
         param_scheduler=[dict(type='LinearLR', by_epoch=False, end=4)],
         train_cfg__val_interval=2,
@@ -68,7 +68,7 @@ def test_weights_alone_are_nothing_to_resume_from(tmp_path):
             train(tmp_path / path.stem, load_from=str(path), resume=True, **options)
 
 
-def test_an_optimizer_that_starts_anew_is_said(tmp_path):
+def test_missing_optimizer_state_is_logged(tmp_path):
     train(tmp_path / 'a', train_cfg__max_iters=2, default_hooks__checkpoint__save_optimizer=False)
     last = str(tmp_path / 'a' / 'run' / 'iter_2.pth')
     runner = train(tmp_path / 'b', load_from=last, resume=True, log_level='WARNING')
@@ -77,9 +77,7 @@ def test_an_optimizer_that_starts_anew_is_said(tmp_path):
     assert 'iter_2.pth was saved without the state of the optimizer' in log.read_text()
 
 
-def test_screen_tells_once_what_is_missing_and_nothing_of_frozen_weights(
-    tmp_path, checkpoint, capfd
-):
+def test_console_lists_missing_weights_once(tmp_path, checkpoint, capfd):
     options = dict(optim_wrapper__paramwise_cfg=dict(bias_lr_mult=1.0), log_level='INFO')
     config = tiny_config(tmp_path, load_from=str(checkpoint), **options)
     runner = SafeRunner.from_cfg(config)

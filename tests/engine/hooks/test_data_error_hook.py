@@ -1,4 +1,4 @@
-"""Clips that cannot be loaded end a training, which loses nothing by it."""
+"""Clips that cannot be loaded end a training after its state is saved."""
 
 import os
 from itertools import islice
@@ -16,12 +16,12 @@ from forked import run_tool_in_ranks
 
 ITERATIONS = 6
 BATCH = 2
-SEED = 0  # the runtime's
+SEED = 0  # as in the default runtime
 NO_SAVES = dict(default_hooks__checkpoint__interval=100)
 
 
 def config_of(folder: Path, **options) -> Config:
-    """The tiny run on files that may be missing; no save is due before its end."""
+    """Return the tiny run on files that may be missing, without saves before its end."""
     folder.mkdir(exist_ok=True)
     config = tiny_config(folder, train_dataloader__dataset__type='TinyFiles', **NO_SAVES, **options)
     config.train_dataloader.dataset.data_root = str(folder)
@@ -30,14 +30,14 @@ def config_of(folder: Path, **options) -> Config:
 
 
 def sample_of(iteration: int) -> int:
-    """What the sampler deals out first in an iteration."""
+    """Return the first sample of an iteration."""
     generator = torch.Generator().manual_seed(SEED)
     order = torch.randperm(16, generator=generator).tolist()
     return next(islice(order, (iteration - 1) * BATCH, None))
 
 
 def make_missing(folder: Path, sample: int) -> Path:
-    """The name of the file that says that a sample cannot be read."""
+    """Create and return the marker file that makes a sample unreadable."""
     marker = folder / f'{sample}.missing'
     folder.mkdir(exist_ok=True)
     marker.touch()
@@ -84,16 +84,16 @@ def test_nothing_is_saved_before_the_first_iteration(tmp_path):
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
-def test_a_step_whose_gradients_wait_is_not_saved(tmp_path):
-    """mmengine's accumulation: after three of four batches no checkpoint would be whole."""
+def test_incomplete_accumulation_is_not_saved(tmp_path):
+    """With mmengine's accumulation, a checkpoint after three of four batches is incomplete."""
     make_missing(tmp_path, sample_of(iteration=4))
     with pytest.raises(FileNotFoundError):
         SafeRunner.from_cfg(config_of(tmp_path, optim_wrapper__accumulative_counts=4)).train()
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
-def test_two_processes_save_and_end_together(tmp_path):
-    """Only one of them meets the missing file; the other would wait for its gradients."""
+def test_two_processes_save_and_stop_together(tmp_path):
+    """Only one of them reads the missing file; the other would wait for its gradients."""
     config = config_of(tmp_path, train_dataloader__batch_size=1)
     config.custom_imports = dict(
         imports=['axialvs.register', 'tiny_run'], allow_failed_imports=False

@@ -1,4 +1,4 @@
-"""The pictures of a validation: which videos, which frames, and what is drawn in them."""
+"""Images of a validation: selected videos and frames, and what is drawn."""
 
 import json
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from generated_videos import write_videos
 
 
 class Pictures:
-    """Take the place of a visualizer."""
+    """A visualizer that records its images."""
 
     def __init__(self) -> None:
         self.shown = {}
@@ -33,7 +33,7 @@ def split(tmp_path_factory):
 
 
 def validate(split, hook: VideoVisualizationHook, tracks_of=lambda content, video: []) -> dict:
-    """One validation whose model gives these tracks, (score, segmentations, label) each."""
+    """Run a validation whose model returns these tracks (score, segmentations, label)."""
     dataset = YouTubeVISDataset(
         str(split / 'instances.json'),
         clip_length=2,
@@ -62,7 +62,7 @@ def validate(split, hook: VideoVisualizationHook, tracks_of=lambda content, vide
 
 
 def as_annotated(content: dict, video: dict) -> list:
-    """What is annotated, in reverse, each with a score that lies lower."""
+    """Return the annotated objects as tracks in reverse order with decreasing scores."""
     instances = [a for a in content['annotations'] if a['video_id'] == video['id']]
     order = [category['id'] for category in content['categories']]
     return [
@@ -71,7 +71,7 @@ def as_annotated(content: dict, video: dict) -> list:
     ]
 
 
-def test_a_perfect_prediction_has_the_colors_of_the_ground_truth(split):
+def test_perfect_prediction_has_ground_truth_colors(split):
     hook = VideoVisualizationHook(videos=2, frames=2, score_thr=0.0, height=80)
     shown = validate(split, hook, as_annotated)
     content = json.loads((split / 'instances.json').read_text())
@@ -99,7 +99,7 @@ def test_tracks_below_the_threshold_are_not_drawn(split):
     assert np.array_equal(top, cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
-def test_without_annotations_there_is_no_row_of_ground_truth(split, tmp_path):
+def test_no_ground_truth_row_without_annotations(split, tmp_path):
     content = json.loads((split / 'instances.json').read_text())
     bare = tmp_path / 'valid'
     bare.mkdir()
@@ -111,11 +111,11 @@ def test_without_annotations_there_is_no_row_of_ground_truth(split, tmp_path):
     assert image.shape[0] == 48 + 80 + 24 + 80
 
 
-def test_off_by_default(split):
+def test_disabled_by_default(split):
     assert validate(split, VideoVisualizationHook(), as_annotated) == {}
 
 
-def test_choice_is_even():
+def test_selected_frames_are_evenly_spaced():
     assert evenly(100, 3) == [0, 50, 99]
     assert evenly(2, 5) == [0, 1]
     with pytest.raises(ValueError, match=r'frames=0.*at least'):
