@@ -1,4 +1,4 @@
-"""Make mask losses repeatable: all masks of all clips are compared at the same drawn points."""
+"""Make mask losses reproducible by sampling the same points for all masks of all clips."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from axialvs.models.tube_link.clip_head import ClipMask2FormerHead
 
 @contextlib.contextmanager
 def fixed_points(margin: float = 0.0) -> Iterator[None]:
-    """Let `torch.rand` give one row of numbers, drawn by its length alone, again and again.
+    """Let `torch.rand` repeat one row of random numbers that depends only on its length.
 
     Args:
-        margin: numbers lie this far from 0 and 1. Outside of a picture mmdet's sampling finds
+        margin: minimum distance of the numbers from 0 and 1. Outside the image mmdet samples
             zeros, which it mixes into points at the border.
     """
 
@@ -34,6 +34,6 @@ class FixedPointsHead(ClipMask2FormerHead):
     """The clip head with points that depend on neither the batch nor the process."""
 
     def loss(self, *args, **kwargs):
-        """As in the clip head."""
+        """Compute the clip head's losses at fixed points."""
         with fixed_points():
             return super().loss(*args, **kwargs)

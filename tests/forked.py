@@ -1,4 +1,4 @@
-"""Run functions in forks of this process, which has imported everything already."""
+"""Run functions in forks of this process, which saves the imports."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ PATIENCE = 300  # seconds
 
 
 class Ended(NamedTuple):
-    """How a process ended, and what it wrote."""
+    """Exit status and output of a process."""
 
     code: int
     output: str
@@ -48,7 +48,7 @@ def fork(function: Callable[[], object], log: IO[bytes]) -> int:
 
 
 def run_ranks(function: Callable[[int], object], count: int = 2) -> list[Ended]:
-    """Call `function(rank)` in processes with torchrun's variables; if one fails, all end."""
+    """Call `function(rank)` in processes with torchrun's variables; stop all if one fails."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         meeting = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(probe.getsockname()[1])}
@@ -86,7 +86,7 @@ def _become(tool: str, arguments: Sequence[object]) -> None:
 
 
 def run_tool(tool: str, *arguments: object) -> Ended:
-    """Run a tool in a process of its own."""
+    """Run a tool in a separate process."""
     with tempfile.TemporaryFile() as log:
         pid = fork(lambda: _become(tool, arguments), log)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

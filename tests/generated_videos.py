@@ -16,7 +16,7 @@ def write_videos(
     folder: Path, lengths: Sequence[int], seed: int = 0, num_objects: tuple[int, int] = (1, 3)
 ) -> Path:
     """Write one split of videos of the given lengths, in the official layout."""
-    # As easy as it gets, with the classes that the tiny models have.
+    # As easy as possible, with the classes of the tiny models.
     level = replace(
         get_level('easy', size=SIZE), classes=get_level('demo').classes, num_objects=num_objects
     )
@@ -29,12 +29,12 @@ def write_videos(
 
 
 def frame_folders(split: Path) -> list[Path]:
-    """The folders of a split's videos, in order."""
+    """Return the folders of a split's videos, in order."""
     return sorted((split / 'JPEGImages').iterdir())
 
 
 def point_at(config: Config, train: Path | None = None, test: Path | None = None) -> None:
-    """Let a config's loaders read these splits, in this process."""
+    """Point a config's loaders at these splits, without workers."""
     for name, split in (('train', train), ('val', test), ('test', test)):
         if split is None:
             continue

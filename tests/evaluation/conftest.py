@@ -1,4 +1,4 @@
-"""A folder that hypothesis's examples share; each writes its file again."""
+"""A folder shared by hypothesis's examples, each of which rewrites its file."""
 
 import pytest
 

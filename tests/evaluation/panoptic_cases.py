@@ -1,4 +1,4 @@
-"""Small panoptic segmentations, written in VIPSeg's layout, and their metrics by set arithmetic."""
+"""Small panoptic segmentations in VIPSeg's layout, and reference metrics by set arithmetic."""
 
 import json
 from collections import defaultdict
@@ -22,7 +22,7 @@ CATEGORIES = [
 
 @dataclass
 class Side:
-    """A video of one side: ids (L, H, W), 0 is void, the class of each id, and crowds."""
+    """Ground truth or prediction of a video: ids (L, H, W) with 0 as void, classes, and crowds."""
 
     ids: np.ndarray
     classes: dict[int, int]
@@ -30,7 +30,7 @@ class Side:
 
 
 def write(folder: Path, videos: list[Side], name: str) -> tuple[Path, Path]:
-    """Write one side of all videos; return its JSON and its folder of PNGs."""
+    """Write one side of all videos and return its JSON and its folder of PNGs."""
     entries = []
     pictures = folder / name
     for index, video in enumerate(videos):
@@ -75,9 +75,9 @@ def score(
 
 
 def random_case(seed: int) -> tuple[list[Side], list[Side]]:
-    """Blocks of 6 ids, in part seen as others; 4 of the 10 predicted ids are wrong altogether.
+    """Return blocks of 6 ids, in part predicted as others; 4 of the 10 predicted ids are random.
 
-    There are void, crowds, wrong classes, short videos and ids up to the largest.
+    There are void, crowds, wrong classes, short videos and ids up to the maximum.
     """
     random = np.random.default_rng(seed)
     gt, predicted = [], []
@@ -111,8 +111,8 @@ def _side(
     )
 
 
-def expected_figures(gt: list[Side], predicted: list[Side]) -> dict[str, float]:
-    """What the definitions say, slowly: tubes are Python sets of pixels."""
+def expected_metrics(gt: list[Side], predicted: list[Side]) -> dict[str, float]:
+    """Compute the metrics by definition, slowly, with tubes as Python sets of pixels."""
     metrics: dict[str, float] = {}
     parts = {'': THINGS | STUFF, '_thing': THINGS, '_stuff': STUFF}
     for window in (1, 2, 4, 6):
@@ -139,7 +139,7 @@ def _tubes(ids: np.ndarray) -> dict[int, set]:
 
 
 def _qualities(gt: list[Side], predicted: list[Side], window: int) -> dict[int, float]:
-    """Panoptic quality of each class that has a tube that counts."""
+    """Return the panoptic quality of each class with counted tubes."""
     ious: dict[int, float] = defaultdict(float)
     weights: dict[int, float] = defaultdict(float)
     for one, other in zip(gt, predicted, strict=True):
@@ -169,7 +169,7 @@ def _qualities(gt: list[Side], predicted: list[Side], window: int) -> dict[int, 
 
 
 def _associations(gt: list[Side], predicted: list[Side]) -> list[float]:
-    """Association quality of each ground truth tube of a thing."""
+    """Return the association quality of each ground truth tube of a thing."""
     values = []
     for one, other in zip(gt, predicted, strict=True):
         gt, pred = _tubes(one.ids), _tubes(other.ids)

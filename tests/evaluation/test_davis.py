@@ -1,4 +1,4 @@
-"""J&F by its definitions on small masks."""
+"""J&F compared with its definition on small masks."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def boundary_of(mask: RLEMask) -> set[tuple[int, int]]:
 
 
 def expected_f(mask: RLEMask, other: RLEMask) -> float:
-    """By distances between all pairs of boundary pixels."""
+    """Compute F from the distances of all pairs of boundary pixels."""
     one, two = boundary_of(mask), boundary_of(other)
     shares = [
         np.mean([any((y - v) ** 2 + (x - u) ** 2 <= 1 for v, u in b) for y, x in a])
@@ -51,7 +51,7 @@ def test_masks_at_the_border():
     assert f == pytest.approx(expected_f(mask, found))
 
 
-def test_absent_in_both_is_perfect_and_in_one_is_zero():
+def test_absent_in_both_scores_one_and_in_one_scores_zero():
     mask = square(5, 5)
     assert object_scores([[mask, None]], [[mask, None]], SIZE).tolist() == [[1, 1]]
     assert object_scores([[mask, None]], [[None, mask]], SIZE).tolist() == [[0, 0]]
@@ -66,18 +66,18 @@ def test_each_object_gets_one_track():
     assert sorted(scores.tolist()) == [[0, 0], [1, 1]]
 
 
-def test_objects_of_all_videos_count_equally(folder):
+def test_mean_is_over_objects_of_all_videos(folder):
     mask = box(10, 10, 50, 50)
     gt = gt_of([1, 2], [(1, 2, [mask]), (2, 2, [mask, mask]), (2, 2, [mask, mask], True)])
     annotations = read(folder, gt)
-    # Another class: only masks count.
+    # A different class, since only masks are compared.
     results = check_results([result(1, 5, 0.9, [mask])], annotations, 'r')
     assert evaluate_davis(annotations, results) == {'J&F': 0.5, 'J': 0.5, 'F': 0.5}
     empty = read(folder, gt_of([1], []))
     assert set(evaluate_davis(empty, []).values()) == {-1}
 
 
-def test_only_the_best_twenty_tracks_count(folder):
+def test_only_the_best_twenty_tracks_are_scored(folder):
     mask, speck = box(10, 10, 50, 50), box(200, 200, 3, 3)
     annotations = read(folder, gt_of([1], [(1, 2, [mask])]))
     entries = [result(1, 2, 0.5, [speck])] * 20 + [result(1, 2, 0.4, [mask])]

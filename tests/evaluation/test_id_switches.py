@@ -17,12 +17,12 @@ def count(folder, gts, results, length=4, **options):
     return count_id_switches(annotations, check_results(results, annotations, 'r'), **options)
 
 
-def test_followed_to_the_end(folder):
+def test_track_covers_all_frames(folder):
     found = count(folder, [(1, 2, [LEFT] * 4)], [result(1, 2, 0.9, [NEAR_LEFT] * 4)])
     assert (found.total, found.visible, found.followed) == (0, 4, 4)
 
 
-def test_a_different_track_takes_over(folder):
+def test_switch_to_another_track(folder):
     first, second = [LEFT, LEFT, None, None], [None, None, LEFT, LEFT]
     found = count(
         folder, [(1, 2, [LEFT] * 4)], [result(1, 2, 0.9, first), result(1, 2, 0.8, second)]
@@ -30,7 +30,7 @@ def test_a_different_track_takes_over(folder):
     assert found.switches == {1: {1: 1}}
 
 
-def test_two_tracks_change_places(folder):
+def test_two_tracks_swap(folder):
     gts = [(1, 2, [LEFT] * 4), (1, 2, [RIGHT] * 4)]
     results = [
         result(1, 2, 0.9, [LEFT, LEFT, RIGHT, LEFT]),
@@ -42,7 +42,7 @@ def test_two_tracks_change_places(folder):
     assert found.followed == 8
 
 
-def test_a_gap_is_no_switch_but_a_different_track_after_it_is(folder):
+def test_gap_is_no_switch_but_a_new_track_after_it_is(folder):
     back = [result(1, 2, 0.9, [LEFT, None, LEFT, LEFT])]
     assert count(folder, [(1, 2, [LEFT] * 4)], back).total == 0
     hidden = [(1, 2, [LEFT, None, None, LEFT])]
@@ -51,7 +51,7 @@ def test_a_gap_is_no_switch_but_a_different_track_after_it_is(folder):
     assert (found.total, found.visible, found.followed) == (1, 2, 2)
 
 
-def test_a_better_track_does_not_break_what_lasts(folder):
+def test_existing_match_is_kept_despite_a_better_track(folder):
     lasting = result(1, 2, 0.9, [LEFT, FAR_LEFT, FAR_LEFT, LEFT])
     better = result(1, 2, 0.8, [None, LEFT, LEFT, None])
     assert count(folder, [(1, 2, [LEFT] * 4)], [lasting, better]).total == 0
@@ -63,8 +63,8 @@ def test_unmatched_below_the_iou(folder):
     assert count(folder, [(1, 2, [LEFT] * 4)], tracks, min_iou=0.6).followed == 0
 
 
-def test_matched_for_the_highest_sum(folder):
-    """The best track of the first object goes to the second, which has no other."""
+def test_matching_maximizes_the_total_iou(folder):
+    """The best track of the first object is assigned to the second, which has no other."""
     gts = [(1, 2, [NEAR_LEFT]), (1, 2, [LEFT])]
     tracks = [result(1, 2, 0.9, [LEFT]), result(1, 2, 0.9, [FAR_LEFT])]
     assert count(folder, gts, tracks, length=1, min_iou=0.6).followed == 2

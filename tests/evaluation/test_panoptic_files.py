@@ -1,4 +1,4 @@
-"""What is wrong in panoptic files is named: file, video, frame, value and what to do."""
+"""Errors in panoptic files name the file, video, frame, value and remedy."""
 
 import json
 import re
@@ -21,7 +21,7 @@ VIDEOS = [Side(IDS, {300: 4}), Side(IDS, {300: 1})]
 
 
 class Files:
-    """Both sides of two videos on disk, the same on both, to be spoilt."""
+    """Ground truth and equal predictions of two videos on disk, to be corrupted."""
 
     def __init__(self, folder: Path) -> None:
         self.gt, self.gt_folder = write(folder, VIDEOS, 'gt')
@@ -44,7 +44,7 @@ def files(tmp_path):
 
 
 def frame(content: dict) -> dict:
-    """The second frame of the second video."""
+    """Return the second frame of the second video."""
     return content['annotations'][1]['annotations'][1]
 
 
@@ -87,7 +87,7 @@ def segment(content: dict) -> dict:
         (lambda c: segment(c).update(iscrowd=2), '2 is neither 0 nor 1'),
     ],
 )
-def test_faults_of_a_json_are_named(files, change, message):
+def test_errors_name_faults_of_a_json(files, change, message):
     files.edit(files.pred, change)
     with pytest.raises(AnnotationError, match=re.escape(message)) as caught:
         files.score()
@@ -104,7 +104,7 @@ def test_faults_of_a_json_are_named(files, change, message):
         (lambda c: c['categories'][0].update(id=5), "field 'id': 5"),
     ],
 )
-def test_faults_of_categories_are_named(files, change, message):
+def test_errors_name_faults_of_categories(files, change, message):
     files.edit(files.gt, change)
     with pytest.raises(AnnotationError, match=re.escape(message)):
         files.score()
@@ -123,7 +123,7 @@ def test_missing_files(files, tmp_path):
             files.score(workers)
 
 
-def test_ids_of_picture_and_json(files):
+def test_ids_of_png_and_json_differ(files):
     png = files.pred_folder / 'video1' / '0001.png'
     write_png(png, np.where(IDS[1] == 300, 301, 0))
     with pytest.raises(AnnotationError, match=r'0001\.png: video video1, frame .*ids 301: in the'):
@@ -142,7 +142,7 @@ def test_sizes(files):
         files.score()
 
 
-def test_pictures_that_are_none(files):
+def test_invalid_png_files(files):
     png = files.pred_folder / 'video0' / '0000.png'
     png.write_bytes(b'text')
     with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
@@ -179,14 +179,14 @@ def test_numbers_as_video_ids(files):
     assert files.score()['vpq1'] == 100
 
 
-def test_ids_survive_the_picture(tmp_path):
+def test_ids_survive_png_encoding(tmp_path):
     ids = np.random.default_rng(0).integers(0, 2**24, (5, 7))
     write_png(tmp_path / 'ids.png', ids)
     np.testing.assert_array_equal(read_ids(tmp_path / 'ids.png'), ids)
 
 
-def test_count_pairs_of_noise():
-    """Run of one pixel each, the worst case."""
+def test_count_pairs_on_noise():
+    """Runs have one pixel each, the worst case."""
     random = np.random.default_rng(0)
     gt, predicted = random.choice([0, 7, 2**24 - 1], (2, 9, 11)).astype(np.uint32)
     *pairs, pixels = np.array(count_pairs(gt, predicted)).tolist()
@@ -197,5 +197,5 @@ def test_count_pairs_of_noise():
     }
 
 
-def test_the_same_files_score_fully(tmp_path):
+def test_equal_files_have_a_perfect_score(tmp_path):
     assert score(tmp_path, VIDEOS, VIDEOS).summary()['vpq1'] == 100

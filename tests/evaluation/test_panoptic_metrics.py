@@ -1,4 +1,4 @@
-"""VPQ, STQ and PQ in the loop equal those from files, in one process and in two."""
+"""VPQ, STQ and PQ of the test loop equal those from files, in one process and in two."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ from axialvs.evaluation.panoptic_scores import evaluate_panoptic
 from axialvs.utils.rle import encode_masks
 from forked import run_ranks
 
-# Labels in another order than the categories, and one that the ground truth lacks.
+# Labels in a different order than the categories, and one missing in the ground truth.
 META = {'category_ids': [*(c['id'] for c in CATEGORIES[::-1]), None]}
 LACKING = len(CATEGORIES)
 
 
 def sample_of(index, side: Side) -> TrackDataSample:
-    """A finished video; the largest ids come first."""
+    """Return the sample of a finished video; the largest ids come first."""
     tracks = InstanceData()
     ids = sorted(set(np.unique(side.ids).tolist()) - {0}, reverse=True)
     labels = [META['category_ids'].index(side.classes[i]) for i in ids]
@@ -49,14 +49,14 @@ def run(folder, predicted, videos=None, **options):
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_equals_the_scores_of_files(tmp_path, seed):
+def test_matches_scores_of_files(tmp_path, seed):
     gt, predicted = random_case(seed)
     expected = score(tmp_path, gt, predicted).summary()
     metrics = run(tmp_path, predicted)
     assert metrics == pytest.approx({f'panoptic/{k}': v for k, v in expected.items()}, abs=1e-9)
 
 
-def test_written_files_score_the_same(tmp_path):
+def test_written_files_have_the_same_scores(tmp_path):
     gt, predicted = random_case(1)
     expected = score(tmp_path, gt, predicted).summary()
     prefix = str(tmp_path / 'out' / 'predictions')
@@ -79,7 +79,7 @@ def test_two_processes(tmp_path):
         assert metrics['panoptic/stq'] == pytest.approx(expected['stq'])
 
 
-def test_videos_that_are_missing_or_do_not_fit(tmp_path):
+def test_missing_and_mismatched_videos(tmp_path):
     side = Side(np.full((2, 4, 4), 9), {9: 4})
     write(tmp_path, [side, side], 'gt')
     with pytest.raises(ValueError, match='video1'):
@@ -93,7 +93,7 @@ def test_videos_that_are_missing_or_do_not_fit(tmp_path):
         run(tmp_path, [side, Side(np.full((2, 5, 4), 9), side.classes)])
 
 
-def test_first_of_overlapping_masks_counts():
+def test_first_of_overlapping_masks_owns_the_pixels():
     masks = np.zeros((2, 2, 3), bool)
     masks[0, :, :2] = masks[1, :, 1:] = True
     expected = [[1, 1, 2], [1, 1, 2]]
@@ -101,7 +101,7 @@ def test_first_of_overlapping_masks_counts():
 
 
 def test_pq_of_images(tmp_path):
-    """A thing is found with an IoU of 3/4, stuff is found exactly, another thing is missed."""
+    """A thing is found with an IoU of 3/4, stuff is exact, another thing is missed."""
     gt = np.array([[1, 1, 1, 1], [2, 2, 3, 3]])
     write_png(tmp_path / '7.png', gt)
     segments = [{'id': i, 'category_id': c} for i, c in ((1, 4), (2, 0), (3, 5))]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from panoptic_cases import STUFF, THINGS, Side, expected_figures, random_case, score
+from panoptic_cases import STUFF, THINGS, Side, expected_metrics, random_case, score
 
 from axialvs.evaluation.vpq import SlidingSums
 
@@ -41,11 +41,11 @@ def test_fixture(folder):
 def test_equals_set_arithmetic(folder, seed):
     gt, predicted = random_case(seed)
     metrics = score(folder, gt, predicted).summary()
-    assert metrics == pytest.approx(expected_figures(gt, predicted), abs=1e-9, rel=0)
+    assert metrics == pytest.approx(expected_metrics(gt, predicted), abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_processes_change_nothing(folder, seed):
+def test_number_of_processes_does_not_change_scores(folder, seed):
     case = random_case(seed)
     assert score(folder, *case, workers=1).summary() == score(folder, *case, workers=3).summary()
 
@@ -66,7 +66,7 @@ def test_perfect_prediction_under_other_ids(folder):
 
 @few
 @given(seeds)
-def test_order_of_videos_and_sq_on_void_do_not_matter(folder, seed):
+def test_order_and_predictions_on_void_do_not_matter(folder, seed):
     gt, predicted = random_case(seed)
     expected = score(folder, gt, predicted).summary()
     turned = score(folder, gt[::-1], predicted[::-1]).summary()
@@ -77,7 +77,7 @@ def test_order_of_videos_and_sq_on_void_do_not_matter(folder, seed):
     assert cut['sq'] == pytest.approx(expected['sq'], abs=1e-9)
 
 
-def test_nothing_counts(folder):
+def test_no_scored_tubes(folder):
     """Videos too short for a window, and no things."""
     ids = np.full((3, 4, 4), 9)
     metrics = score(folder, [Side(ids, {9: 0})], [Side(ids, {9: 0})]).summary()
@@ -86,12 +86,12 @@ def test_nothing_counts(folder):
     assert metrics['aq'] == metrics['stq'] == -1
 
 
-def test_an_identity_switch_costs_association_and_long_windows_only(folder):
+def test_id_switch_affects_association_and_long_windows_only(folder):
     gt = Side(np.full((6, 4, 4), 9), {9: 4})
     switched = np.where(np.arange(6)[:, None, None] < 3, 9, 8) * np.ones((6, 4, 4), int)
     metrics = score(folder, [gt], [Side(switched, {9: 4, 8: 4})]).summary()
     assert metrics['vpq1'] == metrics['sq'] == 100
-    # Of five windows of two frames one has the switch: two wrong tubes and a missed one.
+    # One of five windows of two frames has the switch: two false positives and one miss.
     assert metrics['vpq2'] == pytest.approx(100 * 4 / (4 + 1.5))
     assert metrics['vpq6'] == 0
     assert metrics['aq'] == pytest.approx(50)

@@ -1,4 +1,4 @@
-"""What is wrong in a results file is named: file, entry, video, field and value."""
+"""Errors in results files name the file, entry, video, field and value."""
 
 import copy
 import json
@@ -86,7 +86,7 @@ def without(field: str) -> list[dict]:
         (f'[{"1" * 5000}]', 'not valid JSON'),
     ],
 )
-def test_faults_are_named(annotations, tmp_path, content, message):
+def test_errors_name_the_fault(annotations, tmp_path, content, message):
     path = write(tmp_path, content)
     with pytest.raises(ResultsError, match=re.escape(message)) as caught:
         read_results(path, annotations)
@@ -106,7 +106,7 @@ def test_no_file(annotations, tmp_path):
 
 
 def tracks_of(results: list[dict]) -> dict:
-    """As segment_video.py writes them."""
+    """Return tracks as segment_video.py writes them."""
     tracks = [{k: v for k, v in entry.items() if k != 'video_id'} for entry in results]
     return {
         'video': {'length': 2},

@@ -1,4 +1,4 @@
-"""Short and long videos are scored apart, from files and in a test, and their APs averaged."""
+"""Short and long videos are scored separately, and their APs averaged."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def part_of(gt: dict, long: bool) -> dict:
 
 @pytest.fixture
 def files(case, tmp_path):
-    """The official layout: all videos without annotations, and two ground truths."""
+    """Write the official layout: all videos without annotations, and two ground truth files."""
     gt = case[0]
     contents = {
         'ann_file': {**gt, 'annotations': None},
@@ -55,7 +55,7 @@ def run(files, case, **options):
     return evaluator.evaluate(NUM_CLIPS)
 
 
-def test_each_kind_scores_as_if_it_were_alone(files, case, tmp_path):
+def test_short_and_long_videos_are_scored_separately(files, case, tmp_path):
     metrics = run(files, case)
     gt, results = case
     for long, name in ((False, 'short'), (True, 'long')):
@@ -69,7 +69,7 @@ def test_each_kind_scores_as_if_it_were_alone(files, case, tmp_path):
     assert len(metrics) == 25
 
 
-def test_one_submission_has_both_kinds(files, case, tmp_path):
+def test_submission_has_short_and_long_videos(files, case, tmp_path):
     for name in ('short_ann_file', 'long_ann_file'):
         files[name].unlink()  # not public
     assert run(files, case, format_only=True, outfile_prefix=str(tmp_path / 'r')) == {}
@@ -88,7 +88,7 @@ def test_classwise(files, case):
         assert mean == pytest.approx(metrics[f'youtube_vis/AP_{kind}'])
 
 
-def test_nothing_to_count_in_one_kind():
+def test_one_part_without_ground_truth():
     assert short_long_metrics({'AP': 0.5}, {'AP': -1.0})['AP_all'] == -1
     assert short_long_metrics({'AP': 0.5}, {'AP': 0.0})['AP_all'] == 0.25
 
@@ -136,7 +136,7 @@ def no_truth(contents):
         (no_truth, r"long_ann_file\.json: field 'annotations': is missing or null"),
     ],
 )
-def test_files_that_do_not_go_together(files, case, change, message):
+def test_inconsistent_files(files, case, change, message):
     contents = {name: json.loads(path.read_text()) for name, path in files.items()}
     change(contents)
     for name, path in files.items():
@@ -145,7 +145,7 @@ def test_files_that_do_not_go_together(files, case, change, message):
         run(files, case)
 
 
-def test_config_needs_one_switch_for_scores(files, case, tmp_path, monkeypatch):
+def test_config_scores_with_format_only_disabled(files, case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     evaluator = Config.fromfile(CONFIG).test_evaluator
     for name, path in files.items():

@@ -1,4 +1,4 @@
-"""STQ's published examples: the cases of DeepLab2's unit test, drawn one letter a pixel."""
+"""STQ on the cases of DeepLab2's unit test, drawn as one letter per pixel."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ PREDICTED = [
 
 
 def metrics(gt: list[str], predicted: list[str]) -> tuple[float, float, float]:
-    """STQ, AQ and SQ of one video."""
+    """Return STQ, AQ and SQ of one video."""
     maps = [
         np.array([LETTERS.index(c) + 1 for c in ''.join(frames).replace(' ', '')], np.uint32)
         for frames in (gt, predicted)

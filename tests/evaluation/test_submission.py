@@ -1,4 +1,4 @@
-"""The evaluation server's layout, and files that are replaced whole."""
+"""The evaluation server's layout, and atomic replacement of files."""
 
 import json
 import zipfile
@@ -22,7 +22,7 @@ def test_round_trip(tmp_path):
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['r.json', 'r.zip']
 
 
-def test_zip_has_the_list_at_its_top_level(tmp_path):
+def test_json_is_at_the_top_level_of_the_zip(tmp_path):
     write_submission(tmp_path / 'r.zip', ENTRIES)
     with zipfile.ZipFile(tmp_path / 'r.zip') as archive:
         assert archive.namelist() == ['results.json']
@@ -31,7 +31,7 @@ def test_zip_has_the_list_at_its_top_level(tmp_path):
 
 
 @pytest.mark.parametrize('write', [write_results, write_submission])
-def test_old_file_stays_when_the_new_one_fails(tmp_path, write):
+def test_old_file_is_kept_if_writing_fails(tmp_path, write):
     path = tmp_path / 'file'
     write(path, ENTRIES)
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Predicted tracks take the ids of the objects that they show."""
+"""Predicted tracks get the ids of the objects that they cover."""
 
 import numpy as np
 from rlemasklib import RLEMask
@@ -9,7 +9,7 @@ SIZE = (4, 8)
 
 
 def tube(*columns: slice | None) -> list[RLEMask | None]:
-    """A track whose mask in each frame is some columns of the image, or None."""
+    """Return a track whose mask in each frame covers some columns of the image, or None."""
     frames = []
     for chosen in columns:
         if chosen is None:
@@ -21,13 +21,13 @@ def tube(*columns: slice | None) -> list[RLEMask | None]:
     return frames
 
 
-def test_each_object_goes_to_one_track_so_that_the_overlaps_are_greatest():
+def test_one_to_one_assignment_maximizes_the_overlap():
     left, right = slice(0, 4), slice(4, 8)
     gts = [tube(left, left), tube(right, right)]
     predictions = [
-        tube(left, right),  # changes its object; the other object is left to it
+        tube(left, right),  # switches objects and is assigned the remaining one
         tube(left, left),
-        tube(None, slice(0, 1)),  # overlaps an object that another track shows better
+        tube(None, slice(0, 1)),  # overlaps an object that another track covers better
     ]
     assert ids_like_gt(predictions, gts, [5, 9]) == [9, 5, 10]
 

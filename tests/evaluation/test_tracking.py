@@ -18,7 +18,7 @@ def evaluate(folder, gt, results):
     return evaluate_tracking(annotations, check_results(results, annotations, 'r'))
 
 
-def test_equals_trackeval(folder):
+def test_matches_trackeval(folder):
     case = json.loads((PARITY / 'youtube_vis_ap.json').read_text())
     expected = json.loads((PARITY / 'tracking_scores.json').read_text())
     found = evaluate(folder, case['ground_truth'], case['results'])
@@ -40,7 +40,7 @@ def test_perfect(folder):
     assert found == pytest.approx(dict.fromkeys(TRACKING_METRICS, 1.0))
 
 
-def test_a_switch_costs_association_only(folder):
+def test_switch_affects_association_only(folder):
     first, second = [LEFT, LEFT, None, None], [None, None, LEFT, LEFT]
     results = [result(1, 2, 0.9, first), result(1, 2, 0.8, second)]
     found = evaluate(folder, gt_of([4], [(1, 2, [LEFT] * 4)]), results).summary()
@@ -53,7 +53,7 @@ def test_a_switch_costs_association_only(folder):
     )
 
 
-def test_classes_do_not_match_and_empty_ones_are_left_out(folder):
+def test_classes_are_separate_and_empty_ones_skipped(folder):
     gt = gt_of([1], [(1, 2, [LEFT])], categories=(2, 5, 6))
     assert evaluate(folder, gt, [result(1, 2, 0.9, [LEFT])]).summary()['HOTA'] == 1
     found = evaluate(folder, gt, [result(1, 5, 0.9, [LEFT])])

@@ -14,7 +14,7 @@ many = settings(deadline=None)
 
 
 def draw_tube(seed: int) -> np.ndarray:
-    """(L, H, W) bool, dense or sparse; some frames are empty."""
+    """Draw a tube (L, H, W), dense or sparse, with some empty frames."""
     random = np.random.default_rng(seed)
     tube = random.random((LENGTH, HEIGHT, WIDTH)) < random.choice([0.1, 0.5, 0.9, 1])
     return tube & (random.random((LENGTH, 1, 1)) < 0.8)
@@ -25,7 +25,7 @@ pairs = st.tuples(st.lists(tubes, max_size=3), st.lists(tubes, max_size=3))
 
 
 def encode(tube: np.ndarray) -> list[RLEMask | None]:
-    """Empty masks of even tubes are None, those of odd tubes stay empty masks."""
+    """Encode tubes; empty masks become None in even tubes and stay in odd tubes."""
     keep_empty = tube.sum() % 2
     return [RLEMask.from_array(m) if m.any() or keep_empty else None for m in tube]
 
@@ -48,7 +48,7 @@ def dense_ious(detections, gts) -> np.ndarray:
 
 @many
 @given(pairs)
-def test_equals_sums_over_masks(pair):
+def test_matches_sums_over_masks(pair):
     result = overlaps(*pair)
     np.testing.assert_array_equal(result.ious, dense_ious(*pair))
     for areas, side in zip((result.areas, result.gt_areas), pair, strict=True):
@@ -57,7 +57,7 @@ def test_equals_sums_over_masks(pair):
 
 @many
 @given(pairs, st.floats(0, 1))
-def test_bound_changes_no_iou_above_it(pair, at_least):
+def test_lower_bound_keeps_ious_above_it(pair, at_least):
     exact = dense_ious(*pair)
     ious = overlaps(*pair, at_least=at_least).ious
     wanted = exact >= at_least
@@ -67,7 +67,7 @@ def test_bound_changes_no_iou_above_it(pair, at_least):
 
 @many
 @given(pairs)
-def test_parts_of_a_long_video_add_up(pair):
+def test_long_videos_are_summed_in_parts(pair):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tube_iou, '_MAX_RLE_PIXELS', 2 * HEIGHT * WIDTH)
         np.testing.assert_array_equal(overlaps(*pair).ious, dense_ious(*pair))
@@ -82,7 +82,7 @@ def test_only_comparable_pairs_are_compared():
 
 @many
 @given(pairs)
-def test_frames_are_tubes_of_one_frame(pair):
+def test_single_frames_as_tubes(pair):
     for frame in range(LENGTH):
         masks, others = ([encode(tube)[frame] for tube in side] for side in pair)
         expected = dense_ious(*([tube[frame] for tube in side] for side in pair))

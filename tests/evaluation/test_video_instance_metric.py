@@ -1,4 +1,4 @@
-"""The metric gives the metrics of the files, in one process and in two."""
+"""The metric of the test loop equals the scores of files, in one process and in two."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def case():
 
 
 def meta_of(gt: dict) -> dict:
-    """Labels in another order than ids."""
+    """Return dataset meta information with labels in a different order than ids."""
     categories = gt['categories'][::-1]
     return {
         'classes': tuple(category['name'] for category in categories),
@@ -34,7 +34,7 @@ def meta_of(gt: dict) -> dict:
 
 
 def samples_of(gt: dict, results: list[dict], meta: dict) -> list[TrackDataSample]:
-    """For each video what the model gives for a clip within, and for the last one."""
+    """Return the model's outputs for an inner clip and the last clip of each video."""
     samples = []
     for video in gt['videos']:
         entries = [entry for entry in results if entry['video_id'] == video['id']]
@@ -79,7 +79,7 @@ def test_classwise(case, path):
     assert sum(of_classes) / len(names) == pytest.approx(metrics['youtube_vis/AP'])
 
 
-def test_written_files_score_the_same(case, path, tmp_path):
+def test_written_files_have_the_same_scores(case, path, tmp_path):
     gt, results, _ = case
     metrics = run(path, gt, results, outfile_prefix=str(tmp_path / 'out' / 'r'))
     entries = json.loads((tmp_path / 'out' / 'r.json').read_text())
@@ -90,7 +90,7 @@ def test_written_files_score_the_same(case, path, tmp_path):
 
 
 def test_each_run_has_one_file(case, path, tmp_path):
-    """Validations of a run replace its file; that of an earlier run stays."""
+    """Validations of a run replace its own file but not one of an earlier run."""
     gt, results, _ = case
     options = {'outfile_prefix': str(tmp_path / 'out' / 'r')}
     run(path, gt, [], **options)
@@ -137,7 +137,7 @@ def test_missing_videos(case, path, tmp_path):
     assert metrics == {f'youtube_vis/{name}': value for name, value in expected.items()}
 
 
-def test_video_that_comes_twice(case, path):
+def test_duplicate_video(case, path):
     gt, results, _ = case
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
     evaluator.dataset_meta = meta = meta_of(gt)
@@ -147,7 +147,7 @@ def test_video_that_comes_twice(case, path):
         evaluator.evaluate(NUM_CLIPS)
 
 
-def test_class_that_the_file_lacks_counts_nowhere(tmp_path):
+def test_class_missing_in_the_file_is_ignored(tmp_path):
     masks = [box(0, 0, 90, 90)]
     gt = gt_of([1], [(1, 2, masks)], categories=(2,))
     read(tmp_path, gt)
@@ -158,15 +158,15 @@ def test_class_that_the_file_lacks_counts_nowhere(tmp_path):
     assert evaluator.evaluate(NUM_CLIPS)['youtube_vis/AP'] == pytest.approx(1.0)
 
 
-def test_wrong_length_names_the_video(case, path):
+def test_wrong_length_error_names_the_video(case, path):
     gt, results, _ = case
     broken = [{**results[0], 'segmentations': [None]}]
     with pytest.raises(ResultsError, match=r'prediction for video 1: entry 0, .*5 frames'):
         run(path, gt, broken, videos={1})
 
 
-def test_two_processes_with_uneven_shares(case, path, tmp_path):
-    """Process 0 has videos 1 to 3, process 1 all others; and both name a video that is lost."""
+def test_two_processes_with_unequal_numbers_of_videos(case, path, tmp_path):
+    """Process 0 has videos 1 to 3, process 1 all others; both name a missing video."""
     gt, results, _ = case
     ended = run_ranks(lambda rank: _as_one_of_two(rank, tmp_path, gt, results))
     assert [process.code for process in ended] == [0, 0], ended
@@ -199,8 +199,8 @@ def _as_one_of_two(rank: int, folder: Path, gt: dict, results: list[dict]) -> No
     torch.distributed.destroy_process_group()
 
 
-def test_labels_beyond_the_classes_of_the_data_count_nowhere(case, path):
-    """A head with more classes than the data, as the demo's on the level `easy`."""
+def test_labels_beyond_the_dataset_classes_are_ignored(case, path):
+    """A head may have more classes than the data, such as the demo's on the level `easy`."""
     gt, results, expected = case
     evaluator = Evaluator(dict(type='VideoInstanceMetric', ann_file=str(path)))
     evaluator.dataset_meta = meta = meta_of(gt)

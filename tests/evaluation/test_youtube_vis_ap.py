@@ -25,7 +25,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def official(gt: dict, results: list[dict]) -> dict[str, float]:
-    """What mmdet's copy of the official evaluator says."""
+    """Return the metrics of mmdet's copy of the official evaluator."""
     with contextlib.redirect_stdout(io.StringIO()):
         annotations = YTVIS(copy.deepcopy(gt))
         found = annotations.loadRes(copy.deepcopy(results))
@@ -49,7 +49,7 @@ def test_fixture(fixture, folder):
 
 
 def test_fixture_with_measured_areas(fixture, folder):
-    """Without the field `areas` sizes come from the masks, which say the same."""
+    """Without the field `areas`, sizes are measured from the masks, with equal results."""
     gt = copy.deepcopy(fixture['ground_truth'])
     for annotation in gt['annotations']:
         del annotation['areas']
@@ -57,7 +57,7 @@ def test_fixture_with_measured_areas(fixture, folder):
     assert metrics == pytest.approx(fixture['expected'], abs=TOLERANCE, rel=0)
 
 
-def test_processes_change_nothing(fixture, folder):
+def test_number_of_processes_does_not_change_metrics(fixture, folder):
     one, four = (
         score(folder, fixture['ground_truth'], fixture['results'], workers) for workers in (1, 4)
     )
@@ -67,7 +67,7 @@ def test_processes_change_nothing(fixture, folder):
 
 @settings(few, max_examples=60)
 @given(seeds)
-def test_equals_mmdet(folder, seed):
+def test_matches_mmdet(folder, seed):
     gt, results = random_case(seed)
     assume(results)
     expected = official(gt, results)
@@ -88,7 +88,7 @@ def test_order_does_not_matter(folder, seed, random):
 
 @few
 @given(seeds)
-def test_only_the_order_of_scores_matters(folder, seed):
+def test_metrics_depend_only_on_the_order_of_scores(folder, seed):
     gt, results = random_case(seed)
     expected = summary(folder, gt, results)
     for entry in results:
@@ -100,7 +100,7 @@ def test_only_the_order_of_scores_matters(folder, seed):
 @given(seeds)
 def test_ground_truth_is_perfect(folder, seed):
     gt, _ = random_case(seed)
-    # A track without a pixel can be matched by nothing.
+    # A track without pixels cannot be matched.
     gt['annotations'] = [x for x in gt['annotations'] if any(x['areas']) and not x['iscrowd']]
     assume(gt['annotations'])
     metrics = summary(folder, gt, as_results(gt))
@@ -113,7 +113,7 @@ def test_ground_truth_is_perfect(folder, seed):
 @few
 @given(seeds, st.data())
 def test_splitting_a_track_never_raises_ap(folder, seed, data):
-    """Two halves of the same score in place of a whole."""
+    """A track is replaced by two halves with the same score."""
     gt, _ = random_case(seed)
     results = as_results(gt)
     long = [x for x in results if sum(mask is not None for mask in x['segmentations']) > 1]
@@ -134,12 +134,12 @@ def test_false_positive_of_low_score_never_raises_ap(folder, seed, data):
     gt, results = random_case(seed)
     before = summary(folder, gt, results)
     video = data.draw(st.sampled_from(gt['videos']))
-    nowhere = [None] * video['length']  # matches nothing for sure
+    nowhere = [None] * video['length']  # never matches
     results.append(result(video['id'], 2, -1.0, nowhere))
     assert summary(folder, gt, results)['AP'] <= before['AP'] + 1e-12
 
 
-def test_crowd_takes_up_detections_without_counting(folder):
+def test_detections_on_crowds_are_ignored(folder):
     masks = [box(10, 10, 50, 50)] * 2
     other = [box(200, 100, 50, 50)] * 2
     gt = gt_of([2], [(1, 2, masks, True), (1, 2, other)])
@@ -150,7 +150,7 @@ def test_crowd_takes_up_detections_without_counting(folder):
     assert found.per_video()[1]['matched'] == 1
 
 
-def test_only_crowds_count_as_nothing(folder):
+def test_only_crowds_give_no_score(folder):
     masks = [box(10, 10, 50, 50)]
     found = score(folder, gt_of([1], [(1, 2, masks, True)]), [result(1, 2, 0.9, masks)])
     assert set(found.summary().values()) == {-1.0}
@@ -162,7 +162,7 @@ def test_no_results_are_zero(folder):
     assert metrics['APm'] == metrics['ARl'] == -1.0
 
 
-def test_at_most_a_hundred_tracks_of_a_category_and_video(folder):
+def test_at_most_100_tracks_per_category_and_video(folder):
     target, speck = [box(10, 10, 90, 90)], [box(200, 200, 3, 3)]
     gt = gt_of([1], [(1, 2, target)])
     wrong = [result(1, 2, 0.9, speck)] * 99
@@ -182,8 +182,8 @@ def test_null_frames_count_in_the_union(folder):
     assert found['AR100'] == pytest.approx(0.4)  # 2 of 3: thresholds 0.5, 0.55, 0.6, 0.65
 
 
-def test_sizes_are_means_over_visible_frames(folder):
-    """128 squared is small and medium at once, as in the official evaluator."""
+def test_size_is_the_mean_area_of_visible_frames(folder):
+    """An area of 128 squared is both small and medium, as in the official evaluator."""
     mask = box(0, 0, 128, 128)
     gt = gt_of([3], [(1, 2, [None, mask, None])])
     metrics = summary(folder, gt, [result(1, 2, 0.5, [None, mask, None])])
@@ -215,7 +215,7 @@ def test_ground_truth_without_annotations(folder):
         summary(folder, gt, [])
 
 
-def test_broken_runs_name_entry_and_frame(folder):
+def test_invalid_rle_error_names_entry_and_frame(folder):
     gt = gt_of([2], [(1, 2, [box(0, 0, 9, 9)] * 2)])
     broken = {**box(0, 0, 9, 9), 'counts': 'P0'}
     results = [
@@ -228,8 +228,8 @@ def test_broken_runs_name_entry_and_frame(folder):
         summary(folder, gt, results)
 
 
-def test_annotations_are_read_unchanged(folder):
-    """Polygons, run lists and the same as text give the same metrics."""
+def test_mask_formats_are_equivalent(folder):
+    """Polygons, run lists and compressed RLEs give the same metrics."""
     corner = [[10.0, 10.0, 60.0, 10.0, 60.0, 40.0, 10.0, 40.0]]
     rle = box(10, 10, 50, 30)
     counts = {'size': rle['size'], 'counts': _runs(10, 10, 50, 30)}
@@ -250,7 +250,7 @@ def _runs(x, y, width, height) -> list[int]:
 
 
 def test_categories_that_share_a_name(folder):
-    """Scores go by id, as those of LV-VIS and UVO, whose names are not unique."""
+    """Scores are by category id, since names in LV-VIS and UVO are not unique."""
     gt = gt_of([1], [(1, 2, [box(0, 0, 60, 60)]), (1, 5, [box(200, 100, 60, 60)])])
     for category in gt['categories']:
         category['name'] = 'cup'

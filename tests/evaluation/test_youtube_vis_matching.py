@@ -1,4 +1,4 @@
-"""Greedy matching by hand-made cases; test_youtube_vis_ap.py compares with the reference."""
+"""Greedy matching on hand-made cases; test_youtube_vis_ap.py compares with the reference."""
 
 import numpy as np
 
@@ -15,18 +15,18 @@ def match(ious, ignored=None, crowd=None, thresholds=HALF):
     return match_tracks(ious, ignored, crowd, thresholds)[0]
 
 
-def test_first_detection_takes_its_best():
+def test_first_detection_takes_its_best_match():
     assert match([[0.6, 0.9], [0.7, 0.8]]).tolist() == [[1, 0]]
 
 
-def test_threshold_is_included_and_each_has_its_own_matches():
+def test_thresholds_are_inclusive_and_independent():
     matches = match([[0.5, 0.7]], thresholds=np.array([0.5, 0.6, 0.75]))
     assert matches.tolist() == [[1], [1], [-1]]
     assert match([[0.5]]).tolist() == [[0]]
     assert match([[0.499]]).tolist() == [[-1]]
 
 
-def test_of_equal_ones_the_last():
+def test_ties_take_the_last():
     assert match([[0.8, 0.8, 0.6]]).tolist() == [[1]]
 
 
@@ -34,11 +34,11 @@ def test_perfect_tube_matches_at_one():
     assert match([[1 - 1e-12]], thresholds=np.array([1.0])).tolist() == [[0]]
 
 
-def test_what_counts_comes_before_what_is_ignored():
+def test_regular_objects_precede_ignored_ones():
     assert match([[0.55, 0.95], [0.6, 0.9]], ignored=[0, 1]).tolist() == [[0, 1]]
 
 
-def test_crowd_is_never_used_up():
+def test_crowd_matches_any_number_of_detections():
     ious = [[0.9], [0.8], [0.7]]
     assert match(ious, ignored=[1], crowd=[1]).tolist() == [[0, 0, 0]]
     assert match(ious, ignored=[1], crowd=[0]).tolist() == [[0, -1, -1]]

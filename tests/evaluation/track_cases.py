@@ -1,4 +1,4 @@
-"""Small ground truths and results in the official layouts, for the tests here."""
+"""Small ground truth and results in the official layouts."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ HEIGHT, WIDTH = 300, 420
 
 
 def box(x: float, y: float, width: float, height: float) -> dict:
-    """RLE of a rectangle, with a text as counts."""
+    """Return the compressed RLE of a rectangle."""
     left, right = (int(np.clip(v, 0, WIDTH)) for v in (x, x + width))
     top, bottom = (int(np.clip(v, 0, HEIGHT)) for v in (y, y + height))
     mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8, order='F')
@@ -27,7 +27,7 @@ def box(x: float, y: float, width: float, height: float) -> dict:
 
 
 def gt_of(lengths: list[int], tracks: list[tuple], categories=(2, 5)) -> dict:
-    """Ground truth: videos 1, 2, ..., and `(video_id, category_id, masks[, iscrowd])`."""
+    """Return videos 1, 2, ... with tracks `(video_id, category_id, masks[, iscrowd])`."""
     return {
         'videos': [
             {
@@ -64,7 +64,7 @@ def result(video_id: int, category_id: int, score: float, masks: list) -> dict:
 
 
 def random_case(seed: int) -> tuple[dict, list[dict]]:
-    """Boxes of all sizes that drift, with crowds, gaps, empty videos, ties and look-alikes."""
+    """Return drifting boxes of all sizes, with crowds, gaps, empty videos, ties and look-alikes."""
     random = np.random.default_rng(seed)
     lengths = random.integers(1, 5, size=random.integers(1, 4)).tolist()
     categories = (2, 5, 6)
@@ -92,7 +92,7 @@ def _drift(random, place, size, step, length) -> list[dict | None]:
 
 
 def read(folder: Path, gt: dict) -> VideoAnnotations:
-    """The ground truth as it is read from a file."""
+    """Write the ground truth to a file and read it back."""
     path = folder / 'gt.json'
     path.write_text(json.dumps(gt))
     return read_annotations(path)
@@ -108,7 +108,7 @@ def summary(folder: Path, gt: dict, results: list[dict]) -> dict[str, float]:
 
 
 def as_results(gt: dict) -> list[dict]:
-    """The ground truth itself as results of falling score, without its crowds."""
+    """Return the ground truth without crowds as results of decreasing scores."""
     return [
         result(x['video_id'], x['category_id'], 1 / (1 + index), copy.copy(x['segmentations']))
         for index, x in enumerate(gt['annotations'])

@@ -29,7 +29,7 @@ def install_deformops(tmp_path, monkeypatch):
         (package / 'registry.py').write_text(text)
 
     monkeypatch.syspath_prepend(tmp_path)
-    for name in _loaded_parts():  # of an installed one
+    for name in _loaded_parts():  # of an actual installation
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(module, 'DEFORMOPS_MIN_PYTHON', (3, 0))
     monkeypatch.setattr(module, 'missing_reason', lambda: 'mmcv has none')
@@ -40,7 +40,7 @@ def install_deformops(tmp_path, monkeypatch):
     deformops_missing_reason.cache_clear()
 
 
-def test_usable_package_is_selected(install_deformops):
+def test_working_package_is_selected(install_deformops):
     install_deformops('def msda(*arguments): ...\n')
     assert deformops_missing_reason() is None
     assert select_implementation('cuda', torch.bfloat16) == (

@@ -1,4 +1,4 @@
-"""All implementations of deformable attention agree with each other, with mmcv and by hand."""
+"""All implementations of deformable attention agree with mmcv and with values by hand."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -93,7 +93,7 @@ def test_values_do_not_depend_on_gradients(channels):
 
 
 @pytest.mark.parametrize('implementation', IMPLEMENTATIONS)
-def test_samples_by_hand(implementation):
+def test_sampling_by_hand(implementation):
     """One map of 2x2 with the values 1, 2, 3, 4."""
     value = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1)
     cases = {
@@ -102,7 +102,7 @@ def test_samples_by_hand(implementation):
         (0.25, 0.75): 3.0,
         (0.5, 0.5): 2.5,  # half-way between all four
         (0.5, 0.25): 1.5,
-        (0.0, 0.25): 0.5,  # on the border: half of it lies outside, where there is nothing
+        (0.0, 0.25): 0.5,  # on the border: half of the weight is on zero padding outside
         (1.25, 0.25): 0.0,
         (-7.0, 30.0): 0.0,
     }
@@ -162,14 +162,14 @@ def test_unavailable_backend_raises(monkeypatch):
 
 
 @pytest.mark.parametrize('backend', ['auto', 'torch'])
-def test_explicit_backend_equals_the_default(backend):
+def test_explicit_backend_matches_the_default(backend):
     value, *rest = random_case(seed=5)
     expected = ms_deform_attn_grid_sample(value, SHAPES, *rest)
     assert torch.equal(ms_deform_attn(value, SHAPES, *rest, backend=backend), expected)
 
 
 class KernelInPython(ModuleType):
-    """mmcv's two kernels with their calling convention, for a machine without a GPU."""
+    """A CPU emulation of mmcv's two kernels with their calling convention."""
 
     @staticmethod
     def ms_deform_attn_forward(value, sizes, starts, locations, weights, im2col_step):
@@ -187,7 +187,7 @@ class KernelInPython(ModuleType):
             out = multi_scale_deformable_attn_pytorch(inputs[0], sizes, *inputs[1:])
             return torch.autograd.grad(out, inputs, grad_out)
 
-        # An operator runs below autograd; another thread has autograd enabled.
+        # Operators run below autograd; a new thread has autograd enabled.
         with ThreadPoolExecutor(1) as thread:
             found = thread.submit(differentiate).result()
         for total, gradient in zip(gradients, found, strict=True):
@@ -195,7 +195,7 @@ class KernelInPython(ModuleType):
 
 
 @pytest.mark.skipif(missing_reason() is None, reason='the compiled kernels need a GPU')
-def test_operator_around_the_kernels(monkeypatch):
+def test_operator_calls_the_kernels(monkeypatch):
     """Arguments, gradients and the traced graph; the kernels themselves need a GPU."""
     kernels = KernelInPython('mmcv._ext')
     monkeypatch.setitem(sys.modules, 'mmcv._ext', kernels)

@@ -1,4 +1,4 @@
-"""Trajectory attention against the paper's equations as plain loops."""
+"""Trajectory attention compared with the paper's equations as plain loops."""
 
 import math
 import sys
@@ -144,7 +144,7 @@ def assert_equal_to_eager(sequences, projections, spec):
 
 @pytest.mark.parametrize('num_frames', [1, 2, 3])
 @pytest.mark.parametrize('lines', [2, 1, 2 / 3, 1 / 3, 1 / 6], ids='{:.2f} lines'.format)
-def test_chunks_compute_the_same(monkeypatch, num_frames, lines):
+def test_chunked_matches_eager(monkeypatch, num_frames, lines):
     """Chunks of several lines, parts of a line, or fewer than one token per frame."""
     sequences, projections = random_case(num_frames, batch=5)
     spec = TrajectorySpec(num_frames, 8, 0.7)
@@ -158,13 +158,13 @@ def test_chunks_compute_the_same(monkeypatch, num_frames, lines):
 
 @pytest.mark.parametrize('setting', SETTINGS)
 @pytest.mark.parametrize(('batch', 'num_frames'), [(1, 1), (1, 2), (2, 2), (3, 4), (1, 7)])
-def test_results_and_gradients_equal_eager(setting, batch, num_frames):
+def test_default_matches_eager(setting, batch, num_frames):
     num_heads, scale, bias = SETTINGS[setting]
     sequences, projections = random_case(num_frames, bias, seed=2, batch=batch)
     assert_equal_to_eager(sequences, projections, TrajectorySpec(num_frames, num_heads, scale))
 
 
-def test_inputs_may_be_strided():
+def test_strided_inputs():
     sequences, projections = random_case(3, seed=6)
     sequences = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in sequences]
     projections = TrajectoryProjections(
@@ -182,7 +182,7 @@ def test_frozen_inputs_get_no_gradient():
     assert all(x.grad is None for x in (*sequences[:2], *projections))
 
 
-def test_dropout_draws_the_same_in_recomputation():
+def test_recomputation_repeats_dropout():
     """Results and gradients equal those of autograd through both steps without recomputation."""
     sequences, projections = random_case(3, seed=10)
     inputs = [x.requires_grad_() for x in (*sequences, *projections)]
@@ -197,7 +197,7 @@ def test_dropout_draws_the_same_in_recomputation():
     def results(attend):
         torch.manual_seed(0)
         out = attend()
-        torch.rand(7)  # other draws before backward
+        torch.rand(7)  # advance the random state before backward
         return out, *torch.autograd.grad(out, inputs, direction)
 
     recomputed = results(lambda: trajectory_attention(*sequences, projections, spec))
@@ -254,7 +254,7 @@ class CudaAutocast(TorchFunctionMode):
 @pytest.mark.parametrize('attend', [trajectory_attention, trajectory_attention_eager])
 @pytest.mark.parametrize('num_frames', [2, 3])
 @pytest.mark.parametrize('setting', SETTINGS)
-def test_autocast_that_sums_in_float32(setting, num_frames, attend):
+def test_autocast_with_sums_in_float32(setting, num_frames, attend):
     num_heads, scale, bias = SETTINGS[setting]
     sequences, projections = random_case(num_frames, bias, seed=12)
     sequences = [x.bfloat16() for x in sequences]
@@ -310,8 +310,8 @@ def test_cuda_tensors_use_the_triton_kernel_if_it_supports_them(monkeypatch, sup
     assert out == (('triton', (3, 8, 0.7)) if supported else 'chunked')
 
 
-def test_spatial_attention_by_the_fused_kernel():
-    """What other devices than a CPU use."""
+def test_fused_spatial_attention():
+    """Devices other than the CPU use it."""
     sequences, _ = random_case(3, seed=13)
     spec = TrajectorySpec(3, 8, 0.7)
     fused = module._spatial_attention_sdpa(*(module.split_heads(x, 8) for x in sequences), spec)
@@ -320,7 +320,7 @@ def test_spatial_attention_by_the_fused_kernel():
 
 
 def test_dropout_rescales_the_remaining_weights():
-    """With equal values everywhere, attention returns that value; dropout keeps its mean."""
+    """With equal values everywhere, attention returns that value; dropout preserves its mean."""
     length, num_frames = 64, 2
     query = torch.zeros(1, num_frames * length, 2)
     value = torch.ones_like(query)

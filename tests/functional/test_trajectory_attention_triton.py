@@ -18,7 +18,7 @@ from axialvs.functional.trajectory_attention import (
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 if DEVICE == 'cpu':
-    os.environ['TRITON_INTERPRET'] = '1'  # Triton looks when it is imported
+    os.environ['TRITON_INTERPRET'] = '1'  # Triton reads this variable on import
 pytest.importorskip('triton', reason='Triton is not installed')
 BOUNDS = {torch.float32: 1e-5, torch.float16: 2e-2, torch.bfloat16: 2e-2}
 
@@ -29,7 +29,7 @@ def eager(*arguments):
 
 @pytest.fixture(scope='module')
 def kernels():
-    """The module, its kernels interpreted where there is no GPU."""
+    """Return the module, with its kernels interpreted if there is no GPU."""
     with pytest.MonkeyPatch.context() as patch:
         if DEVICE == 'cpu':
             multiply_bfloat16_in_the_interpreter(patch)
@@ -37,7 +37,7 @@ def kernels():
 
 
 def multiply_bfloat16_in_the_interpreter(patch):
-    """Triton's interpreter stores bfloat16 as integers and multiplies those (seen up to 3.9)."""
+    """Fix products of bfloat16, which Triton's interpreter (up to 3.9) treats as integers."""
     import triton.language as tl
     from triton.runtime.interpreter import InterpreterBuilder
 
@@ -54,7 +54,7 @@ def multiply_bfloat16_in_the_interpreter(patch):
 
 
 def random_case(dtype, shape, num_heads, head_size, bias=True, seed=0):
-    """Leave: query (B, T * n, C), key and value (B, T * m, C), and the projections."""
+    """Return leaf tensors: query (B, T * n, C), key, value (B, T * m, C), and projections."""
     batch, num_frames, num_queries, num_keys = shape
     channels = num_heads * head_size
     rng = torch.Generator().manual_seed(seed)
@@ -74,7 +74,7 @@ def random_case(dtype, shape, num_heads, head_size, bias=True, seed=0):
 
 
 def results(form, sequences, projections, *numbers):
-    """Output and gradients of every input along one direction."""
+    """Return the output and the gradients of every input along one direction."""
     inputs = [x for x in (*sequences, *projections) if x is not None]
     out = form(*sequences, projections, *numbers)
     out = out[0] if isinstance(out, tuple) else out
@@ -84,7 +84,7 @@ def results(form, sequences, projections, *numbers):
 
 
 def assert_agrees(kernels, sequences, projections, *numbers):
-    """Largest difference to the equations in float64, by the largest value of each result."""
+    """Compare with the equations in float64, relative to the largest value of each result."""
     exact = [
         [None if x is None else x.detach().double().requires_grad_() for x in tensors]
         for tensors in (sequences, projections)
@@ -111,24 +111,22 @@ def assert_agrees(kernels, sequences, projections, *numbers):
     ],
     ids=['three frames', 'two frames, one head of 64', 'one frame'],
 )
-def test_results_and_gradients_are_those_of_the_equations(
-    kernels, dtype, shape, num_heads, head_size
-):
+def test_output_and_gradients_match_the_equations(kernels, dtype, shape, num_heads, head_size):
     case = random_case(dtype, shape, num_heads, head_size)
     assert_agrees(kernels, *case, shape[1], num_heads, head_size**-0.5)
 
 
-def test_the_paper_scale_without_biases(kernels):
+def test_explicit_scale_without_biases(kernels):
     case = random_case(torch.float32, (1, 2, 3, 3), 2, 32, bias=False)
     assert_agrees(kernels, *case, 2, 2, 0.3)
 
 
-def test_a_line_longer_than_a_block_and_fewer_queries_than_keys(kernels):
+def test_long_lines_and_fewer_queries_than_keys(kernels):
     case = random_case(torch.float32, (1, 2, 3, 70), 1, 32)
     assert_agrees(kernels, *case, 2, 1, 32**-0.5)
 
 
-def test_lines_in_parts_give_what_the_whole_gives(kernels, monkeypatch):
+def test_split_lines_match_unsplit_lines(kernels, monkeypatch):
     from axialvs.functional import trajectory_launches
 
     case = random_case(torch.float32, (3, 2, 5, 5), 1, 32)
@@ -144,7 +142,7 @@ def test_gradients_are_deterministic(kernels):
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_inputs_may_be_strided(kernels):
+def test_strided_inputs(kernels):
     sequences, projections = random_case(torch.float32, (2, 2, 5, 5), 1, 32)
     strided = [x.detach().transpose(1, 2).contiguous().transpose(1, 2) for x in sequences]
     strided = [x.requires_grad_() for x in strided]
@@ -152,7 +150,7 @@ def test_inputs_may_be_strided(kernels):
     assert_agrees(kernels, strided, projections, 2, 1, 32**-0.5)
 
 
-def test_torch_compile_keeps_one_graph(kernels):
+def test_torch_compile_has_no_graph_breaks(kernels):
     sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
 
     def attend(query, key, value, projections, *numbers):
@@ -169,7 +167,7 @@ def test_torch_compile_keeps_one_graph(kernels):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_a_second_derivative_is_refused(kernels):
+def test_second_derivative_raises(kernels):
     sequences, projections = random_case(torch.float32, (1, 1, 4, 4), 1, 32)
     out = kernels.trajectory_attention_triton(*sequences, projections, 1, 1, 0.2)
     (gradient,) = torch.autograd.grad(out.square().sum(), sequences[2], create_graph=True)
@@ -177,12 +175,12 @@ def test_a_second_derivative_is_refused(kernels):
         gradient.sum().backward()
 
 
-def test_the_operators_keep_their_contract_with_torch(kernels):
+def test_opcheck(kernels):
     sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
     torch.library.opcheck(kernels._attend, (*sequences, *projections, 2, 1, 32**-0.5))
 
 
-def test_under_autocast_results_have_the_type_of_a_linear_layer(kernels):
+def test_autocast_returns_the_dtype_of_a_linear_layer(kernels):
     sequences, projections = random_case(torch.float32, (1, 2, 4, 4), 1, 32)
     arguments = (*sequences, projections, 2, 1, 32**-0.5)
     expected = eager(*arguments)
@@ -207,14 +205,14 @@ def test_under_autocast_results_have_the_type_of_a_linear_layer(kernels):
         (torch.float32, 1024, 16, 0.0, False),
     ],
 )
-def test_what_is_supported(kernels, dtype, channels, num_heads, dropout_p, supported):
+def test_supported_inputs(kernels, dtype, channels, num_heads, dropout_p, supported):
     query = torch.zeros(1, 4, channels, dtype=dtype)
     assert kernels.triton_supports(query, num_heads, dropout_p) is supported
 
 
 @pytest.fixture
 def gpus(kernels, monkeypatch):
-    """Two GPUs, of compute capabilities that may be changed, and a driver of Triton for them."""
+    """Emulate two GPUs with changeable compute capabilities and a Triton driver for them."""
     capabilities = [(9, 0), (8, 6)]
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: len(capabilities))
     monkeypatch.setattr(torch.cuda, 'get_device_capability', capabilities.__getitem__)
@@ -223,7 +221,7 @@ def gpus(kernels, monkeypatch):
     return capabilities
 
 
-def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, gpus, monkeypatch):
+def test_old_gpus_and_triton_versions_are_not_supported(kernels, gpus, monkeypatch):
     query = torch.zeros(1, 4, 256)
     assert kernels.triton_supports(query, 8)
     assert kernels.missing_reason() is None
@@ -235,7 +233,7 @@ def test_old_gpus_and_versions_of_triton_are_not_supported(kernels, gpus, monkey
     assert not kernels.triton_supports(query, 8)
 
 
-def test_without_a_c_compiler_they_are_not_supported(kernels, gpus, monkeypatch):
+def test_not_supported_without_a_c_compiler(kernels, gpus, monkeypatch):
     class Driver:
         @property
         def active(self):
