@@ -133,6 +133,7 @@ SEGMENTS = ('annotations', 1, 'segmentations')
         (_set('annotations', 1, 'areas', [1]), INSTANCE.format('areas') + ': 1 entries, but'),
         (_set('annotations', 1, 'bboxes', 2, [1, 2]), INSTANCE.format(r'bboxes\[2\]')),
         (_set('annotations', 1, 'areas', 2, float('nan')), INSTANCE.format(r'areas\[2\]')),
+        (_set('annotations', 1, 'areas', 2, -5), INSTANCE.format(r'areas\[2\]') + ': -5 is not'),
         (_delete(*SEGMENTS, 0), INSTANCE.format('segmentations') + ': 4 entries, but'),
         (_set(*SEGMENTS, 2, []), INSTANCE.format(r'segmentations\[2\]') + ': .*is null'),
         (_set(*SEGMENTS, 2, 'abc'), 'neither an RLE, nor polygons, nor null'),

@@ -154,6 +154,11 @@ def test_invalid_png_files(files):
     with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
         files.score()
     write_png(png, np.random.default_rng(0).integers(0, 2**24, (60, 60)))
+    data = bytearray(png.read_bytes())
+    data[5000] ^= 1
+    png.write_bytes(data)
+    with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
+        files.score()
     png.write_bytes(png.read_bytes()[:2000])
     with pytest.raises(AnnotationError, match=r'0000\.png: is not a readable image'):
         files.score()

@@ -226,6 +226,8 @@ def test_animated_png_among_the_images_of_a_folder(tmp_path):
 def test_bad_sources_are_errors_that_name_them(tmp_path):
     with pytest.raises(VideoReadError, match=r'nope\.mp4: no such file'):
         open_video(tmp_path / 'nope.mp4')
+    with pytest.raises(VideoReadError, match='99999999999: no such file'):
+        open_video('99999999999')
     with pytest.raises(VideoReadError, match='holds no images'):
         open_video(tmp_path)
     for name, content in (('text.mp4', b'hello ' * 99), ('empty.mp4', b'')):

@@ -85,7 +85,7 @@ def test_tubes_have_gaps():
 @pytest.mark.parametrize(
     'counts',
     [
-        *('', 'P', 'S', '!', 'S1S1', 'S1P', 'é1', '\ud800', '0', 'O1'),
+        *('', 'P', 'S', '!', 'S1S1', 'S1P', 'é1', '\ud800', '0', 'O1', 'SQPPPP4'),
         *(b'', b'\xff', [], [34], [36], [40, -5], [1.5], [True] * 35, [2**70], ['35']),
     ],
 )

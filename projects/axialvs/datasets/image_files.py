@@ -41,7 +41,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ImageFileError: if it is not an image, or the size in its header is implausible.
     """
     try:
-        with open_image(path, ImageFileError) as image:
+        with open_image(path, ImageFileError, verify=False) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
     except FileNotFoundError:

@@ -31,6 +31,7 @@ from axialvs.utils.files import IMAGE_SUFFIXES
 from axialvs.utils.rle import decode_mask
 
 Protocol = Literal['live', 'scored']
+_CAMERA_DIGITS = 9  # OpenCV takes 32 bits
 
 
 def open_video(
@@ -62,7 +63,7 @@ def open_video(
         return ImageFolderReader(path, frame_rate)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return open_stack(path, frame_rate) or ImageFolderReader(path, frame_rate)
-    if not path.exists() and str(source).isdecimal():
+    if not path.exists() and str(source).isdecimal() and len(str(source)) <= _CAMERA_DIGITS:
         return CameraReader(int(str(source)))
     # The only sources that need PyAV.
     from axialvs.inference.stream_reader import DEFAULT_PATIENCE, StreamReader

@@ -16,19 +16,23 @@ from axialvs.utils.files import write_atomically
 
 @contextlib.contextmanager
 def open_image(
-    path: str | os.PathLike[str], error_type: type[AxialVSError]
+    path: str | os.PathLike[str], error_type: type[AxialVSError], verify: bool = True
 ) -> Iterator[Image.Image]:
     """Open an image by Pillow; all errors of damaged files become `error_type`.
 
     Args:
         path: the file.
         error_type: raised if the file is damaged, also in the body of the `with` statement.
+        verify: check the checksums of PNG files, which Pillow ignores when it decodes.
 
     Raises:
         OSError: if the file is missing or may not be read.
     """
     try:
         with Image.open(path) as image:
+            if verify:
+                image.verify()
+        with Image.open(path) as image:  # again, as `verify` requires
             yield image
     except (AxialVSError, MemoryError):
         raise

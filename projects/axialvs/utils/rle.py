@@ -21,6 +21,10 @@ MAX_PIXELS = 2**30  # pixels per frame, the limit of OpenCV; larger sizes are fr
 
 # Characters 'P' to 'o' continue a run length, '0' to 'O' terminate it.
 _is_well_formed = re.compile('[0-o]*[0-O]').fullmatch
+# Numbers beyond 31 bits wrap around in rlemasklib. The pattern is slow, and seldom needed: it
+# requires six continuing characters, which are 1 in the table.
+_exceeds_31_bits = re.compile('[P-o]{6}[^01O]').search
+_CONTINUES = bytes(ord('P') <= code <= ord('o') for code in range(256))
 
 
 class RLEError(AxialVSError):
@@ -96,6 +100,8 @@ def _parse(segmentation: RLE | list[list[float]], size: tuple[int, int]) -> RLEM
                 raise RLEError(
                     'the compressed counts are empty, truncated or contain invalid characters'
                 )
+            if bytes([1] * 6) in counts.encode().translate(_CONTINUES) and _exceeds_31_bits(counts):
+                raise RLEError('a run of the compressed counts exceeds 31 bits')
             return RLEMask.from_dict({'size': size, 'counts': counts})
         if not all(type(run) is int and 0 <= run <= num_pixels for run in counts):
             raise RLEError('the counts are not run lengths')

@@ -12,12 +12,14 @@ from axialvs.datasets.annotations.schema import (
     AnnotationError,
     JsonRecord,
     OnError,
+    is_number,
     is_text,
     load_json,
     shown,
 )
 from axialvs.datasets.annotations.segmentations import Segmentation, check_segmentations
 from axialvs.datasets.class_names import repair_name
+from axialvs.utils.rle import MAX_PIXELS
 
 # Pixels. OpenCV decodes no larger image (2**30 pixels), and pycocotools counts areas in 32 bits.
 MAX_SIDE = 2**15
@@ -266,6 +268,9 @@ def _read_per_frame(
     if record.values.get(field) is None:
         return None
     entries = record.sequence(field, length)
+    for index, entry in enumerate(entries or ()):
+        if count == 1 and is_number(entry) and not 0 <= entry <= MAX_PIXELS:
+            record.fail(f'{field}[{index}]', f'{entry} is not the area of a mask')
     return entries and tuple(
         entry if entry is None or record.numbers(f'{field}[{index}]', entry, count) else None
         for index, entry in enumerate(entries)
