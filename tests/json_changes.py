@@ -1,4 +1,4 @@
-"""Changes of JSON trees, for tests of what reads them."""
+"""Changes of JSON trees, for tests of readers."""
 
 import copy
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ ACTIONS = st.sampled_from(['replace', 'delete', 'double'])
 
 
 def junk(*more: st.SearchStrategy, max_list: int) -> st.SearchStrategy:
-    """Values that a field may wrongly have."""
+    """Return a strategy of invalid values of a field."""
     return st.one_of(
         st.none(),
         st.booleans(),
@@ -26,7 +26,7 @@ def junk(*more: st.SearchStrategy, max_list: int) -> st.SearchStrategy:
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The paths of all values of a JSON tree but its root."""
+    """Yield the paths of all values of a JSON tree except its root."""
     for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
         yield (*path, key)
         if isinstance(entry, dict | list):
@@ -34,7 +34,7 @@ def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
 
 
 def change(content: Any, place: tuple, action: str, value: Any) -> None:
-    """Replace, delete or double what is at a place, in place."""
+    """Replace, delete or duplicate the value at a path, in place."""
     parent = content
     for key in place[:-1]:
         parent = parent[key]

@@ -1,4 +1,4 @@
-"""Frames are grouped into clips as `split_video` says, while they are read."""
+"""Frames are grouped into the clips of `split_video` while they are read."""
 
 from itertools import count, islice
 
@@ -20,7 +20,7 @@ def indices(clips):
 
 @pytest.mark.parametrize('mode', ['repeat_last', 'shorten'])
 @pytest.mark.parametrize('length', range(1, 15))
-def test_clips_are_those_of_the_split(length, mode):
+def test_clips_match_split_video(length, mode):
     expected = [
         list(range(clip.start, clip.start + clip.num_frames))
         for clip in split_video(length, 4, mode)
@@ -36,11 +36,11 @@ def test_unknown_length(mode):
 @pytest.mark.parametrize(
     ('claimed', 'clips'),
     [
-        (9, [[0, 1, 2], [3, 4, 5], [6]]),  # the source broke off
-        (4, [[0, 1, 2], [3], [4, 5, 6]]),  # it went on
+        (9, [[0, 1, 2], [3, 4, 5], [6]]),  # the source ended early
+        (4, [[0, 1, 2], [3], [4, 5, 6]]),  # it continued
     ],
 )
-def test_a_source_that_is_not_as_long_as_it_claims(claimed, clips):
+def test_source_with_a_wrong_length(claimed, clips):
     assert indices(stream_clips(frames(range(7)), 3, 'shorten', claimed)) == clips
 
 
@@ -48,7 +48,7 @@ def test_no_frames():
     assert indices(stream_clips(frames(()), 4)) == []
 
 
-def test_frames_are_read_no_sooner_than_they_are_needed():
+def test_frames_are_read_lazily():
     endless = frames(count())
     clips = stream_clips(endless, 4)
     assert indices(islice(clips, 2)) == [[0, 1, 2, 3], [4, 5, 6, 7]]

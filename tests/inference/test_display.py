@@ -1,4 +1,4 @@
-"""Video is converted as a player shows it: HDR, pixel shape, rotation, interlacing, alpha."""
+"""Video is converted as players display it: HDR, pixel shape, rotation, interlacing, alpha."""
 
 import struct
 from fractions import Fraction
@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 48, 64
 
 
 def bars(values):
-    """Vertical gray bars (H, W, 3)."""
+    """Return vertical gray bars (H, W, 3)."""
     image = np.zeros((HEIGHT, WIDTH, 3))
     for bar, value in zip(np.array_split(np.arange(WIDTH), len(values)), values, strict=True):
         image[:, bar] = value
@@ -28,7 +28,7 @@ def bars(values):
 
 
 def means(image, count, axis=None):
-    """Mean of the middle of each bar."""
+    """Return the mean of the middle of each bar."""
     columns = np.array_split(np.arange(WIDTH), count)
     return np.array([image[16:32, x[2:-2]].mean(axis) for x in columns])
 
@@ -91,7 +91,7 @@ def test_hdr_and_wide_gamut_are_converted(tmp_path, transfer, code):
         assert colors[3, 0] < dim < bright <= 255
 
 
-def test_colors_of_sdr_stay(tmp_path):
+def test_sdr_colors_are_unchanged(tmp_path):
     values = [20, 110, 210]
     reader = VideoFileReader(encode(tmp_path / 'x.mp4', [bars(values).astype(np.uint8)] * 2))
     np.testing.assert_allclose(means(next(iter(reader)).image, 3), values, atol=3)
@@ -111,7 +111,7 @@ def test_pixels_become_square(tmp_path):
 
 
 def test_interlaced_frames_are_not_combed(tmp_path):
-    """The second field shows an object at another place."""
+    """The second field shows the object at a different position."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     image[::2, 10:20] = 255
     image[1::2, 30:40] = 255
@@ -140,8 +140,8 @@ def test_transparent_parts_are_black(tmp_path):
         np.testing.assert_allclose(shown[:, WIDTH // 2 + 2 :], 200, atol=4)
 
 
-def test_a_stream_that_turns_keeps_its_aspect_ratio(tmp_path):
-    """A raw stream of two sizes: a square stays square."""
+def test_changing_frame_size_keeps_the_aspect_ratio(tmp_path):
+    """In a raw stream with two frame sizes, a square stays square."""
     square = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     square[20:30, 20:30] = 255
     turned = np.ascontiguousarray(square.transpose(1, 0, 2))
@@ -179,7 +179,7 @@ def test_rotation_without_known_side_data(tmp_path, angle):
     np.testing.assert_array_equal(upright(image, _display_matrix(unknown)), known)
 
 
-def test_the_largest_stream_is_read(tmp_path):
+def test_largest_stream_is_read(tmp_path):
     path = tmp_path / 'x.mkv'
     with av.open(str(path), 'w') as container:
         streams = []
@@ -197,7 +197,7 @@ def test_the_largest_stream_is_read(tmp_path):
     assert any('2 video streams' in note for note in reader.notes)
 
 
-def test_a_text_file_is_no_video(tmp_path):
+def test_text_file_raises(tmp_path):
     path = tmp_path / 'notes.txt'
     path.write_text('a list of things to do\n' * 100)
     with pytest.raises(VideoReadError, match=r'notes\.txt'):
@@ -205,8 +205,8 @@ def test_a_text_file_is_no_video(tmp_path):
 
 
 @pytest.mark.parametrize('damaged', [0, 3])
-def test_a_damaged_frame_keeps_its_number(tmp_path, damaged):
-    """Of 8 intra frames one is overwritten, which also takes the next one with it."""
+def test_damaged_frame_keeps_its_index(tmp_path, damaged):
+    """One of 8 intra frames is overwritten, which also breaks the next one."""
     images = [bars([25 * i]).astype(np.uint8) for i in range(8)]
     path = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
     data = bytearray(path.read_bytes())
@@ -221,8 +221,8 @@ def test_a_damaged_frame_keeps_its_number(tmp_path, damaged):
     assert '6 frames are intact' in reader.truncated
 
 
-def test_null_frames_are_not_missing(tmp_path):
-    """AVI stores a frame without data where nothing changed, which no reader gives."""
+def test_empty_avi_frames_are_not_missing(tmp_path):
+    """AVI stores unchanged frames without data, which readers do not return."""
     images = [bars([25 * i]).astype(np.uint8) for i in range(8)]
     path = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
     data = path.read_bytes()
@@ -249,7 +249,7 @@ def test_null_frames_are_not_missing(tmp_path):
     assert reader.truncated is None
 
 
-def test_folders_tell_what_they_skip(tmp_path):
+def test_skipped_files_of_a_folder_are_reported(tmp_path):
     for name in ('1.jfif', '2.jpg'):
         (tmp_path / name).write_bytes(cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1])
     (tmp_path / '3.jpg').symlink_to(tmp_path / 'gone.jpg')
@@ -271,7 +271,7 @@ def test_images_and_masks_in_one_folder(tmp_path, mask):
 
 
 def write_stack(path, values):
-    """A file of several gray images with the given values and, in TIFF, a preview."""
+    """Write a file of several gray images with the given values and, in TIFF, a preview."""
     images = [Image.fromarray(np.full((8, 6, 3), value, np.uint8)) for value in values]
     if path.suffix == '.tif':
         images.append(images[0].resize((3, 4)))
@@ -282,7 +282,7 @@ def write_stack(path, values):
 
 
 @pytest.mark.parametrize('suffix', ['.tif', '.png', '.webp'])
-def test_images_of_one_file_are_frames(tmp_path, suffix):
+def test_multi_image_files_are_videos(tmp_path, suffix):
     values = [0, 80, 160, 240]
     reader = open_video(write_stack(tmp_path / f'stack{suffix}', values))
     times = [0, 0.04, 0.08, 0.12] if suffix == '.tif' else [0, 0.1, 0.4, 0.5]
@@ -295,14 +295,14 @@ def test_images_of_one_file_are_frames(tmp_path, suffix):
     assert len(reader.notes) == (suffix == '.tif')
 
 
-def test_second_picture_of_a_phone_is_no_frame(tmp_path):
+def test_second_image_of_a_phone_photo_is_no_frame(tmp_path):
     reader = open_video(write_stack(tmp_path / 'stereo.jpg', [80, 200]))
     (frame,) = reader
     assert frame.image.mean() == pytest.approx(80, abs=2)
     assert '1 are left out' in reader.notes[0]
 
 
-def test_folders_count_the_images_that_are_left_out(tmp_path):
+def test_skipped_images_of_a_folder_are_counted(tmp_path):
     write_stack(tmp_path / '1.tif', [0])
     write_stack(tmp_path / '2.tif', [0, 1, 2])
     reader = open_video(tmp_path)
@@ -312,7 +312,7 @@ def test_folders_count_the_images_that_are_left_out(tmp_path):
     assert '4 are left out' in note
 
 
-def test_animation_that_breaks_off(tmp_path):
+def test_truncated_animation(tmp_path):
     whole = write_stack(tmp_path / 'whole.png', [0, 80, 160, 240]).read_bytes()
     path = tmp_path / 'cut.png'
     path.write_bytes(whole[: whole.rindex(b'fdAT') + 8])
@@ -322,7 +322,7 @@ def test_animation_that_breaks_off(tmp_path):
 
 
 @pytest.mark.parametrize('depth', [np.float32, np.int32])
-def test_tiff_of_no_colors(tmp_path, depth):
+def test_tiff_of_depth_values_raises(tmp_path, depth):
     path = tmp_path / 'depth.tif'
     cv2.imwritemulti(str(path), [np.full((8, 8), 40, depth)] * 2)
     with pytest.raises(VideoReadError, match=r'depth\.tif'):
@@ -330,7 +330,7 @@ def test_tiff_of_no_colors(tmp_path, depth):
 
 
 @pytest.mark.parametrize('num_pages', [1, 2])
-def test_tiff_of_lab_colors(tmp_path, num_pages):
+def test_lab_tiff_raises(tmp_path, num_pages):
     pages = [Image.new('LAB', (8, 8), (80, 200, 40))] * num_pages
     pages[0].save(tmp_path / 'lab.tif', save_all=True, append_images=pages[1:])
     for source in (tmp_path / 'lab.tif', tmp_path):
@@ -340,7 +340,7 @@ def test_tiff_of_lab_colors(tmp_path, num_pages):
 
 @pytest.mark.parametrize('suffix', ['.png', '.webp', '.tif'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_images_and_their_alpha_are_turned_by_exif_data(tmp_path, suffix, orientation):
+def test_images_and_alpha_are_rotated_by_exif_data(tmp_path, suffix, orientation):
     stored = np.full((8, 12, 4), 255, np.uint8)
     stored[:3, :5] = [200, 40, 60, 0]  # hidden
     stored[:3, 7:] = [40, 120, 200, 255]
@@ -384,12 +384,12 @@ def test_frames_in_memory():
         ([np.zeros((4, 6, 3), np.float32)], 'float32'),
     ],
 )
-def test_frames_of_a_different_kind(frames, message):
+def test_invalid_frames_in_memory(frames, message):
     with pytest.raises(VideoReadError, match=message):
         MemoryReader(frames)
 
 
-def test_an_address_is_not_a_file_name():
+def test_url_is_not_reported_as_a_missing_file():
     with pytest.raises(VideoReadError, match='rtsp:') as error:
         open_video('rtsp://127.0.0.1:1/stream')
     assert 'no such file' not in str(error.value)

@@ -1,4 +1,4 @@
-"""Frames of a video are brought to the network as a dataset's are."""
+"""Frames of a video are prepared as by the test pipeline of a dataset."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from tiny_segmenter import tiny_config, tiny_segmenter
 
 @pytest.mark.parametrize('scale', [(48, 30), (100, 90)], ids=['down', 'up'])
 @torch.no_grad()
-def test_same_as_the_test_pipeline(tmp_path, scale):
+def test_matches_the_test_pipeline(tmp_path, scale):
     split = write_videos(tmp_path / 'valid', [2])
     config, model = tiny_config(), tiny_segmenter()
     point_at(config, test=split)
@@ -37,7 +37,7 @@ def test_same_as_the_test_pipeline(tmp_path, scale):
         np.testing.assert_array_equal(image, copy)
 
 
-def test_one_frame_of_an_odd_size():
+def test_single_frame_of_odd_size():
     image = np.zeros((37, 111, 3), np.uint8)
     frames, shapes = FramePreparation(tiny_segmenter())([image])
     assert shapes.ori_shape == (37, 111)
@@ -45,6 +45,6 @@ def test_one_frame_of_an_odd_size():
     assert shapes.batch_input_shape == tuple(frames.shape[-2:]) == (64, 160)
 
 
-def test_frames_of_one_row():
+def test_frames_one_pixel_high():
     with pytest.raises(VideoReadError, match='4000x1 pixels'):
         FramePreparation(tiny_segmenter())([np.zeros((1, 4000, 3), np.uint8)])

@@ -19,7 +19,7 @@ def columns(start: int, stop: int) -> np.ndarray:
     return mask
 
 
-def test_ids_beyond_255_take_16_bits_and_the_higher_score_is_on_top(tmp_path):
+def test_ids_above_255_use_16_bits_and_best_score_is_on_top(tmp_path):
     tracks = [
         Track(300, 0, 0.9, [encode_mask(columns(0, 4)), None]),
         Track(7, 0, 0.5, [encode_mask(columns(2, 6)), encode_mask(columns(2, 6))]),
@@ -36,14 +36,14 @@ def test_ids_beyond_255_take_16_bits_and_the_higher_score_is_on_top(tmp_path):
 
 @pytest.fixture
 def clip() -> ClipResult:
-    """Track 3 grows from 1 to 2 columns, track 5 is only in the first frame."""
+    """Return a clip: track 3 grows from 1 to 2 columns, track 5 is in the first frame only."""
     masks = np.array([[columns(1, 2), columns(1, 3)], [columns(5, 8), columns(0, 0)]])
     images = [np.full((4, 8, 3), value, np.uint8) for value in (10, 20)]
     ids, labels, scores = np.array([3, 5]), np.array([1, 0]), np.array([0.9, 0.8])
     return ClipResult([0, 1], [0.0, 0.1], ids, labels, scores, masks, images, ids > 0)
 
 
-def test_a_cut_out_is_of_the_largest_mask(clip, tmp_path):
+def test_crop_shows_the_largest_mask(clip, tmp_path):
     writer = CropWriter(tmp_path)
     writer.add(clip)
     crops = [np.array(Image.open(tmp_path / f'0000{i}.png')) for i in (3, 5)]
@@ -51,13 +51,13 @@ def test_a_cut_out_is_of_the_largest_mask(clip, tmp_path):
     assert [x[0, 0].tolist() for x in crops] == [[20, 20, 20, 255], [10, 10, 10, 255]]
 
 
-def test_supervision_that_is_not_installed(clip, monkeypatch):
+def test_missing_supervision_package(clip, monkeypatch):
     monkeypatch.setitem(sys.modules, 'supervision', None)
     with pytest.raises(AxialVSError, match='supervision'):
         clip.to_supervision()
 
 
-def test_detections_of_supervision(clip):
+def test_supervision_detections(clip):
     pytest.importorskip('supervision', reason='supervision is not installed')
     first, second = clip.to_supervision(['cat', 'dog'])
     assert first.tracker_id.tolist() == [3, 5]

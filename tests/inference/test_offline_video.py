@@ -1,4 +1,4 @@
-"""A video from its file through the offline model, as command and Python function run it."""
+"""Tests of segmenting video files with the offline model."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ LENGTH = 7  # two clips of 3 and a frame
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Frames of noise, so that nothing agrees by chance."""
+    """Write frames of noise, so that nothing agrees by chance."""
     folder = tmp_path_factory.mktemp('frames')
     rng = np.random.default_rng(0)
     for i in range(LENGTH):
@@ -27,7 +27,7 @@ def model():
     return tiny_offline()
 
 
-def test_tracks_are_those_of_all_frames_at_once(model, folder):
+def test_tracks_match_all_frames_at_once(model, folder):
     seen = []
     result = segment_video(model, folder, mode='offline', progress=seen.append)
     tracks = result.tracks()
@@ -49,7 +49,7 @@ def check_masks(result) -> tuple[list, dict]:
     return clips, tracks
 
 
-def test_clips_show_one_class_and_score_a_track(model, folder):
+def test_clips_have_the_class_and_score_of_the_track(model, folder):
     clips, tracks = check_masks(segment_video(model, folder, mode='offline', score_thr=0.0))
     assert any(len(clip.ids) for clip in clips)
     for clip in clips:
@@ -58,8 +58,8 @@ def test_clips_show_one_class_and_score_a_track(model, folder):
             assert clip.scores[row] == tracks[track_id].score
 
 
-def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
-    """Scored, a query may have further classes."""
+def test_window_over_the_full_video_has_the_same_masks(model, folder):
+    """In the scored protocol, a query may have several classes."""
     shown = dict(mode='offline', score_thr=0.0)
     live = segment_video(model, folder, protocol='live', **shown)
     assert [clip.frame_indices for clip in live] == [[0, 1, 2], [3, 4, 5], [6]]
@@ -70,12 +70,12 @@ def test_a_window_over_the_whole_video_shows_its_masks(model, folder):
     assert all(track in expected for track in found)
 
 
-def test_a_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
+def test_small_window_keeps_frames_and_identities(model, folder, monkeypatch):
     monkeypatch.setitem(model.test_cfg, 'window', dict(num_clips=2, overlap=1))
     check_masks(segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0))
 
 
-def test_a_stopped_window_keeps_what_was_read(model, folder):
+def test_stopped_window_keeps_processed_frames(model, folder):
     result = segment_video(model, folder, mode='offline', protocol='live', score_thr=0.0)
     for _ in result:
         break
@@ -84,7 +84,7 @@ def test_a_stopped_window_keeps_what_was_read(model, folder):
     assert {len(track.segmentations) for track in result.tracks()} == {LENGTH}
 
 
-def test_the_same_model_near_online(model, folder):
+def test_near_online_mode_matches_the_contained_model(model, folder):
     near_online = contained_near_online(model)
     for protocol in ('live', 'scored'):
         ours = segment_video(model, folder, protocol=protocol)
@@ -97,7 +97,7 @@ def test_the_same_model_near_online(model, folder):
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
 @pytest.mark.parametrize('mode', ['near-online', 'offline'])
 @pytest.mark.parametrize('precision', [torch.float16, torch.bfloat16])
-def test_in_half_precision(model, folder, monkeypatch, precision, mode, protocol):
+def test_half_precision(model, folder, monkeypatch, precision, mode, protocol):
     def scores():
         shown = dict(mode=mode, protocol=protocol, score_thr=0.0)
         return [track.score for track in segment_video(model, folder, **shown).tracks()]
@@ -106,7 +106,7 @@ def test_in_half_precision(model, folder, monkeypatch, precision, mode, protocol
     monkeypatch.setattr(model, 'precision', precision)
     found = scores()
     assert found != expected
-    # Random weights are near one another's rounding: queries may change places, not more.
+    # Scores of random weights differ by about a rounding error, so queries may swap.
     assert sorted(found) == pytest.approx(sorted(expected), abs=0.05)
 
 
@@ -120,7 +120,7 @@ def test_all_frames_at_once_in_half_precision(model, monkeypatch):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02 * float(theirs.abs().max()))
 
 
-def test_what_does_not_go_together(model, folder):
+def test_offline_mode_needs_an_offline_model(model, folder):
     with pytest.raises(ValueError, match=r"'offline'.*'near-online'"):
         segment_video(contained_near_online(model), folder, mode='offline')
     assert torch.is_grad_enabled()

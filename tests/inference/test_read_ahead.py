@@ -1,4 +1,4 @@
-"""Reading in the background gives what reading in place gives."""
+"""Reading in the background returns the same items as direct reading."""
 
 import ctypes
 import threading
@@ -12,7 +12,7 @@ from axialvs.inference.read_ahead import read_ahead
 
 @pytest.fixture
 def threads_reading():
-    """How many threads of this test read."""
+    """Return the number of reader threads of this test."""
     before = set(threading.enumerate())
     return lambda: sum(
         thread.name == 'read-ahead' for thread in set(threading.enumerate()) - before
@@ -27,7 +27,7 @@ def test_same_items_in_order(depth, threads_reading):
     assert threads_reading() == 0
 
 
-def test_error_comes_after_the_items_before_it(threads_reading):
+def test_error_is_raised_after_preceding_items(threads_reading):
     def breaks():
         yield 1
         yield 2
@@ -40,7 +40,7 @@ def test_error_comes_after_the_items_before_it(threads_reading):
     assert threads_reading() == 0
 
 
-def test_no_more_is_read_than_may_wait_and_closing_ends_it(threads_reading):
+def test_queue_is_bounded_and_closing_stops_reading(threads_reading):
     made = []
     closed = []
     enough = threading.Event()
@@ -57,7 +57,7 @@ def test_no_more_is_read_than_may_wait_and_closing_ends_it(threads_reading):
 
     ahead = read_ahead(endless(), depth=2)
     assert next(ahead) == 0
-    assert enough.wait(5)  # one taken, two waiting, one in the making
+    assert enough.wait(5)  # one taken, two queued, one being produced
     assert made == [0, 1, 2, 3]
     ahead.close()
     assert closed == [True]
@@ -65,8 +65,8 @@ def test_no_more_is_read_than_may_wait_and_closing_ends_it(threads_reading):
     assert made == [0, 1, 2, 3]
 
 
-def test_kernels_get_the_number_of_threads_of_torch():
-    """Also those of oneDNN, which ask OpenMP and not torch."""
+def test_kernels_use_the_number_of_threads_of_torch():
+    """This includes oneDNN, which asks OpenMP and not torch."""
     maps = Path('/proc/self/maps')
     lines = maps.read_text().splitlines() if maps.exists() else []
     paths = [x.split()[-1] for x in lines if 'libgomp' in x or 'libiomp' in x]

@@ -1,4 +1,4 @@
-"""Tests of the attention of a point: equation, shapes, and what the shipped weights look at."""
+"""Tests of a point's attention: equation, shapes, and where shipped weights attend."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def random_images(num_frames=CLIP_LENGTH, size=SIZE):
     return list(rng.integers(0, 255, (num_frames, *size, 3), np.uint8))
 
 
-def test_weights_are_those_of_the_attention():
+def test_weights_match_the_attention():
     """Weighted values are the trajectory tokens of Eq. 2."""
     torch.manual_seed(0)
     attention = TrajectoryAttention(8, num_heads=2).double()
@@ -37,7 +37,7 @@ def test_weights_are_those_of_the_attention():
     torch.testing.assert_close(tokens_of_point, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_a_point_has_a_distribution_per_frame_layer_and_resolution():
+def test_distribution_per_frame_layer_and_resolution():
     model = tiny_segmenter()
     images = random_images()
     attention = ClipAttention(model, images)
@@ -62,18 +62,18 @@ def test_a_point_has_a_distribution_per_frame_layer_and_resolution():
 @pytest.mark.parametrize(
     ('frame', 'point'), [(0, (160, 5)), (0, (5, 96)), (3, (5, 5)), (0, (-1, 5))]
 )
-def test_a_point_that_is_not_in_the_clip(frame, point):
+def test_point_outside_the_clip(frame, point):
     with pytest.raises(AxialVSError, match='160x96'):
         ClipAttention(tiny_segmenter(), random_images()).trajectories(frame, point)
 
 
-def test_a_model_without_trajectories():
+def test_model_without_trajectory_attention():
     with pytest.raises(AxialVSError, match='axialvs-wc'):
         ClipAttention(tiny_segmenter(PLAIN), random_images())
 
 
-def test_shipped_weights_look_at_where_objects_are_rather_than_where_they_were():
-    """Density of the last layer on the object two steps on, and where it was; 1 is uniform."""
+def test_shipped_weights_follow_moving_objects():
+    """Compare the last layer's density on the object two frames later and at its old position."""
     model = init_segmenter(checkpoint='axialvs-wc_tiny_movingshapes', device='cpu')
     densities = []
     for number in range(10):
@@ -96,7 +96,7 @@ def test_shipped_weights_look_at_where_objects_are_rather_than_where_they_were()
     assert (new > old).mean() > 0.5
 
 
-def test_a_sheet_shows_heat_where_it_is():
+def test_heat_map_is_drawn_at_the_attention():
     images = [np.full((48, 64, 3), 100, np.uint8)] * 2
     heat = np.zeros((2, 6, 8))
     heat[1, 5, 7] = 1

@@ -1,4 +1,4 @@
-"""Reading videos: pixels, orientation, times, folders, and files that are broken."""
+"""Reading videos: pixels, orientation, timestamps, folders, and broken files."""
 
 import gc
 import socket
@@ -45,7 +45,7 @@ def test_frames_have_the_right_pixels_indices_and_times(tmp_path):
         assert abs(frame.image.mean() - 20 * index) < 3
 
 
-def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
+def test_file_can_be_read_twice_and_closed_early(tmp_path):
     reader = open_video(write_video(tmp_path / 'a.mp4', [gray(20 * i) for i in range(8)]))
     assert [f.index for f in islice(reader, 3)] == [0, 1, 2]
     assert len(list(reader)) == 8
@@ -53,8 +53,8 @@ def test_a_file_can_be_read_twice_and_given_up_early(tmp_path):
     assert reader.truncated is None
 
 
-def test_decoded_frames_do_not_pile_up(tmp_path):
-    """A frame that is only freed by the garbage collector makes memory grow with the video."""
+def test_decoded_frames_are_freed(tmp_path):
+    """If only the garbage collector frees frames, memory grows with the video."""
     reader = open_video(write_video(tmp_path / 'a.mp4', [gray(5 * i) for i in range(30)]))
     gc.collect()
     gc.disable()
@@ -66,7 +66,7 @@ def test_decoded_frames_do_not_pile_up(tmp_path):
         gc.enable()
 
 
-def test_colors_come_back_as_rgb(tmp_path):
+def test_colors_are_rgb(tmp_path):
     (frame,) = open_video(write_video(tmp_path / 'a.mp4', [quarters()]))
     np.testing.assert_allclose(seen_corners(frame.image), CORNERS, atol=6)
 
@@ -74,7 +74,7 @@ def test_colors_come_back_as_rgb(tmp_path):
 @pytest.mark.parametrize(
     ('rotation', 'expected'),
     [
-        # Which stored quarter is seen top left, top right, bottom left, bottom right.
+        # Stored quarter displayed at the top left, top right, bottom left, bottom right.
         ((90,), [1, 3, 0, 2]),  # counter-clockwise
         ((180,), [3, 2, 1, 0]),
         ((-90,), [2, 0, 3, 1]),  # clockwise
@@ -93,7 +93,7 @@ def test_rotation_in_the_metadata_is_applied(tmp_path, rotation, expected):
         np.testing.assert_allclose(seen_corners(frame.image), CORNERS[expected], atol=6)
 
 
-def test_every_quarter_turn_and_mirroring_maps_pixels_as_its_matrix_says():
+def test_rotations_and_flips_follow_the_display_matrix():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (3, 5, 3), dtype=np.uint8)
     axes = [(1, 0, 0, 1), (0, 1, 1, 0)]
@@ -118,8 +118,8 @@ def test_times_of_a_variable_frame_rate_are_kept(tmp_path):
     np.testing.assert_allclose(times, np.array(ticks) / TICKS, atol=1e-6)
 
 
-def test_times_count_from_the_start_of_the_file(tmp_path):
-    """A transport stream starts its clock anywhere."""
+def test_times_start_at_zero(tmp_path):
+    """A transport stream may start at any timestamp."""
     ticks = [50_000 + i * TICKS // RATE for i in range(5)]
     path = write_video(tmp_path / 'a.ts', [gray(40 * i) for i in range(5)], ticks=ticks)
     with av.open(str(path)) as container:
@@ -128,7 +128,7 @@ def test_times_count_from_the_start_of_the_file(tmp_path):
     np.testing.assert_allclose(times, np.arange(5) / RATE, atol=1e-4)
 
 
-def test_a_colon_in_the_name_is_no_protocol(tmp_path):
+def test_colon_in_a_file_name_is_not_a_protocol(tmp_path):
     path = write_video(tmp_path / 'a.mp4', [gray(9)]).rename(tmp_path / 'pipe:1.mp4')
     assert len(list(open_video(path))) == 1
 
@@ -140,7 +140,7 @@ def noisy(count, seed=0):
 @pytest.mark.parametrize(
     ('name', 'options'), [('a.mp4', {'movflags': '+faststart'}), ('a.mkv', {}), ('a.avi', {})]
 )
-def test_a_file_that_breaks_off_yields_its_good_frames_and_says_so(tmp_path, name, options):
+def test_truncated_file_yields_valid_frames_and_a_note(tmp_path, name, options):
     path = write_video(tmp_path / name, noisy(20), options=options)
     whole = list(open_video(path))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -152,7 +152,7 @@ def test_a_file_that_breaks_off_yields_its_good_frames_and_says_so(tmp_path, nam
     assert reader.truncated is not None
 
 
-def test_a_damaged_place_is_passed_over_and_told(tmp_path):
+def test_damaged_section_is_skipped_and_noted(tmp_path):
     path = write_video(tmp_path / 'a.mp4', noisy(20), options={'movflags': '+faststart'})
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
@@ -165,7 +165,7 @@ def test_a_damaged_place_is_passed_over_and_told(tmp_path):
     assert 'corrupted' in reader.truncated
 
 
-def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
+def test_image_folder_is_read_in_natural_order(tmp_path):
     for number in (10, 9, 1, 2):
         cv2.imwrite(str(tmp_path / f'frame{number}.png'), gray(number * 10))
     cv2.imwrite(str(tmp_path / 'frame3.png'), quarters()[..., ::-1])
@@ -179,14 +179,14 @@ def test_a_folder_of_images_is_read_in_natural_order(tmp_path):
     assert np.array_equal(frames[2].image, quarters())
 
 
-def test_a_folder_with_mixed_sizes_names_the_file(tmp_path):
+def test_mixed_size_error_names_the_file(tmp_path):
     cv2.imwrite(str(tmp_path / '1.png'), gray(1))
     cv2.imwrite(str(tmp_path / '2.png'), gray(1, 20, 30))
     with pytest.raises(VideoReadError, match=r'2\.png: has 30x20 pixels, but 1\.png has 64x48'):
         list(open_video(tmp_path))
 
 
-def test_an_unreadable_image_is_named(tmp_path):
+def test_error_names_the_unreadable_image(tmp_path):
     cv2.imwrite(str(tmp_path / '1.png'), gray(1))
     (tmp_path / '2.png').write_bytes(b'not a picture')
     with pytest.raises(VideoReadError, match=r'2\.png: is not a readable image'):
@@ -196,7 +196,7 @@ def test_an_unreadable_image_is_named(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'share', 'kept'), [('a.tif', 0.7, 3), ('a.gif', 0.9, 5), ('b.tif', 0.3, 1)]
 )
-def test_pages_that_are_cut_off_are_told(tmp_path, name, share, kept):
+def test_truncated_pages_are_noted(tmp_path, name, share, kept):
     if name == 'a.gif':
         pages = [Image.fromarray(image) for image in noisy(5)]
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], duration=40)
@@ -223,7 +223,7 @@ def test_animated_png_among_the_images_of_a_folder(tmp_path):
         open_video(tmp_path)
 
 
-def test_bad_sources_are_errors_that_name_them(tmp_path):
+def test_errors_name_invalid_sources(tmp_path):
     with pytest.raises(VideoReadError, match=r'nope\.mp4: no such file'):
         open_video(tmp_path / 'nope.mp4')
     with pytest.raises(VideoReadError, match='99999999999: no such file'):
@@ -238,7 +238,7 @@ def test_bad_sources_are_errors_that_name_them(tmp_path):
         open_video('97')
 
 
-def test_a_file_without_pictures_is_an_error(tmp_path):
+def test_file_without_a_video_stream_raises(tmp_path):
     path = tmp_path / 'tone.wav'
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('pcm_s16le', rate=44100)
@@ -248,7 +248,7 @@ def test_a_file_without_pictures_is_an_error(tmp_path):
         open_video(path)
 
 
-def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
+def test_video_without_a_readable_frame_raises(tmp_path):
     path = write_video(tmp_path / 'a.mp4', noisy(3), options={'movflags': '+faststart'})
     with av.open(str(path)) as container:
         start = min(p.pos for p in container.demux(video=0) if p.size)
@@ -259,7 +259,7 @@ def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
 
 @pytest.fixture
 def stalling_address(tmp_path):
-    """An HTTP address of an MPEG-TS stream that stays open after its 40 frames."""
+    """Serve an MPEG-TS stream over HTTP that stays open after its 40 frames."""
     data = write_video(tmp_path / 'stream.ts', [gray(90)] * 40).read_bytes()
     listener = socket.create_server(('127.0.0.1', 0))
     connections = []
@@ -280,7 +280,7 @@ def stalling_address(tmp_path):
         open_socket.close()
 
 
-def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
+def test_stalled_stream_ends_with_a_note(stalling_address, monkeypatch):
     monkeypatch.setattr(video_file, '_STREAM_TIMEOUT', 1.0)
     reader = open_video(stalling_address, reconnect=0)
     assert not reader.can_rewind
@@ -289,14 +289,14 @@ def test_a_stream_that_stalls_ends_and_says_so(stalling_address, monkeypatch):
     assert reader.truncated == f'no data for 1 s after {len(frames)} frames'
 
 
-def test_a_live_stream_that_breaks_is_opened_again(tmp_path, monkeypatch, caplog):
-    """A camera that hangs up twice and then is gone: frames keep their order and a gap is told."""
+def test_interrupted_live_stream_is_reopened(tmp_path, monkeypatch, caplog):
+    """A camera disconnects twice and then is gone: frames keep their order and gaps are noted."""
     monkeypatch.setattr(stream_reader, '_FIRST_DELAY', 0.3)
     data = write_video(tmp_path / 'stream.ts', [gray(90)] * 40).read_bytes()
     listener = socket.create_server(('127.0.0.1', 0))
 
     def serve():
-        for _ in range(4):  # the first is opened to look at the stream
+        for _ in range(4):  # the first connection is for probing the stream
             connection, _ = listener.accept()
             connection.recv(4096)
             connection.sendall(b'HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n' + data)
@@ -321,8 +321,8 @@ def test_a_live_stream_that_breaks_is_opened_again(tmp_path, monkeypatch, caplog
     assert 'secret' not in caplog.text
 
 
-def test_a_download_that_breaks_continues_where_it_was(tmp_path):
-    """An HTTP server that hangs up after every quarter of the file, but knows ranges."""
+def test_interrupted_download_is_resumed(tmp_path):
+    """The HTTP server disconnects after every quarter of the file but supports ranges."""
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(12)]
     path = write_video(tmp_path / 'a.mp4', images)
@@ -361,6 +361,6 @@ def test_a_download_that_breaks_continues_where_it_was(tmp_path):
 
 
 @pytest.mark.parametrize('address', ['rtsp://127.0.0.1:9/cam', 'http://127.0.0.1:9/cam', 'x://cam'])
-def test_an_address_that_does_not_answer_is_named(address):
+def test_error_names_the_unreachable_address(address):
     with pytest.raises(VideoReadError, match=address):
         open_video(address)

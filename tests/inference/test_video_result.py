@@ -1,4 +1,4 @@
-"""A folder of frames through a network: every frame once, names that last, both protocols."""
+"""Segmenting a folder of frames: each frame once, persistent ids, both protocols."""
 
 import gc
 import threading
@@ -24,14 +24,14 @@ THINGS = [0, 1, 2, 3, 8]
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A folder of eight frames."""
+    """Write a folder of eight frames."""
     split = write_videos(tmp_path_factory.mktemp('videos') / 'valid', [NUM_FRAMES], seed=1)
     return frame_folders(split)[0]
 
 
 @pytest.fixture(scope='module', params=['instances', 'panoptic', 'panoptic by memory'])
 def model(request):
-    """Random weights whose scores spread around 0.3."""
+    """Return a model with random weights whose scores spread around 0.3."""
     config = tiny_config(WITHIN_CLIP if request.param == 'instances' else PANOPTIC)
     config.test_dataloader.dataset.clip_length = CLIP_LENGTH
     if request.param != 'instances':
@@ -52,7 +52,7 @@ def decoded(code):
 
 @pytest.mark.parametrize('model', ['panoptic', 'panoptic by memory'], indirect=True)
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
-def test_a_pixel_has_one_panoptic_segment(model, folder, protocol):
+def test_panoptic_segments_do_not_overlap(model, folder, protocol):
     clips = list(segment_video(model, folder, protocol=protocol, score_thr=0.0))
     assert max(clip.masks.sum(0).max() for clip in clips) == 1
     result = segment_video(model, folder, protocol=protocol, score_thr=0.0)
@@ -63,7 +63,7 @@ def test_a_pixel_has_one_panoptic_segment(model, folder, protocol):
 
 
 def check_frames(clips, folder, num_frames=NUM_FRAMES):
-    """Every frame comes once, in order, with its picture and its time."""
+    """Assert that every frame occurs once, in order, with its image and timestamp."""
     assert [i for clip in clips for i in clip.frame_indices] == list(range(num_frames))
     times = [t for clip in clips for t in clip.timestamps]
     assert times == pytest.approx([i / 25 for i in range(num_frames)])
@@ -78,7 +78,7 @@ def check_frames(clips, folder, num_frames=NUM_FRAMES):
 
 
 def masks_by_id(clips):
-    """{id: (L, H, W)} as the clips show them."""
+    """Return masks (L, H, W) by id as returned in the clips."""
     masks = {}
     for clip in clips:
         for row, object_id in enumerate(clip.ids.tolist()):
@@ -89,7 +89,7 @@ def masks_by_id(clips):
 
 @pytest.fixture(scope='module')
 def threshold(model, folder):
-    """A score that some queries reach at times."""
+    """Return a score that some queries reach in some clips."""
     clips = list(segment_video(model, folder, score_thr=0.0))
     return float(np.median(np.concatenate([clip.scores for clip in clips])))
 
@@ -114,8 +114,8 @@ def test_live_clips_and_tracks_agree(model, folder, threshold):
 
 
 @pytest.mark.parametrize('model', ['instances'], indirect=True)
-def test_live_masks_are_those_of_the_video_in_memory(model, folder):
-    """With no threshold every query is shown, in each frame with the masks of that frame."""
+def test_live_masks_match_the_video_in_memory(model, folder):
+    """Without a threshold every query is returned with its masks of each frame."""
     clips = list(segment_video(model, folder, score_thr=0.0))
     frames, shapes = prepared_video(model, folder)
     expected = resize_mask_logits(model.predict_video(frames).mask_logits, shapes) > 0
@@ -125,8 +125,8 @@ def test_live_masks_are_those_of_the_video_in_memory(model, folder):
             assert ours == sorted(mask.numpy().tobytes() for mask in expected[:, index])
 
 
-def test_live_decides_by_averages_so_far(model, folder):
-    """What a clip says depends on no frame behind it."""
+def test_live_decisions_use_running_averages(model, folder):
+    """The result of a clip does not depend on later frames."""
     clips = list(segment_video(model, folder, score_thr=0.0))
     shorter = list(segment_video(model, folder, score_thr=0.0, max_frames=2 * CLIP_LENGTH))
     for ours, expected in zip(shorter, clips, strict=False):
@@ -136,7 +136,7 @@ def test_live_decides_by_averages_so_far(model, folder):
 
 
 @pytest.mark.parametrize('model', ['instances', 'panoptic'], indirect=True)
-def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
+def test_scored_tracks_match_the_video_in_memory(model, folder):
     result = segment_video(model, folder, protocol='scored', score_thr=0.0)
     clips = list(result)
     check_frames(clips, folder)
@@ -148,7 +148,7 @@ def test_scored_tracks_are_those_of_the_video_in_memory(model, folder):
         np.testing.assert_array_equal(shown[track.id], masks)
 
 
-def test_scored_shows_and_returns_what_reaches_the_threshold(model, folder):
+def test_score_threshold_applies_to_clips_and_tracks(model, folder):
     everything = segment_video(model, folder, protocol='scored').tracks()
     scores = sorted(track.score for track in everything)
     threshold = scores[len(scores) // 2]
@@ -179,20 +179,22 @@ def test_only_every_third_frame(model, folder, protocol):
     for track, expected in zip(result.tracks(), ours, strict=True):
         assert track.segmentations[::3] == expected.segmentations
         assert track.frame_scores[::3] == expected.frame_scores
-        if track.frame_scores:  # none of panoptic videos that are scored as a whole
+        if track.frame_scores:  # none for panoptic videos in the scored protocol
             visible = [x is not None for x in track.segmentations]
             assert [x is not None for x in track.frame_scores] == visible
         assert set(track.segmentations[1::3] + track.segmentations[2::3]) == {None}
 
 
-def test_limit_beyond_the_end(model, folder):
+def test_frame_limit_beyond_the_end(model, folder):
     result = segment_video(model, folder, score_thr=0.0, max_frames=1000)
     check_frames(list(result), folder)
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
-def test_only_the_classes_that_are_wanted(model, folder, protocol, monkeypatch):
-    monkeypatch.setattr(instances, 'LABEL_MARGIN', 0.0)  # all are alike in a random model
+def test_only_requested_classes(model, folder, protocol, monkeypatch):
+    monkeypatch.setattr(
+        instances, 'LABEL_MARGIN', 0.0
+    )  # a random model predicts similar classes everywhere
     arguments = dict(protocol=protocol, score_thr=0.0)
     everything = {
         (i, label)
@@ -212,21 +214,21 @@ def test_only_the_classes_that_are_wanted(model, folder, protocol, monkeypatch):
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
-def test_tracks_without_looking_at_the_clips(model, folder, protocol):
+def test_tracks_without_iterating_over_clips(model, folder, protocol):
     arguments = dict(protocol=protocol, score_thr=0.0)
     watched = segment_video(model, folder, **arguments)
     assert len(list(watched)) == 3
     assert segment_video(model, folder, **arguments).tracks() == watched.tracks() != []
 
 
-def test_clips_come_as_soon_as_they_are_segmented(model, folder):
+def test_clips_are_yielded_as_soon_as_segmented(model, folder):
     counted = []
     clips = iter(segment_video(model, folder, progress=counted.append))
     assert next(clips).frame_indices == [0, 1, 2]
     assert counted == [3]
 
 
-def test_the_network_runs_while_a_clip_is_used(model, folder, monkeypatch):
+def test_next_clip_is_segmented_in_the_background(model, folder, monkeypatch):
     segmented = threading.Semaphore(0)
     predict_clips = model._predict_clips
 
@@ -237,7 +239,7 @@ def test_the_network_runs_while_a_clip_is_used(model, folder, monkeypatch):
 
     monkeypatch.setattr(model, '_predict_clips', noted)
     result = segment_video(model, folder, protocol='live')
-    next(iter(result))  # and no more is asked for
+    next(iter(result))  # no further clip is requested
     assert segmented.acquire(timeout=60)
     assert segmented.acquire(timeout=60)  # the next one
     assert result.num_frames == model.clip_length
@@ -253,8 +255,8 @@ def test_shortened_clips(model, folder, protocol, monkeypatch):
     check_frames(clips, folder)
 
 
-def test_a_source_that_breaks_off(model, folder, tmp_path):
-    """What was finished before stays."""
+def test_truncated_source(model, folder, tmp_path):
+    """Results of earlier clips are kept."""
     files = sorted(folder.iterdir())
     for file in files[:5]:
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -276,7 +278,7 @@ def test_a_source_that_breaks_off(model, folder, tmp_path):
     assert any(any(track.segmentations) for track in tracks)
 
 
-def test_a_run_that_is_stopped(model, folder):
+def test_stopped_run(model, folder):
     counted = []
     result = segment_video(model, folder, score_thr=0.0, progress=counted.append)
     first = next(iter(result))
@@ -287,14 +289,14 @@ def test_a_run_that_is_stopped(model, folder):
     assert {len(track.segmentations) for track in tracks} == {3}
 
 
-def test_nothing_to_read(model, tmp_path):
+def test_missing_or_empty_source(model, tmp_path):
     with pytest.raises(VideoReadError, match='missing'):
         segment_video(model, tmp_path / 'missing')
     with pytest.raises(VideoReadError, match='holds no images'):
         segment_video(model, tmp_path)
 
 
-def test_a_result_that_is_dropped_reads_no_further(model, folder):
+def test_deleted_result_stops_reading(model, folder):
     before = set(threading.enumerate())
     result = segment_video(model, folder, protocol='live')
     next(iter(result))

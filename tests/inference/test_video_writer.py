@@ -1,4 +1,4 @@
-"""Writing videos: codec, sizes, times, sound, and what is left after an error."""
+"""Writing videos: codec, sizes, timestamps, audio, and files after an error."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from axialvs.inference.video_writer import TICKS, VideoWriter
 
 
 def heard(path):
-    """Codec, seconds and loudest pitch of a file's sound."""
+    """Return codec, duration and dominant frequency of a file's audio."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         parts = [f.to_ndarray() for f in container.decode(stream)]
@@ -27,7 +27,7 @@ def heard(path):
 
 
 def written(path):
-    """Frames and stream facts of a file, by PyAV alone."""
+    """Read frames and stream properties of a file with PyAV."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
@@ -50,7 +50,7 @@ def test_a_written_video_is_h264_yuv420p_with_the_header_in_front(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['a.mp4'], 'nothing else is left behind'
 
 
-def test_written_colors_are_tagged_and_come_back(tmp_path):
+def test_colors_are_tagged_and_round_trip(tmp_path):
     with VideoWriter(tmp_path / 'a.mp4', fps=RATE) as writer:
         writer.write(quarters())
     stream, _ = written(tmp_path / 'a.mp4')
@@ -72,7 +72,7 @@ def test_odd_sizes_are_padded_or_cropped(tmp_path):
         np.testing.assert_allclose(last, CORNERS[3], atol=8)
 
 
-def test_times_are_kept_and_never_go_back(tmp_path):
+def test_times_are_kept_and_increase(tmp_path):
     times = [0.04, 0.05, 0.4, 0.4, 0.3, 1.25]
     with VideoWriter(tmp_path / 'a.mp4') as writer:
         for index, time in enumerate(times):
@@ -92,7 +92,7 @@ def test_times_are_kept_and_never_go_back(tmp_path):
         ('in.mp4', 'ac3', 'stereo', 'transcoded', 'aac'),
     ],
 )
-def test_sound_is_taken_over(tmp_path, name, codec, layout, state, result):
+def test_audio_is_copied(tmp_path, name, codec, layout, state, result):
     source = write_video(tmp_path / name, [gray(10 * i) for i in range(20)], sound=(codec, layout))
     with VideoWriter(tmp_path / 'out.mp4', fps=RATE, audio_from=source) as writer:
         for frame in open_video(source):
@@ -105,7 +105,7 @@ def test_sound_is_taken_over(tmp_path, name, codec, layout, state, result):
     assert len(written(tmp_path / 'out.mp4')[1]) == 20
 
 
-def test_sound_ends_with_a_video_that_is_cut_short(tmp_path):
+def test_audio_is_cut_to_the_video(tmp_path):
     source = write_video(tmp_path / 'a.mp4', [gray(9)] * 30, sound=('aac', 'stereo'))
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         for frame in islice(open_video(source), 10):
@@ -113,8 +113,8 @@ def test_sound_ends_with_a_video_that_is_cut_short(tmp_path):
     assert heard(tmp_path / 'b.mp4')[1] == pytest.approx(1.0, abs=0.1)
 
 
-def test_sound_keeps_its_distance_to_the_pictures(tmp_path):
-    """In a transport stream sound and pictures start at different times."""
+def test_audio_offset_is_kept(tmp_path):
+    """In a transport stream audio and video start at different times."""
     source = write_video(tmp_path / 'a.ts', [gray(9)] * 20, sound=('aac', 'stereo'))
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         for frame in open_video(source):
@@ -129,7 +129,7 @@ def test_sound_keeps_its_distance_to_the_pictures(tmp_path):
     assert lead(tmp_path / 'b.mp4') == pytest.approx(lead(source), abs=2e-3)
 
 
-def test_a_source_without_sound_gives_a_silent_video(tmp_path):
+def test_source_without_audio_gives_a_silent_video(tmp_path):
     source = write_video(tmp_path / 'a.mp4', [gray(9)] * 3)
     with VideoWriter(tmp_path / 'b.mp4', fps=RATE, audio_from=source) as writer:
         writer.write(gray(9))
@@ -149,13 +149,13 @@ def test_frames_written_before_an_error_are_kept(tmp_path):
     assert len(list(open_video(tmp_path / 'a.mp4'))) == 5
 
 
-def test_no_frames_make_no_file(tmp_path):
+def test_no_file_without_frames(tmp_path):
     with VideoWriter(tmp_path / 'a.mp4', fps=RATE):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_old_file_stays_until_the_new_one_is_finished(tmp_path):
+def test_old_file_is_kept_until_the_new_one_is_finished(tmp_path):
     path = tmp_path / 'a.mp4'
     path.write_bytes(b'old')
     writer = VideoWriter(path, fps=RATE)
@@ -166,7 +166,7 @@ def test_an_old_file_stays_until_the_new_one_is_finished(tmp_path):
     assert len(list(open_video(path))) == 1
 
 
-def test_wrong_use_of_the_writer_is_named(tmp_path):
+def test_errors_name_invalid_use_of_the_writer(tmp_path):
     with pytest.raises(ValueError, match=r'a\.webm: a video is written as \.mp4'):
         VideoWriter(tmp_path / 'a.webm')
     with pytest.raises(ValueError, match='fps 0 must be positive'):
@@ -183,7 +183,7 @@ def test_wrong_use_of_the_writer_is_named(tmp_path):
             writer.write(gray(1).astype(float), 0.1)
 
 
-def test_a_sound_source_that_cannot_be_read_leaves_nothing(tmp_path):
+def test_unreadable_audio_source_leaves_no_file(tmp_path):
     (tmp_path / 'text.mp4').write_bytes(b'hello')
     with (
         pytest.raises(VideoReadError, match=r'text\.mp4'),
@@ -193,8 +193,8 @@ def test_a_sound_source_that_cannot_be_read_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['text.mp4']
 
 
-def test_a_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
-    """The error names the file that was asked for."""
+def test_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
+    """The error names the requested file."""
 
     def refuse(*_):
         raise OSError(errno.ENOSPC, 'No space left on device', 'x.mp4.partial')
@@ -222,7 +222,7 @@ def test_two_processes_do_not_share_a_partial_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name', ['x' * 300 + '.mp4', 'file/x.mp4'])
-def test_places_that_cannot_be_written_are_found_first(tmp_path, name):
+def test_unwritable_path_raises_on_creation(tmp_path, name):
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match=r'x\.mp4'):
         VideoWriter(tmp_path / name, fps=RATE)

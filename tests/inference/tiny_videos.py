@@ -1,4 +1,4 @@
-"""Little videos for the tests, made with PyAV alone."""
+"""Small videos made with PyAV only."""
 
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ def quarters(height=HEIGHT, width=WIDTH):
 
 
 def seen_corners(image):
-    """Colors near the four corners, in the order of ``CORNERS``."""
+    """Return the colors near the four corners, in the order of ``CORNERS``."""
     return [image[y, x].astype(int) for y in (4, -5) for x in (4, -5)]
 
 
@@ -30,7 +30,7 @@ def gray(value, height=HEIGHT, width=WIDTH):
 
 
 def write_video(path, images, ticks=None, rotation=None, options=None, sound=None):
-    """A video made with PyAV alone. ticks: timestamps in 1/90000 s; sound: (codec, layout)."""
+    """Write a video with PyAV. ticks: timestamps in 1/90000 s; sound: (codec, layout)."""
     with av.open(str(path), 'w', options=options or {}) as container:
         stream = container.add_stream('libx264', rate=RATE, options={'crf': '5', 'bf': '0'})
         stream.height, stream.width = images[0].shape[:2]

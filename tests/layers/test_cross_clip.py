@@ -34,7 +34,7 @@ def attention_layer(**kwargs):
 
 
 @pytest.mark.parametrize(('num_heads', 'scale'), [(1, 1.0), (2, None)])
-def test_attention_is_its_equations(queries, num_heads, scale):
+def test_attention_matches_the_equations(queries, num_heads, scale):
     """Eq. 5-6 are Eq. 2-4 with clips as frames and queries as positions."""
     layer = attention_layer(num_heads=num_heads, scale=scale)
     qkv = layer.qkv(queries.flatten(1, 2)).chunk(3, dim=-1)
@@ -151,7 +151,7 @@ def attention_by_loops(attention, query, key, value, attends):
 
 
 @torch.no_grad()
-def test_self_attention_is_its_equation(queries):
+def test_self_attention_matches_the_equation(queries):
     layer = design('SelfAttention').layers[0]
     tokens = queries[0].flatten(0, 1)
     expected = attention_by_loops(layer.self_attn, tokens, tokens, tokens, lambda i, j: True)
@@ -161,8 +161,8 @@ def test_self_attention_is_its_equation(queries):
 
 @torch.no_grad()
 @pytest.mark.parametrize('shift', [0, 1])
-def test_window_encoder_is_its_equation(queries, shift):
-    """Five clips in windows of two: the last, and with a shift the first, are alone."""
+def test_window_encoder_matches_the_equation(queries, shift):
+    """Five clips in windows of two: the last one, or with a shift the first one, is unpaired."""
     layer = design('VITA', num_encoder_layers=2).encoder[shift]
     assert layer.shift == shift
     clips = torch.cat([queries[0], queries[1, :1]])
@@ -177,7 +177,7 @@ def test_window_encoder_is_its_equation(queries, shift):
 
 
 @torch.no_grad()
-def test_video_decoder_is_its_equation(queries):
+def test_video_decoder_matches_the_equation(queries):
     module = design('VITA')
     layer, position = module.layers[0], module.query_embed.weight
     video, memory = module.query_feat.weight, queries[0].flatten(0, 1)
@@ -194,7 +194,7 @@ def test_video_decoder_is_its_equation(queries):
 
 
 @torch.no_grad()
-def test_video_queries_do_not_depend_on_the_order_of_clip_queries(queries):
+def test_video_queries_are_invariant_to_clip_query_order(queries):
     module = design('VITA')
     refined = module(queries)[-1]
     assert refined.shape == (BATCH, CLIPS, 3, CHANNELS)
@@ -204,13 +204,13 @@ def test_video_queries_do_not_depend_on_the_order_of_clip_queries(queries):
 
 
 @torch.no_grad()
-def test_none_keeps_the_queries(queries):
+def test_design_none_returns_queries_unchanged(queries):
     (refined,) = design('none')(queries)
     assert torch.equal(refined, queries)
 
 
 @torch.no_grad()
-def test_without_temporal_aspp_the_order_of_clips_does_not_matter(queries):
+def test_equivariant_to_the_order_of_clips_without_aspp(queries):
     module = design('SelfAttention', aspp=dict(type='none', rates=(1, 2, 3)))
     assert not [name for name in module.state_dict() if 'aspp' in name]
     torch.testing.assert_close(module(queries.flip(1))[-1].flip(1), module(queries)[-1])

@@ -81,7 +81,7 @@ def test_frames_interact_in_temporal_attention_only():
     assert not torch.allclose(temporal(**changed)[:2], temporal(**inputs)[:2])
 
 
-def test_clips_do_not_interact():
+def test_clips_are_independent():
     _, temporal = paired_attentions()
     inputs = deformable_inputs(2, batch=3)
     of_batch = temporal(**inputs)
@@ -98,7 +98,7 @@ def test_identity_replaces_the_query_in_the_sum():
 
 
 def test_initialized_as_mmcv_does():
-    """mmdet re-initializes what is an mmcv attention: samples in a ring, no dependence on input."""
+    """mmdet re-initializes mmcv attentions: samples in a ring, independent of the input."""
     attention = TemporalDeformableAttention(TEMPORAL, **DEFORMABLE)
     attention.init_weights()
     assert not attention.sampling_offsets.weight.any()

@@ -1,4 +1,4 @@
-"""Temporal layers: each against its equation as a plain loop, gradients, and invariances."""
+"""Temporal layers: comparison with equations as plain loops, gradients, and invariances."""
 
 import math
 
@@ -67,7 +67,7 @@ def attention_by_loops(attention, features, position, attends):
 
 @torch.no_grad()
 @pytest.mark.parametrize('type', ['JointSpaceTime', 'DividedSpaceTime', 'WindowSpaceTime'])
-def test_space_time_attention_is_its_equation(type):
+def test_space_time_attention_matches_the_equation(type):
     """Windows of 2x2 cells on maps of 3x5: those at the borders are partly padding."""
     layer = build(type).layers[0]
     features, position = clip(batch=1, frames=2), clip(batch=1, frames=2)
@@ -122,7 +122,7 @@ def test_all_parameters_get_gradients(type):
 
 @pytest.mark.parametrize('frames', [1, 2, 4])
 @pytest.mark.parametrize('type', TYPES)
-def test_clips_of_a_batch_do_not_interact(type, frames):
+def test_clips_of_a_batch_are_independent(type, frames):
     layer = build(type)
     features, position = clip(frames=frames), clip(batch=1, frames=frames)
     together = layer(features, position)
@@ -150,7 +150,7 @@ def test_encoder_applies_its_layers_in_order(num_layers):
     assert torch.equal(encoder(features, position), expected)
 
 
-def test_none_builds_nothing():
+def test_type_none_builds_no_layer():
     assert build_temporal_encoder(CHANNELS, None) is None
     assert build_temporal_encoder(CHANNELS, dict(type='none')) is None
 
@@ -160,7 +160,7 @@ def test_unknown_type_raises():
         TemporalEncoder(CHANNELS, 'Axial')
 
 
-def test_layer_registered_from_outside():
+def test_custom_registered_layer():
     @TEMPORAL_LAYERS.register_module()
     class Shift(torch.nn.Module):
         def __init__(self, channels, offset):
@@ -210,7 +210,7 @@ def layer():
 @pytest.mark.parametrize(
     ('silent', 'axis'), [('width_attn', 3), ('height_attn', 2)], ids=['columns', 'rows']
 )
-def test_each_attention_stays_on_its_lines(layer, silent, axis):
+def test_each_attention_is_restricted_to_its_axis(layer, silent, axis):
     """Without the other attention, a changed column (row) affects only itself, in all frames."""
     torch.nn.init.zeros_(getattr(layer, silent).proj.weight)
     torch.nn.init.zeros_(getattr(layer, silent).proj.bias)

@@ -1,4 +1,4 @@
-"""The within-clip tracking module with each temporal attention, alone and in both orders."""
+"""The within-clip tracking module with each temporal attention, without and with other layers."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_frames_are_independent_without_temporal_layers(options):
         assert torch.equal(a[0], b[0])
 
 
-def test_temporal_attention_alone():
+def test_temporal_attention_only():
     """Without deformable layers, the levels do not interact, and all parameters are used."""
     module = build(deformable=False, num_temporal_levels=3)
     outputs = module(maps(), num_frames=2)

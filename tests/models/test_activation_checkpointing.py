@@ -1,4 +1,4 @@
-"""Swin computes its blocks' activations again for the gradient: same gradients, also in clips."""
+"""Swin recomputes its blocks' activations in backward with the same gradients, also in clips."""
 
 import copy
 
@@ -16,7 +16,7 @@ SWIN_L = CONFIGS / '_base_' / 'models' / 'tube-link_swin-l.py'
 
 @pytest.fixture(scope='module')
 def backbone() -> nn.Module:
-    """The Swin of the configs, with paths that are dropped at random, but small."""
+    """Return a small Swin with stochastic depth, as in the configs."""
     torch.manual_seed(0)
     config = Config.fromfile(SWIN_L).model.backbone
     assert config.with_cp
@@ -28,7 +28,7 @@ def backbone() -> nn.Module:
 
 
 def gradients(backbone: nn.Module, around: bool = False) -> tuple[dict, int]:
-    """Of a sum over all maps of two frames, and how many blocks ran in forward and backward."""
+    """Return gradients of a sum over all maps of two frames, and the blocks run per pass."""
     runs = []
     blocks = [block for stage in backbone.stages for block in stage.blocks]
     handles = [block.attn.register_forward_hook(lambda *_: runs.append(1)) for block in blocks]
@@ -51,8 +51,8 @@ def without_recomputation(backbone: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize('around', [False, True], ids=['blocks', 'clips of blocks'])
-def test_gradients_are_those_of_kept_activations(backbone, around):
-    """Alone, and inside the recomputation of whole clips of end-to-end training."""
+def test_gradients_match_stored_activations(backbone, around):
+    """Test Swin itself, and nested in the recomputation of clips of end-to-end training."""
     expected, num_blocks = gradients(without_recomputation(backbone))
     assert num_blocks == 5
     ours, num_runs = gradients(backbone, around)

@@ -1,4 +1,4 @@
-"""A training step in bfloat16 on a CPU: near float32's, with matcher and losses in float32."""
+"""A bfloat16 training step on a CPU is close to float32, with matcher and losses in float32."""
 
 import torch
 from mmdet.models.task_modules import HungarianAssigner
@@ -11,7 +11,7 @@ from training_clips import moving_boxes
 
 
 def step(kind: str) -> tuple[float, dict[str, torch.Tensor], torch.nn.Module]:
-    """The sum of the losses of one step, the gradients, and the model afterward."""
+    """Run one training step and return the total loss, the gradients and the model."""
     model = tiny_segmenter().train()
     wrapper = OPTIM_WRAPPERS.build(
         dict(type=kind, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
@@ -27,7 +27,7 @@ def step(kind: str) -> tuple[float, dict[str, torch.Tensor], torch.nn.Module]:
     return sum(losses.values()).item(), gradients, model
 
 
-def test_a_step_is_near_one_in_float32(monkeypatch):
+def test_step_is_close_to_float32(monkeypatch):
     matched, seen = [], []
     assign = HungarianAssigner.assign
 

@@ -1,4 +1,4 @@
-"""What inference compiles is one graph each, without breaks, and gives what it gives uncompiled."""
+"""Compiled parts of inference are single graphs without breaks and match eager mode."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_head_without_within_clip_tracking():
 
 
 def test_cross_clip_head():
-    """From the aligned queries on: the alignment itself is SciPy's."""
+    """Compile the part after the alignment of queries, which uses SciPy."""
     model = tiny_offline()
     head = model.panoptic_head
 
@@ -50,11 +50,11 @@ def test_cross_clip_head():
     assert_compiles_whole(refine, queries)
 
 
-def test_a_compiled_segmenter_takes_clips_of_other_lengths():
-    """The second length makes the compiler trace for any length; still there is no break."""
+def test_compiled_segmenter_supports_other_clip_lengths():
+    """The second length triggers dynamic shapes, still without a graph break."""
     plain, compiled = tiny_segmenter(), tiny_segmenter()
     plain.precision = compiled.precision = torch.bfloat16
-    for model in (plain, compiled):  # all layers have one form; tracing for any length is slow
+    for model in (plain, compiled):  # equal layers, since tracing with dynamic length is slow
         del model.panoptic_head.transformer_decoder.layers[1:]
     compiled.compile(fullgraph=True, backend='eager')
     for num_frames in (2, 3):

@@ -1,4 +1,4 @@
-"""Folded batch norms against the network as it was trained."""
+"""Tests of folded batch norms compared with the original network."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from axialvs.models.fused_copy import FusedCopy
 
 
 def random_resnet() -> torch.nn.Module:
-    """A small bottleneck ResNet in evaluation, with statistics that are not those of the start."""
+    """Return a small bottleneck ResNet in eval mode with random running statistics."""
     torch.manual_seed(0)
     net = MODELS.build(
         dict(type='mmdet.ResNet', depth=50, base_channels=8, norm_cfg=dict(type='BN'))
@@ -37,7 +37,7 @@ def assert_equal_outputs(one, other):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * float(b.abs().max()))
 
 
-def test_folded_network_gives_the_same(net):
+def test_folded_network_has_equal_outputs(net):
     before = {name: x.clone() for name, x in net.state_dict().items()}
     with torch.no_grad():
         folded = FusedCopy().of(net)
@@ -50,7 +50,7 @@ def test_folded_network_gives_the_same(net):
 
 
 @torch.no_grad()
-def test_folded_once_and_again_after_a_change(net):
+def test_folded_once_and_again_after_changes(net):
     form = FusedCopy()
     first = form.of(net)
     assert form.of(net) is first
@@ -58,12 +58,12 @@ def test_folded_once_and_again_after_a_change(net):
     assert form.of(net) is not first
     assert_equal_outputs(form.of(net), net)
     second = form.of(net)
-    net.bn1.running_mean.add_(1)  # a statistic only
+    net.bn1.running_mean.add_(1)  # a running statistic only
     assert form.of(net) is not second
     assert_equal_outputs(form.of(net), net)
 
 
-def test_unchanged_where_it_does_not_apply(net):
+def test_network_is_not_folded_if_unsupported(net):
     form = FusedCopy()
     assert form.of(net) is net  # gradients
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Objects of a training clip from its frames: one row an instance id, whatever frames it is in."""
+"""Objects of a training clip are collected from its frames, one row per instance id."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ CPU = torch.device('cpu')
 
 
 def mask_of(object_id: int, frame: int) -> np.ndarray:
-    """A pattern that tells object and frame."""
+    """Return a mask pattern unique to the object and frame."""
     return np.random.default_rng([object_id, frame]).random((HEIGHT, WIDTH)) > 0.5
 
 
 def clip(*frames: dict[int, int]):
-    """A clip whose frames show objects, given as {instance id: label}."""
+    """Return a clip whose frames show objects, given as {instance id: label}."""
     objects = [
         {object_id: (label, mask_of(object_id, t)) for object_id, label in frame.items()}
         for t, frame in enumerate(frames)
@@ -35,13 +35,13 @@ def test_rows_follow_instance_ids_across_frames():
     assert objects.masks.dtype == torch.uint8
 
 
-def test_an_object_that_changes_its_class_is_an_error():
+def test_object_with_two_classes_raises():
     with pytest.raises(ValueError, match=r'video/00002\.jpg: instance 7 has class 3, but 2'):
         collate_clip_instances(clip({7: 2}, {}, {7: 3}), CPU, 4)
 
 
-def test_a_class_that_the_model_does_not_have():
-    """The label 4 would mean that there is nothing."""
+def test_label_beyond_the_model_classes_raises():
+    """The label 4 would be the no-object class."""
     with pytest.raises(ValueError, match=r'video/00001\.jpg: instance 9 has class 4, .* 4 classes'):
         collate_clip_instances(clip({7: 2}, {9: 4}), CPU, 4)
 

@@ -1,4 +1,4 @@
-"""The matcher in full precision, and costs that are not finite."""
+"""Tests of the matcher in full precision, and of costs that are not finite."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def inputs(queries=5, objects=3, points=400, seed=0):
     return predictions, gt
 
 
-def test_same_assignment_as_mmdets():
+def test_assignment_matches_mmdet():
     for seed in range(5):
         ours = build().assign(*inputs(seed=seed))
         theirs = build('HungarianAssigner').assign(*inputs(seed=seed))
@@ -41,7 +41,7 @@ def test_same_assignment_as_mmdets():
 
 
 def close_race():
-    """Query 1 fits the object better than query 0 by less than bfloat16 can tell."""
+    """Query 1 fits the object better than query 0 by less than bfloat16 resolves."""
     points = 1000
     gt = InstanceData(labels=torch.zeros(1, dtype=torch.long), masks=torch.ones(1, points))
     masks = torch.full((2, points), 1.0)
@@ -60,10 +60,10 @@ def test_costs_are_compared_in_float32_under_autocast():
         ours = build().assign(predictions, gt)
     assert ours.gt_inds.tolist() == [0, 1]
     low = [x.bfloat16() for x in cross_entropies(predictions.masks, gt.masks)]
-    assert low[0] == low[1]  # so that in low precision the first would have won
+    assert low[0] == low[1]  # in low precision the first query would be matched
 
 
-def test_low_precision_predictions_are_taken():
+def test_low_precision_predictions_are_accepted():
     predictions, gt = inputs()
     low = InstanceData(scores=predictions.scores.bfloat16(), masks=predictions.masks.bfloat16())
     rounded = InstanceData(scores=low.scores.float(), masks=low.masks.float())
@@ -79,13 +79,13 @@ def test_no_objects():
 @pytest.mark.parametrize(
     ('field', 'cost'), [('scores', 'ClassificationCost'), ('masks', 'CrossEntropyLossCost')]
 )
-def test_a_cost_that_is_not_finite_is_named(field, cost, value):
+def test_error_names_the_cost_that_is_not_finite(field, cost, value):
     predictions, gt = inputs()
     predictions[field][2, 1] = value
     assert_named(predictions, gt, cost)
 
 
-def test_a_cost_that_overflows_is_named():
+def test_error_names_the_cost_that_overflows():
     predictions, gt = inputs()
     predictions.masks[2, :2] = -3e38
     gt.masks[:] = 1

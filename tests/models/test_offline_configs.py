@@ -1,4 +1,4 @@
-"""The shipped offline configs: numbers that have to agree, and what each one trains."""
+"""The shipped offline configs: consistent numbers, and the trained parts of each."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ OFFLINE = {
 }
 
 
-def test_every_offline_config_is_here():
+def test_every_offline_config_is_tested():
     assert {path.name for path in CONFIGS.glob('*/axialvs-cc_*.py')} == set(OFFLINE)
 
 
@@ -49,7 +49,7 @@ def test_frames_and_clips_agree(name):
 
 
 @pytest.mark.parametrize('name', OFFLINE)
-def test_what_is_trained(name):
+def test_trained_parameters(name):
     model = build_for_names(Config.fromfile(CONFIGS / 'axialvs' / name).model)
     trained = {
         name.removeprefix('panoptic_head.').split('.')[0]

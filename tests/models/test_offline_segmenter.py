@@ -1,4 +1,4 @@
-"""Predictions of the offline segmenter: whole videos, and clip by clip as a test gives them."""
+"""Predictions of the offline segmenter for full videos, and clip by clip in the test loop."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def images(batch, num_frames, seed=0):
 
 
 @torch.no_grad()
-def test_clips_and_videos_of_a_batch_do_not_see_each_other():
+def test_clips_and_videos_of_a_batch_are_independent():
     model = tiny_offline().double()
     videos = images(2, 6).double()
     encoded = [model._encode(clips) for clips in videos.split(CLIP_LENGTH, dim=1)]
@@ -44,7 +44,7 @@ def test_clips_and_videos_of_a_batch_do_not_see_each_other():
 
 
 def without_refinement(model):
-    """Blocks that change nothing, clips that weigh the same, and the clip head's predictors."""
+    """Set identity blocks, equal clip weights, and the clip head's predictors."""
     head = model.panoptic_head
     head.cross_clip.layers = nn.ModuleList(nn.Identity() for _ in range(BLOCKS))
     nn.init.zeros_(head.cross_clip.clip_weight.weight)
@@ -54,7 +54,7 @@ def without_refinement(model):
 
 
 @torch.no_grad()
-def test_without_refinement_offline_is_near_online():
+def test_offline_without_refinement_matches_near_online():
     model = without_refinement(tiny_offline())
     frames = images(1, 4 * CLIP_LENGTH)[0]
     offline, near_online = (m.predict_video(frames) for m in (model, contained_near_online(model)))
@@ -70,13 +70,13 @@ def test_refinement_changes_every_clip():
     changed[-1] = images(1, 1, seed=1)[0]
     before, after = model.predict_video(frames), model.predict_video(changed)
     difference = (before.mask_logits - after.mask_logits)[:, 0].abs().max()
-    assert difference > 1e-3  # a later clip reaches the first frame
+    assert difference > 1e-3  # a later clip affects the first frame
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('num_frames', [1, 2, 3, 4])
 def test_short_videos(num_frames):
-    """The last frame is repeated up to a clip; what repeats is no part of the result."""
+    """The last frame is repeated to fill a clip; repeated frames are not in the result."""
     model = tiny_offline()
     frames = images(1, num_frames)[0]
     video = model.predict_video(frames)
@@ -88,7 +88,7 @@ def test_short_videos(num_frames):
 
 
 @torch.no_grad()
-def test_near_online_mode_is_the_model_it_started_from():
+def test_near_online_mode_matches_the_contained_model():
     model = tiny_offline()
     clips = images(2, CLIP_LENGTH)
     near_online = contained_near_online(model)
@@ -107,8 +107,8 @@ def split(tmp_path_factory):
 
 @torch.no_grad()
 @pytest.mark.parametrize('settings', [{}, dict(feature_memory=0)], ids=['memory', 'file'])
-def test_clips_of_the_test_loop_make_the_video(split, settings):
-    """Tracks of the loop equal those of all frames at once, to the last digit."""
+def test_test_loop_matches_all_frames_at_once(split, settings):
+    """Tracks of the loop equal those of all frames at once bit by bit."""
     model = tiny_offline(test_cfg=settings)
     config = tiny_offline_config()
     point_at(config, test=split)

@@ -1,4 +1,4 @@
-"""Training of the offline segmenter: losses and gradients, what is frozen, end-to-end steps."""
+"""Training of the offline segmenter: losses, gradients, frozen parts, end-to-end steps."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def total(losses):
 
 
 def losses_and_gradients(model, videos, objects):
-    """At the same points for all masks; in double precision, but for the losses themselves."""
+    """Use the same points for all masks, in double precision except for the losses."""
     model.double().train().zero_grad()
     with fixed_points():
         losses = model.loss(videos.double(), objects)
@@ -46,14 +46,14 @@ def losses_and_gradients(model, videos, objects):
 
 
 def assert_same_gradient(ours, theirs, name):
-    """To 1e-5 of its scale; what is zero but for rounding may differ."""
+    """Compare to 1e-5 of the scale; gradients that are zero up to rounding may differ."""
     scale = max(theirs.abs().max().item(), 1e-4)
     assert (ours - theirs).abs().max().item() < 1e-5 * scale, name
 
 
 @pytest.mark.parametrize('design', ['SelfAttention', 'VITA', 'none'])
 def test_training_step_of_designs(design):
-    """All that a design has is trained, and a video of any length gets its tracks' logits."""
+    """All parameters of a design are trained, and any video length gets logits of tracks."""
     options = {} if design == 'none' else dict(num_layers=1, num_heads=2)
     if design == 'VITA':
         with pytest.raises(AxialVSError, match=r'cross_clip\.num_queries is 100.* 6'):
@@ -72,7 +72,7 @@ def test_training_step_of_designs(design):
 
 @pytest.mark.parametrize('name', [None, END_TO_END], ids=['frozen', 'end to end'])
 @pytest.mark.parametrize('num_clips', [1, 2])
-def test_two_videos_are_twice_one(name, num_clips):
+def test_two_equal_videos_match_one(name, num_clips):
     model = tiny_offline(*[name] if name else [])
     num_frames = num_clips * CLIP_LENGTH
     videos, objects = images(2, num_frames), boxes(2, 2, num_frames=num_frames)
@@ -89,7 +89,7 @@ def test_two_videos_are_twice_one(name, num_clips):
 
 
 def step(model, num_frames=6):
-    """One step of an optimizer that would also shrink what has no gradient."""
+    """Run a step of an optimizer whose weight decay also affects zero gradients."""
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
     total(model.loss(images(1, num_frames), boxes(2, num_frames=num_frames))).backward()
@@ -102,7 +102,7 @@ def encode(model):
     return model._encode(images(1, CLIP_LENGTH, seed=3))
 
 
-def test_what_is_frozen_does_not_drift():
+def test_frozen_parameters_do_not_change():
     model = tiny_offline()
     before = {name: x.clone() for name, x in model.state_dict().items()}
     features = encode(model)
@@ -111,14 +111,14 @@ def test_what_is_frozen_does_not_drift():
     moved = {name for name, x in model.state_dict().items() if not torch.equal(x, before[name])}
     trained = ('panoptic_head.cross_clip.', 'panoptic_head.video_')
     expected = {name for name in before if name.startswith(trained)}
-    # A softmax over clips does not see what is added to all of them.
+    # A softmax over clips is invariant to a constant added to all of them.
     assert expected - moved <= {'panoptic_head.cross_clip.clip_weight.bias'}
     assert not moved - expected
     assert all(torch.equal(a, b) for a, b in zip(encode(model), features, strict=True))
 
 
-def test_the_releases_clip_stage_drifts():
-    """Its mask layer is trained and tells the frozen clip stage's queries where to look."""
+def test_clip_stage_of_the_release_changes():
+    """Its trained mask layer sets the attention masks of the frozen clip stage."""
     model = tiny_offline(frozen=RELEASE_FROZEN, panoptic_head=dict(own_predictors=False))
     assert not any('video_' in name for name in model.state_dict())
     before = encode(model)
@@ -128,7 +128,7 @@ def test_the_releases_clip_stage_drifts():
     assert not torch.equal(before.queries, after.queries)
 
 
-def test_frozen_parts_rest_in_training():
+def test_frozen_parts_stay_in_eval_mode():
     model = tiny_offline().train()
     head = model.panoptic_head
     for part in (model.backbone, head.pixel_decoder, head.transformer_decoder, head.query_feat):
@@ -138,8 +138,8 @@ def test_frozen_parts_rest_in_training():
     assert not any(x.requires_grad for x in model._encode(images(1, CLIP_LENGTH)))
 
 
-def test_a_part_that_is_trained_has_a_graph():
-    """With the backbone alone at rest, the clip stage learns."""
+def test_trained_clip_stage_has_gradients():
+    """With only the backbone frozen, the clip stage is trained."""
     model = tiny_offline(frozen=['backbone.*'], panoptic_head=dict(own_predictors=False)).train()
     assert not model.backbone.training
     assert model.panoptic_head.pixel_decoder.training
@@ -149,15 +149,15 @@ def test_a_part_that_is_trained_has_a_graph():
 
 
 def key_part(grad, name):
-    """The part of a gradient that belongs to keys where one tensor serves more."""
+    """Return the keys' part of the gradient of a joint projection."""
     if 'in_proj' in name or '.qkv.' in name:  # queries, keys, values
         return grad.chunk(3)[1]
     return grad.chunk(2)[0] if 'proj_kv' in name else grad
 
 
-def test_every_parameter_learns_end_to_end():
-    """Zero are only what is added to all keys and what is added to all clips' weights: a softmax
-    does not see it."""
+def test_every_parameter_has_a_gradient_end_to_end():
+    """Only biases added to all keys or to all clip weights have zero gradients, since softmax
+    is invariant to them."""
     unseen = ('.k.bias', 'proj_kv.bias', 'in_proj_bias', '.qkv.bias', 'clip_weight.bias')
     model = tiny_offline(END_TO_END)
     _, gradients = losses_and_gradients(model, images(1, 6), boxes(3, num_frames=6))
@@ -171,7 +171,7 @@ def test_every_parameter_learns_end_to_end():
             assert gradient.abs().max() > 1e-6, name
 
 
-def test_recomputed_activations_give_the_same_gradients():
+def test_recomputation_gives_the_same_gradients():
     videos, objects = images(2, 6), boxes(2, 1, num_frames=6)
     (kept, expected), (recomputed, gradients) = (
         losses_and_gradients(
@@ -185,23 +185,23 @@ def test_recomputed_activations_give_the_same_gradients():
         assert_same_gradient(gradient, expected[name], name)
 
 
-def test_frames_that_are_no_whole_clips():
+def test_incomplete_clips_raise():
     with pytest.raises(AxialVSError, match=r'5 frames.* 3'):
         tiny_offline().train().loss(images(1, 5), boxes(1, num_frames=5))
 
 
-def test_patterns_that_fit_nothing():
+def test_unmatched_pattern_raises():
     with pytest.raises(AxialVSError, match=r"'backbon\.\*'"):
         tiny_offline(frozen=['backbon.*'])
 
 
-def test_predictors_that_no_loss_would_reach():
+def test_predictors_without_a_loss_raise():
     with pytest.raises(AxialVSError, match='own_predictors=False'):
         tiny_offline(frozen=['backbone.*'])
 
 
-def test_starting_from_near_online_weights():
-    """Only the module itself is missing; the refined queries' predictors start as the clips'."""
+def test_loading_near_online_weights():
+    """Only the cross-clip module is missing; predictors of refined queries copy the clip head's."""
     model = tiny_offline()
     weights = contained_near_online(model).state_dict()
     fitting, report = adapt_state_dict(weights, model.state_dict())

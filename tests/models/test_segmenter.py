@@ -1,4 +1,4 @@
-"""The segmenter: videos through the test loop, whole videos in memory, and weights of mmdet."""
+"""The segmenter: videos in the test loop, full videos in memory, and weights of mmdet."""
 
 import copy
 
@@ -34,7 +34,7 @@ def config(split):
 @pytest.fixture(scope='module', params=[WITHIN_CLIP, PANOPTIC], ids=['instances', 'panoptic'])
 def model(request):
     model = tiny_segmenter(request.param, clip_length=CLIP_LENGTH)
-    if request.param == PANOPTIC:  # random weights are not sure of anything
+    if request.param == PANOPTIC:  # random weights have low confidences
         model.test_cfg.panoptic = dict(score=0.1, overlap=0.1)
     return model
 
@@ -56,10 +56,10 @@ def loaded_clips(config, split_mode):
     ids=['repeat last', 'shorten', 'mask iou', 'memory'],
 )
 @torch.no_grad()
-def test_clips_of_the_test_loop_make_the_video(
+def test_test_loop_matches_all_frames_at_once(
     model, config, split, split_mode, linking, monkeypatch
 ):
-    """Tracks of the loop equal those of all frames at once, to the last digit."""
+    """Tracks of the loop equal those of all frames at once bit by bit."""
     monkeypatch.setattr(model, 'split_mode', split_mode)
     monkeypatch.setitem(model.test_cfg, 'linking', linking)
     finished = []
@@ -77,8 +77,8 @@ def test_clips_of_the_test_loop_make_the_video(
 
 
 @torch.no_grad()
-def test_overlapping_clips_see_the_frames_before(monkeypatch):
-    """The masks of a clip's own frames are those of a longer clip that begins earlier."""
+def test_overlapping_clips_include_earlier_frames(monkeypatch):
+    """The masks of a clip's new frames are those of a longer clip that starts earlier."""
     model = tiny_segmenter(clip_length=CLIP_LENGTH)
     frames = torch.randn(5, 3, 64, 64)
     monkeypatch.setitem(model.test_cfg, 'linking', dict(overlap=2))
@@ -92,7 +92,7 @@ def test_overlapping_clips_see_the_frames_before(monkeypatch):
 
 @torch.no_grad()
 def test_batches_of_clips(model, config):
-    """Clips of one shape have the results that they have alone; others are refused."""
+    """Clips of equal shape have the same results as separately; other batches raise."""
     config = copy.deepcopy(config)
     dataset = config.test_dataloader.dataset
     dataset.update(clip_length=CLIP_LENGTH, split_mode='repeat_last')
@@ -115,7 +115,7 @@ def test_batches_of_clips(model, config):
 
 
 @torch.no_grad()
-def test_autocast_of_the_test_loop_is_for_the_network_alone(config):
+def test_autocast_applies_to_the_network_only(config):
     """Linking and finishing stay in float32: the tracks are those of `precision`."""
     model = tiny_segmenter(clip_length=CLIP_LENGTH)
     found: dict[str, list] = {}
@@ -137,7 +137,7 @@ def test_autocast_of_the_test_loop_is_for_the_network_alone(config):
 
 @pytest.mark.parametrize('num_frames', LENGTHS)
 @pytest.mark.parametrize('split_mode', ['repeat_last', 'shorten'])
-def test_any_length(model, num_frames, split_mode, monkeypatch):
+def test_any_video_length(model, num_frames, split_mode, monkeypatch):
     monkeypatch.setattr(model, 'split_mode', split_mode)
     rng = torch.Generator().manual_seed(num_frames)
     frames = torch.randn(num_frames, 3, 48, 64, generator=rng)
@@ -151,7 +151,7 @@ def test_any_length(model, num_frames, split_mode, monkeypatch):
 
 
 def test_clips_are_linked_by_their_queries(model):
-    """A video that repeats its first clip says the same twice; one that does not is matched."""
+    """A video that repeats its first clip has equal results twice; otherwise clips are matched."""
     rng = torch.Generator().manual_seed(1)
     clip = torch.randn(CLIP_LENGTH, 3, 48, 64, generator=rng)
     video = model.predict_video(torch.cat((clip, clip)))
@@ -161,9 +161,9 @@ def test_clips_are_linked_by_their_queries(model):
 
 
 @torch.no_grad()
-def test_padding_is_no_part_of_the_result(model, config, split):
-    """Frames of 64x40 are padded to 64x64: no mask has more rows, and the one query without
-    borders, a mask of everything, ends at the picture's."""
+def test_padding_is_removed_from_the_result(model, config, split):
+    """Frames of 64x40 are padded to 64x64: masks have the original size, and a query that covers
+    everything ends at the image border."""
     shapes = prepared_video(model, frame_folders(split)[0])[1]
     assert shapes.batch_input_shape != shapes.img_shape
     for batch in loaded_clips(config, 'repeat_last')[:3]:
@@ -173,14 +173,14 @@ def test_padding_is_no_part_of_the_result(model, config, split):
 
 
 @torch.no_grad()
-def test_clips_that_lack_their_beginning(model, config):
+def test_video_without_its_first_clip_raises(model, config):
     later = loaded_clips(config, 'repeat_last')[-1]
     model._video = None
     with pytest.raises(ValueError, match=r'clip at frame 6 of video 7 came without'):
         model.test_step(later)
 
 
-def test_clip_length_has_to_be_known(model, monkeypatch):
+def test_unknown_clip_length_raises(model, monkeypatch):
     monkeypatch.setattr(model, 'clip_length', None)
     with pytest.raises(AxialVSError, match='clip_length'):
         model.predict_video(torch.zeros(1, 3, 32, 32))
@@ -191,15 +191,15 @@ def test_unknown_mode(model):
         model.tracker('sideways')
 
 
-def test_class_names_have_to_fit():
+def test_number_of_class_names_must_match():
     config = tiny_config()
     with pytest.raises(AxialVSError, match='5 classes, but 2 are named: a, b'):
         MODELS.build({**config.model, 'class_names': ('a', 'b')})
 
 
-def test_largest_frames_of_a_batch_decide_the_padding(model):
-    """The preprocessor pads clips of a batch to one size, normalizes in RGB and leaves pixels
-    in their place."""
+def test_padding_is_to_the_largest_frames_of_a_batch(model):
+    """The preprocessor pads clips of a batch to one size at the bottom right and normalizes
+    in RGB."""
     clips = [torch.full((2, 3, h, w), 128, dtype=torch.uint8) for h, w in ((40, 64), (33, 70))]
     clips[0][:, 0] = 0  # blue, for frames come as BGR
     batch = model.data_preprocessor({'inputs': clips, 'data_samples': None})['inputs']

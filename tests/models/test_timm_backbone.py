@@ -42,9 +42,9 @@ def build(name: str, **settings) -> TimmBackbone:
 
 @needs_timm
 @pytest.mark.parametrize('name', [*HIERARCHICAL, *PLAIN])
-def test_four_maps_and_gradients_for_every_parameter(name):
+def test_four_maps_and_gradients_of_all_parameters(name):
     backbone = build(name).train()
-    randomize(backbone)  # some layers begin as zero
+    randomize(backbone)  # some layers are initialized to zero
     maps = backbone(FRAMES)
     shapes = [(2, c, 64 // s, 96 // s) for c, s in zip(backbone.out_channels, STRIDES, strict=True)]
     assert [tuple(x.shape) for x in maps] == shapes
@@ -63,7 +63,7 @@ def test_blocks_are_sharded(name, number):
     assert len(layers) == number
     held = [id(x) for layer in layers for x in layer.parameters()]
     assert len(held) == len(set(held))
-    called = []  # weights of a layer are gathered when it is called
+    called = []  # the weights of a layer are gathered on its call
     for layer in layers:
         layer.register_forward_hook(lambda module, *_: called.append(module))
     backbone(FRAMES)
@@ -73,7 +73,7 @@ def test_blocks_are_sharded(name, number):
 @needs_timm
 @pytest.mark.parametrize('name', HIERARCHICAL)
 @torch.no_grad()
-def test_maps_are_those_of_features_only(name):
+def test_maps_match_features_only(name):
     import timm
 
     backbone = build(name).eval()
@@ -91,7 +91,7 @@ def test_maps_are_those_of_features_only(name):
 @needs_timm
 @pytest.mark.parametrize('name', ['test_vit', 'vit_small_patch16_dinov3'])
 @torch.no_grad()
-def test_stride_16_has_the_normed_patch_tokens(name):
+def test_map_of_stride_16_is_normed_patch_tokens(name):
     backbone = build(name).eval()
     randomize(backbone)
     tokens = backbone.net.forward_features(FRAMES)[:, backbone.net.num_prefix_tokens :]
@@ -100,7 +100,7 @@ def test_stride_16_has_the_normed_patch_tokens(name):
 
 @needs_timm
 @torch.no_grad()
-def test_a_patch_covers_16_pixels_of_any_frame():
+def test_any_frame_size_has_patches_of_16_pixels():
     for name in PLAIN:
         coarse = [tuple(x.shape[-2:]) for x in build(name)(FRAMES[..., :50, :70])[2:]]
         assert coarse == [(4, 5), (2, 3)]
@@ -108,7 +108,7 @@ def test_a_patch_covers_16_pixels_of_any_frame():
 
 @needs_timm
 @torch.no_grad()
-def test_recomputed_activations_and_fused_norms_change_nothing():
+def test_recomputation_and_fused_norms_match():
     plain = build('test_efficientnet').eval()
     assert FusedCopy().of(plain) is plain  # its norms include the activation
     frames = FRAMES.clone().requires_grad_()
@@ -173,7 +173,7 @@ def test_learning_rates_by_layer():
 
 
 @needs_timm
-def test_layer_decay_needs_a_backbone_of_timm():
+def test_layer_decay_needs_a_timm_backbone():
     with pytest.raises(AxialVSError, match='TimmBackbone'):
         build_optim_wrapper(
             torch.nn.Linear(2, 2),
@@ -186,7 +186,7 @@ def test_layer_decay_needs_a_backbone_of_timm():
 
 
 @needs_timm
-def test_weights_of_a_file_by_name_or_by_order(tmp_path):
+def test_weights_are_loaded_by_name_or_by_order(tmp_path):
     source = build('test_efficientnet').net.state_dict()
     source = {k: torch.randn_like(v) if v.is_floating_point() else v for k, v in source.items()}
     path = tmp_path / 'weights.pth'
@@ -201,13 +201,13 @@ def test_weights_of_a_file_by_name_or_by_order(tmp_path):
 
 @needs_timm
 @pytest.mark.parametrize('change', ['missing', 'shape', 'order'])
-def test_weights_that_do_not_fit(tmp_path, change):
+def test_mismatched_weights(tmp_path, change):
     weights = build('test_resnet').net.state_dict()
     if change == 'missing':
         del weights['layer3.0.conv1.weight']
     elif change == 'shape':
         weights['layer3.0.conv1.weight'] = torch.zeros(1)
-    else:  # a norm's statistics stand before its weights, and all have one shape
+    else:  # statistics of a norm precede its weights, all with the same shape
         weights = {f'x.{name}': weights[name] for name in sorted(weights)}
     torch.save(weights, tmp_path / 'weights.pth')
     backbone = build('test_resnet', pretrained=str(tmp_path / 'weights.pth'))
@@ -245,13 +245,13 @@ def test_downloaded_weights_replace_the_random_ones(monkeypatch):
         (dict(model_name='poolformer_s12', frozen_stages=0), 'frozen_stages'),
     ],
 )
-def test_models_that_do_not_fit(settings, named):
+def test_unsupported_models(settings, named):
     with pytest.raises(AxialVSError, match=named):
         TimmBackbone(**settings)
 
 
 @needs_timm
-def test_a_config_need_not_repeat_the_channels():
+def test_channels_are_inferred_from_the_backbone():
     config = tiny_config()
     config.model.backbone = dict(type='TimmBackbone', model_name='test_convnext')
     with pytest.raises(AxialVSError, match=r'\[8, 16, 32, 64\].*in_channels=None'):
@@ -271,7 +271,7 @@ def test_packaged_efficientnet_lite0():
     backbone.init_weights()
     assert not torch.equal(backbone.net.conv_stem.weight, random)
     assert backbone.out_channels == [24, 40, 112, 320]
-    # Statistics that belong to the weights: normed activations have a variance of about 1.
+    # Statistics match the weights: normalized activations have a variance of about 1.
     seen = []
     norm = backbone.net.blocks[6][0].bn1
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

@@ -1,7 +1,7 @@
 """The networks on torch's `meta` device, which has shapes and no values.
 
-What would wait for an accelerator fails there, because a value cannot be read; what would wait for
-the host, because data of the CPU comes in, is told by `nothing_from_the_host`.
+Waiting for an accelerator fails there because values cannot be read; waiting for the host,
+caused by CPU data, is detected by `nothing_from_the_host`.
 """
 
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ CLIPS = (2, 3, 3, 64, 96)
 
 
 class NothingFromTheHost(TorchDispatchMode):
-    """Raise where a tensor of the CPU meets or becomes one of another device."""
+    """A mode that raises if a CPU tensor is mixed with or moved to another device."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
@@ -32,7 +32,7 @@ class NothingFromTheHost(TorchDispatchMode):
 
 
 class NoLists(TorchFunctionMode):
-    """Raise where a list of Python's becomes a tensor of another device than the CPU."""
+    """A mode that raises if a Python list becomes a tensor on another device than the CPU."""
 
     takes_lists = (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor)
 
@@ -59,13 +59,13 @@ def nothing_from_the_host():
         lambda x: x[torch.tensor([1])],
     ],
 )
-def test_data_from_the_host_is_seen(step):
+def test_data_from_the_host_is_detected(step):
     with nothing_from_the_host(), pytest.raises((AssertionError, RuntimeError)):
         step(torch.ones(2, device='meta'))
 
 
 @pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP, PANOPTIC])
-def test_a_clip(name):
+def test_clip(name):
     model = tiny_segmenter(name).to('meta')
     with nothing_from_the_host():
         first, second = model.tracker('near-online').encode(torch.empty(CLIPS, device='meta'))
@@ -74,7 +74,7 @@ def test_a_clip(name):
         assert prediction.mask_logits.shape[1:] == (3, 16, 24)
 
 
-def test_a_clip_of_video_kmax():
+def test_video_kmax_clip():
     config = load('axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py').model
     model = MODELS.build(config).eval().to('meta')
     clips = torch.empty(2, 2, 3, 97, 161, device='meta')
@@ -84,7 +84,7 @@ def test_a_clip_of_video_kmax():
     assert first.identity.is_meta
 
 
-def test_a_video_across_its_clips():
+def test_cross_clip_refinement():
     model = tiny_offline().requires_grad_(False).to('meta')
     with nothing_from_the_host():
         clips = model.tracker('offline').encode(torch.empty(CLIPS, device='meta'))

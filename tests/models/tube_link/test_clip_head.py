@@ -1,4 +1,4 @@
-"""The clip head and its pixel decoder: any clip, who sees whom, and what is equal to mmdet's."""
+"""The clip head and its pixel decoder: clip sizes, dependencies, and parity with mmdet."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def ceil_quarter(size):
     [(1, 1, 32, 32), (2, 3, 64, 96), (1, 2, 50, 75), (3, 1, 33, 40), (1, 7, 32, 64)],
 )
 @torch.no_grad()
-def test_any_clip_in_any_batch(model, batch, num_frames, height, width):
+def test_clip_and_batch_sizes(model, batch, num_frames, height, width):
     clips = frames(batch, num_frames, 3, height, width)
     head = model.panoptic_head
     decoding = head(model.backbone(clips.flatten(0, 1)), num_frames)
@@ -43,7 +43,7 @@ def test_any_clip_in_any_batch(model, batch, num_frames, height, width):
 
 
 @torch.no_grad()
-def test_clips_of_a_batch_do_not_see_each_other(model):
+def test_clips_of_a_batch_are_independent(model):
     clips = frames(3, 2, 3, 64, 96)
     together = model._predict_clips(clips)
     for clip, of_batch in zip(clips, together, strict=True):
@@ -53,7 +53,7 @@ def test_clips_of_a_batch_do_not_see_each_other(model):
 
 
 @torch.no_grad()
-def test_frames_of_a_clip_see_each_other(model):
+def test_frames_of_a_clip_interact(model):
     clip = frames(3, 3, 64, 96)
     changed = clip.clone()
     changed[2] = frames(3, 64, 96, seed=1)
@@ -62,7 +62,7 @@ def test_frames_of_a_clip_see_each_other(model):
 
 
 @torch.no_grad()
-def test_the_last_layer_alone_is_the_last_of_all(model):
+def test_last_layer_only_matches_the_last_of_all(model):
     feats = model.backbone(frames(2, 3, 64, 64))
     head = model.panoptic_head
     every, last = head(feats, 2), head(feats, 2, all_layers=False)
@@ -73,8 +73,8 @@ def test_the_last_layer_alone_is_the_last_of_all(model):
 
 
 @torch.no_grad()
-def test_masks_are_products_of_queries_and_pixels(model):
-    """One embedding serves all frames: masks follow from `queries` and the mask features."""
+def test_masks_are_products_of_queries_and_features(model):
+    """Masks of all frames are products of one embedding of `queries` and the mask features."""
     head = model.panoptic_head
     decoding = head(model.backbone(frames(2, 3, 32, 32)), 2)
     embedding = head.mask_embed(head.transformer_decoder.post_norm(decoding.queries))[0]
@@ -84,9 +84,9 @@ def test_masks_are_products_of_queries_and_pixels(model):
         torch.testing.assert_close(decoding.mask_logits[-1][0, :, t], expected)
 
 
-def test_queries_look_inside_their_masks():
-    """A query without any mask in the clip looks everywhere; one with a mask in one frame only
-    does not look at the others."""
+def test_queries_attend_inside_their_masks():
+    """A query without any mask in the clip attends everywhere; one with a mask in one frame only
+    does not attend to the others."""
     logits = torch.full((1, 3, 2, 4, 4), -1.0)
     logits[0, 0, 1, :2, :2] = 3.0
     logits[0, 2] = 1.0
@@ -103,8 +103,8 @@ def test_queries_look_inside_their_masks():
 
 
 @torch.no_grad()
-def test_masked_pixels_have_no_weight(model):
-    """The decoder's attention gives what mmcv's gives with the same mask for every head."""
+def test_masked_attention_matches_mmcv(model):
+    """The decoder's attention equals mmcv's with the same mask for every head."""
     from mmcv.cnn.bricks.transformer import MultiheadAttention
 
     layer = model.panoptic_head.transformer_decoder.layers[0].cross_attn
@@ -128,7 +128,7 @@ def test_masked_pixels_have_no_weight(model):
 
 
 @torch.no_grad()
-def test_plain_pixel_decoder_is_mmdets():
+def test_plain_pixel_decoder_matches_mmdet():
     config = tiny_config(PLAIN).model.panoptic_head
     ours = tiny_segmenter(PLAIN).panoptic_head.pixel_decoder
     stock = dict(config.pixel_decoder, type=MSDeformAttnPixelDecoder)
@@ -146,8 +146,8 @@ def test_plain_pixel_decoder_is_mmdets():
         torch.testing.assert_close(level, expected, rtol=0, atol=1e-4)
 
 
-def test_a_config_can_be_built_twice():
-    """Building does not write into the config."""
+def test_config_can_be_built_twice():
+    """Building does not modify the config."""
     config = tiny_config()
     before = config.model.to_dict()
     first = MODELS.build(config.model)

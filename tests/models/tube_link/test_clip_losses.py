@@ -1,4 +1,4 @@
-"""Losses of the clip head: by hand, against mmdet's on a tall image, and their gradients."""
+"""Losses of the clip head: by hand, compared with mmdet on a tall image, and gradients."""
 
 import math
 
@@ -33,8 +33,8 @@ def boxes(*numbers, num_frames=3):
 
 
 def loss_of_logits(monkeypatch, class_logits, mask_logits, objects):
-    """The head's losses where every layer predicts the given logits, (B, Q, ...) each, at points
-    drawn evenly from the middle of the tall image."""
+    """Return the head's losses if every layer predicts the given logits, (B, Q, ...) each, at
+    points sampled uniformly from the middle of the tall image."""
     head = training_model(PLAIN).panoptic_head
     head.importance_sample_ratio = 0.0
     decoding = ClipDecoding([class_logits] * 4, [mask_logits] * 4, torch.zeros(0), torch.zeros(0))
@@ -42,18 +42,18 @@ def loss_of_logits(monkeypatch, class_logits, mask_logits, objects):
     with fixed_points(margin=0.25):
         losses = head.loss([mask_logits], mask_logits.shape[2], objects)
     assert losses.keys() == KEYS
-    for term in TERMS:  # the layers predict the same
+    for term in TERMS:  # all layers have equal predictions
         torch.testing.assert_close(losses[term], losses[f'd1.{term}'])
     return losses
 
 
 def whole_frames(labels, num_frames=2):
-    """Objects that fill all frames."""
+    """Return objects that fill all frames."""
     masks = torch.ones(len(labels), num_frames, 8, 8, dtype=torch.uint8)
     return InstanceData(labels=torch.tensor(labels, dtype=torch.long), masks=masks)
 
 
-def test_perfect_predictions_cost_nothing(monkeypatch):
+def test_perfect_predictions_have_zero_loss(monkeypatch):
     objects = whole_frames([2, 0])
     class_logits = torch.full((1, QUERIES, NUM_CLASSES + 1), -30.0)
     class_logits[0, :, -1] = 30.0
@@ -66,7 +66,7 @@ def test_perfect_predictions_cost_nothing(monkeypatch):
     assert all(value.item() == pytest.approx(0, abs=1e-5) for value in losses.values())
 
 
-def test_undecided_predictions_by_hand(monkeypatch):
+def test_loss_of_zero_logits_by_hand(monkeypatch):
     """With all logits zero: the entropy of N + 1 classes, ln 2 a pixel, dice of p = 1/2 on ones."""
     points = tiny_config().model.train_cfg.num_points
     objects = [whole_frames([2, 0]), whole_frames([4])]
@@ -78,9 +78,9 @@ def test_undecided_predictions_by_hand(monkeypatch):
     assert losses['loss_dice'].item() == pytest.approx(5 * dice, rel=1e-5)
 
 
-def test_no_object_weighs_a_tenth(monkeypatch):
-    """One query is matched to class 0 and predicts it with odds e : 1; the others are sure that
-    there is nothing, but for one that is sure of class 1."""
+def test_no_object_class_has_weight_one_tenth(monkeypatch):
+    """One query is matched to class 0 and predicts it with odds e : 1; the others predict
+    no-object with certainty, except one that predicts class 1."""
     class_logits = torch.full((1, QUERIES, NUM_CLASSES + 1), -40.0)
     class_logits[0, :, -1] = 0.0
     class_logits[0, 0, 0] = 1.0
@@ -95,8 +95,8 @@ def test_no_object_weighs_a_tenth(monkeypatch):
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_mask_has_to_fit_in_every_frame(monkeypatch):
-    """Right in one frame of two and sure: a wrong point costs the logit, and half are wrong."""
+def test_mask_loss_covers_every_frame(monkeypatch):
+    """Confident and correct in one of two frames: a wrong point costs the logit, half are wrong."""
     class_logits = torch.zeros(1, QUERIES, NUM_CLASSES + 1)
     mask_logits = torch.full((1, QUERIES, 2, 8, 8), -20.0)
     mask_logits[:, :, 0] = 20.0
@@ -105,7 +105,7 @@ def test_a_mask_has_to_fit_in_every_frame(monkeypatch):
 
 
 @pytest.mark.parametrize('num_frames', [1, 3])
-def test_losses_are_mask2formers_on_the_tall_image(num_frames):
+def test_losses_match_mask2former_on_the_tall_image(num_frames):
     model = training_model(PLAIN)
     head = model.panoptic_head
     clips, samples = images(2, num_frames), boxes(3, 1, num_frames=num_frames)
@@ -139,8 +139,8 @@ def test_losses_are_mask2formers_on_the_tall_image(num_frames):
         torch.testing.assert_close(ours[key], theirs[key], rtol=1e-5, atol=1e-6)
 
 
-def test_a_batch_weighs_its_clips_by_their_objects():
-    """So batches that share a step are equal to one batch where all show as many objects."""
+def test_batch_weighs_clips_by_number_of_objects():
+    """So accumulated batches match one large batch if all clips have the same number of objects."""
     model = training_model()
     frames, clips = images(2, 3), boxes(1, 3)
     with torch.no_grad(), fixed_points():
@@ -176,7 +176,7 @@ def test_a_clip_without_objects(numbers):
         assert masks == [0] * len(masks)
     sum(losses.values()).backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name  # a missing one stops distributed training
+        assert parameter.grad is not None, name  # a missing loss blocks distributed training
         assert torch.isfinite(parameter.grad).all(), name
 
 
@@ -189,7 +189,7 @@ def gradients(model, num_frames):
 
 
 def key_half(grad, name):
-    """The part of a gradient that belongs to keys where one tensor serves more."""
+    """Return the keys' part of the gradient of a joint projection."""
     if 'in_proj' in name:  # queries, keys, values
         return grad.chunk(3)[1]
     return grad.chunk(2)[0] if 'proj_kv' in name else grad
@@ -197,9 +197,9 @@ def key_half(grad, name):
 
 @pytest.mark.parametrize('num_frames', [1, 3])
 @pytest.mark.parametrize('name', [PLAIN, WITHIN_CLIP], ids=['plain', 'within-clip'])
-def test_every_parameter_learns(name, num_frames):
-    """Zero are only: what is added to all keys, because a softmax does not see it; and with one
-    frame all that weighs frames."""
+def test_every_parameter_has_a_gradient(name, num_frames):
+    """Only biases added to all keys have zero gradients, since softmax is invariant to them;
+    and with one frame, parameters that weigh frames."""
     unseen = ('.k.bias', 'proj_kv.bias', 'in_proj_bias')
     weighs_frames = ('proj_q.weight', 'proj_q.bias', 'proj_kv.weight') if num_frames == 1 else ()
     for parameter, grad in gradients(training_model(name), num_frames).items():
@@ -213,7 +213,7 @@ def test_every_parameter_learns(name, num_frames):
 
 
 def test_bfloat16_autocast():
-    """The first prediction comes before anything that a rounded mask could switch."""
+    """The first prediction does not depend on attention masks, which rounding may flip."""
     model = training_model()
     clips, samples = images(2, 2), boxes(2, 1, num_frames=2)
     with fixed_points():
@@ -233,7 +233,7 @@ def test_bfloat16_autocast():
     ('broken', 'cost'),
     [('cls_embed', 'ClassificationCost'), ('mask_embed', 'CrossEntropyLossCost')],
 )
-def test_logits_that_are_not_finite_name_the_cost(broken, cost):
+def test_error_of_invalid_logits_names_the_cost(broken, cost):
     model = training_model(PLAIN)
     for parameter in getattr(model.panoptic_head, broken).parameters():
         torch.nn.init.constant_(parameter, float('nan'))
@@ -241,8 +241,8 @@ def test_logits_that_are_not_finite_name_the_cost(broken, cost):
         model.loss(images(1, 2), boxes(2, num_frames=2))
 
 
-def test_paths_of_loss_and_forward_are_one():
-    """mmengine calls `forward(mode='loss')` on what the data preprocessor gives."""
+def test_loss_matches_forward_in_loss_mode():
+    """mmengine calls `forward(mode='loss')` on the data preprocessor's output."""
     model = training_model()
     clips, samples = images(1, 2), boxes(2, num_frames=2)
     with fixed_points():

@@ -1,4 +1,4 @@
-"""Tube-Link's queries of things and of stuff: targets and losses by hand, and linking."""
+"""Tube-Link's thing and stuff queries: targets and losses by hand, and linking."""
 
 import math
 
@@ -37,7 +37,7 @@ def head():
 
 
 def stripes(*labels):
-    """Objects (label per stripe) that share a frame's rows, the same in all frames."""
+    """Return objects (label per stripe) that split a frame's rows, equal in all frames."""
     masks = torch.zeros(len(labels), FRAMES, 8 * len(labels), 12, dtype=torch.uint8)
     for row, mask in enumerate(masks):
         mask[:, 8 * row : 8 * row + 8] = 1
@@ -45,7 +45,7 @@ def stripes(*labels):
 
 
 def perfect(targets, queries):
-    """Logits of a clip (B = 1) with each object at the given query."""
+    """Return logits of a clip (B = 1) with each object at the given query."""
     class_logits = torch.full((1, QUERIES + len(STUFF), NUM_CLASSES + 1), -30.0)
     class_logits[..., -1] = 30.0
     mask_logits = torch.full((1, QUERIES + len(STUFF), *targets.masks.shape[1:]), -30.0)
@@ -56,7 +56,7 @@ def perfect(targets, queries):
     return [class_logits], [mask_logits]
 
 
-def test_stuff_belongs_to_the_query_of_its_class(head):
+def test_stuff_is_assigned_to_the_query_of_its_class(head):
     targets = stripes(5, 2, 1, 6)
     with fixed_points(margin=0.25):
         right = head.video_loss(*perfect(targets, [4, 0, 6, 8]), [targets])
@@ -67,10 +67,10 @@ def test_stuff_belongs_to_the_query_of_its_class(head):
     assert right['loss_cls'].item() == elsewhere['loss_cls'].item() == pytest.approx(0, abs=1e-4)
     for losses in (wrong, among_things, among_stuff):
         assert losses['loss_cls'] > 10
-        assert losses['loss_mask'] > 10 * right['loss_mask']  # which is that of points at borders
+        assert losses['loss_mask'] > 10 * right['loss_mask']  # only points at borders contribute
 
 
-def test_undecided_predictions_by_hand(head):
+def test_loss_of_zero_logits_by_hand(head):
     """Losses of things and of stuff are means over their own queries and masks, and add up."""
     targets = [stripes(5, 2, 1), stripes(0, 4, 7)]
     size = targets[0].masks.shape[1:]
@@ -82,7 +82,7 @@ def test_undecided_predictions_by_hand(head):
     assert losses['loss_mask'].item() == pytest.approx(2 * 5 * math.log(2), rel=1e-5)
 
 
-def test_queries_without_an_object_weigh_a_tenth_in_their_own_group(head):
+def test_no_object_weight_within_each_group(head):
     targets = stripes(5, 1)
     class_logits, mask_logits = perfect(targets, [0, 6])
     class_logits[0][0, 9, -1], class_logits[0][0, 9, 4] = 0.0, 10.0  # a query of absent stuff
@@ -93,7 +93,7 @@ def test_queries_without_an_object_weigh_a_tenth_in_their_own_group(head):
 
 
 def clip(*labels):
-    """A sample whose objects, ids from 1, fill stripes of each frame."""
+    """Return a sample whose objects, with ids from 1, fill stripes of each frame."""
     objects = {}
     for row, label in enumerate(labels):
         mask = np.zeros((HEIGHT, WIDTH), bool)
@@ -116,11 +116,11 @@ def test_clips_without_things_or_stuff(labels):
     assert all(torch.isfinite(x) for x in losses.values())
     sum(losses.values()).backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name  # a missing one stops distributed training
+        assert parameter.grad is not None, name  # a missing loss blocks distributed training
         assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_two_equal_clips_cost_what_one_does():
+def test_two_equal_clips_have_the_loss_of_one():
     model = segmenter(contrast={})
     images = torch.randn(1, FRAMES, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     sample = clip(5, 1, 2, 4)
@@ -136,7 +136,7 @@ def test_two_equal_clips_cost_what_one_does():
         assert (ours - theirs).norm() <= 1e-3 * ours.norm() + 1e-5
 
 
-def test_only_things_are_contrasted(head):
+def test_contrastive_loss_is_for_things_only(head):
     targets = stripes(5, 1)
     targets.objects = torch.tensor([3, 4])
     class_logits, mask_logits = perfect(targets, [2, 6])
@@ -154,7 +154,7 @@ def test_stuff_is_linked_to_itself_and_things_by_similarity(contrast):
     stuff = torch.arange(QUERIES, QUERIES + len(STUFF))
     order = match_queries(prediction.identity, prediction.identity[torch.cat((things, stuff))])
     assert order.tolist() == [*things.argsort().tolist(), *stuff.tolist()]
-    # Queries of things that are nearer to those of stuff than to any other are not confused.
+    # Thing queries are never linked to stuff queries, even if those are the nearest.
     moved = prediction.queries.flip(0).unsqueeze(0)
     order = match_queries(prediction.identity, model.panoptic_head.embed_tracks(moved)[0])
     assert order[QUERIES:].tolist() == stuff.tolist()
@@ -168,7 +168,7 @@ def test_stuff_is_linked_to_itself_and_things_by_similarity(contrast):
         (dict(num_queries=4), '4'),
     ],
 )
-def test_settings_that_do_not_fit(settings, value):
+def test_invalid_settings(settings, value):
     config = tiny_config(PANOPTIC).model
     config.panoptic_head.update(settings)
     with pytest.raises(AxialVSError, match=value):
@@ -194,7 +194,7 @@ def test_offline_refinement_of_things_and_stuff():
     sum(model.train().loss(images, [sample]).values()).backward()
     assert all(x.grad is not None for x in model.parameters() if x.requires_grad)
     prediction = model.eval().predict_video(images[0])
-    # Stuff keeps its queries: those of the second clip were matched to themselves.
+    # Stuff queries of the second clip are matched to themselves.
     features = model.panoptic_head.encode_clips(model.extract_features(images[:, FRAMES:]), FRAMES)
     orders = align_clips(torch.stack((features.identity.flip(1), features.identity), dim=1))
     assert len(prediction.class_logits) == QUERIES + len(STUFF)

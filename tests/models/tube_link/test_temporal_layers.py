@@ -47,7 +47,7 @@ def test_training_step(type):
     assert all(decoder.get_parameter(name).grad is not None for name in names)
 
 
-def test_none_equals_plain_tube_link():
+def test_no_temporal_attention_equals_plain_tube_link():
     plain, none = pixel_decoder(None), pixel_decoder(dict(type='none', num_levels=2))
     assert plain.state_dict().keys() == none.state_dict().keys()
 
@@ -89,7 +89,7 @@ def test_deformable_blocks_equal_the_encoder():
 
 
 @torch.no_grad()
-def test_documented_layer_from_outside(tmp_path, monkeypatch):
+def test_custom_layer_of_the_documentation(tmp_path, monkeypatch):
     """Run the code of docs/extend.md."""
     section = EXTEND.read_text().partition('## A backbone')[0]
     code = re.findall(r'```python\n# (my_\w+\.py).*?\n(.*?)```', section, re.DOTALL)

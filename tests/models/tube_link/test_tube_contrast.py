@@ -1,4 +1,4 @@
-"""The contrastive loss between two tubes: its equations as loops, and inside of the head."""
+"""The contrastive loss between two tubes: equations as loops, and its use in the head."""
 
 import copy
 
@@ -32,7 +32,7 @@ def contrast(**settings):
 
 
 def losses_by_loops(first, second, first_objects, second_objects, margin, ratio):
-    """Both losses of one video, pair by pair."""
+    """Compute both losses of one video pair by pair."""
     rows = [i for i, x in enumerate(first_objects.tolist()) if x >= 0]
     columns = [j for j, x in enumerate(second_objects.tolist()) if x >= 0]
     per_query, positives, negatives = [], [], []
@@ -57,7 +57,7 @@ def losses_by_loops(first, second, first_objects, second_objects, margin, ratio)
 
 
 @pytest.mark.parametrize(('margin', 'ratio'), [(0.1, 3), (0.3, 1)])
-def test_losses_are_the_equations(margin, ratio):
+def test_losses_match_the_equations(margin, ratio):
     first, second = embeddings(1, QUERIES), embeddings(1, QUERIES, seed=1)
     module = contrast(
         loss_weight=0.25, aux_loss_weight=2.0, negative_margin=margin, negative_ratio=ratio
@@ -68,7 +68,7 @@ def test_losses_are_the_equations(margin, ratio):
     torch.testing.assert_close(losses['loss_track_aux'], 2.0 * aux, rtol=1e-6, atol=0)
 
 
-def test_gradients_are_those_of_the_equations():
+def test_gradients_match_the_equations():
     first, second = (embeddings(1, QUERIES, seed=x).requires_grad_() for x in (0, 1))
     losses = contrast(loss_weight=1.0).loss((first, second), (FIRST[None], SECOND[None]))
     ours = torch.autograd.grad(sum(losses.values()), (first, second))
@@ -80,7 +80,7 @@ def test_gradients_are_those_of_the_equations():
     assert not ours[0][0, FIRST < 0].any()
 
 
-def test_a_batch_is_the_mean_of_its_videos():
+def test_batch_loss_is_the_mean_over_videos():
     tubes = embeddings(2, QUERIES), embeddings(2, QUERIES, seed=1)
     objects = torch.stack((FIRST, SECOND)), torch.stack((SECOND, FIRST.flip(0)))
     module = contrast()
@@ -93,7 +93,7 @@ def test_a_batch_is_the_mean_of_its_videos():
         assert alone[0][name] != alone[1][name]
 
 
-def test_tubes_without_a_common_object_cost_nothing():
+def test_tubes_without_common_objects_have_zero_loss():
     module = contrast()
     tubes = module(embeddings(2, QUERIES)), module(embeddings(2, QUERIES, seed=1))
     nobody = torch.full_like(FIRST, -1)
@@ -102,18 +102,18 @@ def test_tubes_without_a_common_object_cost_nothing():
     assert [value.item() for value in losses.values()] == [0, 0]
     sum(losses.values()).backward()
     for parameter in module.parameters():
-        assert not parameter.grad.any()  # but there is one: a missing one stops DDP
+        assert not parameter.grad.any()  # but a loss is returned: a missing one blocks DDP
 
 
 def two_boxes():
-    """Objects 0 (label 2) in frames 0 to 3, 1 (label 0) in frames 2 and 3."""
+    """Return object 0 (label 2) in frames 0 to 3 and object 1 (label 0) in frames 2 and 3."""
     masks = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
     masks[0, :, :4, :4] = 1
     masks[1, 2:, 4:, 4:] = 1
     return InstanceData(labels=torch.tensor([2, 0]), masks=masks)
 
 
-def test_tubes_hold_the_objects_that_they_show():
+def test_tubes_contain_their_visible_objects():
     (first,), (second,) = split_tubes([two_boxes()])
     assert first.objects.tolist() == [0]
     assert first.labels.tolist() == [2]
@@ -173,7 +173,7 @@ def test_losses_of_both_tubes_add_up():
         )
 
 
-def test_every_parameter_of_the_embedding_learns():
+def test_every_embedding_parameter_has_a_gradient():
     model = segmenter({})
     losses = model.loss(*clips(2, 3))
     assert all(losses[name] > 0 for name in ('loss_track', 'loss_track_aux'))
@@ -196,12 +196,12 @@ def test_clips_are_linked_by_embeddings():
     torch.testing.assert_close(reordered, prediction.identity[order])
 
 
-def test_an_odd_number_of_frames_has_no_halves():
+def test_odd_number_of_frames_raises():
     with pytest.raises(AxialVSError, match='5 frames'):
         segmenter({}).loss(*clips(1, num_frames=5))
 
 
-def test_offline_training_leaves_the_embedding_frozen():
+def test_embedding_is_frozen_in_offline_training():
     config = tiny_config(PANOPTIC).model
     config.type = 'AxialVSOffline'
     config.panoptic_head.contrast = {}

@@ -32,6 +32,6 @@ def test_frames_are_normalized_and_padding_is_zero():
     assert not out[..., 7:].any()
 
 
-def test_frames_that_do_not_fit_are_refused():
+def test_frames_larger_than_the_padded_size_raise():
     with pytest.raises(AxialVSError, match='10x4'):
         build()({'inputs': [torch.zeros(1, 3, 10, 4)], 'data_samples': None})

@@ -1,4 +1,4 @@
-"""Losses of Video-kMaX: the release's values and gradients, and equations by hand."""
+"""Losses of Video-kMaX: parity with the release's values and gradients, and values by hand."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ RELEASE_NAMES = {
 
 
 def our_name(name: str) -> str:
-    """`loss_pixel_insdis_3` -> `d3.loss_contrast`."""
+    """Map a name such as `loss_pixel_insdis_3` to `d3.loss_contrast`."""
     name = name.removeprefix('loss_')
     stem, _, layer = name.rpartition('_')
     if layer.isdigit():
@@ -39,7 +39,7 @@ def our_name(name: str) -> str:
 
 
 class Fixture:
-    """One file of the release's losses."""
+    """A fixture file with the release's losses."""
 
     def __init__(self, name: str) -> None:
         with np.load(FOLDER / f'{name}.npz') as arrays:
@@ -155,7 +155,7 @@ def test_matching_of_the_release(name):
 
 
 def random_case(queries=6, labels=(0, 2, 1), seed=0, size=(2, 5, 7), layers=3):
-    """Outputs of one clip whose pixels are void or belong to one of the tubes."""
+    """Return outputs of one clip whose pixels are void or belong to one of the tubes."""
     rng = torch.Generator().manual_seed(seed)
     owner = torch.randint(-1, len(labels), size, generator=rng)
     target = ClipTargets(
@@ -174,13 +174,13 @@ def random_case(queries=6, labels=(0, 2, 1), seed=0, size=(2, 5, 7), layers=3):
 
 
 def leaves(*outputs: KMaXOutputs) -> KMaXOutputs:
-    """Joins outputs along the batch, each a tensor that takes gradients."""
+    """Concatenate outputs along the batch as leaf tensors that require gradients."""
     joined = [torch.cat(tensors, dim=1) for tensors in zip(*(o[:3] for o in outputs), strict=True)]
     joined.append(torch.cat([o.semantic_logits for o in outputs]))
     return KMaXOutputs(*(tensor.clone().requires_grad_() for tensor in joined))
 
 
-def test_a_batch_is_the_mean_of_its_clips():
+def test_batch_loss_is_the_mean_over_clips():
     cases = [random_case(seed=0), random_case(seed=1, labels=(1, 1))]
     alone = []
     for case, target in cases:
@@ -251,7 +251,7 @@ def test_losses_by_hand():
     torch.testing.assert_close(found, expected)
 
 
-def test_small_maps_give_the_losses_of_resized_maps():
+def test_losses_of_small_maps_match_resized_maps():
     case, target = random_case(size=(2, 9, 13))
     small = KMaXOutputs(
         case.class_logits,
@@ -278,7 +278,7 @@ def test_small_maps_give_the_losses_of_resized_maps():
     torch.testing.assert_close(results[0], results[1])
 
 
-def test_a_clip_without_segments_trains_its_queries_to_void():
+def test_clip_without_segments_trains_queries_to_void():
     case, target = random_case(labels=())
     outputs = leaves(case)
     losses = kmax_losses(outputs, [target], LossSettings())
@@ -300,7 +300,7 @@ def test_segments_without_a_query_become_void():
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_diverged_network_is_an_error(value):
+def test_diverged_network_raises(value):
     case, target = random_case()
     case.mask_logits[-1, 0, 0] = value
     with pytest.raises(NonFiniteCostError):

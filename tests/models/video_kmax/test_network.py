@@ -47,7 +47,7 @@ def build_tiny_head(**settings):
         )
         | settings
     )
-    # Residual branches start at zero and would hide what lies behind them.
+    # Residual branches are initialized to zero, which would hide their layers.
     for module in head.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -78,8 +78,8 @@ def test_shapes():
 
 
 @torch.no_grad()
-def test_clips_of_a_batch_do_not_see_each_other():
-    # In double precision, for a rounding can move a pixel to another cluster.
+def test_clips_of_a_batch_are_independent():
+    # In double precision, since rounding can move a pixel to another cluster.
     head = build_tiny_head().double()
     maps = [x.double() for x in random_maps(4)]
     both = head(maps, num_frames=2)
@@ -92,7 +92,7 @@ def test_clips_of_a_batch_do_not_see_each_other():
 
 
 @torch.no_grad()
-def test_last_layer_alone_is_the_same():
+def test_last_layer_only_is_equal():
     head = build_tiny_head()
     maps = random_maps(2)
     everything = head(maps, num_frames=2)
@@ -104,7 +104,7 @@ def test_last_layer_alone_is_the_same():
 
 
 @torch.no_grad()
-def test_frames_of_a_clip_see_each_other_through_the_temporal_attention():
+def test_frames_interact_in_temporal_attention():
     head = build_tiny_head()
     maps = random_maps(2)
     before = head.within_clip(maps[1:], num_frames=2)
@@ -147,7 +147,7 @@ def test_residual_branches_start_at_zero():
 
 @pytest.mark.parametrize('axis', ['height', 'width'])
 @torch.no_grad()
-def test_lines_do_not_see_each_other(axis):
+def test_lines_are_independent(axis):
     torch.manual_seed(0)
     attention = LineAttention(4, 4, 8, num_heads=2, axis=axis).eval()
     features = torch.randn(1, 4, 5, 6)
@@ -184,7 +184,7 @@ def test_convnext_maps(version):
     )
 
 
-def test_convnext_recomputes_the_same_gradients():
+def test_convnext_recomputation_gives_the_same_gradients():
     plain, frugal = (
         PaddedConvNeXt(
             arch_override=((1, 1), (4, 8)), layer_scale=1.0, activation_checkpointing=x
@@ -273,7 +273,7 @@ def test_video_masks_are_normalized_over_all_clips_in_training():
     [dict(num_heads=2), dict(type='SelfAttention', num_heads=2), dict(type='VITA', num_heads=2)],
     ids=['trajectory', 'self-attention', 'vita'],
 )
-def test_what_no_loss_of_a_video_reaches(cross_clip):
+def test_parameters_without_a_video_loss(cross_clip):
     head = build_tiny_head(cross_clip=dict(num_layers=1, **cross_clip), semantic_head=None)
     reached = head.unreached_parameters()
     for name in reached:

@@ -1,4 +1,4 @@
-"""Sampling of pixels: shares of the segments, void last, and bilinear gathering."""
+"""Sampling of pixels: fractions per segment, void last, and bilinear gathering."""
 
 import pytest
 import torch
@@ -19,21 +19,21 @@ def test_small_segments_are_favored():
     torch.testing.assert_close(counts, expected, atol=0.05, rtol=0)
 
 
-def test_void_is_drawn_only_when_nothing_else_is_left():
+def test_void_is_sampled_last():
     segments = torch.tensor([-1, 0, -1, 1, 0])
     pixels = sample_pixels(segments, torch.tensor([2, 1]), 3, 1.8)
     assert sorted(pixels.tolist()) == [1, 3, 4]
     assert len(set(sample_pixels(segments, torch.tensor([2, 1]), 4, 1.8).tolist())) == 4
 
 
-def test_no_more_pixels_than_there_are():
+def test_at_most_all_pixels_are_sampled():
     segments = torch.full((6,), -1)
     pixels = sample_pixels(segments, torch.zeros(0), 100, 1.8)
     assert sorted(pixels.tolist()) == list(range(6))
 
 
 @pytest.mark.parametrize('size', [(9, 13), (8, 12), (5, 7), (10, 7), (1, 1)])
-def test_gathered_features_are_those_of_the_resized_map(size):
+def test_gathered_features_match_the_resized_map(size):
     features = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(0))
     aligned = size[1] % 2 == 1
     resized = F.interpolate(features, size, mode='bilinear', align_corners=aligned).flatten(1)
