@@ -87,6 +87,8 @@ def main() -> None:
         make_reader = partial(MaskReader, args.binary, args.background)
         labeled = read_all(videos, classes, args.ignore_ids, make_reader, skipped, bar.update)
         videos = list(labeled)
+    for entry in classes.unused() if args.class_file else ():
+        skipped.add('entries of the class file without an object', entry)
     convert(args, videos, classes.listed(), skipped, f'masks in {args.masks}', IDENTITY_HINT)
 
 

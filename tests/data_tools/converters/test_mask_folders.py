@@ -145,10 +145,12 @@ def test_class_files(convert, davis, name, text):
     assert_masks(masks['box'], [late_box(frame) for frame in range(LENGTH)])
 
 
-def test_unused_classes_of_a_class_file_are_kept(convert, davis):
+def test_unused_classes_of_a_class_file_are_kept(convert, davis, capsys):
     file = write_json(davis / 'c.json', {'cart': 'cafÃ©', 'other': 'dog'})
     read = convert('masks', *folders(davis), '--class-file', file)
     assert [category.name for category in read.categories] == ['café', 'dog']
+    said = capsys.readouterr().out
+    assert '1 entries of the class file without an object (other: *)' in said
     read = convert('masks', *with_classes(davis), '--one-class', 'thing')
     assert [category.name for category in read.categories] == ['thing']
     assert len(read.instances) == 2

@@ -102,3 +102,8 @@ def test_missing_files_are_listed_before_converting(root):
     categories.unlink()
     with pytest.raises(FileNotFoundError, match=r'panoVIPSeg_categories\.json'):
         check_source(root, ['a'], categories)
+
+
+def test_split_without_videos(root):
+    with pytest.raises(ConversionError, match=r'val\.txt'):
+        convert(root, videos=())

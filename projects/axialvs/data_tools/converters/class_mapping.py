@@ -23,14 +23,20 @@ class ClassMapping:
     Attributes:
         names: class names by (video, object), both as str.
         source: the file, for error messages.
+        used: keys of `names` that objects were found for.
     """
 
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     source: str = ''
+    used: set[tuple[str, str]] = field(default_factory=set)
 
     def listed(self) -> tuple[str, ...]:
         """Return all classes in order of first appearance."""
         return tuple(dict.fromkeys(self.names.values()))
+
+    def unused(self) -> list[str]:
+        """Return the entries that no object was found for, as 'video: object'."""
+        return [': '.join(key) for key in self.names if key not in self.used]
 
     def class_of(self, video: str, identifier: int) -> str:
         """Return the class of an object; specific entries override wildcards.
@@ -46,6 +52,7 @@ class ClassMapping:
             (_ANY, _ANY),
         ]:
             if key in self.names:
+                self.used.add(key)
                 return self.names[key]
         raise ConversionError(
             f'{self.source}: no class for object {own[0]} of video {video}; add it, or skip the '

@@ -105,9 +105,12 @@ def convert_split(
 
     Raises:
         FileNotFoundError: if a video, an image or a mask is missing.
-        ConversionError: if a mask differs in size from its image, or has an unknown value.
+        ConversionError: if there are no videos, or a mask differs in size from its image or has an
+            unknown value.
         OSError: if a file cannot be written.
     """
+    if not videos:
+        raise ConversionError(f'{root}: {split}.txt lists no videos')
     categories = load_json(categories_file)
     record = JsonRecord({'categories': categories}, str(categories_file))
     known = {category.id for category in read_panoptic_categories(record)}
