@@ -1,4 +1,4 @@
-"""A script that compiles fused kernels for a GPU that is not there and prints their launches."""
+"""A script that compiles the fused kernels without a GPU and prints their launches."""
 
 import json
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ HEADS, HEAD_SIZE = 4, 64
 
 
 def print_launch(source, metadata):
-    """Make the launcher of a compiled kernel; what it leaves out are Triton's own hooks."""
+    """Return a launcher of a compiled kernel that prints its launch, without Triton's hooks."""
 
     def launch(*args) -> None:
         shown = [list(x.shape) if torch.is_tensor(x) else x for x in (*args[:4], *args[9:])]
@@ -26,7 +26,7 @@ def print_launch(source, metadata):
 
 def main() -> None:
     """Launch kernels twice in float32, where they take the most shared memory."""
-    CUDABackend.make_cubin = lambda *_: b''  # takes as long as everything before it
+    CUDABackend.make_cubin = lambda *_: b''  # as slow as everything before it
     utils = SimpleNamespace(
         get_device_properties=lambda device: {'max_shared_mem': 2**20},
         load_binary=lambda *_: ('module', 'function', 0, 0, 1024),

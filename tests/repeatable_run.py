@@ -1,4 +1,4 @@
-"""A short training of the tiny segmenter whose steps do not depend on how they are shared out."""
+"""A short training of the tiny segmenter that is independent of the number of processes."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ def write_start(folder: Path) -> Path:
 def repeatable_config(
     folder: Path, name: str, split: Path, batch_size: int, iterations: int, **train_cfg
 ) -> Config:
-    """A run in `folder / name`, which also gets the config as a file.
+    """Return the config of a run in `folder / name` and write it to a file.
 
-    All masks are compared at points that depend on neither process nor place in the batch, and
+    All masks are compared at points that depend on neither process nor batch index, and
     classes weigh the same: mmdet divides the class loss by the weights of each process's own.
 
     Args:
-        folder: has `start.pth`.
-        name: of the run.
+        folder: contains `start.pth`.
+        name: name of the run.
         split: videos to train and test on.
-        batch_size: of a process.
-        iterations: how many.
+        batch_size: clips per process.
+        iterations: number of iterations.
         train_cfg: further settings of the training loop.
     """
     config = tiny_config()
@@ -49,8 +49,8 @@ def repeatable_config(
         'val_begin': 100,
         **train_cfg,
     }
-    # Weights change by their gradients, which differ in size from layer to layer by less than
-    # these weights' own size.
+    # Weights change in proportion to gradients, which vary between layers by less than the size
+    # of the weights themselves.
     config.optim_wrapper = dict(
         type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01), clip_grad=dict(max_norm=1.0)
     )
@@ -68,18 +68,18 @@ def repeatable_config(
 
 
 def weights_after(folder: Path, iterations: int) -> dict[str, torch.Tensor]:
-    """Weights of a run's checkpoint."""
+    """Return the weights of a run's checkpoint."""
     return load_checkpoint_safely(folder / f'iter_{iterations}.pth')['state_dict']
 
 
 def losses_of(folder: Path, iterations: int) -> list[float]:
-    """The loss of each iteration, from a run's checkpoint."""
+    """Return the loss of each iteration from a run's checkpoint."""
     hub = load_checkpoint_safely(folder / f'iter_{iterations}.pth')['message_hub']
     return [float(x) for x in hub['log_scalars']['train/loss'].data[0]]
 
 
 def largest_difference(ours: dict, theirs: dict, start: dict) -> float:
-    """Between two runs' weights, in relation to the largest change of a weight since the start."""
+    """Return the difference of two runs relative to the largest change since the start."""
     assert ours.keys() == theirs.keys()
     change = max((theirs[key] - start[key]).abs().max() for key in theirs)
     assert change > 0.001

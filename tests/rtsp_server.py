@@ -42,7 +42,7 @@ def rtp_packets(images: list[np.ndarray], rate: int) -> list[bytes]:
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """Answers every request, and plays all packets at once."""
+    """A handler that answers every request and sends all packets at once."""
 
     def handle(self) -> None:
         while request := self._request():
@@ -82,7 +82,7 @@ def rtsp_server(images: list[np.ndarray], rate: int = 10) -> Iterator[tuple[str,
     """Serve frames to each client and then end the connection.
 
     Yields:
-        The address, and the list of (method, transport) of the requests.
+        The URL, and the list of (method, transport) of the requests.
     """
     with socketserver.ThreadingTCPServer(('127.0.0.1', 0), _Handler) as server:
         server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Shrink any config of the project until a training step takes a moment, and nothing else."""
+"""Shrink any config of the project for fast tests without other changes."""
 
 import json
 from pathlib import Path
@@ -24,19 +24,19 @@ _LONG_SIDE_FREE = 1_000_000
 _PICTURE_SIZES = {
     'RandomChoiceResize': dict(scales=[(_LONG_SIDE_FREE, side) for side in (32, 40)]),
     'Resize': dict(scale=SIZE),
-    # Two rows and columns at stride 32: over a single one a softmax has no gradient.
+    # Two rows and columns at stride 32, since softmax over a single one has no gradient.
     'RandomCrop': dict(crop_size=(64, 64)),
     'ImageToClip': dict(short_sides=(32, 40)),
 }
 
 
 def shrink(config: Config) -> None:
-    """Fewer and narrower layers, small pictures, one iteration; wiring and schedule stay."""
+    """Reduce layers, widths, image sizes and iterations; keep structure and schedule."""
     _shrink_model(config.model)
     for loader in _loaders(config).values():
         loader.update(num_workers=0, persistent_workers=False, batch_size=1)
         for dataset in _parts(loader.dataset):
-            dataset.serialize_data = False  # which would collect garbage first
+            dataset.serialize_data = False  # which would run garbage collection
             _shrink_pictures(dataset.pipeline)
     if config.model.get('clip_length'):  # offline: training takes several clips at once
         config.train_dataloader.dataset.num_frames = 2 * config.model.clip_length
@@ -45,13 +45,13 @@ def shrink(config: Config) -> None:
 
 
 def build_for_names(model: Config) -> torch.nn.Module:
-    """A network of full size whose names and shapes are looked at; its weights are nowhere."""
+    """Build a full-size network on the meta device for its names and shapes."""
     with _WithoutMemory():
         return MODELS.build(model)
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Put weights on the device that holds nothing; what is computed meanwhile stays."""
+    """A mode that creates weights on the meta device but keeps other computations."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -108,7 +108,7 @@ def _shrink_pictures(pipeline: list) -> None:
 
 
 def read_videos(config: Config, split: Path, folder: Path) -> None:
-    """Let all loaders of a config read generated videos, under the config's class names."""
+    """Point all loaders of a config at generated videos with the config's class names."""
     content = json.loads((split / 'instances.json').read_text())
     for name, loader in _loaders(config).items():
         for dataset in _parts(loader.dataset):
@@ -117,7 +117,7 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
                 names = resolve_class_list(classes)
                 categories = [{'id': i, 'name': n} for i, n in enumerate(names, start=1)]
                 content['categories'] = categories
-                for annotation in content['annotations']:  # own data may have one class
+                for annotation in content['annotations']:  # custom data may have one class
                     annotation['category_id'] = 1 + (annotation['category_id'] - 1) % len(names)
             stills = dataset.type == 'CocoClips'
             path = folder / f'{name}{"_stills" * stills}.json'
@@ -140,7 +140,7 @@ def read_videos(config: Config, split: Path, folder: Path) -> None:
 
 
 def part_of(content: dict, video_ids: set[int]) -> dict:
-    """The content of an annotation file without all other videos."""
+    """Return the content of an annotation file restricted to some videos."""
     return content | dict(
         videos=[video for video in content['videos'] if video['id'] in video_ids],
         annotations=[a for a in content['annotations'] if a['video_id'] in video_ids],
@@ -152,7 +152,7 @@ def _video_ids(content: dict) -> set[int]:
 
 
 def _first_frames(content: dict) -> dict:
-    """The first frame of every video as a still image of a COCO file."""
+    """Return the first frame of every video as a still image of a COCO file."""
     images = [
         dict(id=v['id'], width=v['width'], height=v['height'], file_name=v['file_names'][0])
         for v in content['videos']

@@ -1,4 +1,4 @@
-"""The Python interface: building a segmenter, its class names, and what it says about mistakes."""
+"""The Python interface: building a segmenter, its class names, and errors."""
 
 import json
 
@@ -37,7 +37,7 @@ def save(tmp_path):
     return write
 
 
-def test_weights_and_class_names_come_from_the_checkpoint(save):
+def test_weights_and_classes_are_read_from_the_checkpoint(save):
     trained = init_segmenter(tiny_config(), device='cpu')
     path = save(trained, dataset_meta=dict(classes=SHAPES, category_ids=(7, 1, 3, 4, 9)))
     loaded = init_segmenter(tiny_config(), path, 'cpu')
@@ -51,15 +51,15 @@ def test_weights_and_class_names_come_from_the_checkpoint(save):
         assert torch.equal(ours, expected)
 
 
-def test_category_ids_of_a_file_that_lacked_classes(model, save):
-    """As after training on COCO, which has not all classes of YouTube-VIS."""
+def test_category_ids_with_missing_classes(model, save):
+    """This occurs after training on COCO, which lacks some classes of YouTube-VIS."""
     path = save(model, dataset_meta=dict(classes=SHAPES, category_ids=(7, None, 3, None, 9)))
     loaded = init_segmenter(tiny_config(), path, 'cpu')
     assert loaded.class_names == SHAPES
     assert loaded.category_ids == (1, 2, 3, 4, 5)
 
 
-def test_a_checkpoint_that_says_nothing_about_itself(model, tmp_path):
+def test_checkpoint_without_metadata(model, tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save({'state_dict': model.state_dict(), 'meta': None}, path)
     loaded = init_segmenter(tiny_config(), path, 'cpu')
@@ -83,7 +83,7 @@ def test_class_names_without_a_checkpoint(model):
         ('axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py', 5, 'shorten', 30),
     ],
 )
-def test_inference_follows_the_config(name, clip_length, split_mode, max_masks):
+def test_inference_settings_follow_the_config(name, clip_length, split_mode, max_masks):
     model = init_segmenter(CONFIGS / name)
     assert (model.clip_length, model.split_mode) == (clip_length, split_mode)
     assert model.test_cfg['max_masks_per_frame'] == max_masks
@@ -131,20 +131,20 @@ def test_missing_files(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='speaks of a machine without GPU')
-def test_a_device_that_is_not_here():
+def test_unavailable_device():
     with pytest.raises(ValueError, match=r"'cuda' is not available \(available: cpu\)$"):
         init_segmenter(tiny_config(), device='cuda')
     with pytest.raises(ValueError, match="'gpu' is not available"):
         init_segmenter(tiny_config(), device='gpu')
 
 
-def test_without_a_device_a_gpu_is_taken_where_torch_sees_one():
+def test_default_device_is_an_available_gpu():
     wanted = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = init_segmenter(tiny_config())
     assert {parameter.device.type for parameter in model.parameters()} == {wanted}
 
 
-def test_what_segment_video_does_not_know(model, tmp_path):
+def test_unknown_options_of_segment_video(model, tmp_path):
     folder = frame_folders(write_videos(tmp_path / 'valid', [1]))[0]
     with pytest.raises(AxialVSError, match='unknown class dog'):
         segment_video(model, folder, classes=['class 1', 'dog'])
@@ -158,7 +158,7 @@ def test_what_segment_video_does_not_know(model, tmp_path):
 
 @pytest.mark.parametrize('variable', [None, '2'])
 def test_tiny_models_run_on_one_thread(monkeypatch, variable):
-    """Unless the user sets OMP_NUM_THREADS; the next model gets the process's own number."""
+    """OMP_NUM_THREADS takes precedence; other models restore the default number of threads."""
     before = torch.get_num_threads()
     if variable is None:
         monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
@@ -189,8 +189,8 @@ def test_names_of_configs_and_weights():
         init_segmenter()
 
 
-def test_frames_in_memory(model, tmp_path):
-    """The same tracks from a list, an array and a generator of BGR frames as from files."""
+def test_frames_in_memory_match_files(model, tmp_path):
+    """Tracks from a list, an array and a generator of BGR frames equal those from files."""
     folder = frame_folders(write_videos(tmp_path / 'valid', [4], seed=2))[0]
     images = [cv2.imread(str(file))[..., ::-1] for file in sorted(folder.iterdir())]
     arguments = dict(score_thr=0.0)

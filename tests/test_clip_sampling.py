@@ -1,4 +1,4 @@
-"""Tests of the choice of a training clip's frames."""
+"""Tests of sampling the frames of training clips."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ LENGTHS = st.integers(1, 8)
 
 
 @given(VISIBLE, LENGTHS)
-def test_start_frames_are_those_whose_clip_shows_something(visible, clip_length):
+def test_start_frames_have_clips_with_objects(visible, clip_length):
     expected = [
         start
         for start in range(max(1, len(visible) - clip_length + 1))
@@ -22,7 +22,7 @@ def test_start_frames_are_those_whose_clip_shows_something(visible, clip_length)
     assert start_frames(np.array(visible), clip_length).tolist() == expected
 
 
-def test_with_a_range_the_key_frame_itself_shows_something():
+def test_key_frames_of_a_range_have_objects():
     visible = np.array([0, 1, 0, 0, 1], dtype=bool)
     assert start_frames(visible, 2, frame_range=3).tolist() == [1, 4]
 
@@ -46,7 +46,7 @@ def test_clips_have_t_frames_in_order(num_frames, clip_length, frame_range, data
         assert max(abs(frame - key) for frame in frames) <= frame_range
 
 
-def test_a_range_reaches_all_its_frames():
+def test_all_frames_of_a_range_are_sampled():
     drawn = set()
     for position in range(200):
         with random_state(0, position):
@@ -55,6 +55,6 @@ def test_a_range_reaches_all_its_frames():
 
 
 @pytest.mark.parametrize('key', [0, 9])
-def test_near_a_border_the_nearest_frames_fill_the_clip(key):
+def test_clips_at_the_ends_use_the_nearest_frames(key):
     frames = sample_frames(10, key, 4, frame_range=2)
     assert sorted(abs(frame - key) for frame in frames) == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""Tests of cutting a video into clips."""
+"""Tests of splitting a video into clips."""
 
 import pytest
 from hypothesis import given
@@ -21,12 +21,12 @@ LENGTHS = st.integers(1, 40)
         (10, 5, [5, 5]),
     ],
 )
-def test_shortening_is_the_releases(num_frames, clip_length, lengths):
+def test_shorten_matches_the_release(num_frames, clip_length, lengths):
     clips = split_video(num_frames, clip_length, 'shorten')
     assert [clip.length for clip in clips] == lengths
 
 
-def test_repeating_completes_the_last_clip_with_the_last_frame():
+def test_repeat_last_fills_the_last_clip():
     clips = split_video(7, 3)
     assert clips == [Clip(0, 3), Clip(3, 3), Clip(6, 3, 2)]
     assert clips[-1].frame_indices() == [6, 6, 6]
@@ -49,11 +49,11 @@ def test_every_frame_is_in_exactly_one_clip(num_frames, clip_length, mode):
 
 
 @pytest.mark.parametrize(('num_frames', 'clip_length'), [(0, 3), (3, 0)])
-def test_impossible_numbers_are_refused(num_frames, clip_length):
+def test_invalid_numbers_raise(num_frames, clip_length):
     with pytest.raises(ValueError, match=f'num_frames={num_frames}, clip_length={clip_length}'):
         split_video(num_frames, clip_length)
 
 
-def test_unknown_mode_is_refused():
+def test_unknown_mode_raises():
     with pytest.raises(ValueError, match="unknown mode 'pad'"):
         split_video(7, 3, 'pad')

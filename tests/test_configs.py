@@ -1,4 +1,4 @@
-"""Every config trains a step and tests a video, shrunk; names and inheritance keep promises."""
+"""Every shrunk config trains a step and tests a video; names and inheritance are consistent."""
 
 import math
 import re
@@ -34,7 +34,7 @@ def shrunk_config(name: str) -> Config:
 
 
 @pytest.mark.parametrize('name', EVERY)
-def test_names_say_method_backbone_schedule_and_data(name):
+def test_names_state_method_backbone_schedule_and_data(name):
     said, config = NAME.fullmatch(Path(name).stem), load(name)
     assert said
     assert config.train_dataloader.batch_size == int(said['batch'])
@@ -54,7 +54,7 @@ def test_at_most_four_files_deep(name):
 
 def builds_and_fits_its_classes(config: Config) -> None:
     model = build_for_names(config.model)
-    if config.train_dataloader.dataset.get('classes') is None:  # the files tell
+    if config.train_dataloader.dataset.get('classes') is None:  # classes are read from the files
         return
     classes = resolve_class_list(config.train_dataloader.dataset.classes)
     assert classes == resolve_class_list(config.test_dataloader.dataset.classes)
@@ -71,10 +71,10 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
     config.update(experiment_name=name.replace('/', '_'), log_level='WARNING')
     runner = Runner.from_cfg(config)
     runner.model.init_weights()
-    randomize(runner.model)  # at their initialization some parts have no effect
+    randomize(runner.model)  # some parts have no effect at initialization
     before = {key: value.clone() for key, value in runner.model.named_parameters()}
     runner.train()
-    # The first step of a warm-up is too small for some weights; the optimizer's mean is not.
+    # The first warm-up step is too small to change some weights, but not the optimizer's mean.
     moments = runner.optim_wrapper.optimizer.state
     learned = {
         key: parameter in moments and moments[parameter]['exp_avg'].any().item()
@@ -85,7 +85,7 @@ def test_one_training_step_and_one_test(name, split, tmp_path):
     assert all(torch.isfinite(parameter).all() for parameter in runner.model.parameters())
     moved = {k for k, v in runner.model.named_parameters() if not torch.equal(v, before[k])}
     assert moved <= learned.keys()
-    assert len(moved) > 0.5 * len(learned)  # the others by less than their own rounding
+    assert len(moved) > 0.5 * len(learned)  # others change by less than their rounding
     assert (tmp_path / 'run' / 'iter_1.pth').is_file()
 
     metrics = runner.test()

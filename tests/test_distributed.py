@@ -1,4 +1,4 @@
-"""Several processes on a CPU learn and score what one does alone."""
+"""Training and testing with several processes on a CPU match a single process."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from repeatable_run import (
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / 'tools'
 ITERATIONS = 3
-# Of the largest change of a weight. Sums are taken in another order, and later steps start from it.
+# Relative to the largest change of a weight. The order of sums differs, which affects later steps.
 TOLERANCE = 1e-4
 # Equal numbers of objects: mmdet divides the mask losses of a batch by the batch's number of them.
 NUM_OBJECTS = (2, 2)
@@ -50,14 +50,14 @@ def output_of(process: subprocess.Popen) -> str:
 
 
 def output_of_ranks(tool: str, *arguments: object) -> str:
-    """What two forks of this process, which run a tool, say."""
+    """Return the output of a tool run in two forked processes."""
     ended = run_tool_in_ranks(tool, *arguments)
     assert [process.code for process in ended] == [0, 0], ended[0].output[-6000:]
     return ''.join(process.output for process in ended)
 
 
 def log_of(folder: Path, name: str) -> str:
-    """The log file of a run; the screen shows less."""
+    """Return the log file of a run, which has more than the console."""
     (file,) = (folder / name).glob('*/*.log')
     return file.read_text()
 
@@ -76,13 +76,13 @@ def split(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp('runs of')  # a blank, which scripts have to pass on
+    folder = tmp_path_factory.mktemp('runs of')  # a space, which scripts must preserve
     write_start(folder)
     return folder
 
 
 def train_alone(folder: Path, name: str, split: Path, batch_size: int) -> Runner:
-    """A run of one process."""
+    """Train in one process."""
     runner = Runner.from_cfg(repeatable_config(folder, name, split, batch_size, ITERATIONS))
     runner.train()
     return runner
@@ -90,12 +90,12 @@ def train_alone(folder: Path, name: str, split: Path, batch_size: int) -> Runner
 
 @pytest.fixture(scope='module')
 def alone(folder, split) -> Runner:
-    """A run of one process with batches of four."""
+    """Return a run of one process with batches of four."""
     return train_alone(folder, 'alone', split, 4)
 
 
 def assert_learned_as(expected: str, folder: Path, name: str) -> None:
-    """Loss curve and weights of two runs."""
+    """Compare the loss curves and weights of two runs."""
     begin = torch.load(folder / 'start.pth', weights_only=True)['state_dict']
     ours, theirs = (weights_after(folder / run, ITERATIONS) for run in (name, expected))
     assert largest_difference(ours, theirs, begin) <= TOLERANCE
@@ -106,7 +106,7 @@ def assert_learned_as(expected: str, folder: Path, name: str) -> None:
 
 @pytest.fixture(scope='module')
 def machines(folder, split) -> list[str]:
-    """What two machines on the loopback device say, with a process of one clip each."""
+    """Return the output of two machines on the loopback device, with one clip each."""
     repeatable_config(folder, 'machines', split, 1, ITERATIONS)
     meeting = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(free_port()))
     machines = [
@@ -116,20 +116,20 @@ def machines(folder, split) -> list[str]:
     return [output_of(machine) for machine in machines]
 
 
-def test_two_processes_learn_what_one_learns(machines, folder, split):
-    """Two with a clip each, and one with a batch of both."""
+def test_training_on_two_processes_matches_one_process(machines, folder, split):
+    """Two processes have a clip each, the single one a batch of both."""
     train_alone(folder, 'one', split, 2)
     assert_learned_as('one', folder, 'machines')
 
 
-def test_the_first_machine_writes_the_log(machines, folder):
+def test_first_machine_writes_the_log(machines, folder):
     assert f'Finished {ITERATIONS} iterations' in machines[0]
     assert 'Iter(train)' not in machines[1]
     assert 'NUM_THREADS environment variable' not in machines[0]
     assert log_of(folder, 'machines').count(f'Iter(train) [{ITERATIONS}/') == 1
 
 
-def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, split):
+def test_accumulation_on_two_processes_matches_one_process(alone, folder, split):
     loop = dict(type='AccumulatingTrainLoop', global_batch_size=4)
     repeatable_config(folder, 'processes', split, 1, ITERATIONS, **loop)
     log = output_of_ranks('train.py', folder / 'processes.py')
@@ -145,7 +145,7 @@ def test_two_processes_that_accumulate_learn_what_one_learns(alone, folder, spli
 
 
 def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Config:
-    """A run whose optimizer has a state and that keeps all checkpoints."""
+    """Return a run with optimizer state that keeps all checkpoints."""
     config = repeatable_config(folder, name, split, batch_size, ITERATIONS)
     config.optim_wrapper.optimizer.momentum = 0.9
     config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
@@ -153,8 +153,8 @@ def momentum_config(folder: Path, name: str, split: Path, batch_size: int) -> Co
     return config
 
 
-def test_sharded_processes_resume_as_one_would(folder, split):
-    """From a checkpoint of one process, and what they save is as whole as that."""
+def test_sharded_resuming_matches_one_process(folder, split):
+    """They resume from a checkpoint of one process and save equally complete ones."""
     Runner.from_cfg(momentum_config(folder, 'whole', split, 2)).train()
     momentum_config(folder, 'sharded', split, 1)
     first = folder / 'whole' / 'iter_1.pth'
@@ -171,7 +171,7 @@ def test_sharded_processes_resume_as_one_would(folder, split):
     a, b = (x['optimizer']['state'] for x in (ours, theirs))
     largest = max(x['momentum_buffer'].abs().max() for x in b.values())
     torch.testing.assert_close(a, b, rtol=0, atol=float(largest) * TOLERANCE)
-    # Clipped by the norm of all gradients, not of a process's part.
+    # Clipped by the norm of all gradients, not of one process's shard.
     norms, expected = (
         x['message_hub']['log_scalars']['train/grad_norm'].data[0] for x in (ours, theirs)
     )
@@ -179,14 +179,14 @@ def test_sharded_processes_resume_as_one_would(folder, split):
     assert min(expected) > 1.0
 
 
-def test_one_process_has_nobody_to_share_with(folder, split):
+def test_sharding_needs_several_processes(folder, split):
     config = repeatable_config(folder, 'single', split, 2, ITERATIONS)
     config.runner_type = 'ShardedRunner'
     with pytest.raises(ValueError, match=r'only one; use tools/dist_train\.sh'):
         build_runner(config)
 
 
-def test_two_processes_score_what_one_scores(alone, folder, split, tmp_path):
+def test_scores_on_two_processes_match_one_process(alone, folder, split, tmp_path):
     repeatable_config(folder, 'scores', split, 1, ITERATIONS)
     begin = folder / 'start.pth'
     alone.model.load_state_dict(torch.load(begin, weights_only=True)['state_dict'])

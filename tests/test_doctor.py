@@ -1,4 +1,4 @@
-"""The environment report, here and for broken installations."""
+"""Tests of the environment report, for this and for broken installations."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def broken_module(tmp_path, monkeypatch):
     return make
 
 
-def test_missing_library_names_the_command():
+def test_missing_library_error_names_the_command():
     finding = doctor.check_library('some-package', 'no_such_module')
     assert finding == Finding('some-package', 'not installed', 'pip install some-package', True)
 
@@ -43,7 +43,7 @@ def test_missing_dependency_of_a_library_is_named(broken_module):
     assert (finding.fix, finding.is_fatal) == ('pip install no_such_module', True)
 
 
-def test_missing_display_library_is_fixed_by_the_headless_build(broken_module, monkeypatch):
+def test_headless_build_is_suggested_for_a_missing_display(broken_module, monkeypatch):
     broken_module('cv2', "raise ImportError('libGL.so.1: cannot open shared object file')")
     monkeypatch.delitem(sys.modules, 'cv2', raising=False)
     finding = doctor.check_library('opencv-python-headless', 'cv2')
@@ -60,7 +60,7 @@ def test_opencv_with_windows_has_a_fix(monkeypatch, gui, has_fix):
     assert (finding.fix is not None, finding.is_fatal) == (has_fix, False)
 
 
-def test_original_libraries_are_fatal(monkeypatch):
+def test_conflicting_original_packages_are_fatal(monkeypatch):
     monkeypatch.setattr(doctor, '_version', {'mmcv-full': '1.6.1'}.get)
     (finding,) = doctor.check_originals()
     assert finding.is_fatal
@@ -68,14 +68,14 @@ def test_original_libraries_are_fatal(monkeypatch):
 
 
 @pytest.mark.parametrize('has_gpu', [True, False])
-def test_missing_operators_matter_with_a_gpu_only(monkeypatch, has_gpu):
+def test_missing_operators_are_reported_with_a_gpu_only(monkeypatch, has_gpu):
     monkeypatch.setattr(mmcv_ops, 'missing_reason', lambda: 'mmcv has none')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: has_gpu)
     (finding,) = doctor.check_operators()
     assert finding.fix == (mmcv_ops.INSTALL_COMMAND if has_gpu else None)
 
 
-def test_failing_check_is_a_finding():
+def test_failing_check_is_reported():
     def check_part():
         yield Finding('a', 'fine')
         raise ZeroDivisionError
@@ -85,7 +85,7 @@ def test_failing_check_is_a_finding():
     assert finding.is_fatal
 
 
-def test_report_and_exit_code_follow_the_findings(monkeypatch, capsys):
+def test_report_and_exit_code(monkeypatch, capsys):
     findings = [Finding('a', 'good'), Finding('longer', 'bad', 'do this', is_fatal=True)]
     monkeypatch.setattr(doctor, 'examine', lambda: findings)
     assert doctor.main() == 1

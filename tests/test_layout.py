@@ -32,7 +32,7 @@ LAYERS = (
 
 
 def imported(file: Path) -> set[str]:
-    """Folders and root modules of the package that a file imports, anywhere in it."""
+    """Return folders and root modules of the package that are imported anywhere in a file."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == 'axialvs':
@@ -44,7 +44,7 @@ def imported(file: Path) -> set[str]:
     return {name.split('.')[1] for name in names if name.startswith('axialvs.')}
 
 
-def test_every_folder_and_root_module_has_its_layer():
+def test_every_folder_and_root_module_has_a_layer():
     folders = {path.parent.name for path in PACKAGE.glob('*/__init__.py')}
     modules = {path.stem for path in PACKAGE.glob('*.py')} - {'__init__'}
     assert folders | modules == set(LAYERS)

@@ -1,4 +1,4 @@
-"""The command `axialvs`."""
+"""Tests of the command `axialvs`."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from axialvs.utils.config_files import find_tool
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs the command in this process; gives exit code, output and errors."""
+    """Run the command in this process and return exit code, output and errors."""
 
     def run_command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, 'argv', ['axialvs', *arguments])
@@ -26,7 +26,7 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('name', [x for x, (script, _) in command.COMMANDS.items() if script])
-def test_every_command_has_its_script(name):
+def test_every_command_has_a_script(name):
     assert find_tool(command.COMMANDS[name][0]).suffix == '.py'
 
 
@@ -51,7 +51,7 @@ def test_outputs_import_without_registration():
 
 
 @pytest.mark.parametrize('name', ['segment', 'eval vis', 'generate'])
-def test_a_command_is_called_by_its_name(run, name):
+def test_command_is_called_by_name(run, name):
     code, out, _ = run(*name.split(), '--help')
     assert code == 0
     assert out.startswith(f'usage: axialvs {name} ')

@@ -1,4 +1,4 @@
-"""Training and inference on another device than the CPU, with nothing left behind on the CPU."""
+"""Training and inference on a device other than the CPU, without tensors left on the CPU."""
 
 import json
 from pathlib import Path
@@ -40,12 +40,12 @@ def accelerator():
         lambda x: x.numpy(),
     ],
 )
-def test_the_emulation_keeps_devices_apart(accelerator, step):
+def test_emulation_separates_devices(accelerator, step):
     with pytest.raises((RuntimeError, TypeError)):
         step(torch.ones(3, device=accelerator))
 
 
-def test_the_emulation_keeps_values(accelerator):
+def test_emulation_keeps_values(accelerator):
     x = torch.arange(3.0, device=accelerator)
     assert isinstance(x, AcceleratorTensor)
     x[1:].mul_(10)
@@ -64,7 +64,7 @@ def build(name: str) -> torch.nn.Module:
 
 
 def learn(name: str, device: torch.device | str) -> tuple[dict, dict]:
-    """Losses of a batch of two clips, and all gradients, on the CPU."""
+    """Return losses of a batch of two clips and all gradients, on the CPU."""
     model = build(name).train().to(device)
     rng = torch.Generator().manual_seed(0)
     frames = torch.randn(2, NUM_FRAMES, 3, HEIGHT, WIDTH, generator=rng)
@@ -83,7 +83,7 @@ def test_losses_and_gradients(name):
         losses_there, gradients_there = learn(name, ACCELERATOR)
     assert losses_there == pytest.approx(losses, rel=1e-4)
     assert gradients_there.keys() == gradients.keys()
-    tolerance = 3e-3 if name == KMAX else 1e-3  # deeper: rounding adds up
+    tolerance = 3e-3 if name == KMAX else 1e-3  # deeper, so rounding accumulates
     wrong = [
         key
         for key, expected in gradients.items()
@@ -122,9 +122,9 @@ def test_tracks_of_a_video(videos, mode, protocol):
         assert np.mean(masks[0] != masks[1]) < 0.001
 
 
-@pytest.mark.filterwarnings('ignore:.*copying from a non-meta parameter')  # it is copied here
-def test_a_training_with_validation(videos, tmp_path, monkeypatch):
-    """The weights come to lie in a checkpoint that needs no accelerator."""
+@pytest.mark.filterwarnings('ignore:.*copying from a non-meta parameter')  # the test copies it
+def test_training_with_validation(videos, tmp_path, monkeypatch):
+    """The checkpoint can be loaded without an accelerator."""
     start = torch.load(write_start(tmp_path), weights_only=True)['state_dict']
 
     def train(name: str) -> tuple[dict, list[dict]]:

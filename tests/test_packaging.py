@@ -1,4 +1,4 @@
-"""Tests of what an installation carries: the wheel, its configs and the `axialvs::` scope."""
+"""Tests of installations: the wheel, its configs and the `axialvs::` scope."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ CONFIG = 'axialvs/axialvs-wc_r50_8xb1-15k_youtubevis2021.py'
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, so that the checkout stays clean."""
+    """Build the wheel from a copy, so that the checkout stays clean."""
     folder = tmp_path_factory.mktemp('wheel')
     ignored = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
     for name in CARRIED:
@@ -43,7 +43,7 @@ def files(*folders: str) -> set[str]:
     }
 
 
-def test_wheel_carries_the_package_its_configs_and_its_tools(wheel):
+def test_wheel_contains_package_configs_and_tools(wheel):
     carried = set(zipfile.ZipFile(wheel).namelist())
     for name in files('configs', 'tools', 'weights') | {'model-index.yml'}:
         assert f'axialvs/.mim/{name}' in carried
@@ -54,7 +54,7 @@ def test_wheel_carries_the_package_its_configs_and_its_tools(wheel):
 
 
 def test_installed_configs_work_from_any_folder(wheel, tmp_path):
-    """A config of the installed package is inherited by its scope, and its model built."""
+    """A config inherits from the installed package by its scope, and its model is built."""
     zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
     (tmp_path / 'mine.py').write_text(
         f"_base_ = 'axialvs::{CONFIG}'\nmodel = dict(panoptic_head=dict(num_queries=7))\n"

@@ -47,7 +47,7 @@ def test_classes_and_frozen_parameters(name):
         ('video_kmax/kmax_r50_32xb2-150k_coco.py', '150000/5000'),
     ],
 )
-def test_learning_rates_are_the_releases(name, schedule):
+def test_learning_rates_match_the_release(name, schedule):
     config = load(name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedulers = [
@@ -63,7 +63,7 @@ def test_learning_rates_are_the_releases(name, schedule):
         for scheduler in schedulers:
             scheduler.step()
     for iteration, factor in SCHEDULES[schedule].items():
-        # In the warm-up both factors apply; the release multiplies only after it and jumps down.
+        # Here both factors apply in the warm-up; the release multiplies only after it, with a drop.
         tolerance = 0.046 if int(iteration) < warmup_iters else 1e-5
         assert rates[int(iteration)] == pytest.approx(factor, rel=tolerance)
 

@@ -1,4 +1,4 @@
-"""Tests of importing the package: nothing happens but what was asked for."""
+"""Tests that importing the package has no side effects."""
 
 import json
 import subprocess
@@ -29,8 +29,8 @@ result = [axialvs.__version__, sorted(set(sys.modules) - before)]
     assert modules == ['axialvs']
 
 
-def test_mmengine_keeps_its_own_loaders():
-    """Addresses such as open-mmlab:// go where they went before, for all other models."""
+def test_mmengine_loaders_are_unchanged():
+    """URLs such as open-mmlab:// work as before for all other models."""
     code = """
 from mmengine.runner import CheckpointLoader
 def loaders():
@@ -47,8 +47,8 @@ result = [before, loaders(), CheckpointLoader.load_checkpoint == entry]
     assert same
 
 
-def test_everything_that_registers_itself_is_imported():
-    """A file with a registered class that `axialvs.register` misses cannot be named in configs."""
+def test_all_registered_modules_are_imported():
+    """A registered class that `axialvs.register` does not import is unavailable in configs."""
     code = 'import axialvs.register\nresult = sorted(m for m in sys.modules if "axialvs" in m)'
     imported = set(result_of(code))
     registering = {

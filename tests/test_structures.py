@@ -7,7 +7,7 @@ from axialvs.structures import ClipPrediction, ClipResult, Track
 
 
 def clip_of(masks: np.ndarray) -> ClipResult:
-    """A clip of two frames with one track of these masks (T, H, W)."""
+    """Return a clip of two frames with one track of these masks (T, H, W)."""
     return ClipResult(
         frame_indices=[3, 4],
         timestamps=[0.3, 0.4],
@@ -20,7 +20,7 @@ def clip_of(masks: np.ndarray) -> ClipResult:
     )
 
 
-def test_boxes_are_around_the_masks():
+def test_boxes_bound_the_masks():
     masks = np.zeros((2, 48, 64), bool)
     masks[0, 10:20, 30:31] = masks[0, 12, 40] = True
     boxes = clip_of(masks).boxes

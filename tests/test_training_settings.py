@@ -1,7 +1,7 @@
 """Schedules, parameter groups and frozen parts of the full-size configs, parameter by parameter.
 
-The tables say what the public release's training does, on which the paper's is built: iterations
-and steps, and for every parameter the factors on learning rate and weight decay.
+The tables list the training settings of the public release, on which the paper is based: iterations
+and steps, and the factors on learning rate and weight decay of every parameter.
 """
 
 import json
@@ -69,10 +69,10 @@ SWIN = {
     QUERIES: (0.1, 0),
     rf'{WITHIN_CLIP}norm\d\..*': (1, 0),
 }
-# The release's own class of norm is none to its rule for norms.
+# The release's custom norm class is not matched by its rule for norms.
 ASPP_NORM = rf'{CROSS_CLIP}temporal_aspp\.norm\..*'
 
-# What an offline config trains; the near-online ones and those from end to end train everything.
+# Parts trained by offline configs; near-online and end-to-end configs train everything.
 TRAINED_OFFLINE = r'panoptic_head\.(cross_clip|video_cls_embed|video_mask_embed)\..*'
 TRAINED_OFFLINE_RELEASE = r'panoptic_head\.(cross_clip|cls_embed|mask_embed)\..*'
 
@@ -114,7 +114,7 @@ def test_schedule(name):
 
 @pytest.fixture(scope='module')
 def groups_of():
-    """Parameter -> learning rate, weight decay, None for a frozen one; equal models once."""
+    """Return learning rate and weight decay by parameter, None if frozen, cached per model."""
     known = {}
 
     def look(name: str) -> dict[str, tuple[float, float] | None]:
@@ -129,7 +129,7 @@ def groups_of():
 
 
 def _without_lengths(settings: object) -> object:
-    """Without what gives no parameter another name."""
+    """Remove settings that do not affect parameter names."""
     if isinstance(settings, dict):
         plain = ('test_cfg', 'clip_length', 'num_queries', 'num_things_classes', 'class_weight')
         return {k: _without_lengths(v) for k, v in settings.items() if k not in plain}
@@ -165,8 +165,8 @@ def test_every_parameter_follows_one_rule(name, groups_of):
     assert wrong == []
 
 
-def test_no_rule_is_idle(groups_of):
-    """A rule that no parameter is under would hide a name that is misspelt in it."""
+def test_every_rule_matches_a_parameter(groups_of):
+    """A rule without a matching parameter would hide a misspelled name."""
     names = ('axialvs-cc_r50_8xb1-10k_youtubevis2021', 'axialvs-cc_swin-l_8xb1-10k_youtubevis2021')
     for name in (f'axialvs/{x}.py' for x in names):
         assert (CONFIGS / name).is_file()

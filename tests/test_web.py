@@ -1,4 +1,4 @@
-"""Test of the page in the browser, end to end with shipped weights in a headless Chromium."""
+"""End-to-end tests of the web page with shipped weights in a headless Chromium."""
 
 import io
 import json
@@ -23,7 +23,7 @@ SECONDS = 1000  # milliseconds
 
 @pytest.fixture(scope='module')
 def tab():
-    """The page in a browser; neither it nor its server talks to another machine."""
+    """Open the page in a browser; neither it nor its server may access other machines."""
     pytest.importorskip('gradio', reason='gradio is not installed')
     api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
     if CHROMIUM is None:
@@ -80,7 +80,7 @@ def downloaded(tab, name: str) -> bytes:
 
 
 def ends(tab) -> list[float]:
-    """Where the bar of each track ends, percent of the timeline."""
+    """Return the end of each track's bar in percent of the timeline."""
     styles = tab.locator('.track .bar i:last-child').evaluate_all(
         'x => x.map(y => y.style.cssText)'
     )
@@ -90,7 +90,7 @@ def ends(tab) -> list[float]:
 
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
-    """A video to segment, and a long one to stop."""
+    """Write a video to segment, and a long one to stop."""
     folder = tmp_path_factory.mktemp('videos')
     for name, repetitions in (('short', 1), ('long', 40)):
         with VideoWriter(folder / f'{name}.mp4', fps=8) as writer:
@@ -99,7 +99,7 @@ def videos(tmp_path_factory):
     return folder
 
 
-def test_a_video_is_segmented_clip_by_clip(tab, videos):
+def test_video_is_segmented_clip_by_clip(tab, videos):
     segment(tab, videos / 'short.mp4', 'panoptic, near-online')
     tab.locator('.track').first.wait_for()
     assert max(ends(tab)) <= 100
@@ -121,8 +121,8 @@ def test_a_video_is_segmented_clip_by_clip(tab, videos):
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 9
 
 
-def test_a_click_shows_the_trajectory(tab):
-    """Follows the test before: its overlay is 4 times as large as the video."""
+def test_click_shows_the_trajectory(tab):
+    """Uses the page of the previous test, whose overlay is 4 times as large as the video."""
     box = tab.locator('img').first.bounding_box()
     tab.mouse.click(box['x'] + 0.25 * box['width'], box['y'] + 0.5 * box['height'])
     sheet = tab.locator('img').nth(1)
@@ -132,7 +132,7 @@ def test_a_click_shows_the_trajectory(tab):
     assert height > 4 * 160
 
 
-def test_a_run_can_be_stopped_and_keeps_what_is_finished(tab, videos):
+def test_stopped_run_keeps_finished_clips(tab, videos):
     segment(tab, videos / 'long.mp4', 'instances, near-online')
     tab.get_by_text(re.compile(r'Frame \d+ of 360')).wait_for()
     tab.get_by_role('button', name='Stop').click()
@@ -141,13 +141,13 @@ def test_a_run_can_be_stopped_and_keeps_what_is_finished(tab, videos):
     assert 3 <= found['video']['length'] < 360
 
 
-def test_a_file_that_is_no_video_is_explained(tab, videos):
+def test_error_of_an_invalid_video_is_shown(tab, videos):
     (videos / 'broken.mp4').write_bytes(b'no video' * 100)
     segment(tab, videos / 'broken.mp4', 'instances, offline')
     tab.get_by_text('is not a video that FFmpeg can read').wait_for()
 
 
-def test_without_gradio_the_remedy_is_named(monkeypatch):
+def test_error_without_gradio_names_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.delitem(sys.modules, 'axialvs.web', raising=False)
     with pytest.raises(AxialVSError, match=r'axialvs\[web\]'):

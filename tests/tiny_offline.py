@@ -1,4 +1,4 @@
-"""An offline segmenter small enough for tests, and the near-online one that it contains."""
+"""A tiny offline segmenter, and the near-online one that it contains."""
 
 import torch
 from mmdet.registry import MODELS
@@ -12,7 +12,7 @@ BLOCKS = 2
 
 
 def tiny_offline_config(name: str = CROSS_CLIP, **model) -> Config:
-    """A tiny offline config, shrunk, without dropout, with further settings of the model."""
+    """Return a shrunk tiny offline config without dropout, with further model settings."""
     config = tiny_config(name)
     config.model.panoptic_head.cross_clip.update(
         num_layers=BLOCKS, num_heads=HEADS, attention_dropout=0.0
@@ -23,7 +23,7 @@ def tiny_offline_config(name: str = CROSS_CLIP, **model) -> Config:
 
 
 def tiny_offline(name: str = CROSS_CLIP, **model) -> torch.nn.Module:
-    """The network of `tiny_offline_config` in eval mode with random weights, always the same."""
+    """Return the network of `tiny_offline_config` in eval mode with fixed random weights."""
     config = tiny_offline_config(name, **model)
     pipeline = config.test_dataloader.dataset.pipeline
     segmenter = MODELS.build({**config.model, 'test_pipeline': pipeline})
@@ -32,7 +32,7 @@ def tiny_offline(name: str = CROSS_CLIP, **model) -> torch.nn.Module:
 
 
 def contained_near_online(offline: torch.nn.Module) -> torch.nn.Module:
-    """The near-online model whose weights are those of an offline model's clip stage."""
+    """Return the near-online model with the weights of an offline model's clip stage."""
     near_online = tiny_segmenter(clip_length=offline.clip_length)
     weights = offline.state_dict()
     near_online.load_state_dict({name: weights[name] for name in near_online.state_dict()})

@@ -1,4 +1,4 @@
-"""A segmenter small enough for tests: the tiny configs shrunk further, all weights in use."""
+"""A tiny segmenter: the tiny configs shrunk further, with all weights in use."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,7 @@ _SHRUNK = dict(
         feat_channels=CHANNELS,
         out_channels=CHANNELS,
         num_queries=QUERIES,
-        # The paper's weights, whatever suits the tiny models' training.
+        # The paper's loss weights, not those of the tiny configs.
         loss_cls=dict(loss_weight=2.0, class_weight=[1.0] * 5 + [0.1]),
         pixel_decoder=dict(
             norm_cfg=dict(num_groups=2),
@@ -42,12 +42,12 @@ _SHRUNK = dict(
     train_cfg=dict(num_points=POINTS),
     test_cfg=dict(max_tracks=8, linking=dict(memory=None)),  # as in the paper
 )
-# Embeddings that are looked up, not multiplied with.
+# Embedding tables, which are not multiplied.
 _TABLES = ('query_embed.weight', 'query_feat.weight', 'level_embed.weight')
 
 
 def tiny_config(name: str = WITHIN_CLIP) -> Config:
-    """A tiny config, shrunk to about 0.2 M parameters."""
+    """Return a tiny config, shrunk to about 0.2 M parameters."""
     config = Config.fromfile(CONFIGS / name)
     config.merge_from_dict({'model': _SHRUNK})
     head = config.model.panoptic_head
@@ -61,7 +61,7 @@ def tiny_config(name: str = WITHIN_CLIP) -> Config:
 
 
 def randomize(model: torch.nn.Module, seed: int = 0) -> None:
-    """Draw every weight, so that nothing is zero by initialization and nothing explodes."""
+    """Randomize all weights, so that none is zero by initialization and outputs stay bounded."""
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -77,7 +77,7 @@ def randomize(model: torch.nn.Module, seed: int = 0) -> None:
 
 
 def tiny_segmenter(name: str = WITHIN_CLIP, clip_length: int = 3) -> torch.nn.Module:
-    """The network of `tiny_config` in eval mode with random weights, always the same ones."""
+    """Return the network of `tiny_config` in eval mode with fixed random weights."""
     init_default_scope('mmdet')
     config = tiny_config(name)
     pipeline = config.test_dataloader.dataset.pipeline

@@ -1,4 +1,4 @@
-"""A tiny COCO file of still images with one object of a color of its own each."""
+"""A tiny COCO file of still images with one uniquely colored object each."""
 
 import cv2
 import numpy as np
@@ -12,13 +12,13 @@ BIG_ID = 900_100_052_016
 
 
 def square() -> np.ndarray:
-    """(H, W) bool: what the polygon covers."""
+    """Return the mask (H, W) of the polygon."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return (y >= 12) & (y < 36) & (x >= 20) & (x < 44)
 
 
 def stills_content(categories=(PERSON, CAR, MOUSE, PERSON)) -> dict:
-    """One image a category, with ids from 10 on; the last has a crowd as well."""
+    """Return one image per category, with ids from 10; the last also has a crowd."""
     content = {
         'images': [
             {'id': 10 + i, 'width': WIDTH, 'height': HEIGHT, 'file_name': f'{i}.png'}
@@ -44,7 +44,7 @@ def stills_content(categories=(PERSON, CAR, MOUSE, PERSON)) -> dict:
 
 
 def write_stills(content: dict, folder) -> str:
-    """Paint the images: the object in red."""
+    """Write the images with their object in red."""
     for image in content['images']:
         cv2.imwrite(str(folder / image['file_name']), paint({0: square()}))
     return str(folder)

@@ -1,4 +1,4 @@
-"""A tiny dataset whose objects are painted in colors of their own, for the tests here."""
+"""A tiny dataset whose objects are painted in unique colors."""
 
 import numpy as np
 import torch
@@ -8,19 +8,19 @@ from pycocotools import mask as mask_utils
 
 HEIGHT, WIDTH = 48, 64
 BACKGROUND = (40, 40, 40)
-# Instance id -> BGR color of its pixels; 0 is an id like any other.
+# Instance id -> BGR color of its pixels; 0 is a regular id.
 COLORS = {0: (0, 0, 255), 7: (0, 255, 0), 9: (255, 0, 0)}
 CATEGORIES = [{'id': 3, 'name': 'disc'}, {'id': 8, 'name': 'box'}]
 
 
 def rle_of(mask: np.ndarray) -> dict:
-    """COCO RLE with a text as counts."""
+    """Return a compressed COCO RLE."""
     rle = mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {'size': list(mask.shape), 'counts': rle['counts'].decode()}
 
 
 def counts_of(mask: np.ndarray) -> dict:
-    """COCO RLE with a list as counts."""
+    """Return an uncompressed COCO RLE."""
     flat = mask.T.reshape(-1).astype(np.int8)
     borders = np.flatnonzero(np.diff(np.concatenate(([0], flat)))).tolist()
     return {
@@ -30,7 +30,7 @@ def counts_of(mask: np.ndarray) -> dict:
 
 
 def object_mask(instance_id: int, frame: int) -> np.ndarray | None:
-    """(H, W) bool: a disc, a box that comes late, and a box that leaves at frame 3."""
+    """Return the mask (H, W) of a disc, a box that comes late, or a box that leaves at frame 3."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     if instance_id == 0:
         return (y - 24) ** 2 + (x - 12 - 2 * frame) ** 2 < 81
@@ -40,7 +40,7 @@ def object_mask(instance_id: int, frame: int) -> np.ndarray | None:
 
 
 def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
-    """(H, W, 3) uint8 BGR frame with the masks in their colors."""
+    """Return a uint8 BGR frame (H, W, 3) with the masks in their colors."""
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     image[:] = BACKGROUND
     for instance_id, mask in masks.items():
@@ -50,7 +50,7 @@ def paint(masks: dict[int, np.ndarray | None]) -> np.ndarray:
 
 
 def make_content(lengths: tuple[int, ...] = (5, 6)) -> dict:
-    """The JSON of a valid dataset: in every video the three objects; ids continue by tens."""
+    """Return the JSON of a valid dataset with the three objects in every video."""
     content = {'videos': [], 'categories': [dict(c) for c in CATEGORIES], 'annotations': []}
     for index, length in enumerate(lengths):
         video_id = index + 1
@@ -111,7 +111,7 @@ TEST_PIPELINE = [
 
 
 def keys_of(dataset):
-    """(video id, start frame) of all indices."""
+    """Return (video id, start frame) of all indices."""
     videos = [dataset.get_data_info(video)['video_id'] for video in dataset._clip_videos]
     return list(zip(videos, dataset._clip_starts.tolist(), strict=True))
 
@@ -121,7 +121,7 @@ def frames_of(sample):
 
 
 def same(first, second) -> bool:
-    """Whether two samples, or two batches, have equal pixels and masks."""
+    """Return whether two samples or batches have equal pixels and masks."""
     if not isinstance(first['inputs'], list):
         first, second = ({k: [v] for k, v in sample.items()} for sample in (first, second))
     if not all(map(torch.equal, first['inputs'], second['inputs'])):
@@ -134,7 +134,7 @@ def same(first, second) -> bool:
 
 
 def batches(dataset, num_workers, number, skip=0):
-    """Batches of two as mmengine's IterBasedTrainLoop takes them, from iteration `skip` on."""
+    """Return batches of two as in mmengine's IterBasedTrainLoop, from iteration `skip` on."""
     loader = Runner.build_dataloader(
         {
             'batch_size': 2,

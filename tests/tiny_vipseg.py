@@ -1,4 +1,4 @@
-"""A tiny VIPSeg as it is downloaded."""
+"""A tiny VIPSeg dataset in the downloaded layout."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ SKY, GRASS, DOG, OTHER_DOG = 1, 2, 300, 301  # values of panomasks
 
 
 def values(frame: int) -> np.ndarray:
-    """(H, W): sky above grass, two dogs that move, a column of void and one of label 200."""
+    """Return a map (H, W): sky, grass, two moving dogs, a column of void and one of label 200."""
     ids = np.full((HEIGHT, WIDTH), SKY, np.uint16)
     ids[12:] = GRASS
     ids[4:10, 3 + frame : 11 + frame] = DOG
@@ -27,7 +27,7 @@ def values(frame: int) -> np.ndarray:
 
 
 def write_downloaded(root: Path) -> Path:
-    """Two videos, a and b, in imgs and panomasks."""
+    """Write two videos, a and b, in imgs and panomasks."""
     for video in ('a', 'b'):
         for folder in ('imgs', 'panomasks'):
             (root / folder / video).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Training clips made by hand, as they come from the data preprocessor."""
+"""Hand-made training clips in the format of the data preprocessor's output."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ FrameObjects = dict[int, tuple[int, np.ndarray]]
 
 
 def training_clip(frames: list[FrameObjects], height: int, width: int) -> TrackDataSample:
-    """A clip whose frames show the given objects."""
+    """Return a clip whose frames show the given objects."""
     samples = []
     for t, objects in enumerate(frames):
         masks = np.array([mask for _, mask in objects.values()], np.uint8)
@@ -28,7 +28,7 @@ def training_clip(frames: list[FrameObjects], height: int, width: int) -> TrackD
 
 
 def moving_boxes(num_objects: int, num_frames: int, height: int, width: int) -> TrackDataSample:
-    """Boxes of classes 0, 1, ... that move to the right; the last one is gone in frame 1."""
+    """Return boxes of classes 0, 1, ... that move right; the last one is missing in frame 1."""
     frames = []
     for t in range(num_frames):
         objects = {}

@@ -1,4 +1,4 @@
-"""Videos of a folder of frames, all frames at once."""
+"""Prediction for folders of frames with all frames in memory."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def prepared_video(model, folder: Path) -> tuple[Tensor, ImageShapes]:
 
 
 def tracks_at_once(model, folder: Path) -> list[Track]:
-    """Finish the prediction of `predict_video`."""
+    """Return the tracks of a prediction by `predict_video`."""
     frames, shapes = prepared_video(model, folder)
     video = model.predict_video(frames)
     return model.finisher.finish(

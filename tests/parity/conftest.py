@@ -1,4 +1,4 @@
-"""Read the parity fixtures: what the public release computes for given inputs and weights."""
+"""Read the parity fixtures: results of the public release for given inputs and weights."""
 
 import json
 from pathlib import Path
@@ -26,5 +26,5 @@ def fixture_data():
 
 @pytest.fixture
 def layer_shapes():
-    """Shapes of a layer's tensors by their names in the release."""
+    """Return the shapes of a layer's tensors by their names in the release."""
     return json.loads((FOLDER / 'layer_parameters.json').read_text())

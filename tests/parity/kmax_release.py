@@ -1,4 +1,4 @@
-"""Networks of Video-kMaX with the weights that the fixtures' rule gives the release's tensors."""
+"""Video-kMaX networks with weights from the fixtures' rule for the release's tensor names."""
 
 import json
 import zlib
@@ -24,7 +24,7 @@ R50 = dict(
 
 
 def release_shapes(name: str) -> dict[str, list[int]]:
-    """Shapes of a release model's tensors by name."""
+    """Return the shapes of a release model's tensors by name."""
     return json.loads((KEYS / f'{name}.json').read_text())
 
 
@@ -34,7 +34,7 @@ def build_head(
     in_channels: tuple[int, ...] = (256, 512, 1024, 2048),
     **settings,
 ) -> nn.Module:
-    """The head of the release's models, in evaluation mode."""
+    """Build the head of the release's models in eval mode."""
     head = MODELS.build(
         dict(
             type='VideoKMaXHead',
@@ -49,15 +49,15 @@ def build_head(
 
 
 def fill(module: nn.Module, prefix: str, keys: str = 'video_kmax_r50') -> nn.Module:
-    """Give a module its weights.
+    """Set the weights of a module.
 
     Args:
         module: a part of the network.
-        prefix: its name in the network and a dot.
-        keys: the release model.
+        prefix: name of the module in the network, with a trailing dot.
+        keys: name of the release model.
 
     Raises:
-        RuntimeError: if the release lacks one of the module's tensors, or another shape is there.
+        RuntimeError: if a tensor of the module is missing in the release or has a different shape.
     """
     ours = module.state_dict()
     weights = {}

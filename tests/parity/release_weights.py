@@ -1,4 +1,4 @@
-"""Weights that follow from a tensor's name in the public release: no weight file is needed."""
+"""Weights derived from tensor names of the public release, so that no weight file is needed."""
 
 import math
 import zlib
@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import torch
 
-# Tables that are looked up, not multiplied with: their rows have unit variance.
+# Embedding tables, which are not multiplied: their rows have unit variance.
 _TABLES = (
     'query_feat.weight',
     'query_embed.weight',
@@ -31,9 +31,9 @@ def assert_agrees(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 def release_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The float32 tensor that the release calls `name`.
+    """Return the float32 tensor for a name in the release.
 
-    Noise is drawn from a generator that the name seeds, then shaped by what the tensor is for:
+    Noise is drawn from a generator seeded by the name, then scaled by the tensor's role:
     matrices keep the variance of their input, sampling offsets stay small, norms and running
     statistics stay near the identity.
     """
@@ -53,12 +53,12 @@ def release_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 def fill_by_release_names(
     module: torch.nn.Module, shapes: dict[str, list[int]], rename=str
 ) -> None:
-    """Give a module the weights of a fixture.
+    """Set the weights of a module to those of a fixture.
 
     Args:
         module: has exactly the tensors of `shapes`.
         shapes: shape of each tensor by its name in the release.
-        rename: the module's name of a tensor of the release.
+        rename: maps the release's name of a tensor to the module's.
     """
     weights = {rename(name): release_weight(name, tuple(shape)) for name, shape in shapes.items()}
     module.load_state_dict(weights)

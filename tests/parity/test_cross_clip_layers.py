@@ -1,4 +1,4 @@
-"""The layers of the cross-clip tracking module equal the release's with its weights."""
+"""The layers of the cross-clip tracking module match the release's with its weights."""
 
 import torch
 from release_weights import assert_agrees, fill_by_release_names
@@ -7,7 +7,7 @@ from axialvs.checkpoints.release_names import rename_release_tensor
 from axialvs.layers.cross_clip.tracking import CrossClipLayer
 from axialvs.layers.temporal_aspp import TemporalASPP
 
-# In the release's networks a block lies in three lists; the fixtures' names begin inside of one.
+# In the release a block is spread over three lists; the fixtures' names start inside of one.
 ATTENTION = 'panoptic_head.transformer_trajectory_self_attention_layers.0.'
 ASPP = 'panoptic_head.conv_short_aggregate_layers.0.'
 OURS = 'panoptic_head.cross_clip.layers.0.'

@@ -18,7 +18,7 @@ NUM_FRAMES = 2
 
 @pytest.fixture(scope='module')
 def maps() -> list[Tensor]:
-    """Backbone maps of strides 4 to 32."""
+    """Return backbone maps of strides 4 to 32."""
     return [
         release_noise(
             f'shared.res{level}',
@@ -89,7 +89,7 @@ def test_cross_clip(fixture_data):
 def test_convnext(fixture_data, version):
     name = {1: 'convnext_l', 2: 'convnextv2_l'}[version]
     data = fixture_data(f'{name}_backbone')
-    with torch.device('meta'):  # no initialization of 196 million weights
+    with torch.device('meta'):  # skip the initialization of 196 million weights
         backbone = PaddedConvNeXt('large', version).eval()
     fill(backbone, 'backbone.', f'video_kmax_{name}')
     for i, out in enumerate(backbone(data['image'].float())):

@@ -1,7 +1,7 @@
-"""Whole Video-kMaX networks, converted from the release's files, agree with the release's.
+"""Full Video-kMaX networks converted from the release's files match its outputs.
 
-At least 97 % of queries do: a rounding can move a pixel to another cluster, which moves that
-cluster's query.
+At least 97 % of queries must agree: rounding can move a pixel to another cluster, which
+changes that cluster's query.
 """
 
 import runpy
@@ -30,7 +30,7 @@ MIN_CLOSE = 0.97
 
 
 def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
-    """Compares queries (Q, ...)."""
+    """Compare queries (Q, ...)."""
     assert ours.shape == theirs.shape
     rounding = HALF_STEP if theirs.dtype == torch.float16 else 0.0
     theirs = theirs.float()
@@ -41,9 +41,9 @@ def assert_agrees(ours: Tensor, theirs: Tensor) -> None:
 
 @pytest.fixture
 def converted(tmp_path, monkeypatch) -> Callable[..., ClipSegmenter]:
-    """Build a model from a file in detectron2's layout, by way of the converter's command.
+    """Return a function that converts a file in detectron2's layout and loads it into a model.
 
-    The arguments are a keys file, prefixes of names to leave out, and the config.
+    Its arguments are a keys file, prefixes of names to omit, and the config.
     """
 
     def build(keys: str, lacking: tuple[str, ...], config: str) -> ClipSegmenter:

@@ -27,7 +27,7 @@ CONFIG_OF = dict(
 
 
 def build_model(name: str) -> nn.Module:
-    """A model as the release trains it, without memory."""
+    """Build a model as trained by the release, on the meta device."""
     model = nn.Module()
     within_clip = None if 'coco' in name else dict(temporal_layer=dict(num_layers=2))
     channels = (192, 384, 768, 1536) if 'convnext' in name else (256, 512, 1024, 2048)

@@ -1,4 +1,4 @@
-"""One training step of the whole near-online network agrees with the release's."""
+"""One training step of the full near-online network matches the release's."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ OUR_LOSSES = dict(
 
 @pytest.fixture(scope='module')
 def model():
-    """The network with dropout off and all pixels sampled, in training mode."""
+    """Return the network in training mode with dropout off and all pixels sampled."""
     everything = 2 * 17 * 25
     head = build_head(
         within_clip=dict(temporal_layer=dict(num_layers=2, dropout=0.0)),
@@ -35,7 +35,7 @@ def model():
     head.semantic_head.aspp.dropout.p = 0.0
     model = nn.ModuleDict({'backbone': MODELS.build(R50), 'panoptic_head': head})
     fill(model, '')
-    # Without this a rounding in one assignment would change everything behind it.
+    # Otherwise a rounding in one assignment would change all later layers.
     for name, parameter in model.named_parameters():
         if name.endswith(('kmeans_out.norm.weight', 'mask_norm.weight')):
             parameter.data *= 0.01
@@ -43,7 +43,7 @@ def model():
 
 
 def our_loss(name: str) -> str:
-    """`loss_ce_0` -> `d0.loss_cls`."""
+    """Map a name such as `loss_ce_0` to `d0.loss_cls`."""
     stem, _, layer = name.removeprefix('loss_').rpartition('_')
     if layer.isdigit():
         return f'd{layer}.loss_{OUR_LOSSES[stem]}'
@@ -52,10 +52,10 @@ def our_loss(name: str) -> str:
 
 @pytest.fixture
 def assign_like(monkeypatch):
-    """Fixes the matching to that of given outputs.
+    """Fix the matching to that of the given outputs.
 
-    The masks of this step are so uniform that some costs differ by less than a rounding in the
-    first convolution changes them.
+    The masks of this step are so uniform that some costs differ by less than the effect of
+    a rounding in the first convolution.
     """
 
     def fix(class_logits, mask_logits, targets):

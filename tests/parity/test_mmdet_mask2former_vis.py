@@ -1,4 +1,4 @@
-"""mmdet's Mask2Former-VIS, loaded as it is into plain Tube-Link, computes the same."""
+"""mmdet's Mask2Former-VIS loaded unchanged into plain Tube-Link has the same outputs."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from axialvs.apis import init_segmenter
 
 THEIRS = 'mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
 OURS = Path(__file__).parents[2] / 'configs/tube_link/tube-link_r50_8xb1-15k_youtubevis2021.py'
-# A rounded bit of an attention mask may move a query behind the decoder.
+# Rounding may flip an attention mask bit and so change a query of the decoder.
 MIN_CLOSE_QUERIES = 97
 
 
 @pytest.fixture(scope='module')
 def mask2former_vis() -> torch.nn.Module:
-    """mmdet's model, with weights by the rule of the fixtures."""
+    """Return mmdet's model with weights by the rule of the fixtures."""
     init_default_scope('mmdet')
     configs = Path(mmdet.__file__).parent / '.mim' / 'configs'
     model = MODELS.build(Config.fromfile(configs / THEIRS).model)

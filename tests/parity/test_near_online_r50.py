@@ -1,4 +1,4 @@
-"""The release's near-online R50 network, its weights by way of the converter."""
+"""The release's near-online R50 network with converted weights."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 KEYS = ROOT / 'tests' / 'data' / 'release_keys' / 'near_online_r50.json'
 CONFIG = ROOT / 'configs' / 'axialvs' / 'axialvs-wc_r50_8xb1-15k_youtubevis2021_release.py'
 
-# How close is close (tests/data/parity comes with these): before the decoder everything, after it
-# all but a few queries, which a single bit of an attention mask can move.
+# Tolerances, as in tests/data/parity: all outputs before the decoder, and after it all but a few
+# queries, which a single bit of an attention mask can change.
 TOLERANCE, LOOSE_TOLERANCE = 1e-3, 1e-1
 FIRST_TOLERANCE = 1e-4
 MIN_CLOSE_QUERIES = 97
@@ -24,7 +24,7 @@ HALF_STEP = 2.0**-10  # relative rounding of what is stored as float16
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
-    """The release's checkpoint, made by the weight rule, converted and loaded."""
+    """Return the model with a release checkpoint by the weight rule, converted and loaded."""
     folder = tmp_path_factory.mktemp('release')
     shapes = json.loads(KEYS.read_text())
     weights = {
@@ -42,7 +42,7 @@ def model(tmp_path_factory):
 
 
 def deviations(ours, theirs, is_half=False):
-    """(Q,): the largest difference of each query, in units of the output's scale."""
+    """Return the largest difference of each query (Q,), in units of the output's scale."""
     scale = theirs.abs().max()
     difference = (ours - theirs).abs()
     if is_half:

@@ -1,4 +1,4 @@
-"""Each layer equals the public release's, to 1e-4 of the scale of the output."""
+"""Each layer matches the public release's to 1e-4 of the output's scale."""
 
 import torch
 from mmdet.models.layers.positional_encoding import SinePositionalEncoding3D
@@ -38,7 +38,7 @@ def test_deformable_axial_trajectory_attention(fixture_data, layer_shapes):
         num_points=4,
         batch_first=True,
     )
-    # The release's names begin in the middle of a network's, where the rules expect a dot.
+    # The fixture's names start inside the network's names, where the rules expect a dot.
     shapes = layer_shapes['deformable_axial_trajectory_attention']
     fill_by_release_names(
         attention, shapes, lambda name: rename_release_tensor(f'.{name}').removeprefix('.')

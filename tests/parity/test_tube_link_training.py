@@ -1,4 +1,4 @@
-"""Training against the public release: losses, whole steps with gradients, the optimizer."""
+"""Training compared with the public release: losses, full steps with gradients, optimizer."""
 
 import json
 import zlib
@@ -28,7 +28,7 @@ NO_GRADIENT = 'panoptic_head.activation_proj.bias'
 
 
 def pinned_rand(*shape, device=None):
-    """Random numbers that follow from the shape alone."""
+    """Return random numbers that depend only on the shape."""
     shape = shape[0] if isinstance(shape[0], tuple) else shape
     draw = np.random.RandomState(zlib.crc32('x'.join(map(str, shape)).encode()))
     return torch.from_numpy(draw.random_sample(shape).astype(np.float32))
@@ -45,14 +45,14 @@ def _pinned_points(monkeypatch):
 
 @pytest.fixture(scope='module')
 def release_names():
-    """Name in the release by our name, for all tensors of the offline R50 model."""
+    """Return the release's name by our name for all tensors of the offline R50 model."""
     return {
         rename_release_tensor(x): x for x in json.loads((KEYS / 'offline_r50.json').read_text())
     }
 
 
 def fill(module, names, prefix=''):
-    """Give a module the rule's weights."""
+    """Set the weights of a module by the fixtures' rule."""
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if not name.endswith('num_batches_tracked'):
@@ -70,7 +70,7 @@ def build_head(names, num_points=256):
 
 
 def record_assignments(head, monkeypatch):
-    """Collect the object of each query, or -1, of every matching."""
+    """Collect the matched object of each query, or -1, of every matching."""
     assigned = []
     assign = head.assigner.assign
 
@@ -88,7 +88,7 @@ def objects(data, *names):
 
 
 def read(name):
-    """A fixture: arrays as tensors, names as strings."""
+    """Read a fixture with arrays as tensors and names as strings."""
     with np.load(FOLDER / f'{name}.npz') as arrays:
         return {
             key: array.tolist() if array.dtype.kind == 'U' else torch.from_numpy(np.array(array))
@@ -148,7 +148,7 @@ def test_clip_losses(case, release_names, monkeypatch):
 
 
 def assert_gradients(module, data, names, prefix=''):
-    """Same norms, and same first values relative to them."""
+    """Assert equal norms, and equal first values relative to them."""
     norms, values = part(data, 'grad_norm/'), part(data, 'grad/')
     gradients = {names[prefix + x]: y.grad for x, y in module.named_parameters()}
     assert norms
@@ -189,7 +189,7 @@ def test_video_losses(release_names, monkeypatch):
     [('tube_link_step_wc', WITHIN_CLIP), ('tube_link_step_cc', CROSS_CLIP)],
     ids=['near-online', 'offline'],
 )
-def test_whole_step(fixture, config, release_names, monkeypatch):
+def test_full_training_step(fixture, config, release_names, monkeypatch):
     data = read(fixture)
     model = MODELS.build(Config.fromfile(CONFIGS / config).model)
     fill(model, release_names)
@@ -248,7 +248,7 @@ def test_optimizer(case):
 
 
 def assert_schedule(config, rates, base):
-    """Learning rates at chosen iterations."""
+    """Compare learning rates at selected iterations."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
     schedulers = [
         PARAM_SCHEDULERS.build({**x, 'optimizer': optimizer}) for x in config.param_scheduler

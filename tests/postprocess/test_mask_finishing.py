@@ -1,4 +1,4 @@
-"""Masks finished in part against the same masks finished whole."""
+"""Masks postprocessed in crops match those postprocessed as full frames."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from axialvs.structures import ImageShapes
 from axialvs.utils.rle import encode_crop
 
 GEOMETRIES = [
-    ImageShapes((64, 96), (64, 96), (64, 96)),  # as it came
+    ImageShapes((64, 96), (64, 96), (64, 96)),  # original size
     ImageShapes((64, 96), (50, 81), (50, 81)),  # padded only
     ImageShapes((64, 96), (54, 96), (121, 215)),  # resized down and padded, back to an odd size
     ImageShapes((32, 64), (32, 60), (17, 31)),  # resized up
@@ -21,13 +21,13 @@ GEOMETRIES = [
 
 
 def coco_code(mask: np.ndarray) -> dict | None:
-    """The reference: pycocotools on the whole frame."""
+    """Encode the full frame with pycocotools as reference."""
     code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {**code, 'counts': code['counts'].decode()} if mask.any() else None
 
 
 def blobs(shapes: ImageShapes) -> torch.Tensor:
-    """(n, H, W) logits: random blobs, an empty mask, a full one, one in the padding, one pixel."""
+    """Return logits (n, H, W): random blobs, an empty, a full, a padding-only, a one-pixel mask."""
     height, width = shapes.batch_input_shape[0] // 4, shapes.batch_input_shape[1] // 4
     rng = torch.Generator().manual_seed(0)
     coarse = torch.randn(20, 1, 4, 4, generator=rng) - 1
@@ -40,14 +40,14 @@ def blobs(shapes: ImageShapes) -> torch.Tensor:
 
 
 def mean_probability(logits: torch.Tensor) -> torch.Tensor:
-    """Of the pixels inside each mask (n, H, W); 0 if there are none."""
+    """Return the mean probability inside each mask (n, H, W), 0 for empty masks."""
     inside = logits > 0
     total = (logits.sigmoid() * inside).sum((1, 2))
     return total / inside.sum((1, 2)).clamp(min=1)
 
 
 @pytest.mark.parametrize('shapes', GEOMETRIES)
-def test_part_by_part_is_the_whole(shapes):
+def test_crops_match_full_frames(shapes):
     logits = blobs(shapes)
     whole = resize_mask_logits(logits.unsqueeze(1), shapes).squeeze(1)
     finished = postprocess_masks(logits, shapes)
@@ -62,7 +62,7 @@ def test_logit_of_zero_is_outside():
     assert finished.scores.tolist() == [0]
 
 
-def test_low_precision_logits_are_taken():
+def test_low_precision_logits_are_accepted():
     logits = blobs(GEOMETRIES[2]).bfloat16()
     assert (
         postprocess_masks(logits, GEOMETRIES[2]).rles
@@ -81,7 +81,7 @@ def test_low_precision_logits_are_taken():
         (np.random.default_rng(1).random((4, 3)) > 0.6, 1, 2),
     ],
 )
-def test_run_length_code_of_a_part(part, top, left):
+def test_encode_crop(part, top, left):
     frame = np.zeros((5, 7), bool)
     frame[top : top + part.shape[0], left : left + part.shape[1]] = part
     code = encode_crop(part, top, left, frame.shape)
@@ -89,7 +89,7 @@ def test_run_length_code_of_a_part(part, top, left):
     assert code == coco_code(frame)
 
 
-def test_nothing_has_no_code():
+def test_empty_masks_have_no_code():
     assert encode_crop(np.zeros((2, 3), bool), 1, 1, (5, 7)) is None
     assert encode_crop(np.zeros((0, 0), bool), 0, 0, (5, 7)) is None
     finished = postprocess_masks(torch.zeros(0, 16, 24), GEOMETRIES[0])

@@ -1,4 +1,4 @@
-"""Mask arithmetic: resizing against bilinear weights by hand, quality."""
+"""Mask resizing compared with bilinear weights by hand."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from axialvs.structures import ImageShapes
 
 
 def bilinear_matrix(target: int, source: int, align_corners: bool) -> np.ndarray:
-    """(target, source): each output is a mix of the two cells whose centers lie around its own."""
+    """Return weights (target, source) that mix the two source cells nearest to each output."""
     matrix = np.zeros((target, source))
     for row in range(target):
-        if align_corners:  # the centers of the first cells coincide, and those of the last
+        if align_corners:  # the centers of the first cells coincide, as do those of the last
             center = row * (source - 1) / (target - 1)
         else:
             center = max((row + 0.5) * source / target - 0.5, 0)
@@ -34,14 +34,14 @@ def resize(maps: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.n
 @pytest.mark.parametrize(
     'shapes',
     [
-        ImageShapes((64, 96), (64, 96), (64, 96)),  # as it came
+        ImageShapes((64, 96), (64, 96), (64, 96)),  # original size
         ImageShapes((64, 96), (50, 81), (50, 81)),  # padded only
         ImageShapes((64, 96), (54, 96), (121, 215)),  # resized down and padded, back to an odd size
         ImageShapes((32, 64), (32, 60), (17, 31)),  # resized up
         ImageShapes((65, 97), (54, 97), (121, 215), align_corners=True),
     ],
 )
-def test_logits_go_through_the_padded_size(shapes):
+def test_logits_are_resized_via_the_padded_size(shapes):
     logits = np.random.default_rng(0).normal(
         size=(3, 2, shapes.batch_input_shape[0] // 4, shapes.batch_input_shape[1] // 4)
     )
@@ -53,6 +53,6 @@ def test_logits_go_through_the_padded_size(shapes):
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-12)
 
 
-def test_no_masks_can_be_resized():
+def test_resizing_no_masks():
     shapes = ImageShapes((64, 96), (64, 96), (30, 40))
     assert resize_mask_logits(torch.zeros(0, 2, 16, 24), shapes).shape == (0, 2, 30, 40)

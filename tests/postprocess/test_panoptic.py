@@ -1,4 +1,4 @@
-"""Panoptic merge: the release's maps, an eager twin, and thresholds by hand."""
+"""Panoptic merging: parity with the release, an eager reference, and thresholds by hand."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def release():
 
 
 def release_map(video):
-    """Ids as the release writes them: stuff = class, thing = 100 * class + index, void = -1."""
+    """Map ids to the release's: stuff = class, thing = 100 * class + index, void = -1."""
     codes, seen = {0: -1}, {}
     for segment in video.segments:
         index = seen.setdefault(segment.label, 0)
@@ -33,7 +33,7 @@ def release_map(video):
 
 
 def ids_in_order(video_map):
-    """Ids of a map but for void."""
+    """Return the ids of a map except void."""
     return sorted(set(np.unique(video_map).tolist()) - {-1})
 
 
@@ -103,7 +103,7 @@ def test_images_of_the_release(release, size):
 
 
 def merge_at_once(class_logits, mask_logits, shapes, thing_labels, thresholds):
-    """The merge on all pixels of a video at once, (Q, L, H, W) at the original size."""
+    """Merge all pixels of a video at once, (Q, L, H, W) at the original size."""
     height, width = shapes.img_shape
     logits = F.interpolate(
         mask_logits.double(),
@@ -165,7 +165,7 @@ def test_streaming_equals_merging_at_once(shapes, pixel):
 
 
 def painted(*columns, height=4):
-    """Logits (Q, 1, H, W) of frames whose columns are won by the queries that are named."""
+    """Return logits (Q, 1, H, W) whose columns are won by the given queries."""
     logits = torch.full((3, 1, height, len(columns)), -20.0)
     for x, queries in enumerate(columns):
         for query in queries:
@@ -174,7 +174,7 @@ def painted(*columns, height=4):
 
 
 def merge_columns(columns, labels, scores, **thresholds):
-    """Merge tubes of whole columns; every query has the given label and class score."""
+    """Merge tubes of full columns; each query has the given label and class score."""
     class_logits = torch.zeros(3, 4)
     for q, (label, score) in enumerate(zip(labels, scores, strict=True)):
         class_logits[q] = torch.tensor((1 - score) / 3).log()
@@ -204,7 +204,7 @@ def test_better_tubes_own_shared_pixels():
     assert row == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
-def test_stuff_of_one_class_is_united_and_things_are_not():
+def test_stuff_of_one_class_is_merged_and_things_are_not():
     columns = [{0}, {0}, {1}, {1}, {2}, {2}]
     video, row = merge_columns(columns, [2, 0, 2], [0.9, 0.8, 0.7])
     assert [(s.label, s.is_thing) for s in video.segments] == [(2, False), (0, True)]
@@ -221,7 +221,7 @@ def test_class_thresholds_of_things_and_stuff():
     assert row == [2, 0, 1]
 
 
-def test_nothing_found_is_void():
+def test_no_segments_give_void():
     video, row = merge_columns([{0}, {1}], [0, 1, 1], [0.5, 0.5, 0.5], thing=0.95)
     assert video.segments == []
     assert row == [0, 0]

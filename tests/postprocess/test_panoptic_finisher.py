@@ -26,7 +26,7 @@ def finisher(request):
 
 
 def class_logits(*labels: int | None) -> torch.Tensor:
-    """Confident logits (Q, 4); None for a query without an object."""
+    """Return confident logits (Q, 4), with None for queries without an object."""
     logits = torch.zeros(len(labels), 4)
     for query, label in enumerate(labels):
         logits[query, -1 if label is None else label] = 8.0
@@ -34,7 +34,7 @@ def class_logits(*labels: int | None) -> torch.Tensor:
 
 
 def mask_logits(*boxes: tuple[int, int, int, int]) -> torch.Tensor:
-    """Logits (Q, 1, H, W) of boxes (top, bottom, left, right); later queries lie on top."""
+    """Return logits (Q, 1, H, W) of boxes (top, bottom, left, right), later queries on top."""
     logits = torch.full((len(boxes), 1, *SIZE), -8.0)
     for query, (top, bottom, left, right) in enumerate(boxes):
         logits[:query, :, top:bottom, left:right] = -8.0
@@ -49,7 +49,7 @@ def finish(finisher, classes, clips):
     return finisher.finish(classes, lambda queries: (clip[queries] for clip in clips), SHAPES)
 
 
-def test_tracks_of_a_video_are_its_merged_segments(finisher):
+def test_tracks_of_a_video_match_its_merged_segments(finisher):
     classes = class_logits(2, 0, 1, None)
     clips = [mask_logits(GROUND, LEFT, RIGHT, (0, 0, 0, 0)) for _ in range(2)]
     clips[1] = mask_logits(GROUND, LEFT, (0, 0, 0, 0), (0, 0, 0, 0))
@@ -64,7 +64,7 @@ def test_tracks_of_a_video_are_its_merged_segments(finisher):
     assert not masks[1][:, 24:].any()
 
 
-def test_two_queries_of_a_stuff_class_are_one_track(finisher):
+def test_queries_of_one_stuff_class_are_one_track(finisher):
     tracks = finish(finisher, class_logits(2, 2), [mask_logits(GROUND, LEFT)])
     (stuff,) = tracks
     assert not stuff.is_thing
@@ -74,7 +74,7 @@ def test_two_queries_of_a_stuff_class_are_one_track(finisher):
     assert not mask[:12, 26:].any()
 
 
-def test_a_stream_of_one_clip_has_the_segments_of_its_video(finisher):
+def test_stream_of_one_clip_matches_its_video(finisher):
     classes, clip = class_logits(2, 0, 1), mask_logits(GROUND, LEFT, RIGHT)
     stream = finisher.stream(0.0)
     streamed = stream.add(clip, classes, SHAPES)
@@ -88,7 +88,7 @@ def test_ids_of_a_stream_persist(finisher):
     stream = finisher.stream(0.0)
     nothing = (0, 0, 0, 0)
     first = stream.add(mask_logits(GROUND, LEFT, RIGHT), class_logits(2, 0, 0), SHAPES)
-    # The ground comes from another query, one thing is hidden, the other one moves.
+    # The ground is predicted by another query, one thing is hidden, the other one moves.
     second = stream.add(mask_logits(nothing, LEFT, GROUND), class_logits(None, 0, 2), SHAPES)
     third = stream.add(mask_logits(GROUND, RIGHT, nothing), class_logits(2, 0, 0), SHAPES)
     things = [set(x.ids[x.labels == 0].tolist()) for x in (first, second, third)]

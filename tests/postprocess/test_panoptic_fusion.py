@@ -1,4 +1,4 @@
-"""Fusion of tubes: Mask2Former's own on the stacked frames, and the thresholds by hand."""
+"""Fusion of tubes compared with Mask2Former on stacked frames, and thresholds by hand."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ VOID_OF_MMDET, INSTANCE_OFFSET = NUM_THINGS + NUM_STUFF, 1000
 
 
 def fused_by_mmdet(class_logits, mask_logits, shapes, thresholds):
-    """mmdet's ids of the frames (L, H, W), as one tall image."""
+    """Return mmdet's ids of the frames (L, H, W), fused as one tall image."""
     height, width = shapes.img_shape
     logits = F.interpolate(mask_logits, shapes.batch_input_shape, mode='bilinear')
     logits = F.interpolate(logits[..., :height, :width], shapes.ori_shape, mode='bilinear')
@@ -38,7 +38,7 @@ def fused_by_mmdet(class_logits, mask_logits, shapes, thresholds):
         ImageShapes((32, 64), (30, 53), (45, 80)),
     ],
 )
-def test_fuses_as_mmdet_does(shapes, thresholds, seed):
+def test_matches_mmdet(shapes, thresholds, seed):
     rng = torch.Generator().manual_seed(seed)
     size = tuple(x // 4 for x in shapes.batch_input_shape)
     coarse = torch.randn(1, 12, 3, 4, 5, generator=rng)
@@ -56,7 +56,7 @@ def test_fuses_as_mmdet_does(shapes, thresholds, seed):
     assert found.shape == expected.shape == (5, *shapes.ori_shape)
     pairs = np.unique(np.stack((found.ravel(), expected.ravel())), axis=1, return_counts=True)
     (ours, theirs), counts = pairs
-    strays = counts < 3  # pixels on a threshold, where the last digit decides
+    strays = counts < 3  # pixels exactly on a threshold, subject to rounding
     assert counts[strays].sum() <= 1e-4 * found.size
     one_to_one = dict(zip(ours[~strays].tolist(), theirs[~strays].tolist(), strict=True))
     assert len(one_to_one) == len(set(one_to_one.values())) == (~strays).sum()
@@ -84,7 +84,7 @@ def fuse_rows(mask_logits, scores, thresholds):
     return video.segments, next(video.frames())[0].tolist()
 
 
-def test_a_query_below_the_score_takes_no_part():
+def test_query_below_the_score_threshold_is_ignored():
     rows = [[4.0, 4.0, 4.0, -4.0], [9.0, 9.0, 9.0, 9.0]]
     segments, row = fuse_rows(rows, [0.9, 0.7], FusionThresholds())
     assert [segment.query for segment in segments] == [0]
@@ -92,7 +92,7 @@ def test_a_query_below_the_score_takes_no_part():
     assert segments[0].score == pytest.approx(0.9 * torch.tensor(4.0).sigmoid().item())
 
 
-def test_a_tube_that_loses_its_pixels_is_dropped_and_leaves_void():
+def test_mostly_covered_tube_is_dropped_and_leaves_void():
     rows = [[4.0, 4.0, 4.0, 4.0], [9.0, 9.0, -9.0, -9.0]]
     segments, row = fuse_rows(rows, [0.9, 0.95], FusionThresholds(overlap=0.8))
     assert [segment.query for segment in segments] == [1]
@@ -101,11 +101,11 @@ def test_a_tube_that_loses_its_pixels_is_dropped_and_leaves_void():
     assert sorted(row) == [1, 1, 2, 2]
 
 
-def test_pixels_of_no_mask_are_void():
+def test_pixels_without_a_mask_are_void():
     assert fuse_rows([[3.0, -0.1]], [0.9], FusionThresholds())[1] == [1, 0]
 
 
-def test_no_query_is_sure():
+def test_no_confident_query():
     segments, row = fuse_rows([[3.0, 3.0]], [0.5], FusionThresholds())
     assert segments == []
     assert row == [0, 0]

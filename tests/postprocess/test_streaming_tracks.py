@@ -1,4 +1,4 @@
-"""The live protocol: names are given once, shown from the threshold on, and never taken back."""
+"""The live protocol: tracks appear above the score threshold and keep their ids."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ NUM_CLASSES = 2
 
 
 def class_logits(*probabilities_and_labels) -> torch.Tensor:
-    """(Q, N + 1) whose best class has the given probability."""
+    """Return logits (Q, N + 1) whose best class has the given probability."""
     rows = []
     for probability, label in probabilities_and_labels:
         row = torch.full((NUM_CLASSES + 1,), 1e-9)
@@ -30,7 +30,7 @@ def masks(num_queries: int, num_frames: int) -> torch.Tensor:
     return logits
 
 
-def test_ids_stay_with_their_query_and_masks_with_their_frames():
+def test_ids_follow_queries_and_masks_follow_frames():
     live = StreamingTracks(score_thr=0.5, max_tracks=10)
     first = live.add(masks(3, 2), class_logits((0.2, 0), (0.9, 1), (0.6, 0)), SHAPES)
     second = live.add(masks(3, 3), class_logits((0.7, 0), (0.8, 1), (0.4, 0)), SHAPES)
@@ -62,14 +62,14 @@ def test_ids_stay_with_their_query_and_masks_with_their_frames():
     assert coco_mask.decode(tracks[2].segmentations[5])[2].all()
 
 
-def test_score_at_the_threshold_is_enough():
+def test_score_threshold_is_inclusive():
     logits = class_logits((0.5, 0), (0.25, 1))
     threshold = float(logits.softmax(-1)[1, 1])
     ids, *_ = StreamingTracks(threshold, 10).add(masks(2, 1), logits, SHAPES)
     assert ids.tolist() == [1, 2]
 
 
-def test_no_more_objects_at_once_than_allowed():
+def test_number_of_tracks_is_limited():
     live = StreamingTracks(score_thr=0.1, max_tracks=2)
     ids, labels, scores, shown, _ = live.add(
         masks(4, 2), class_logits((0.3, 0), (0.9, 1), (0.5, 0), (0.8, 1)), SHAPES
@@ -91,7 +91,7 @@ def test_a_clip_without_objects():
     assert [code is not None for code in track.segmentations] == [False] * 3 + [True]
 
 
-def test_an_empty_mask_is_no_segmentation():
+def test_empty_masks_are_none():
     live = StreamingTracks(score_thr=0.5, max_tracks=10)
     logits = masks(1, 2)
     logits[0, 1] = -3
@@ -100,7 +100,7 @@ def test_an_empty_mask_is_no_segmentation():
     assert [code is not None for code in live.tracks()[0].segmentations] == [True, False]
 
 
-def test_a_class_stays_until_another_one_is_clearly_more_probable():
+def test_class_changes_only_by_a_clear_margin():
     live = StreamingTracks(score_thr=0.3, max_tracks=10)
     seen = []
     for first, second in ((0.5, 0.3), (0.4, 0.45), (0.5, 0.4), (0.35, 0.5), (0.45, 0.4)):
