@@ -1,4 +1,4 @@
-"""What tests of the commands share."""
+"""Shared fixtures of the command tests."""
 
 import resource
 import runpy
@@ -26,7 +26,7 @@ def run_tool(monkeypatch):
 
 @pytest.fixture
 def limit_file_size():
-    """Let the system refuse to write larger files, as on a full disk, until the test ends."""
+    """Return a function that limits the file size until the test ends, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -16,7 +16,7 @@ from axialvs.datasets.moving_shapes import generate_dataset
 from training_clips import moving_boxes
 
 ROWS = {f'{table}: {row.name}': row for table, rows in TABLES.items() for row in rows}
-# One of each design; other rows differ in numbers.
+# One row of each design; the others differ only in numbers.
 TRAINED = [
     *(f'4: {row.name}' for row in TABLES['4'][1:]),
     '4-cross-clip: VITA',
@@ -28,7 +28,7 @@ TRAINED = [
 ]
 
 
-def test_rows_are_children_of_a_few_lines(tmp_path):
+def test_row_configs_have_a_few_lines(tmp_path):
     for scale in ('vipseg', 'tiny'):
         for name, row in ROWS.items():
             text = ablate.write_config(row, scale, tmp_path).read_text()
@@ -69,7 +69,7 @@ def test_rows_start_from_earlier_rows(table):
 
 @pytest.mark.parametrize('name', TRAINED)
 def test_training_step_of_a_row(name, tmp_path):
-    """On one clip, or a video of two clips."""
+    """Train on one clip, or on a video of two clips."""
     row = ROWS[name]
     config = Config.fromfile(ablate.write_config(row, 'tiny', tmp_path))
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def test_training_step_of_a_row(name, tmp_path):
 
 @pytest.fixture
 def finish_at_once(monkeypatch):
-    """Trainings and tests end at once, as real ones would but with made-up scores; the commands."""
+    """Replace trainings and tests by instant ones with made-up scores; return their commands."""
     started = []
 
     def start(process, **_):
@@ -134,7 +134,7 @@ def test_table_of_trainings(tmp_path, monkeypatch, finish_at_once):
     assert config.test_dataloader.dataset.data_root == f'{data}/'
     _, _, line = (tmp_path / 'table.md').read_text().splitlines()
     assert line.startswith('| deformable | 44.5 | 3.50 ± 0.71 | 3.00, 4.00 | 1.00 ± 0.00 | ')
-    run_ablate(monkeypatch, *command)  # nothing is run again
+    run_ablate(monkeypatch, *command)  # nothing is rerun
     assert len(finish_at_once) == 4
     with pytest.raises(ablate.AxialVSError, match=r"'deform'.*'axial-trajectory'"):
         run_ablate(monkeypatch, '4', '--rows', 'deform')
@@ -155,7 +155,7 @@ def test_offline_row_starts_from_the_near_online_row(tmp_path, monkeypatch, fini
     assert offline[-1] == f'load_from={start}'
 
 
-def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finish_at_once):
+def test_study_starts_from_weights_of_earlier_rows(tmp_path, monkeypatch, finish_at_once):
     data = generate_dataset(tmp_path / 'hard', 'hard', 1, 1, num_frames=24)
     command = ['hard', '--max-iters', 10, '--seeds', 0, 1, '--data-root', f'{data}/']
     command += ['--work-dir', tmp_path / 'runs', '--out', tmp_path / 'table.md']
@@ -181,7 +181,7 @@ def test_study_goes_on_from_the_weights_of_its_rows(tmp_path, monkeypatch, finis
     assert len(lines) == 2 + len(STUDIES['hard'])
 
 
-def test_offline_rows_count_their_cross_clip_module(tmp_path):
+def test_flops_of_offline_rows_include_cross_clip(tmp_path):
     rows = {row.name: row for row in TABLES['6']}
     less, more = (
         ablate.row_gflops(rows[name], ablate.write_config(rows[name], 'tiny', tmp_path))[0]

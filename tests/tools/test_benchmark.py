@@ -18,7 +18,7 @@ PLAIN = 'tube_link/tube-link_tiny_1xb4-10k_movingshapes'
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """Runs the tool in this process; returns the exit code and the tables."""
+    """Run the tool in this process and return the exit code and the tables."""
 
     def run_tool(*arguments):
         out = tmp_path / 'out.md'
@@ -31,7 +31,7 @@ def run(monkeypatch, tmp_path):
     return run_tool
 
 
-def test_gpu_command_in_its_small_form(run):
+def test_gpu_command_with_small_sizes(run):
     code, tables = run('gpu', '--small', '--seconds', 3000)
     assert code == 0, tables
     (pair,) = (rows for title, rows in tables.items() if ': clips of 3x96x160' in title)
@@ -43,7 +43,7 @@ def test_gpu_command_in_its_small_form(run):
     assert video['tracks'] > 0
 
 
-def test_failures_and_lack_of_time_are_rows(run, monkeypatch):
+def test_failures_and_timeouts_are_rows(run, monkeypatch):
     commands = ['model nowhere', f'model {TINY} --flops-only']
     monkeypatch.setattr(benchmark, 'gpu_commands', lambda small: commands)
     code, tables = run('gpu', '--seconds', 1)
@@ -69,14 +69,14 @@ def test_two_models(run):
     assert 1.5 < long['GFLOPs, as defined'] / short['GFLOPs, as defined'] <= 2
 
 
-def test_video_in_its_own_process(run):
+def test_video_in_a_separate_process(run):
     options = ['--lengths', 6, '--protocols', 'scored', '--size', '64x96']
     code, tables = run('video', TINY, *options, '--cfg-options', 'model.test_cfg.max_tracks=3')
     assert code == 0
     (row,) = tables['near-online, scored']
     assert row['frames'] == 6
-    assert 1 <= row['tracks'] <= 3  # a random query without any mask is no track
-    assert row['peak, MiB'] > 100  # the libraries alone
+    assert 1 <= row['tracks'] <= 3  # random queries without any mask give no tracks
+    assert row['peak, MiB'] > 100  # the libraries only
 
 
 def test_evaluation_agrees_with_mmdet(run):
@@ -107,12 +107,12 @@ def test_missing_config(run, capsys):
     assert 'nowhere' in capsys.readouterr().err
 
 
-def test_work_of_a_linear_layer():
+def test_flops_of_a_linear_layer():
     layer = nn.Linear(8, 5).requires_grad_(False)
     assert cases.count_gflops(lambda: layer(torch.ones(3, 8)), True) == 3 * 8 * 5 / 1e9
 
 
-def test_work_of_trajectory_attention():
+def test_flops_of_trajectory_attention():
     """One line of 2 frames of 3 tokens, 4 channels: S = 6, C = 4, T = 2."""
     attention = TrajectoryAttention(4, num_heads=2).requires_grad_(False)
     line = torch.randn(1, 6, 4)
@@ -122,7 +122,7 @@ def test_work_of_trajectory_attention():
     assert work * 1e9 == pytest.approx(projections + attentions)
 
 
-def test_work_of_sampling():
+def test_flops_of_sampling():
     maps, grid = torch.ones(2, 3, 4, 5), torch.zeros(2, 6, 7, 2)
     call = lambda: nn.functional.grid_sample(maps, grid, align_corners=False)  # noqa: E731
     assert cases.count_gflops(call, as_defined=False) * 1e9 == pytest.approx(4 * 2 * 6 * 7 * 3)
@@ -141,7 +141,7 @@ def test_peak_memory_counts_tensors_alive_at_once():
     )
 
 
-def test_profile_has_all_of_the_time_and_of_the_products(run):
+def test_profile_sums_to_the_total(run):
     options = ['--frames', 3, '--sizes', '96x160', '--rounds', 1]
     code, tables = run('model', TINY, *options, '--profile')
     assert code == 0

@@ -1,4 +1,4 @@
-"""Tests of the pictures of training clips."""
+"""Tests of the images of training clips."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ def options_for(split):
     }
 
 
-def test_one_picture_a_clip_of_those_that_training_sees(tmp_path, run_tool):
+def test_one_image_per_training_clip(tmp_path, run_tool):
     options = options_for(write_videos(tmp_path / 'train', [5, 4]))
     arguments = ['--out', tmp_path / 'out', '--clips', 2, '--start', 3, '--height', 120]
     arguments += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
@@ -46,7 +46,7 @@ def test_masks_are_drawn_in_every_frame(tmp_path):
     assert all(part.any() for part in parts)
 
 
-def test_options_that_give_no_picture(run_tool, tmp_path, capsys):
+def test_invalid_options(run_tool, tmp_path, capsys):
     tool = 'analysis_tools/browse_dataset.py'
     assert run_tool(tool, CONFIG, '--height', 0) == 2
     assert '--height: 0: must be from 1 to' in capsys.readouterr().err

@@ -17,7 +17,7 @@ def split(tmp_path_factory):
 
 @pytest.fixture
 def broken(split, tmp_path):
-    """The file with a video's width changed, so that its masks and images have another."""
+    """Write a file whose video width differs from its masks and images."""
     content = json.loads((split / 'instances.json').read_text())
     content['videos'][1]['width'] += 1
     path = tmp_path / 'broken.json'
@@ -25,7 +25,7 @@ def broken(split, tmp_path):
     return path
 
 
-def test_whole_data(run_tool, split, capsys):
+def test_valid_data(run_tool, split, capsys):
     code = run_tool('check_dataset.py', split / 'instances.json', '--images', split / 'JPEGImages')
     assert code == 0
     text = capsys.readouterr().out
@@ -83,6 +83,6 @@ def test_data_of_a_config(run_tool, split, capsys):
         (['none.json', '--clip-length', '0'], '--clip-length: 0: must be from 1 to'),
     ],
 )
-def test_nothing_to_check_ends_with_two(run_tool, capsys, arguments, message):
+def test_nothing_to_check_exits_with_two(run_tool, capsys, arguments, message):
     assert run_tool('check_dataset.py', *arguments) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

@@ -16,7 +16,7 @@ GAMMA = 'panoptic_head.pixel_decoder.encoder.layers.2.attentions.0.gamma'
 
 @pytest.fixture(scope='module')
 def release(tmp_path_factory) -> Path:
-    """A checkpoint as mmcv 1.x writes it; each tensor repeats one value, so the file is small."""
+    """Write a checkpoint as mmcv 1.x does; each tensor repeats one value to keep the file small."""
     shapes = json.loads((ROOT / 'tests/data/release_keys/near_online_r50.json').read_text())
     weights = {
         name: torch.tensor(float(i)).expand(shape) for i, (name, shape) in enumerate(shapes.items())
@@ -27,7 +27,7 @@ def release(tmp_path_factory) -> Path:
     return path
 
 
-def test_every_tensor_arrives_under_our_name(release, tmp_path):
+def test_every_tensor_is_renamed(release, tmp_path):
     result = run_tool(TOOL, release, tmp_path / 'ours.pth')
     assert result.code == 0, result.output
     assert 'mapped all 809 tensors' in result.output
@@ -43,7 +43,7 @@ def test_every_tensor_arrives_under_our_name(release, tmp_path):
     assert converted['meta']['dataset_meta']['classes'][39] == 'class 39'
 
 
-def test_stray_tensor_stops_it_and_is_named(release, tmp_path):
+def test_unknown_tensor_raises_and_is_named(release, tmp_path):
     checkpoint = load_checkpoint_safely(release)
     checkpoint['state_dict']['panoptic_head.stray'] = torch.zeros(1)
     del checkpoint['state_dict'][GAMMA]

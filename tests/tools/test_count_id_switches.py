@@ -1,4 +1,4 @@
-"""The command count_id_switches.py on tracks whose switches are known."""
+"""The command count_id_switches.py on tracks with known switches."""
 
 import functools
 import json
@@ -45,7 +45,7 @@ def count(run_tool):
     return functools.partial(run_tool, 'analysis_tools/count_id_switches.py')
 
 
-def test_counts_among_tracks_of_enough_score(count, files, capsys):
+def test_tracks_below_the_score_threshold_are_ignored(count, files, capsys):
     assert count(*files, '--min-score', '0.1', '0.5') == 0
     rows = capsys.readouterr().out.splitlines()[2:]
     assert rows == [
@@ -59,8 +59,8 @@ def test_missing_file_is_one_line(count, files, capsys):
     assert 'nowhere.json' in capsys.readouterr().err
 
 
-def test_tracks_of_one_video_where_there_are_more(count, files, tmp_path, capsys):
-    """The message names no option that this command lacks."""
+def test_tracks_of_one_video_need_a_single_video(count, files, tmp_path, capsys):
+    """The message must not suggest options that this command lacks."""
     gt = json.loads(Path(files[0]).read_text())
     gt['videos'].append(gt['videos'][0] | {'id': 2})
     Path(files[0]).write_text(json.dumps(gt))

@@ -1,4 +1,4 @@
-"""A crafted checkpoint runs nothing through any command or function that reads one."""
+"""No command or function that reads a malicious checkpoint runs its code."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ CONFIG = ROOT / 'configs' / 'tube_link' / 'tube-link_tiny_1xb4-10k_movingshapes.
 
 @pytest.fixture
 def trace(tmp_path) -> Path:
-    """What the crafted file would leave."""
+    """Return the path that the payload would create."""
     return tmp_path / 'trace'
 
 
@@ -55,7 +55,7 @@ ENTRIES = ['resume', 'resume path', 'config', 'load_from', 'test', 'segment', 'c
 
 
 @pytest.mark.parametrize('entry', ENTRIES)
-def test_commands_run_nothing(run_tool, commands, crafted, trace, tmp_path, capsys, entry):
+def test_commands_run_no_payload(run_tool, commands, crafted, trace, tmp_path, capsys, entry):
     if entry == 'segment':
         folder = frame_folders(write_videos(tmp_path / 'videos', [3]))[0]
         commands[entry][1:2] = [folder, '--json', tmp_path / 'out.json']
@@ -67,8 +67,8 @@ def test_commands_run_nothing(run_tool, commands, crafted, trace, tmp_path, caps
     assert not (tmp_path / 'new.pth').exists()
 
 
-def test_plain_weights_are_made_of_a_trusted_file(run_tool, crafted, trace, tmp_path, capsys):
-    """The flag runs what is in the file, says so, and writes what any command reads."""
+def test_trusted_file_is_converted_to_plain_weights(run_tool, crafted, trace, tmp_path, capsys):
+    """The flag runs the file's code with a warning and writes weights for any command."""
     target = tmp_path / 'plain.pth'
     command = ['model_converters/publish_model.py', crafted, target, '--run-code-in-source']
     assert run_tool(*command) in (0, None)
@@ -77,7 +77,7 @@ def test_plain_weights_are_made_of_a_trusted_file(run_tool, crafted, trace, tmp_
     assert torch.equal(load_checkpoint_safely(target)['state_dict']['weight'], torch.ones(3))
 
 
-def test_plain_weights_are_made_of_a_pickled_module(run_tool, tmp_path):
+def test_pickled_module_is_converted_to_plain_weights(run_tool, tmp_path):
     source, target = tmp_path / 'module.pth', tmp_path / 'plain.pth'
     module = nn.Linear(2, 3)
     torch.save(module, source)
@@ -87,7 +87,7 @@ def test_plain_weights_are_made_of_a_pickled_module(run_tool, tmp_path):
     assert torch.equal(load_checkpoint_safely(target)['state_dict']['weight'], module.weight)
 
 
-def test_half_precision_refuses_values_beyond_its_range(run_tool, tmp_path, capsys):
+def test_values_beyond_half_precision_raise(run_tool, tmp_path, capsys):
     source, target = tmp_path / 'x.pth', tmp_path / 'half.pth'
     torch.save({'state_dict': {'small': torch.ones(2), 'large': torch.tensor([1e5])}}, source)
     assert run_tool('model_converters/publish_model.py', source, target, '--half') == 2
@@ -97,7 +97,7 @@ def test_half_precision_refuses_values_beyond_its_range(run_tool, tmp_path, caps
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), 1j])
-def test_weights_without_meaning_are_not_published(run_tool, tmp_path, capsys, value):
+def test_weights_that_are_not_finite_are_not_published(run_tool, tmp_path, capsys, value):
     source, target = tmp_path / 'x.pth', tmp_path / 'y.pth'
     torch.save({'state_dict': {'bad': torch.tensor([value])}}, source)
     assert run_tool('model_converters/publish_model.py', source, target) == 2
@@ -105,7 +105,7 @@ def test_weights_without_meaning_are_not_published(run_tool, tmp_path, capsys, v
     assert not target.exists()
 
 
-def test_weights_of_a_base_are_left_out_and_loaded_from_there(run_tool, tmp_path):
+def test_weights_of_a_base_checkpoint_are_omitted(run_tool, tmp_path):
     source, target = tmp_path / 'offline.pth', tmp_path / 'part.pth'
     base = load_checkpoint_safely(resolve_checkpoint('axialvs-wc_tiny_movingshapes'))['state_dict']
     shared = dict(list(base.items())[:-1])
@@ -124,7 +124,7 @@ def test_weights_of_a_base_are_left_out_and_loaded_from_there(run_tool, tmp_path
 @pytest.mark.parametrize(
     'base', ['axialvs-wc_tiny_movingshapes', {'name': '/etc/passwd', 'weights': []}, {'name': 3}]
 )
-def test_a_base_that_is_no_known_checkpoint_is_refused(tmp_path, base):
+def test_unknown_base_checkpoint_raises(tmp_path, base):
     path = tmp_path / 'x.pth'
     torch.save({'state_dict': {'weight': torch.ones(3)}, 'meta': {'base': base}}, path)
     with pytest.raises(DamagedCheckpointError, match='base'):

@@ -15,10 +15,10 @@ DEMO = Path(__file__).parents[2] / 'tools' / 'demo.py'
     ('folder', 'command'),
     [('.mim', 'axialvs generate'), ('checkout', 'python tools/dataset_converters/generate')],
 )
-def test_printed_commands_are_those_of_the_installation(run_tool, tmp_path, capfd, folder, command):
+def test_printed_commands_match_the_installation(run_tool, tmp_path, capfd, folder, command):
     installed = tmp_path / folder / 'tools' / 'demo.py'
     installed.parent.mkdir(parents=True)
-    shutil.copy(DEMO, installed)  # alone, so that the first step fails
+    shutil.copy(DEMO, installed)  # without other files, so that the first step fails
     assert run_tool(installed, '--out', tmp_path / 'out') == 2
     assert f'$ {command}' in capfd.readouterr().out
 

@@ -47,7 +47,7 @@ def test_per_class_and_per_video(eval_vis, files, case, tmp_path, capsys):
     gt = case['ground_truth']
     assert metrics['per_class'].keys() == {category['name'] for category in gt['categories']}
     assert metrics['per_video'].keys() == {str(video['id']) for video in gt['videos']}
-    # Video 13 has no object, so that nothing counts.
+    # Video 13 has no objects to score.
     assert [line.split() for line in capsys.readouterr().out.splitlines()].count(
         ['13', '-', '-', '0', '0', '0', '0']
     ) == 1
@@ -65,7 +65,7 @@ def test_tracks_of_segment_video(eval_vis, files, case, tmp_path):
 
 
 def test_short_and_long_videos(eval_vis, case, tmp_path, capsys):
-    """One file of results and two ground truths, as for YouTube-VIS 2022."""
+    """One results file and two ground truth files, as for YouTube-VIS 2022."""
     gt, long_ids = case['ground_truth'], {3, 4, 7}
     results = tmp_path / 'results.json'
     results.write_text(json.dumps(case['results']))
@@ -124,7 +124,7 @@ def test_bad_input_is_one_line(eval_vis, files, tmp_path, capsys, change, messag
 
 
 def test_absurd_sizes_are_one_line(eval_vis, case, files, capsys):
-    """A polygon in a video of 10^16 pixels ended the process with SIGSEGV."""
+    """A polygon in a video of 10^16 pixels used to crash the process with SIGSEGV."""
     gt = json.loads(Path(files[0]).read_text())
     for record in (*gt['videos'], *gt['annotations']):
         record |= {'width': 10**8, 'height': 10**8}

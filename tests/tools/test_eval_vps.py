@@ -15,7 +15,7 @@ AVERAGES = [f'vpq{window}{part}' for window in ('', 1, 2, 4, 6) for part in PART
 
 @pytest.fixture
 def files(tmp_path) -> list[str]:
-    """A thing and stuff through seven frames; the prediction misses a row of the thing."""
+    """Write a thing and stuff in seven frames; the prediction misses a row of the thing."""
     arguments = []
     for side, top in (('gt', 2), ('pred', 3)):
         folder = tmp_path / side

@@ -1,4 +1,4 @@
-"""The command export.py: the file gives what the model gives."""
+"""The command export.py: exported programs match the model."""
 
 import sys
 
@@ -11,7 +11,7 @@ from tiny_segmenter import randomize, tiny_config
 MODEL = ('axialvs-wc_tiny_1xb4-10k_movingshapes', 'axialvs-wc_tiny_movingshapes')
 
 
-def test_an_exported_program_gives_the_same(run_tool, tmp_path, capsys):
+def test_exported_program_matches_the_model(run_tool, tmp_path, capsys):
     config = tiny_config()
     config.model.panoptic_head.transformer_decoder.num_layers = 1
     config.dump(tmp_path / 'config.py')
@@ -31,7 +31,7 @@ def test_an_exported_program_gives_the_same(run_tool, tmp_path, capsys):
     torch.testing.assert_close(queries, expected.queries, atol=1e-3, rtol=1e-3)
 
 
-def test_onnx_names_what_is_not_installed(run_tool, tmp_path, capsys, monkeypatch):
+def test_onnx_error_names_missing_packages(run_tool, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     options = ('--size', 64, 96, '--out', tmp_path / 'model.onnx')
     assert run_tool('model_converters/export.py', *MODEL, *options) == 2

@@ -29,7 +29,7 @@ def test_cells_run_and_find_the_objects(stored):
     assert variables['scores']['AP50'] > 0.5
     assert len(variables['pictures']) == 24
     assert variables['decoded'].shape == (384, 640)
-    # Stored outputs are those of the cells: text and pictures where these have them.
+    # Stored outputs have the types of the cells' outputs, text or images.
     assert kinds_of_outputs(stored) == kinds_of_outputs(notebook)
 
 

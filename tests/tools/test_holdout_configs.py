@@ -1,4 +1,4 @@
-"""Hold-out configs: a training set is split, trained on, validated on, and the best model kept."""
+"""Hold-out configs: splitting a training set, training, validation, keeping the best model."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tiny_segmenter import randomize
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HOLDOUTS = sorted(CONFIGS.glob('*/*_holdout.py'))
-# What a hold-out config may change: which videos, when they are validated, what is kept of it.
+# Settings that a hold-out config may change: videos, validation interval, kept checkpoints.
 CHANGED = (
     'train_dataloader.dataset.ann_file',
     'val_dataloader.dataset.',
@@ -29,7 +29,7 @@ CHANGED = (
 
 
 def flat(values, prefix: str = '') -> dict:
-    """Dotted key -> value, for all values that are no dict."""
+    """Return values by dotted key for all values that are not dicts."""
     if not isinstance(values, dict):
         return {prefix: values}
     return {
@@ -56,7 +56,7 @@ def test_only_data_and_validation_differ(path):
     assert config.test_evaluator == config.val_evaluator
 
 
-def test_every_data_set_has_one():
+def test_every_dataset_has_a_holdout_config():
     data = {path.stem.split('_')[-2] for path in HOLDOUTS}
     assert data >= {'youtubevis2019', 'youtubevis2021', 'youtubevis2022', 'ovis'}
 
@@ -69,7 +69,7 @@ def test_split_train_validate_and_keep_the_best(tmp_path, monkeypatch, run_tool)
     names = resolve_class_list('2021')
     content['categories'] = [{'id': i, 'name': name} for i, name in enumerate(names, start=1)]
     for annotation in content['annotations']:
-        annotation['category_id'] = 1  # so that any video may be held out
+        annotation['category_id'] = 1  # any video may be held out
     file.write_text(json.dumps(content))
     assert run_tool('dataset_converters/split_dataset.py', file, '--share', 0.25) == 0
 
@@ -87,4 +87,4 @@ def test_split_train_validate_and_keep_the_best(tmp_path, monkeypatch, run_tool)
     scores = runner.message_hub.get_scalar('val/youtube_vis/AP').data[0].tolist()
     assert len(scores) == 2
     assert best[0].stem.endswith(f'_{1 + scores.index(max(scores))}')
-    assert len(list(Path('run').rglob('overlay_video_*.png'))) == 2  # one video, drawn twice
+    assert len(list(Path('run').rglob('overlay_video_*.png'))) == 2  # one video, sampled twice

@@ -1,4 +1,4 @@
-"""Tests of print_config.py, write_model_zoo.py and what the metafiles promise to mmengine."""
+"""Tests of print_config.py, write_model_zoo.py and the metafiles as used by mmengine."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ def models(zoo):
     return [model for metafile in metafiles for model in metafile['Models']]
 
 
-def test_printed_config_is_the_whole_config(run_tool, tmp_path, capsys):
+def test_printed_config_is_complete(run_tool, tmp_path, capsys):
     from mmengine import Config
 
     out = tmp_path / 'whole.py'
@@ -39,12 +39,12 @@ def test_printed_config_is_the_whole_config(run_tool, tmp_path, capsys):
     assert capsys.readouterr().out.split('=')[1].strip() == "'TransformBroadcaster'"
 
 
-def test_setting_that_is_not_there_is_named(run_tool, capsys):
+def test_error_names_the_missing_setting(run_tool, capsys):
     assert run_tool('misc/print_config.py', CONFIG, '--key', 'model.no') != 0
     assert '--key model.no: model has no no; it has type' in capsys.readouterr().err
 
 
-def test_option_that_is_no_setting(run_tool, capsys):
+def test_invalid_option(run_tool, capsys):
     options = ['--cfg-options', 'train_cfg.max_iters', '7']
     assert run_tool('misc/print_config.py', CONFIG, *options) == 2
     error = capsys.readouterr().err
@@ -54,7 +54,7 @@ def test_option_that_is_no_setting(run_tool, capsys):
         assert f'error: --cfg-options {wrong.partition("=")[0]}: ' in capsys.readouterr().err
 
 
-def test_blanks_in_settings_stay(run_tool, capsys):
+def test_spaces_in_settings_are_kept(run_tool, capsys):
     options = ['work_dir=my runs (new)/1', "names=['polar bear', cat, (1, 2)]"]
     for key, text in (('work_dir', 'my runs (new)/1'), ('names', ['polar bear', 'cat', (1, 2)])):
         arguments = ['--key', key, '--cfg-options', *options]
@@ -69,7 +69,7 @@ def test_model_zoo_page_is_up_to_date_and_complete(run_tool, capsys):
     assert status == 0, capsys.readouterr().err
 
 
-def test_gaps_of_metafiles_are_named(zoo, tmp_path):
+def test_errors_name_gaps_of_metafiles(zoo, tmp_path):
     folder = tmp_path / 'configs' / 'a'
     folder.mkdir(parents=True)
     (folder / 'here.py').touch()
@@ -88,7 +88,7 @@ def test_gaps_of_metafiles_are_named(zoo, tmp_path):
     ]
 
 
-def test_every_figure_is_of_weights_that_fit_and_says_whose_it_is(zoo, models):
+def test_every_result_has_weights_and_a_source(zoo, models):
     results = [(model, result) for model in models for result in model.get('Results', ())]
     assert len(results) >= 13
     for model, result in results:
@@ -99,7 +99,7 @@ def test_every_figure_is_of_weights_that_fit_and_says_whose_it_is(zoo, models):
     assert all(resolve_checkpoint(name).is_file() for name in weights)
 
 
-def test_metafiles_say_what_configs_do(models):
+def test_metafiles_match_the_configs(models):
     for model in models:
         name, facts = model['Name'], model['Metadata']
         config = load(ROOT / model['Config'])
@@ -113,7 +113,7 @@ def test_metafiles_say_what_configs_do(models):
         assert facts['Batch Size'] == processes * batch, name
         assert {facts['Clips'] * facts['Frames per Clip']} == frames, name
         offline = config.model.type in ('OfflineTubeLink', 'AxialVSOffline')
-        # Trained on two clips, which may be shorter than in tests.
+        # Contrastive models train on two clips, which may be shorter than in tests.
         contrastive = 'contrast' in config.model.panoptic_head
         assert (facts['Clips'] > 1) == (offline or contrastive), name
         if not contrastive:
@@ -122,8 +122,8 @@ def test_metafiles_say_what_configs_do(models):
             assert int(facts['Training Resources'].split()[0]) == processes, name
 
 
-def test_mmengine_finds_config_and_weights_by_the_scope():
-    """What mmdet's users write for mmdet's own models."""
+def test_mmengine_finds_config_and_weights_by_scope():
+    """The same calls work for mmdet's own models."""
     config = get_config(f'axialvs::{CONFIG}', pretrained=True)
     assert config.model.type
     assert config.model_path == 'axialvs://axialvs-wc_tiny_movingshapes'

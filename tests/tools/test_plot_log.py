@@ -41,7 +41,7 @@ def test_curves_of_two_runs_and_their_summary(run_tool, tmp_path, capsys):
     assert run_tool('analysis_tools/plot_log.py', runs[0], '--out', out, *KEYS) == 0
     one = cv2.imread(str(out))
     assert one.shape == both.shape
-    assert np.abs(one.astype(int) - both).max() > 100  # the second run is in the picture
+    assert np.abs(one.astype(int) - both).max() > 100  # the second run is drawn
 
 
 def test_scores_that_are_all_nan_have_no_best(run_tool, tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_scores_that_are_all_nan_have_no_best(run_tool, tmp_path, capsys):
     assert out.read_text().startswith('<?xml')
 
 
-def test_ending_that_is_not_drawn(run_tool, tmp_path, capsys):
+def test_unsupported_image_format(run_tool, tmp_path, capsys):
     run = write_run(tmp_path / 'a', [3, 2])
     for name in ('x.xyz', 'x'):
         assert run_tool('analysis_tools/plot_log.py', run, '--out', tmp_path / name) == 2
@@ -61,7 +61,7 @@ def test_ending_that_is_not_drawn(run_tool, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ['a']
 
 
-def test_what_cannot_be_drawn_is_named(run_tool, tmp_path, capsys):
+def test_error_names_what_cannot_be_plotted(run_tool, tmp_path, capsys):
     run = write_run(tmp_path / 'a', [3, float('nan')])
     arguments = [run, '--out', tmp_path / 'x.png', '--keys', 'loss_clas']
     assert run_tool('analysis_tools/plot_log.py', *arguments) != 0

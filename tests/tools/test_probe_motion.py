@@ -1,4 +1,4 @@
-"""Test of the motion probe: motion is the only cue of its clips."""
+"""Tests of the motion probe, whose clips have motion as the only cue."""
 
 import probe_motion as probe
 import pytest
@@ -33,4 +33,4 @@ def test_table_of_short_trainings(tmp_path, run_tool):
     assert [row[0] for row in rows] == ['none', 'AxialTrajectory']
     for _, _, mean, _, each, _ in rows:
         assert float(mean) == pytest.approx(sum(map(float, each.split(', '))) / 2, abs=0.1)
-        assert float(mean) < 30  # about 14 % of all cells are an object's
+        assert float(mean) < 30  # objects cover about 14 % of all cells

@@ -1,4 +1,4 @@
-"""Scores of camouflaged objects: of a model that knows the masks and of one that guesses."""
+"""Scores of camouflaged objects for a model with the true masks and one with random masks."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ class _Model:
         return ClipPrediction(torch.tensor([[-5.0, 5.0], [5.0, -5.0]]), masks, torch.zeros(2, 1))
 
 
-def test_masks_that_are_known_and_guessed():
+def test_true_and_random_masks():
     known = tool.score(_Model(True), LEVEL, 0.0, CLIPS)
     assert [known[x] for x in ('IoU', 'AP of pixels', 'middle frame')] == ['100.0'] * 3
     guessed = tool.score(_Model(False), LEVEL, 0.0, CLIPS)

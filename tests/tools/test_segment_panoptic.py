@@ -20,7 +20,7 @@ CONFIG = (
     / 'configs/axialvs/axialvs-wc-kmax_tiny_1xb4-6k_movingshapes-panoptic.py'
 )
 NUM_FRAMES, NUM_THINGS = 6, 5
-# As low as to show what random weights find.
+# Low enough to keep predictions of random weights.
 THRESHOLDS = dict(pixel=0.05, thing=0.0, stuff=0.0, overlap=0.1)
 
 
@@ -32,7 +32,7 @@ def videos(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def model_files(tmp_path_factory):
-    """A config and a checkpoint of random weights, with the categories of the data."""
+    """Write a config and a checkpoint of random weights with the categories of the data."""
     folder = tmp_path_factory.mktemp('model')
     config = folder / 'config.py'
     config.write_text(
@@ -49,7 +49,7 @@ def model_files(tmp_path_factory):
 
 @pytest.fixture(params=['live', 'scored'])
 def written(request, run_tool, videos, model_files, tmp_path):
-    """Folder of all outputs of the first video."""
+    """Return the folder of all outputs of the first video."""
     config, checkpoint = model_files
     options = ['--config', config, '--checkpoint', checkpoint, '--protocol', request.param]
     for name in ('out.mp4', 'json.json', 'html.html', 'masks', 'panoptic', 'boxes.csv', 'crops'):
@@ -59,7 +59,7 @@ def written(request, run_tool, videos, model_files, tmp_path):
     return tmp_path
 
 
-def test_outputs_tell_things_from_stuff(written, videos, run_tool):
+def test_outputs_distinguish_things_and_stuff(written, videos, run_tool):
     content = json.loads((written / 'json.json').read_text())
     tracks = {track['id']: track for track in content['tracks']}
     assert {track['is_thing'] for track in tracks.values()} == {True, False}
@@ -93,10 +93,10 @@ def test_outputs_tell_things_from_stuff(written, videos, run_tool):
             assert segment['area'] == mask.sum()
 
 
-def test_a_submission_grows_by_videos_and_is_scored(
+def test_submission_is_extended_by_videos_and_scored(
     run_tool, videos, model_files, tmp_path, monkeypatch
 ):
-    """Also if the first run was killed before it wrote `pred.json`."""
+    """This also works if the first run was killed before it wrote `pred.json`."""
     config, checkpoint = model_files
     model = init_segmenter(config, checkpoint, device='cpu')
     for clip in segment_video(model, videos / 'images' / 'video_00001'):

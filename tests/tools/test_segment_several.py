@@ -25,7 +25,7 @@ def write_video(path: Path, num_frames: int, value: int = 90) -> None:
 
 @pytest.fixture(scope='module')
 def originals(tmp_path_factory):
-    """Two folders of frames, two videos and a broken one."""
+    """Write two folders of frames, two videos and a broken one."""
     folder = tmp_path_factory.mktemp('originals')
     for frames in frame_folders(write_videos(folder / 'made', [NUM_FRAMES] * 2, seed=1)):
         shutil.copytree(frames, folder / 'clips' / f'frames_{frames.name}')
@@ -42,7 +42,7 @@ def clips(originals, tmp_path):
     return shutil.copytree(originals, tmp_path / 'clips')
 
 
-def test_folders_and_patterns_stand_for_videos(clips):
+def test_folders_and_patterns_are_expanded_to_videos(clips):
     names = sorted(path.stem for path in clips.iterdir() if path.suffix != '.txt')
     sources, several = find_sources([str(clips)])
     assert several
@@ -57,7 +57,7 @@ def test_folders_and_patterns_stand_for_videos(clips):
         find_sources([str(clips / '*.mkv')])
 
 
-def test_names_are_unique_and_keep_folders(tmp_path):
+def test_output_names_are_unique_and_keep_folders(tmp_path):
     for name in ('one/cam.mp4', 'two/cam.mp4', 'two/cam.avi', 'two/v1.2.mp4'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -66,7 +66,7 @@ def test_names_are_unique_and_keep_folders(tmp_path):
     assert name_sources(['rtsp://10.0.0.1:554/live', '0']) == ['10.0.0.1_554_live', '0']
 
 
-def test_a_password_is_in_no_message_and_no_file():
+def test_passwords_are_never_printed_or_written():
     address = 'rtsp://admin:p@ss:word@127.0.0.1:9/live'
     assert name_sources([address]) == ['127.0.0.1_9_live']
     assert describe_source(address) == {'source': 'rtsp://127.0.0.1:9/live'}
@@ -80,15 +80,13 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {str(x.relative_to(folder)): x.read_bytes() for x in folder.rglob('*') if x.is_file()}
 
 
-def test_a_broken_video_does_not_end_the_rest_and_finished_ones_are_skipped(
-    run_tool, clips, tmp_path, capsys, monkeypatch
-):
+def test_broken_and_finished_videos_are_skipped(run_tool, clips, tmp_path, capsys, monkeypatch):
     out = tmp_path / 'out'
     options = (*MODEL, '--json', out, '--boxes', out, '--masks', out / 'masks')
     assert run_tool('segment_video.py', clips, *options) == 2
     printed = capsys.readouterr()
     assert '4 videos segmented, 0 skipped, 1 failed' in printed.out
-    assert printed.err.count(str(clips / 'broken.mp4')) == 2  # at once, and at the end
+    assert printed.err.count(str(clips / 'broken.mp4')) == 2  # immediately, and at the end
     names = {path.stem for path in clips.iterdir()} - {'broken', 'notes'}
     assert {x.stem for x in out.glob('*.csv')} == names
     assert {x.name for x in (out / 'masks').iterdir() if x.is_dir()} == names
@@ -104,7 +102,7 @@ def test_a_broken_video_does_not_end_the_rest_and_finished_ones_are_skipped(
     assert outputs(out) == before
     assert '0 videos segmented, 4 skipped, 0 failed' in capsys.readouterr().out
 
-    # What is missing or was made with different settings is made again.
+    # Missing outputs and those of different settings are recreated.
     (out / 'a.csv').unlink()
     write_video(clips / 'b.mp4', 3, value=30)
     assert run_tool('segment_video.py', clips, *options) == 0
@@ -115,22 +113,22 @@ def test_a_broken_video_does_not_end_the_rest_and_finished_ones_are_skipped(
     assert '4 videos segmented' in capsys.readouterr().out
 
 
-def test_files_of_others_are_not_replaced(run_tool, clips, tmp_path, capsys):
+def test_unrelated_files_are_not_replaced(run_tool, clips, tmp_path, capsys):
     (tmp_path / 'a.json').write_text('mine')
     videos = (clips / 'a.mp4', clips / 'b.mp4')
     assert run_tool('segment_video.py', *videos, *MODEL, '--json', tmp_path) == 2
     assert str(tmp_path / 'a.json') in capsys.readouterr().err
     assert (tmp_path / 'a.json').read_text() == 'mine'
     assert (tmp_path / 'b.json').exists()
-    # One video and a folder that is there: the same.
+    # The same holds for one video and an existing folder.
     assert run_tool('segment_video.py', clips / 'a.mp4', *MODEL, '--json', tmp_path) == 2
     options = ('--json', tmp_path, '--overwrite')
     assert run_tool('segment_video.py', clips / 'a.mp4', *MODEL, *options) == 0
     assert json.loads((tmp_path / 'a.json').read_text())['video']['length'] == 4
 
 
-def test_a_stopped_run_is_continued(run_tool, clips, tmp_path, capsys, monkeypatch):
-    """Ctrl-C in the second video: its frames so far are written, and the next run starts there."""
+def test_stopped_run_is_continued(run_tool, clips, tmp_path, capsys, monkeypatch):
+    """After Ctrl-C the second video's frames so far are written, and the next run starts there."""
     out = tmp_path / 'out'
     options = (clips / 'a.mp4', clips / 'b.mp4', *MODEL, '--json', out, '--masks', out / 'masks')
 
@@ -164,7 +162,7 @@ def test_outputs_that_would_replace_each_other(run_tool, clips, capsys, options,
     assert part in capsys.readouterr().err
 
 
-def test_an_unknown_class_is_told_once(run_tool, clips, tmp_path, capsys):
+def test_unknown_class_is_reported_once(run_tool, clips, tmp_path, capsys):
     videos = (clips / 'a.mp4', clips / 'b.mp4')
     assert run_tool('segment_video.py', *videos, *MODEL, '--json', tmp_path, '--classes', 'x') == 2
     assert capsys.readouterr().err.count('unknown class x') == 1

@@ -1,4 +1,4 @@
-"""The command segment_video.py, offline: its options reach the model."""
+"""The command segment_video.py in offline mode: its options reach the model."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def tracks(run_tool, folder, tmp_path):
-    """Class, score and masks of each track that the command writes."""
+    """Return class, score and masks of each track written by the command."""
 
     def run(*options) -> list[tuple]:
         out = tmp_path / 'tracks.json'
@@ -52,7 +52,7 @@ def tracks(run_tool, folder, tmp_path):
 
 
 def expected(folder, **settings):
-    """What the Python function gives with such a `test_cfg`."""
+    """Return the tracks of the Python function with the given `test_cfg`."""
     model = init_segmenter(MODEL['config'], MODEL['checkpoint'])
     protocol = settings.pop('protocol')
     model.test_cfg.update(settings)
@@ -78,7 +78,7 @@ def test_track_buffer(monkeypatch, capsys):
     assert '--track-buffer needs --mode near-online' in capsys.readouterr().err
 
 
-def test_features_that_wait_in_a_file(tracks, folder):
+def test_features_are_buffered_in_a_file(tracks, folder):
     whole = expected(folder, protocol='scored')
     assert tracks('--feature-memory', 0) == whole
     half = tracks('--half-features')
@@ -87,19 +87,19 @@ def test_features_that_wait_in_a_file(tracks, folder):
 
 
 def test_mixed_precision(tracks, folder):
-    """Near-online in one run of the command: other scores than in float32, but not by much."""
+    """Scores of a near-online run of the command differ slightly from those in float32."""
     whole = tracks('--mode', 'near-online')
     low = tracks('--mode', 'near-online', '--amp', 'bfloat16')
     assert [x[1] for x in low] != [x[1] for x in whole]
     best, best_low = (max(found, key=lambda x: x[1]) for found in (whole, low))
     assert best_low[1] == pytest.approx(best[1], abs=0.05)
-    assert tracks('--amp', 'bfloat16') != expected(folder, protocol='scored')  # offline runs too
+    assert tracks('--amp', 'bfloat16') != expected(
+        folder, protocol='scored'
+    )  # offline mode also runs
 
 
 @pytest.mark.parametrize('machine_has_gpu', [False, True])
-def test_half_precision_that_the_device_does_not_have(
-    run_tool, folder, capsys, monkeypatch, machine_has_gpu
-):
+def test_unsupported_half_precision(run_tool, folder, capsys, monkeypatch, machine_has_gpu):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: machine_has_gpu)
     options = ('--json', 'x.json', '--amp', 'float16', '--device', 'cpu')
     assert run_tool('segment_video.py', folder, *options) == 2
@@ -107,7 +107,7 @@ def test_half_precision_that_the_device_does_not_have(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='speaks of a GPU that is not there')
-def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, capsys, monkeypatch):
+def test_default_device_is_an_available_gpu(run_tool, folder, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     assert run_tool('segment_video.py', folder, '--json', 'x.json') == 2
     assert "'cuda' is not available" in capsys.readouterr().err
@@ -142,12 +142,12 @@ def test_the_default_device_is_a_gpu_where_torch_sees_one(run_tool, folder, caps
         ),
     ],
 )
-def test_options_that_would_do_nothing_or_harm(run_tool, folder, capsys, options, message):
+def test_useless_and_harmful_options_are_rejected(run_tool, folder, capsys, options, message):
     assert run_tool('segment_video.py', folder, *options) == 2
     assert message in capsys.readouterr().err
 
 
-def test_the_video_is_not_overwritten(run_tool, tmp_path, capsys):
+def test_video_is_not_overwritten(run_tool, tmp_path, capsys):
     video = tmp_path / 'video.mp4'
     video.write_bytes(b'frames')
     assert run_tool('segment_video.py', video, '--json', tmp_path / '.' / 'video.mp4') == 2
@@ -155,7 +155,7 @@ def test_the_video_is_not_overwritten(run_tool, tmp_path, capsys):
     assert video.read_bytes() == b'frames'
 
 
-def test_a_wrong_suffix_is_refused_before_segmenting(run_tool, folder, tmp_path, capsys):
+def test_wrong_suffix_is_rejected_before_segmenting(run_tool, folder, tmp_path, capsys):
     model = [f'--{name}={path}' for name, path in MODEL.items()]
     options = ['--out', tmp_path / 'x.avi', '--json', tmp_path / 'x.json']
     assert run_tool('segment_video.py', folder, *model, *options) == 2
@@ -165,7 +165,7 @@ def test_a_wrong_suffix_is_refused_before_segmenting(run_tool, folder, tmp_path,
     assert not any(tmp_path.iterdir())
 
 
-def test_tracks_of_before_stay_where_nothing_was_segmented(run_tool, folder, tmp_path, capsys):
+def test_old_tracks_are_kept_if_nothing_was_segmented(run_tool, folder, tmp_path, capsys):
     out = tmp_path / 'tracks.json'
     out.write_text('of before')
     model = [f'--{name}={path}' for name, path in MODEL.items()]
@@ -176,7 +176,7 @@ def test_tracks_of_before_stay_where_nothing_was_segmented(run_tool, folder, tmp
 
 
 @pytest.mark.parametrize('prefix', ['', 'axialvs://'])
-def test_a_known_checkpoint_brings_its_config(run_tool, folder, tmp_path, prefix):
+def test_known_checkpoint_determines_its_config(run_tool, folder, tmp_path, prefix):
     out = tmp_path / 'tracks.json'
     options = ['--checkpoint', f'{prefix}axialvs-cc_tiny_movingshapes', '--max-frames', 3]
     assert run_tool('segment_video.py', folder, '--json', out, *options) == 0
@@ -190,7 +190,7 @@ def near_online(run_tool, source, tmp_path, *options):
     return code, json.loads(out.read_text()) if out.exists() else None
 
 
-def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
+def test_full_disk_affects_only_outputs_that_do_not_fit(
     run_tool, folder, tmp_path, capsys, monkeypatch, limit_file_size
 ):
     """All outputs that failed are named, and no empty or partial file is left."""
@@ -220,12 +220,14 @@ def test_a_full_disk_costs_what_does_not_fit_and_nothing_else(
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of the largest file in a folder."""
+    """Return the size of a file, or of the largest file in a folder."""
     return max((x.stat().st_size for x in [path, *path.rglob('*')] if x.is_file()), default=0)
 
 
 @pytest.mark.parametrize('option', ['--json', '--out'])
-def test_output_that_cannot_be_written_is_found_first(run_tool, folder, tmp_path, capsys, option):
+def test_unwritable_output_is_rejected_before_segmenting(
+    run_tool, folder, tmp_path, capsys, option
+):
     path = tmp_path / ('x' * 260 + '.mp4')
     assert run_tool('segment_video.py', folder, option, path) == 2
     errors = capsys.readouterr().err
@@ -233,8 +235,8 @@ def test_output_that_cannot_be_written_is_found_first(run_tool, folder, tmp_path
     assert 'segmenting' not in errors
 
 
-def test_times_and_numbers_are_those_of_the_source(run_tool, tmp_path):
-    """Damaged frames have no masks and no time; those after them keep their place."""
+def test_times_and_frame_numbers_match_the_source(run_tool, tmp_path):
+    """Damaged frames have no masks and no timestamp; later frames keep their indices."""
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (96, 160, 3), np.uint8) for _ in range(7)]
     video = encode(tmp_path / 'x.avi', images, 'png', 'rgb24', {})
@@ -253,7 +255,7 @@ def test_times_and_numbers_are_those_of_the_source(run_tool, tmp_path):
         assert track['segmentations'][3:5] == [None, None]
 
 
-def test_scored_writes_what_reaches_the_threshold(run_tool, folder, tmp_path, capsys):
+def test_scored_tracks_reach_the_threshold(run_tool, folder, tmp_path, capsys):
     _, everything = near_online(run_tool, folder, tmp_path, '--protocol', 'scored')
     scores = sorted(x['score'] for x in everything['tracks'])
     threshold = scores[len(scores) // 2]
@@ -266,7 +268,7 @@ def test_scored_writes_what_reaches_the_threshold(run_tool, folder, tmp_path, ca
     assert f'{len(found["tracks"])} tracks' in capsys.readouterr().out
 
 
-def test_the_page_holds_the_tracks(run_tool, folder, tmp_path, capsys):
+def test_html_page_contains_the_tracks(run_tool, folder, tmp_path, capsys):
     page = tmp_path / 'page.html'
     _, found = near_online(run_tool, folder, tmp_path, '--html', page)
     assert found['tracks']
@@ -280,8 +282,8 @@ def test_the_page_holds_the_tracks(run_tool, folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('protocol', ['live', 'scored'])
-def test_masks_boxes_and_crops_are_those_of_the_tracks(run_tool, folder, tmp_path, protocol):
-    """Read by Pillow, csv and pycocotools."""
+def test_masks_boxes_and_crops_match_the_tracks(run_tool, folder, tmp_path, protocol):
+    """The files are read with Pillow, csv and pycocotools."""
     masks, boxes, crops = tmp_path / 'masks', tmp_path / 'boxes.csv', tmp_path / 'crops'
     options = ('--masks', masks, '--boxes', boxes, '--crops', crops, '--protocol', protocol)
     options += ('--score-thr', 0.5)
@@ -323,8 +325,8 @@ def test_masks_boxes_and_crops_are_those_of_the_tracks(run_tool, folder, tmp_pat
         assert np.count_nonzero(alpha) == largest
 
 
-def test_mattes_are_the_masks_of_each_track(run_tool, folder, tmp_path):
-    """Read by Pillow; a folder per track, with all frames."""
+def test_mattes_match_the_masks_of_each_track(run_tool, folder, tmp_path):
+    """The files are read with Pillow; each track has a folder with all frames."""
     mattes = tmp_path / 'mattes'
     code, found = near_online(run_tool, folder, tmp_path, '--mattes', mattes)
     assert code == 0
@@ -338,8 +340,8 @@ def test_mattes_are_the_masks_of_each_track(run_tool, folder, tmp_path):
             assert (matte == expected).all()
 
 
-def test_annotation_layouts_hold_the_same_tracks(run_tool, folder, tmp_path):
-    """YouTube-VIS as it is; COCO with videos through pycocotools."""
+def test_annotation_layouts_have_the_same_tracks(run_tool, folder, tmp_path):
+    """YouTube-VIS is read directly, COCO with videos through pycocotools."""
     _, found = near_online(run_tool, folder, tmp_path)
     tracks = {x['id']: x for x in found['tracks']}
     assert tracks
@@ -367,7 +369,7 @@ def test_annotation_layouts_hold_the_same_tracks(run_tool, folder, tmp_path):
 
 
 @pytest.mark.parametrize('option', ['--masks', '--crops', '--mattes'])
-def test_a_folder_with_files_is_not_written_to(run_tool, folder, tmp_path, capsys, option):
+def test_nonempty_folder_is_not_written_to(run_tool, folder, tmp_path, capsys, option):
     (tmp_path / 'kept.png').write_bytes(b'')
     assert run_tool('segment_video.py', folder, option, tmp_path) == 2
     assert f"{tmp_path}' is not empty" in capsys.readouterr().err

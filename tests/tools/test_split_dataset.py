@@ -1,4 +1,4 @@
-"""The command split_dataset.py: two files that share nothing, and nothing replaced."""
+"""The command split_dataset.py: two disjoint files, without overwriting."""
 
 import json
 import re
@@ -16,8 +16,8 @@ def file(tmp_path):
     return write_videos(tmp_path / 'train', [2] * 6) / 'instances.json'
 
 
-def test_a_part_that_is_missing_names_the_command_that_makes_it(run_tool, file, capsys):
-    """What a hold-out config meets whose training set was not split yet."""
+def test_missing_part_error_names_the_split_command(run_tool, file, capsys):
+    """A hold-out config raises this error if its training set was not split yet."""
     parts = [file.with_name(f'instances_{part}.json') for part in ('main', 'holdout')]
     commands = []
     for part in parts:
@@ -29,7 +29,7 @@ def test_a_part_that_is_missing_names_the_command_that_makes_it(run_tool, file, 
     assert all(read_annotations(part).videos for part in parts)
 
 
-def test_two_parts_with_all_videos(run_tool, file, capsys):
+def test_parts_together_have_all_videos(run_tool, file, capsys):
     whole = json.loads(file.read_text())
     assert run_tool(TOOL, file, '--share', 0.3) == 0
     parts = {
@@ -60,7 +60,7 @@ def test_two_parts_with_all_videos(run_tool, file, capsys):
         assert [category['name'], *counts] in [row[:3] for row in rows]
 
 
-def test_nothing_is_replaced(run_tool, file, tmp_path, capsys):
+def test_existing_files_are_not_replaced(run_tool, file, tmp_path, capsys):
     assert run_tool(TOOL, file) == 0
     holdout = file.with_name('instances_holdout.json')
     before = holdout.read_bytes()

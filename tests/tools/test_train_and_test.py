@@ -28,7 +28,7 @@ NEAR_ONLINE = 'axialvs-wc_r50_8xb1-15k_youtubevis2021'
 
 @dataclass
 class Result:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     output: str
@@ -36,7 +36,7 @@ class Result:
 
 
 def run(command: list, folder: Path, **variables: str) -> Result:
-    """Run a command in a folder where the tiny run's parts can be imported."""
+    """Run a command in a folder, with the tiny run's modules importable."""
     environment = os.environ | {'PYTHON': sys.executable} | variables
     environment['PYTHONPATH'] = os.pathsep.join((str(TINY_RUN), environment['PYTHONPATH']))
     result = subprocess.run(
@@ -51,7 +51,7 @@ def run(command: list, folder: Path, **variables: str) -> Result:
 
 
 def call(tool: str, folder: Path, *arguments: object) -> Result:
-    """Run a tool as a script, but in this process, which has imported everything already."""
+    """Run a tool as a script in this process, which saves the imports."""
     output, errors = io.StringIO(), io.StringIO()
     argv = [str(TOOLS / tool), *map(str, arguments)]
     with (
@@ -67,7 +67,7 @@ def call(tool: str, folder: Path, *arguments: object) -> Result:
 
 
 def error_of(result: Result) -> str:
-    """The one line that a user error ends with."""
+    """Return the one line of a user error."""
     assert result.code == 2, result.errors
     assert 'Traceback' not in result.errors
     return result.errors.strip().splitlines()[-1]
@@ -75,7 +75,7 @@ def error_of(result: Result) -> str:
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory) -> Path:
-    """A folder with a config and a run of six iterations, with the options that matter to it."""
+    """Return a folder with a config and a run of six iterations with several options."""
     folder = tmp_path_factory.mktemp('trained')
     write_config(folder)
     options = ['--seed', 5, '--auto-scale-lr', '--cfg-options', 'log_level=INFO']
@@ -89,7 +89,7 @@ def test_options_reach_the_run(trained):
     assert (work_dir / 'last_checkpoint').read_text().endswith('iter_6.pth')
     checkpoint = load_checkpoint_safely(work_dir / 'iter_6.pth')
     assert checkpoint['meta']['seed'] == 5
-    # A batch of two where the config was made for four.
+    # A batch of two with a config for four.
     assert checkpoint['optimizer']['param_groups'][0]['lr'] == pytest.approx(0.005)
 
 
@@ -104,7 +104,7 @@ def test_finished_run_resumes_from_its_last_checkpoint(trained, tmp_path):
     assert len(last['message_hub']['log_scalars']['train/loss'].data[0]) == 8
 
 
-def test_resuming_what_has_not_begun_begins_it(tmp_path):
+def test_resuming_without_a_checkpoint_starts_a_run(tmp_path):
     write_config(tmp_path)
     options = ['--resume', '--work-dir', 'new', '--cfg-options', 'train_cfg.max_iters=1']
     result = call('train.py', tmp_path, 'tiny.py', *options)
@@ -117,7 +117,7 @@ WITH_WORKERS = ['train_dataloader.num_workers=1', 'train_dataloader.persistent_w
 
 
 def test_failed_run_with_loader_workers_ends(tmp_path):
-    """They ignore the signal by which Python would end them, so they have to be ended otherwise."""
+    """Workers ignore the signal by which Python ends them, so they are stopped differently."""
     write_config(tmp_path)
     changes = [*WITH_WORKERS, 'optim_wrapper.clip_grad.no_such_setting=1']
     command = [sys.executable, TOOLS / 'train.py', 'tiny.py', '--cfg-options', *changes]
@@ -140,8 +140,8 @@ def test_amp_trains_in_bfloat16_without_a_gpu(tmp_path):
     assert "type='Bfloat16OptimWrapper'" in written.read_text()
 
 
-def test_scores_that_could_not_be_written(trained):
-    """Said before the test, which may take hours."""
+def test_unwritable_scores_file(trained):
+    """The error comes before the test, which may take hours."""
     result = call('test.py', trained, 'tiny.py', 'work_dirs/tiny/iter_6.pth', '--out', 'work_dirs')
     assert result.code == 2
     assert "argument --out: 'work_dirs' is a folder; use a file path" in result.errors
@@ -160,7 +160,7 @@ def test_scores_are_written(trained, tmp_path):
 
 
 def test_two_processes_train_and_test(tmp_path, monkeypatch):
-    """By dist_train.sh on a CPU, and test.py as dist_test.sh starts it; loader workers end."""
+    """Run dist_train.sh on a CPU, and test.py as dist_test.sh does; loader workers exit."""
     monkeypatch.chdir(tmp_path)  # for work_dirs
     folder = tmp_path / 'with blank'
     folder.mkdir()
@@ -181,7 +181,7 @@ def test_two_processes_train_and_test(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('seed', ['-3', '4294967296', 'x'])
-def test_seed_that_is_none(trained, seed):
+def test_invalid_seed(trained, seed):
     result = call('train.py', trained, 'tiny.py', '--seed', seed)
     assert result.code == 2
     assert 'argument --seed: ' in result.errors
@@ -218,7 +218,7 @@ def test_user_errors_are_one_line(trained, tmp_path):
         assert expected in error
 
 
-def test_checkpoint_of_a_different_model_is_not_scored(trained, tmp_path):
+def test_checkpoint_of_a_different_model_is_rejected(trained, tmp_path):
     torch.save({'state_dict': {'other': torch.ones(1)}}, tmp_path / 'x.pth')
     error = error_of(call('test.py', tmp_path, trained / 'tiny.py', tmp_path / 'x.pth'))
     assert 'x.pth does not fit the model' in error
@@ -226,7 +226,7 @@ def test_checkpoint_of_a_different_model_is_not_scored(trained, tmp_path):
 
 
 def fake(name: str, folder: Path) -> None:
-    """A command that prints its arguments, one a line."""
+    """Create a command that prints its arguments, one per line."""
     path = folder / name
     path.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
     path.chmod(0o755)
@@ -247,7 +247,7 @@ def fake(name: str, folder: Path) -> None:
         ),
     ],
 )
-def test_slurm_scripts_hand_everything_to_srun(tmp_path, script, arguments, expected):
+def test_slurm_scripts_pass_all_arguments_to_srun(tmp_path, script, arguments, expected):
     fake('srun', tmp_path)
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
     command = ['bash', TOOLS / script, *arguments]
@@ -263,7 +263,7 @@ def test_slurm_scripts_hand_everything_to_srun(tmp_path, script, arguments, expe
     assert [Path(tail[0]).name, *tail[1:]] == expected
 
 
-def test_several_machines_meet_at_the_given_address(tmp_path):
+def test_several_machines_use_the_given_address(tmp_path):
     fake('python', tmp_path)
     variables = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='host0', PORT='4711')
     command = ['bash', TOOLS / 'dist_train.sh', 'c.py', '8', '--amp']
@@ -277,7 +277,7 @@ def test_several_machines_meet_at_the_given_address(tmp_path):
     assert 'set MASTER_ADDR' in result.errors
 
 
-def test_a_test_on_several_gpus_gets_its_arguments(tmp_path):
+def test_distributed_test_gets_its_arguments(tmp_path):
     fake('python', tmp_path)
     arguments = ['my config.py', 'w.pth', '4', '--out', 'm.json']
     command = ['bash', TOOLS / 'dist_test.sh', *arguments]
@@ -292,13 +292,13 @@ def test_a_test_on_several_gpus_gets_its_arguments(tmp_path):
 @pytest.mark.parametrize(
     'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh']
 )
-def test_launchers_say_what_they_want(tmp_path, script):
+def test_launchers_print_their_usage(tmp_path, script):
     result = run(['bash', TOOLS / script], tmp_path)
     assert result.code == 2
     assert result.errors.startswith('usage: ')
 
 
-def test_overlays_of_a_test_need_no_training_data(tmp_path):
+def test_overlays_in_testing_need_no_training_data(tmp_path):
     split = write_videos(tmp_path / 'valid', [4, 3])
     annotations = split / 'instances.json'
     settings = {
@@ -320,7 +320,7 @@ def test_overlays_of_a_test_need_no_training_data(tmp_path):
 
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py'])
-def test_help_imports_no_network(tool):
+def test_help_imports_no_network_library(tool):
     code = (
         'import runpy, sys\nsys.argv = [sys.argv[1], "--help"]\n'
         'try:\n    runpy.run_path(sys.argv[0], run_name="__main__")\nexcept SystemExit:\n    pass\n'

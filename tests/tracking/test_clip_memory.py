@@ -1,4 +1,4 @@
-"""Clip-wise linking: the release's ids, and the rules one by one."""
+"""Clip-wise linking: parity with the release's ids, and each rule."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / 'data' / 'parity'
 
 
 class ReleaseIds:
-    """Renames ids to the release's: 100 * class + index in the class."""
+    """Convert ids to the release's: 100 * class + index in the class."""
 
     def __init__(self):
         self.names, self.counts = {}, {}
@@ -32,7 +32,7 @@ class ReleaseIds:
         return [self.names[identifier] for identifier in ids]
 
 
-def test_ids_of_the_release():
+def test_ids_match_the_release():
     with np.load(FOLDER / 'kmax_clip_linking.npz') as arrays:
         arrays = dict(arrays)
     memory, names = ClipMemory(float(arrays['cost_limit'])), ReleaseIds()
@@ -61,8 +61,8 @@ def release():
         (NearOnlineVideo, None, 'near_online_video_r50_small'),
     ],
 )
-def test_videos_of_the_release(release, video_type, new_memory, case):
-    """The last clip repeats a frame, which takes part in the scores and is cut then."""
+def test_videos_match_the_release(release, video_type, new_memory, case):
+    """The last clip repeats a frame, which affects the scores and is then removed."""
     thresholds = PanopticThresholds(*release[f'thresholds_{case}'].tolist())
     things = release['thing_classes'].tolist()
     finisher = PanopticFinisher(things, thresholds, new_memory=new_memory)
@@ -95,7 +95,7 @@ def test_videos_of_the_release(release, video_type, new_memory, case):
     assert (found != expected).mean() <= 1e-3
 
 
-def test_the_repeated_frame_changes_the_scores(release):
+def test_repeated_frame_affects_the_scores(release):
     things = release['thing_classes'].tolist()
     finisher = PanopticFinisher(things, PanopticThresholds(0.3, 0.2, 0.3))
     shapes = ImageShapes((65, 97), (50, 80), (50, 80), align_corners=True)
@@ -114,7 +114,7 @@ def test_the_repeated_frame_changes_the_scores(release):
 
 
 def link(memory, *things):
-    """Links (label, angle in degrees) pairs."""
+    """Link (label, angle in degrees) pairs."""
     angles = torch.tensor([angle for _, angle in things]).deg2rad()
     embeddings = 3 * torch.stack((angles.cos(), angles.sin()), dim=1)
     return memory.link(torch.tensor([label for label, _ in things]), embeddings)
@@ -126,7 +126,7 @@ def test_things_keep_their_ids_within_a_class():
     assert link(memory, (0, 80.0), (1, 10.0), (0, 20.0)) == [2, 3, 1]
 
 
-def test_the_cost_limit_starts_new_ids():
+def test_cost_limit_starts_new_ids():
     assert link(ClipMemory(), (0, 0.0)) == [1]
     memory = ClipMemory()
     link(memory, (0, 0.0))
@@ -136,18 +136,18 @@ def test_the_cost_limit_starts_new_ids():
     assert link(memory, (0, 95.0)) == [1]
 
 
-def test_nothing_is_forgotten_and_embeddings_follow():
+def test_embeddings_are_updated_and_never_dropped():
     memory = ClipMemory()
     link(memory, (0, 0.0))
     assert link(memory, (0, 60.0)) == [1]
     assert link(memory, (1, 0.0)) == [2]
-    assert link(memory, (0, 120.0)) == [1]  # at 120 degrees from where it began
+    assert link(memory, (0, 120.0)) == [1]  # 120 degrees from its first embedding
 
 
-def test_the_whole_assignment_is_cheapest():
+def test_assignment_minimizes_the_total_cost():
     memory = ClipMemory()
     link(memory, (0, 0.0), (0, 40.0))
-    # 39 is nearest to 40, but then 80 would be left with 0
+    # 39 is nearest to 40, but then 79 would be matched to 0
     assert link(memory, (0, 39.0), (0, 79.0)) == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Occlusion, re-entry and crossing look-alikes: previous-clip linking fails, memory does not."""
+"""Occlusion, re-entry and crossing look-alikes: only linking with memory succeeds."""
 
 import math
 
@@ -14,18 +14,18 @@ QUERIES, FRAMES, SIDE = 6, 2, 20
 
 
 def direction(degrees):
-    """An identity at an angle, in the plane of the objects."""
+    """Return an identity vector at an angle in the plane of the objects."""
     angle = math.radians(degrees)
     return torch.tensor([math.cos(angle), math.sin(angle), 0.0, 0.0, 0.0, 0.0])
 
 
 def empty(slot):
-    """Identity of a query that shows nothing."""
+    """Return the identity vector of a query without an object."""
     return torch.eye(6)[2 + slot % 4]
 
 
 def clip_of(objects, seed, frames=FRAMES):
-    """A clip of `{query: (name, identity, x of each frame)}`; all others are empty.
+    """Return a clip of `{query: (name, identity, x of each frame)}`; other queries are empty.
 
     The class logits of a query name the object, after a background class.
     """
@@ -44,7 +44,7 @@ def clip_of(objects, seed, frames=FRAMES):
 
 
 def slots_of(clips, **settings):
-    """The slot of each object in each clip: `[{name: slot}]`."""
+    """Return the slot of each object in each clip as `[{name: slot}]`."""
     linker = ClipLinker(LinkSettings(**settings))
     found = []
     for clip in clips:
@@ -56,7 +56,7 @@ def slots_of(clips, **settings):
 
 
 def kept(slots):
-    """Whether every object has one slot, and every slot one object."""
+    """Return whether every object has one slot, and every slot one object."""
     by_name = {}
     for of_clip in slots:
         for name, slot in of_clip.items():
@@ -66,9 +66,9 @@ def kept(slots):
 
 
 def occlusion(hidden=3):
-    """Object 1 disappears and comes back, while its query, now empty, drifts to object 0's side.
+    """Object 1 disappears and returns, while its empty query drifts towards object 0.
 
-    At its return another query shows it.
+    On its return it is predicted by another query.
     """
     clips = [clip_of({0: (0, direction(0), (2, 2)), 1: (1, direction(60), (14, 14))}, seed=0)]
     for k in range(hidden):
@@ -79,7 +79,7 @@ def occlusion(hidden=3):
 
 
 def crossing():
-    """Two look-alikes cross; while they touch, each takes on features of the other."""
+    """Two look-alikes cross; while they touch, their features mix."""
     angles = ((0, 20), (0, 20), (16, 4), (10, 12), (0, 20))
     clips = []
     for k, (a, b) in enumerate(angles):
@@ -93,14 +93,14 @@ def crossing():
 
 
 @pytest.mark.parametrize('make', [occlusion, crossing])
-def test_memory_keeps_what_previous_clips_lose(make):
+def test_memory_keeps_identities_lost_by_previous_clip_linking(make):
     clips = make()
     assert not kept(slots_of(clips))
     assert kept(slots_of(clips, memory=dict(momentum=0.8)))
 
 
-def test_place_tells_equal_objects_apart():
-    """Identical twins cross: their motion alone tells which is which."""
+def test_position_distinguishes_equal_objects():
+    """Two identical objects cross, distinguishable only by their motion."""
     clips = []
     for k in range(5):
         xs = [4 * k, 4 * k + 2]
@@ -112,7 +112,7 @@ def test_place_tells_equal_objects_apart():
 
 
 @pytest.mark.parametrize(('max_age', 'same'), [(None, True), (3, True), (2, False)])
-def test_identities_are_given_up_after_an_age(max_age, same):
+def test_identities_expire_after_max_age(max_age, same):
     slots = slots_of(occlusion(hidden=3), memory=dict(max_age=max_age))
     assert (slots[0][1] == slots[-1][1]) == same
     assert slots[0][0] == slots[-1][0]
@@ -127,7 +127,7 @@ def test_identities_are_given_up_after_an_age(max_age, same):
         (dict(max_speed=0.05), False),
     ],
 )
-def test_gates_give_a_new_identity(settings, same):
+def test_gates_start_a_new_identity(settings, same):
     """It turns by 60 degrees (cosine 0.5) and jumps 12 of 28 cells (0.42) within 4 frames."""
     clips = [
         clip_of({0: (0, direction(0), (2, 2))}, seed=0),
@@ -138,7 +138,7 @@ def test_gates_give_a_new_identity(settings, same):
     assert (slots[0][0] == slots[2][0]) == same
 
 
-def test_moving_average_and_what_is_remembered():
+def test_moving_average_of_identities():
     memory = IdentityMemory(momentum=0.75)
     clips = [clip_of({k: (0, direction(90 * k), (2, 2))}, seed=k) for k in range(2)]
     for clip in clips:
@@ -151,7 +151,7 @@ def test_moving_average_and_what_is_remembered():
     torch.testing.assert_close(memory._features[slot], expected)
 
 
-def test_orders_are_permutations_and_memory_is_flat():
+def test_orders_are_permutations_and_memory_is_constant():
     memory, rng = IdentityMemory(), torch.Generator().manual_seed(0)
     sizes = set()
     for _ in range(6):
@@ -172,7 +172,7 @@ def test_settings_out_of_range_raise(settings, value):
 
 
 def test_queries_and_masks_that_overlap():
-    """Queries say one thing, masks in the shared frames another."""
+    """Queries and masks in the shared frames suggest different links."""
     before = clip_of({0: (0, direction(0), (2, 2)), 1: (1, direction(90), (14, 14))}, seed=0)
     after = clip_of({0: (1, direction(0), (14,) * 3), 1: (0, direction(90), (2,) * 3)}, 1, frames=3)
     by_queries, by_masks = (LinkSettings(by=by, overlap=1) for by in ('queries', 'mask_iou'))

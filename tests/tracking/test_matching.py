@@ -1,4 +1,4 @@
-"""Linking queries: the permutation is found, by angle alone; broken queries are named."""
+"""Linking queries: permutations are found by angle only; errors name invalid queries."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def order():
 
 
 def prediction(queries: torch.Tensor, seed: int = 0) -> ClipPrediction:
-    """Class and mask logits that tell which query they belong to by their first query channel."""
+    """Return class and mask logits that identify their query by its first channel."""
     rng = torch.Generator().manual_seed(seed)
     class_logits = torch.randn(len(queries), 4, generator=rng)
     return ClipPrediction(class_logits, torch.randn(len(queries), 2, 3, 3, generator=rng), queries)
@@ -38,7 +38,7 @@ def test_permutation_is_recovered(queries, order):
 
 
 def test_autocast_does_not_round_angles():
-    """Pairs that half precision cannot tell apart, under autocast as in a whole test with --amp."""
+    """Autocast, as with --amp, is applied to pairs that half precision cannot distinguish."""
     angles = torch.tensor([0.0, 1e-3, 2e-3, 3e-3])
     queries = torch.stack((angles.cos(), angles.sin(), torch.zeros(4)), dim=1)
     order = torch.tensor([2, 0, 3, 1])
@@ -47,14 +47,14 @@ def test_autocast_does_not_round_angles():
     assert torch.equal(order[found], torch.arange(4))
 
 
-def test_length_of_a_query_is_not_looked_at(queries, order):
+def test_norm_of_a_query_is_ignored(queries, order):
     lengths = torch.linspace(0.1, 50, QUERIES)[:, None]
     indices = match_queries(queries, (queries * lengths)[order])
     assert torch.equal(order[indices], torch.arange(QUERIES))
 
 
-def test_cheapest_assignment_as_a_whole():
-    """Query 0 comes closest to the second target, but the sum is better the other way round."""
+def test_assignment_minimizes_the_total_cost():
+    """Query 0 is closest to the second target, but the swapped assignment has the lower sum."""
     target = torch.tensor([[1.0, 0.0], [0.9, 0.436]])
     current = torch.tensor([[0.95, 0.312], [0.0, 1.0]])
     assert match_queries(target, current).tolist() == [0, 1]
@@ -71,12 +71,12 @@ def test_queries_that_are_not_finite(queries, value):
         match_queries(broken, queries)
 
 
-def test_low_precision_queries_are_matched_in_full(queries, order):
+def test_low_precision_queries_are_matched_in_float32(queries, order):
     indices = match_queries(queries.bfloat16(), queries[order].bfloat16())
     assert torch.equal(order[indices], torch.arange(QUERIES))
 
 
-def test_clips_come_back_in_the_order_of_the_first(queries, order):
+def test_clips_are_reordered_like_the_first(queries, order):
     linker = ClipLinker()
     clips = [prediction(queries, seed) for seed in range(3)]
     shuffles = [torch.arange(QUERIES), order, order.flip(0)]
@@ -96,9 +96,9 @@ def test_class_logits_are_the_mean_of_linked_clips(queries, order):
         torch.testing.assert_close(linker.class_logits, expected)
 
 
-def test_each_clip_is_linked_to_the_one_before():
-    """Two queries that turn by 60 degrees a clip: after three clips each lies where it would be
-    taken for its opposite, so only a chain of neighbors keeps them apart."""
+def test_each_clip_is_linked_to_the_previous_one():
+    """Two queries rotate by 60 degrees per clip: after three clips each is opposite to its start,
+    so only a chain of neighboring clips distinguishes them."""
     linker = ClipLinker()
     for step in range(5):
         angle = torch.tensor(step * torch.pi / 3)

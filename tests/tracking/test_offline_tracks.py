@@ -1,4 +1,4 @@
-"""Offline tracks: alignment of clips, and what waits for a video's end."""
+"""Offline tracks: alignment of clips, and buffering until the end of a video."""
 
 import pytest
 import torch
@@ -21,11 +21,11 @@ def aligned(queries):
     return gather_queries(queries, align_clips(queries))
 
 
-def test_clips_follow_the_first_by_a_chain_of_matchings():
-    """Objects that turn a little from clip to clip end far from where they began; the chain
-    follows them, a match to the first clip would not."""
+def test_clips_are_aligned_by_a_chain_of_matchings():
+    """Objects that rotate slightly between clips end far from their start; the chain of
+    matchings follows them, direct matching to the first clip would not."""
     steps = torch.linspace(0, 1, 40)[:, None]
-    angles = torch.tensor([[0.0, 2.0, 4.0]]) + 2.0 * steps  # each ends where the next began
+    angles = torch.tensor([[0.0, 2.0, 4.0]]) + 2.0 * steps  # each ends where the next one started
     tracks = torch.stack((angles.cos(), angles.sin()), dim=-1)  # K, Q, C
     rng = torch.Generator().manual_seed(0)
     orders = [torch.arange(3), *(torch.randperm(3, generator=rng) for _ in range(39))]
@@ -33,7 +33,7 @@ def test_clips_follow_the_first_by_a_chain_of_matchings():
     assert torch.equal(aligned(shuffled[None])[0], tracks)
 
 
-def test_videos_of_a_batch_are_aligned_for_themselves():
+def test_videos_of_a_batch_are_aligned_independently():
     videos = draw(2, CLIPS, QUERIES, CHANNELS)
     together = aligned(videos)
     assert torch.equal(together[0], aligned(videos[:1])[0])
@@ -42,14 +42,14 @@ def test_videos_of_a_batch_are_aligned_for_themselves():
 
 
 def refine(identities, queries):
-    """A refinement to which every number contributes."""
+    """Refine with dependence on every input value."""
     queries = gather_queries(queries[None], align_clips(identities[None]))[0]
     return RefinedVideo(queries.mean(0)[:, :4] * 3, queries + queries.mean(0))
 
 
 @pytest.fixture
 def clips():
-    """Clips whose last one holds a frame that is none of the video's."""
+    """Return clips, the last of which has a padding frame."""
     return [
         ClipFeatures(
             draw(QUERIES, 3, seed=9 + k),
@@ -71,7 +71,7 @@ def tracks_of(clips, max_masks=None, **settings):
 
 @pytest.mark.parametrize('settings', [{}, dict(feature_memory=0)], ids=['memory', 'file'])
 @pytest.mark.parametrize('max_masks', [None, 2])
-def test_equals_all_at_once(clips, settings, max_masks):
+def test_matches_all_at_once(clips, settings, max_masks):
     refined = refine(
         torch.stack([x.identity for x in clips]), torch.stack([x.queries for x in clips])
     )
@@ -86,7 +86,7 @@ def test_equals_all_at_once(clips, settings, max_masks):
     assert any(any(track.segmentations) for track in tracks)
 
 
-def test_half_precision_is_near(clips):
+def test_half_precision_is_close(clips):
     for ours, exact in zip(
         tracks_of(clips, feature_precision='float16'), tracks_of(clips), strict=True
     ):
@@ -94,7 +94,7 @@ def test_half_precision_is_near(clips):
         assert ours.score == pytest.approx(exact.score, abs=1e-3)
 
 
-def test_frames_of_a_video_have_one_size(clips):
+def test_frames_of_a_video_must_have_one_size(clips):
     video = OfflineVideo(refine, InstanceFinisher())
     video.add(clips[0], SHAPES, CLIP_LENGTH)
     with pytest.raises(FrameShapeError, match='54'):

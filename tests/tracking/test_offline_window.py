@@ -1,4 +1,4 @@
-"""Refinement in a window that slides over a stream."""
+"""Tests of refinement in a sliding window over a stream."""
 
 import itertools
 
@@ -29,19 +29,19 @@ def clips_of(count):
 
 
 def refine(identities, queries):
-    """A refinement to which every number contributes."""
+    """Refine with dependence on every input value."""
     queries = gather_queries(queries[None], align_clips(identities[None]))[0]
     return RefinedVideo(queries.mean(0)[:, :4] * 3, queries + queries.mean(0))
 
 
 def decide(clips, num_clips, overlap, refine=refine):
-    """All that a window decides."""
+    """Return all results of a window."""
     window = OfflineWindow(refine, WindowSettings(num_clips, overlap))
     return [decided for clip in clips for decided in window.add(clip)] + window.finish()
 
 
 @pytest.mark.parametrize('count', [1, 4, 5])
-def test_a_window_over_all_clips_is_offline(count):
+def test_window_over_all_clips_matches_offline(count):
     clips = clips_of(count)
     queries = torch.stack([clip.queries for clip in clips])
     refined = refine(queries, queries)
@@ -54,8 +54,8 @@ def test_a_window_over_all_clips_is_offline(count):
 
 
 @pytest.mark.parametrize(('num_clips', 'overlap'), [(1, 0), (3, 0), (3, 1), (4, 2), (5, 4), (6, 3)])
-def test_every_clip_comes_once_with_context_on_both_sides(num_clips, overlap):
-    """Each clip's masks come from the window whose queries they were refined with."""
+def test_every_clip_is_returned_once_with_context(num_clips, overlap):
+    """Each clip's masks use the queries of the window in which it was refined."""
     seen = []
 
     def spying(identities, queries):
@@ -86,8 +86,8 @@ def test_every_clip_comes_once_with_context_on_both_sides(num_clips, overlap):
     assert k == len(clips)
 
 
-def test_objects_keep_their_query_from_window_to_window():
-    """Clips in shuffled order: what follows a query's direction stays in its row."""
+def test_objects_keep_their_query_across_windows():
+    """With shuffled queries, results that follow a query's direction stay in its row."""
     generator = torch.Generator().manual_seed(0)
     directions = torch.eye(QUERIES, CHANNELS)
     orders = [torch.arange(QUERIES)] + [
@@ -105,14 +105,14 @@ def test_objects_keep_their_query_from_window_to_window():
         torch.testing.assert_close(clip.class_logits, directions)
 
 
-def test_a_window_has_to_move_on():
+def test_overlap_must_be_smaller_than_the_window():
     for num_clips, overlap in ((3, 3), (0, 0), (2, -1)):
         with pytest.raises(AxialVSError, match=f'overlap is {overlap}, but num_clips {num_clips}'):
             OfflineWindow(refine, WindowSettings(num_clips, overlap))
 
 
-def test_video_queries_are_matched_from_window_to_window():
-    """Without a common order of queries, the windows' own mask embeddings link them."""
+def test_video_queries_are_matched_across_windows():
+    """Without a common order of queries, windows are linked by their mask embeddings."""
     clips = clips_of(7)
     orders = itertools.cycle([torch.arange(QUERIES), torch.tensor([3, 0, 4, 1, 2])])
 

@@ -1,4 +1,4 @@
-"""Tensors that wait in memory or in a file: the same numbers come back, the file is real."""
+"""Tensors buffered in memory or in a file are read back unchanged."""
 
 import os
 import tempfile
@@ -20,13 +20,13 @@ def clips():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The platform's temporary folder is an empty one."""
+    """Use an empty folder as the platform's temporary folder."""
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     return tmp_path
 
 
 def open_files(folder: Path) -> int:
-    """Files of this process in a folder, those without a name included."""
+    """Return open files of this process in a folder, including unnamed ones."""
     links = [f'/proc/self/fd/{number}' for number in os.listdir('/proc/self/fd')]
     targets = [os.readlink(link) for link in links if os.path.islink(link)]
     return sum(target.startswith(str(folder)) for target in targets)
@@ -40,7 +40,7 @@ def filled(clips, **kwargs) -> TensorStore:
 
 
 @pytest.mark.parametrize('memory_limit', [2**20, 1000, 1, 0])
-def test_chosen_queries_come_back_clip_by_clip(clips, folder, memory_limit):
+def test_selected_queries_are_read_clip_by_clip(clips, folder, memory_limit):
     store = filled(clips, memory_limit=memory_limit)
     chosen = torch.tensor([4, 0, 4])
     for _ in range(2):  # it can be read again
@@ -53,7 +53,7 @@ def test_chosen_queries_come_back_clip_by_clip(clips, folder, memory_limit):
 
 @pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='reads the open files of Linux')
 @pytest.mark.parametrize(('memory_limit', 'files'), [(2**20, 0), (1000, 1), (0, 1)])
-def test_beyond_the_limit_all_lies_in_a_file(clips, folder, memory_limit, files):
+def test_everything_is_in_a_file_beyond_the_limit(clips, folder, memory_limit, files):
     store = filled(clips, memory_limit=memory_limit)
     assert open_files(folder) == files
     store.close()
@@ -73,7 +73,7 @@ def test_logits_need_not_be_contiguous(clips):
     assert torch.equal(read[0], clips[0][2].transpose(1, 2))
 
 
-def test_a_whole_clip_comes_back_and_more_can_follow(clips):
+def test_clips_can_be_added_after_reading(clips):
     store = filled(clips[:2])
     assert torch.equal(list(store.read())[1], clips[1])
     store.append(clips[2])
@@ -82,7 +82,7 @@ def test_a_whole_clip_comes_back_and_more_can_follow(clips):
 
 
 @pytest.mark.parametrize('memory_limit', [2**20, 0])
-def test_half_precision_takes_half_the_room(clips, memory_limit):
+def test_half_precision_takes_half_the_space(clips, memory_limit):
     store = filled(clips, memory_limit=memory_limit, precision='float16')
     assert store.num_bytes == filled(clips).num_bytes / 2
     chosen = torch.tensor([3, 1])
@@ -92,19 +92,19 @@ def test_half_precision_takes_half_the_room(clips, memory_limit):
         assert torch.equal(some, ours[chosen])
 
 
-def test_what_half_precision_cannot_hold_is_an_error(clips):
+def test_values_beyond_half_precision_raise(clips):
     with pytest.raises(ValueError, match='exceeds the largest float16 number, 65504; use float32'):
         filled([clips[0] * 1e6], precision='float16')
     with pytest.raises(ValueError, match="precision is 'float8'"):
         TensorStore(precision='float8')
 
 
-def test_no_queries_are_no_rows(clips):
+def test_no_selected_queries(clips):
     (read,) = filled(clips[:1]).read(torch.empty(0, dtype=torch.long))
     assert read.shape == (0, 3, 6, 7)
 
 
-def test_no_room_for_the_file(clips, monkeypatch, tmp_path):
+def test_full_disk_raises(clips, monkeypatch, tmp_path):
     missing = tmp_path / 'missing'
     monkeypatch.setattr(tempfile, 'tempdir', str(missing))
     with pytest.raises(OSError, match='set TMPDIR') as error:

@@ -1,4 +1,4 @@
-"""The published protocol, clip by clip, against a calculation with the whole video in memory."""
+"""The published protocol clip by clip matches a computation with the full video in memory."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ SHAPES = ImageShapes(batch_input_shape=(32, 64), img_shape=(30, 53), ori_shape=(
 
 @pytest.fixture
 def video():
-    """Class logits (Q, N + 1) and mask logits (Q, L, H, W): query 2 has no mask at all, query 4
-    none in the first frames."""
+    """Return class logits (Q, N + 1) and mask logits (Q, L, H, W): query 2 has no mask at all,
+    query 4 none in the first frames."""
     rng = torch.Generator().manual_seed(0)
     class_logits = torch.randn(QUERIES, CLASSES + 1, generator=rng)
     coarse = torch.randn(QUERIES * FRAMES, 1, 3, 5, generator=rng)
@@ -30,7 +30,7 @@ def video():
 
 
 def all_at_once(class_logits, mask_logits, max_tracks, max_masks_per_frame):
-    """(label, score, RLE or None a frame) of each track from whole tensors, as in the release."""
+    """Return (label, score, RLEs or None per frame) of tracks from full tensors, as the release."""
     probabilities, pairs = class_logits.softmax(-1)[:, :-1].flatten().topk(max_tracks)
     queries, labels = pairs // CLASSES, pairs % CLASSES
     logits = F.interpolate(
@@ -76,16 +76,14 @@ def streamed(class_logits, mask_logits, clip_lengths, memory_limit=2**20, **sett
 @pytest.mark.parametrize('memory_limit', [2**20, 100], ids=['memory', 'file'])
 @pytest.mark.parametrize('clip_lengths', [[3, 3, 1], [1] * 7])
 @pytest.mark.parametrize('max_masks_per_frame', [None, 4])
-def test_equals_all_at_once_to_the_last_digit(
-    video, max_masks_per_frame, clip_lengths, memory_limit
-):
+def test_matches_all_at_once_exactly(video, max_masks_per_frame, clip_lengths, memory_limit):
     settings = dict(max_tracks=10, max_masks_per_frame=max_masks_per_frame)
     in_one_piece = streamed(*video, [FRAMES], **settings)
     assert streamed(*video, clip_lengths, memory_limit=memory_limit, **settings) == in_one_piece
 
 
 @pytest.mark.parametrize('max_masks_per_frame', [None, 4])
-def test_equals_the_steps_of_the_release_on_whole_tensors(video, max_masks_per_frame):
+def test_matches_the_release_on_full_tensors(video, max_masks_per_frame):
     settings = dict(max_tracks=10, max_masks_per_frame=max_masks_per_frame)
     expected = all_at_once(*video, **settings)
     assert any(None in codes for *_, codes in expected)
@@ -106,8 +104,8 @@ def test_a_query_with_two_classes_has_one_set_of_masks(video):
         assert all(codes == entries[0][1] for _, codes in entries)
 
 
-def test_frames_without_a_mask_do_not_count(video):
-    """By hand: one class, constant logits where there is a mask."""
+def test_frames_without_a_mask_are_ignored(video):
+    """Values by hand: one class, constant logits inside the mask."""
     masks = torch.full((1, 4, 8, 16), -1.0)
     masks[0, 1] = 2.0
     masks[0, 3, :4] = 1.0
@@ -123,15 +121,15 @@ def test_frames_without_a_mask_do_not_count(video):
 
 
 @pytest.mark.parametrize('max_masks_per_frame', [None, 1])
-def test_tracks_without_any_mask_are_left_out(video, max_masks_per_frame):
-    """With one mask per frame most pairs never keep theirs."""
+def test_tracks_without_any_mask_are_omitted(video, max_masks_per_frame):
+    """With one mask per frame most pairs lose all their pixels."""
     settings = dict(max_tracks=QUERIES * CLASSES, max_masks_per_frame=max_masks_per_frame)
     tracks = streamed(*video, [7], **settings)
     assert 0 < len(tracks) <= (QUERIES - 1) * CLASSES
     assert all(any(codes) for *_, codes in tracks)
 
 
-def test_frames_of_a_video_have_one_size(video):
+def test_frames_of_a_video_must_have_one_size(video):
     class_logits, masks = video
     clips = [
         ClipPrediction(class_logits, masks[:, t], torch.eye(QUERIES))

@@ -1,4 +1,4 @@
-"""How commands end: one line for errors meant for users, a traceback for the rest."""
+"""Exit of commands: one line for user errors, a traceback for others."""
 
 import argparse
 import subprocess
@@ -13,7 +13,7 @@ from axialvs.utils.errors import AxialVSError
 
 
 class ClipError(AxialVSError):
-    """An error of a subclass."""
+    """A subclass of the user error."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_numbers_out_of_range(text, capsys):
     assert text in message
 
 
-def test_reader_of_the_output_that_is_gone():
+def test_closed_output_pipe():
     code = (
         'import sys; from axialvs.utils.cli import run_command; '
         'sys.exit(run_command(lambda: print("x" * 100_000)))'
@@ -71,8 +71,8 @@ def test_traceback_on_request(monkeypatch):
 
 
 @pytest.mark.parametrize('error', [ValueError('x'), RuntimeError('x'), KeyError('x')])
-def test_bugs_keep_their_traceback(error):
-    """Also where they are raised by code of the package, which did not matter before."""
+def test_bugs_have_a_traceback(error):
+    """This includes bugs in code of the package."""
     with pytest.raises(type(error)):
         run_command(raising(error))
 
@@ -83,13 +83,13 @@ def test_full_disk_is_one_line(capsys):
     assert capsys.readouterr().err == 'tool.py: error: No space left on device\n'
 
 
-def test_file_of_a_system_error_is_named(capsys):
+def test_system_error_names_the_file(capsys):
     assert run_command(lambda: Path('/no/such/file').read_text() and None) == 2
     assert '/no/such/file' in capsys.readouterr().err
 
 
 class Broken(Dataset):
-    """Raise an error in a loader's worker."""
+    """A dataset that raises an error in a loader worker."""
 
     def __init__(self, error) -> None:
         self.error = error
@@ -107,7 +107,7 @@ def test_error_of_a_loader_worker_is_one_line(capsys):
     assert capsys.readouterr().err == 'tool.py: error: clip 3: is empty\n'
 
 
-def test_bug_in_a_loader_worker_keeps_its_traceback():
+def test_bug_in_a_loader_worker_has_a_traceback():
     loader = DataLoader(Broken(IndexError('x')), num_workers=1)
     with pytest.raises(IndexError, match='Original Traceback'):
         run_command(lambda: list(loader) and None)
@@ -126,7 +126,7 @@ def parse(*options):
         *('1,2,3', '[a,b]', '(1,2)', 'a,b', '[(1, 2, 3), [a, b], c]', '[]', "['a','b']", '[1,]'),
     ],
 )
-def test_config_options_are_those_of_mmengine(text):
+def test_config_options_match_mmengine(text):
     from mmengine.config import DictAction
 
     value = parse(f'key={text}')['key']
@@ -143,7 +143,7 @@ def test_config_options_are_those_of_mmengine(text):
         ("'1'", '1'),
     ],
 )
-def test_config_options_that_mmengine_changes_or_refuses(text, value):
+def test_config_options_that_mmengine_misreads(text, value):
     assert parse(f'key={text}') == {'key': value}
 
 
@@ -159,7 +159,7 @@ def test_config_options_that_mmengine_changes_or_refuses(text, value):
         "k=dict(type='X')",
     ],
 )
-def test_unreadable_config_options_are_named(text, capsys):
+def test_error_names_invalid_config_options(text, capsys):
     with pytest.raises(SystemExit) as end:
         parse(text)
     assert end.value.code == 2

@@ -11,12 +11,12 @@ import pytest
 
 from axialvs.utils.deferred_imports import deferred_imports
 
-BACKEND = {'MPLBACKEND': 'svg'}  # matplotlib itself would choose another
+BACKEND = {'MPLBACKEND': 'svg'}  # matplotlib would choose a different one
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package `heavy`, and a module `client` that imports it in several ways."""
+    """Write a package `heavy`, and a module `client` that imports it in several ways."""
     files = {
         'heavy/__init__.py': "VERSION = '1.0'\n",
         'heavy/shapes.py': (
@@ -47,7 +47,7 @@ def loaded():
     return sorted(x for x in sys.modules if x.partition('.')[0] == 'heavy')
 
 
-def test_nothing_is_imported_and_nothing_stays_behind(package):
+def test_nothing_is_imported_and_imports_are_restored(package):
     finders = list(sys.meta_path)
     import_client()
     assert loaded() == []
@@ -77,7 +77,7 @@ def derive(base):
         (lambda client: issubclass(int, client.Shape), False),
     ],
 )
-def test_uses_import_the_package(package, use, expected):
+def test_first_use_imports_the_package(package, use, expected):
     client = import_client()
     assert use(client) == expected
     assert 'heavy' in loaded()

@@ -1,4 +1,4 @@
-"""Tests of the stand-in for mmcv's compiled operators."""
+"""Tests of the replacement of mmcv's compiled operators."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def run_python(code: str, cwd, *prelude: str) -> str:
 
 
 @WITHOUT_OPERATORS
-def test_missing_operator_names_itself_and_the_fix():
+def test_missing_operator_error_names_operator_and_fix():
     from mmcv.ops import nms
 
     boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
@@ -47,7 +47,7 @@ def test_private_names_are_not_operators():
     assert mmcv._ext.__spec__.name == 'mmcv._ext'
 
 
-def test_installing_twice_keeps_what_is_there():
+def test_installing_twice_keeps_the_module():
     first = sys.modules[mmcv_ops.EXTENSION]
     assert mmcv_ops.install_stand_in() == (mmcv_ops.missing_reason() is not None)
     assert sys.modules[mmcv_ops.EXTENSION] is first
@@ -74,8 +74,8 @@ print('built')
     assert 'built' in out
 
 
-def test_broken_extension_is_told_apart_from_a_missing_one(tmp_path):
-    """One compiled for another torch does not stop the import; its reason is kept."""
+def test_broken_extension_is_distinguished_from_missing(tmp_path):
+    """An extension compiled for another torch does not fail the import; its error is kept."""
     out = run_python(
         """
 import axialvs.register
@@ -101,7 +101,7 @@ print(mmcv_ops.missing_reason())
 
 
 def test_importing_mmdet_prints_nothing(tmp_path):
-    """The module is loaded by itself, since the package has imported mmdet when it is there."""
+    """The module is loaded separately, since importing the package imports mmdet."""
     out = run_python(
         f"""
 from importlib import util

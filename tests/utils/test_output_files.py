@@ -1,4 +1,4 @@
-"""Tests of how commands take names of files to write, and of writing to what is no plain file."""
+"""Tests of output file arguments of commands, and of writing to special files."""
 
 import os
 import socket
@@ -13,14 +13,14 @@ import pytest
 from axialvs.utils.files import output_file, partial_path, write_atomically
 
 
-def test_names_of_files_in_folders_that_may_be_missing(tmp_path, monkeypatch):
+def test_valid_names_in_existing_and_missing_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'there').touch()
     for name in ('there', 'new', 'a/b/c.json', f'{tmp_path}/a/b'):
         assert output_file(name) == Path(name)
 
 
-def test_names_that_cannot_be_written(tmp_path, monkeypatch):
+def test_invalid_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
     with pytest.raises(ArgumentTypeError, match="'' is a folder; use a file path"):
@@ -29,13 +29,13 @@ def test_names_that_cannot_be_written(tmp_path, monkeypatch):
         output_file('file/x/y')
 
 
-def test_folder_of_the_name_is_not_blamed_on_the_disk(tmp_path):
+def test_folder_error_does_not_mention_the_disk(tmp_path):
     with pytest.raises(IsADirectoryError, match='it is a folder') as caught:
         write_atomically(tmp_path, b'x')
     assert 'check the disk' not in str(caught.value)
 
 
-def test_pipe_is_written_to_and_stays(tmp_path):
+def test_pipe_is_written_and_kept(tmp_path):
     pipe = tmp_path / 'pipe'
     os.mkfifo(pipe)
     read = []
@@ -47,8 +47,8 @@ def test_pipe_is_written_to_and_stays(tmp_path):
     assert pipe.is_fifo()
 
 
-def test_link_in_dev_that_leads_to_a_plain_file_is_not_replaced(monkeypatch):
-    """As /dev/stdout does where output goes to a file."""
+def test_device_link_to_a_regular_file_is_not_replaced(monkeypatch):
+    """This is the case of /dev/stdout with output redirected to a file."""
     written = {}
     monkeypatch.setattr(Path, 'write_bytes', lambda path, data: written.update({path: data}))
     monkeypatch.setattr(os, 'replace', lambda *paths: pytest.fail(f'{paths}: a device is replaced'))
@@ -56,8 +56,8 @@ def test_link_in_dev_that_leads_to_a_plain_file_is_not_replaced(monkeypatch):
     assert written == {Path('/dev/stdout'): b'figures'}
 
 
-def test_processes_that_write_one_file_do_not_mix_their_data(tmp_path, monkeypatch):
-    """The one that ends last wins, with its data alone."""
+def test_concurrent_writers_do_not_mix_their_data(tmp_path, monkeypatch):
+    """The file has only the data of the last writer."""
     target = tmp_path / 'scores.json'
     replace = os.replace
 

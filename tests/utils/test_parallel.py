@@ -1,4 +1,4 @@
-"""A map in forked processes returns what a plain one returns, errors included."""
+"""A map in forked processes has the results and errors of a serial one."""
 
 import multiprocessing
 import os
@@ -25,7 +25,7 @@ def test_same_values_in_the_same_order(workers, number):
     assert list(fork_map(lambda x: x + offset, items, workers)) == [x + offset for x in items]
 
 
-def test_workers_are_other_processes():
+def test_workers_are_separate_processes():
     assert os.getpid() not in fork_map(lambda _: os.getpid(), range(4), 2)
 
 
@@ -34,7 +34,7 @@ class ItemError(AxialVSError):
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-def test_errors_are_raised_here(workers):
+def test_errors_are_raised_in_the_parent(workers):
     def fail(item):
         if item == 3:
             raise ItemError(f'item {item} is wrong')
@@ -44,7 +44,7 @@ def test_errors_are_raised_here(workers):
         list(fork_map(fail, range(5), workers))
 
 
-def test_killed_process_is_an_error():
+def test_killed_process_raises():
     def die(item):
         if item == 1:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -40,7 +40,7 @@ def runs_of(mask: np.ndarray) -> list[int]:
 
 @settings(deadline=None)
 @given(any_mask)
-def test_codes_equal_those_of_pycocotools(mask):
+def test_encoding_matches_pycocotools(mask):
     expected = reference(mask) if mask.any() else None
     assert encode_masks(mask[None]) == [expected]
     assert encode_masks(np.asfortranarray(mask)[None]) == [expected]
@@ -50,7 +50,7 @@ def test_codes_equal_those_of_pycocotools(mask):
 
 @settings(deadline=None)
 @given(any_mask, st.tuples(*[st.integers(0, 9)] * 4))
-def test_crops_are_encoded_as_whole_frames(crop, margins):
+def test_crops_are_encoded_as_full_frames(crop, margins):
     top, bottom, left, right = margins
     frame = np.pad(crop, ((top, bottom), (left, right)))
     expected = reference(frame) if crop.any() else None
@@ -60,7 +60,7 @@ def test_crops_are_encoded_as_whole_frames(crop, margins):
 
 @settings(deadline=None)
 @given(any_mask)
-def test_all_kinds_of_counts_are_the_same_mask(mask):
+def test_all_formats_of_counts_are_equivalent(mask):
     rle = reference(mask)
     for counts in (rle['counts'], rle['counts'].encode(), runs_of(mask)):
         read = read_mask({'size': rle['size'], 'counts': counts}, *mask.shape)
@@ -68,7 +68,7 @@ def test_all_kinds_of_counts_are_the_same_mask(mask):
         assert as_rle(read) == rle
 
 
-def test_polygons_are_rasterized_as_by_pycocotools():
+def test_polygons_match_pycocotools():
     polygons = [[1.0, 1.0, 6.0, 1.0, 6.0, 4.0], [0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0]]
     expected = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, HEIGHT, WIDTH)))
     rle = compress(polygons, HEIGHT, WIDTH)
@@ -89,7 +89,7 @@ def test_tubes_have_gaps():
         *(b'', b'\xff', [], [34], [36], [40, -5], [1.5], [True] * 35, [2**70], ['35']),
     ],
 )
-def test_broken_counts_are_located(counts):
+def test_error_locates_invalid_counts(counts):
     good = {'size': [HEIGHT, WIDTH], 'counts': 'S1'}
     with pytest.raises(RLEError) as caught:
         read_tube([good, None, {**good, 'counts': counts}, good], HEIGHT, WIDTH)
@@ -98,8 +98,8 @@ def test_broken_counts_are_located(counts):
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=30))
-def test_any_text_is_a_mask_or_an_error(text):
-    """What passes decodes to the same mask with pycocotools, which checks nothing."""
+def test_any_text_decodes_or_raises(text):
+    """Valid text decodes to the same mask as with pycocotools, which has no checks."""
     rle = {'size': [HEIGHT, WIDTH], 'counts': text}
     try:
         mask = read_mask(rle, HEIGHT, WIDTH)
@@ -110,7 +110,7 @@ def test_any_text_is_a_mask_or_an_error(text):
 
 @pytest.mark.parametrize('segmentation', [{'counts': 'S1'}, [[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]])
 def test_absurd_sizes_take_no_memory(segmentation):
-    """pycocotools ended the process with SIGSEGV here."""
+    """In this case pycocotools crashes with SIGSEGV."""
     with pytest.raises(RLEError, match=str(MAX_PIXELS)):
         read_mask(segmentation, 10**8, 10**8)
 

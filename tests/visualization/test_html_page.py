@@ -19,7 +19,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser'))
 
 
 def square(track: int, frame: int) -> np.ndarray:
-    """A square of 10 pixels that moves to the right; track 2 is not visible in the last frames."""
+    """Return a square of 10 pixels that moves right; track 2 is hidden in the last frames."""
     mask = np.zeros(SIZE, dtype=bool)
     if track == 1 or frame < 6:
         mask[4 + 24 * (track - 1) :][:10, 2 * frame : 2 * frame + 10] = True
@@ -32,7 +32,7 @@ def rle(mask: np.ndarray) -> dict | None:
 
 @pytest.fixture(scope='module', params=[(True, True)])
 def page(tmp_path_factory, request):
-    """Page of a video with two tracks, things by default; unescaped, its title would break it."""
+    """Write a page with two tracks, things by default, and a title that needs escaping."""
     folder = tmp_path_factory.mktemp('page')
     thumbnails = Thumbnails()
     with VideoWriter(folder / 'video.mp4', RATE) as writer:
@@ -73,7 +73,7 @@ def test_data_of_the_page(page):
     assert [x is None for x in data['tracks'][1]['rles']] == [False] * 6 + [True] * 6
 
 
-def test_a_thumbnail_is_of_the_largest_mask():
+def test_thumbnail_shows_the_largest_mask():
     thumbnails = Thumbnails()
     for size in (4, 10, 6):
         image = np.full((*SIZE, 3), size, dtype=np.uint8)
@@ -81,7 +81,7 @@ def test_a_thumbnail_is_of_the_largest_mask():
         mask[0, :size, :size] = True
         thumbnails.add(image, [7], mask)
     assert (thumbnails.crops[7] == 10).all()
-    assert thumbnails.crops[7].shape == (11, 11, 3)  # with its margin, cut at the border
+    assert thumbnails.crops[7].shape == (11, 11, 3)  # with its margin, clipped at the border
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def browser_page(page):
 
 
 def drawn_masks(tab) -> np.ndarray:
-    """Alpha of the mask canvas, (H, W)."""
+    """Return the alpha channel (H, W) of the mask canvas."""
     alpha = tab.evaluate(
         """() => {
             const canvas = document.getElementById('masks');
@@ -134,14 +134,14 @@ def test_masks_follow_the_video_and_can_be_hidden(browser_page):
     assert drawn_masks(tab).any()
 
 
-def test_a_click_on_an_object_hides_its_mask(browser_page):
+def test_click_on_an_object_hides_its_mask(browser_page):
     tab = browser_page
     click_on(tab, 5.5, 8.5)
     assert np.array_equal(drawn_masks(tab) > 0, square(2, 0))
     assert tab.locator('li[data-id="1"]').get_attribute('aria-checked') == 'false'
 
 
-def test_a_label_is_at_the_largest_part(browser_page):
+def test_label_is_at_the_largest_part(browser_page):
     place = browser_page.evaluate(
         """() => {
             const mask = new Uint8Array(data.width * data.height), w = data.width;
@@ -156,7 +156,7 @@ def test_a_label_is_at_the_largest_part(browser_page):
 
 
 @pytest.mark.parametrize('page', [(True, False)], indirect=True)
-def test_stuff_is_switched_as_a_group_and_a_click_does_not_hide_it(browser_page):
+def test_stuff_is_toggled_as_a_group_only(browser_page):
     tab = browser_page
     click_on(tab, 5.5, 32.5)  # the stuff
     tab.wait_for_function('!video.paused')
@@ -175,7 +175,7 @@ def test_stuff_is_switched_as_a_group_and_a_click_does_not_hide_it(browser_page)
     assert color == 'rgb({}, {}, {})'.format(*stuff_color(1))
 
 
-def test_the_video_plays_to_its_last_frames(browser_page):
+def test_video_plays_to_the_end(browser_page):
     tab = browser_page
     tab.click('#play')
     tab.wait_for_function('frame >= 8', timeout=20_000)
@@ -185,6 +185,6 @@ def test_the_video_plays_to_its_last_frames(browser_page):
     assert np.array_equal(drawn_masks(tab) > 0, square(1, frame) | square(2, frame))
 
 
-def test_colors_are_those_of_the_overlay(browser_page):
+def test_colors_match_the_overlay(browser_page):
     color = browser_page.locator('li[data-id="2"] .swatch').evaluate('x => x.style.background')
     assert color == 'rgb({}, {}, {})'.format(*track_color(2))

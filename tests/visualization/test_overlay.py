@@ -1,4 +1,4 @@
-"""Overlays: what is tinted and what is not, stable colors, labels inside the frame."""
+"""Overlays: tinted pixels, stable colors, labels inside the frame."""
 
 from itertools import combinations
 
@@ -26,7 +26,7 @@ def disc(center, radius, size=(240, 320)):
     return mask.astype(bool)
 
 
-def test_inside_is_tinted_and_far_away_nothing_changes():
+def test_only_the_mask_is_tinted():
     image = np.full((240, 320, 3), 100, np.uint8)
     mask = disc((160, 150), 50)
     drawn = draw_tracks(image, mask[None], [7], [1], [0.9], NAMES)
@@ -60,7 +60,7 @@ def test_colors_depend_on_the_id_only_and_are_distinct():
     assert colors.max(axis=1).min() > 150
 
 
-def test_stuff_has_the_color_of_its_class_and_lies_below_things():
+def test_stuff_has_its_class_color_and_is_below_things():
     image = np.full((240, 320, 3), 100, np.uint8)
     ground = np.zeros((240, 320), bool)
     ground[120:] = True
@@ -99,7 +99,7 @@ def test_style_sets_text_and_opacity():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (100, 200, 110, 210)
 
 
-def test_a_label_inside_is_where_the_mask_is_widest_or_nowhere():
+def test_inner_label_is_at_the_widest_part_or_omitted():
     mask = np.zeros((200, 300), np.uint8)
     mask[:20] = 1
     mask[100:, 200:] = 1
@@ -111,7 +111,7 @@ def test_a_label_inside_is_where_the_mask_is_widest_or_nowhere():
     assert place_inside(mask, (60, 30), [(200, 100, 100, 100)]) is None
 
 
-def test_a_label_is_at_the_largest_part():
+def test_label_is_at_the_largest_part():
     """A far fragment does not pull the label away from its object."""
     image = np.full((240, 320, 3), 100, np.uint8)
     mask = disc((250, 180), 40) | disc((5, 30), 3)
@@ -119,7 +119,7 @@ def test_a_label_is_at_the_largest_part():
     assert (drawn[:60, :150] == 100).all(2).mean() > 0.98
 
 
-def test_nothing_to_draw_leaves_the_image():
+def test_image_is_unchanged_without_masks():
     image = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
     none = draw_tracks(image, np.zeros((0, 24, 32), bool), [], [], [], NAMES)
     assert np.array_equal(none, image)
@@ -140,7 +140,7 @@ def test_labels_at_the_border_are_inside_the_frame(size, corner):
     assert style.stroke >= 1
 
 
-def test_labels_of_objects_in_one_place_do_not_cover_each_other():
+def test_labels_of_overlapping_objects_do_not_overlap():
     taken = []
     for _ in range(4):
         taken.append(place_label((100, 100, 60, 60), (40, 12), taken, (320, 240)))
@@ -168,11 +168,11 @@ def test_text_contrasts_with_its_background_and_grows_with_the_image():
     assert heights[1] > 2 * heights[0]
 
 
-def test_a_name_that_the_font_cannot_draw_is_spelt_plainly():
+def test_unsupported_characters_of_a_name_are_replaced():
     assert plain_text('Löwe né 犬') == 'Lowe ne ?'
 
 
-def test_arrays_that_do_not_fit_are_named():
+def test_errors_name_mismatched_arrays():
     image = np.zeros((24, 32, 3), np.uint8)
     with pytest.raises(ValueError, match='1 masks, 2 ids'):
         draw_tracks(image, np.zeros((1, 24, 32), bool), [1, 2], [0], [0.5], NAMES)

@@ -1,4 +1,4 @@
-"""Tests of trails: where they are, how they fade, and that they are forgotten."""
+"""Tests of trails: position, fading, and removal."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def square(x: int) -> np.ndarray:
     return mask
 
 
-def test_a_trail_holds_the_last_centroids():
+def test_trail_has_the_last_centroids():
     trails = Trails(3)
     for x in (10, 15, 20, 25):
         first, second = trails.add([7, 9], np.stack([square(x), square(5)]))
@@ -23,7 +23,7 @@ def test_a_trail_holds_the_last_centroids():
     assert second.tolist() == [[5, 20]] * 3
 
 
-def test_a_hidden_track_has_a_gap_and_then_is_forgotten():
+def test_hidden_track_has_a_gap_and_is_then_removed():
     trails, empty = Trails(2), np.zeros((0, *SIZE), dtype=bool)
     trails.add([7], square(10)[None])
     trails.add([], empty)
@@ -37,7 +37,7 @@ def test_a_hidden_track_has_a_gap_and_then_is_forgotten():
 
 
 @pytest.mark.parametrize('num_hidden', [0, 1])
-def test_a_trail_starts_again_where_the_mask_jumps(num_hidden):
+def test_trail_restarts_when_the_mask_jumps(num_hidden):
     trails, empty = Trails(9), np.zeros((0, *SIZE), dtype=bool)
     for x in (10, 15):
         trails.add([7], square(x)[None])
@@ -49,7 +49,7 @@ def test_a_trail_starts_again_where_the_mask_jumps(num_hidden):
     assert points.tolist() == [[90, 20], [95, 20]]
 
 
-def test_a_trail_fades_and_its_gaps_stay_empty():
+def test_trail_fades_and_has_gaps():
     image = np.zeros((*SIZE, 3), dtype=np.uint8)
     points = np.array([[5, 20], [15, 20], [np.nan, np.nan], [30, 20], [40, 20], [50, 20]])
     draw_trail(image, points, (200, 0, 0), 1)
