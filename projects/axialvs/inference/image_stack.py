@@ -1,5 +1,6 @@
-"""Read files with several images as videos: TIFF pages, WebP or PNG animations."""
+"""Read files with several images as videos: TIFF pages, GIF, PNG or WebP animations."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from axialvs.inference.image_files import (
     to_rgb,
 )
 from axialvs.inference.readers import DEFAULT_FRAME_RATE, Frame, VideoReader, VideoReadError
+from axialvs.utils.images import open_image
 
-_ANIMATIONS = ('WEBP', 'PNG')
+_ANIMATIONS = ('PNG', 'WEBP')
 _MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # of 8 bits
 
 
@@ -87,11 +89,14 @@ class TiffReader(VideoReader):
 
 
 class AnimationReader(VideoReader):
-    """Frames of an animated WebP or PNG, with the timestamps of the file.
+    """Frames of an animated GIF, PNG or WebP, with the timestamps of the file.
 
     Args:
         path: the file.
         frame_rate: overrides the timestamps of the file.
+
+    Raises:
+        VideoReadError: if the file is not an image.
     """
 
     def __init__(self, path: Path, frame_rate: float | None = None) -> None:
@@ -99,22 +104,32 @@ class AnimationReader(VideoReader):
         self.source = str(path)
         self.frame_rate = frame_rate
         self.num_frames = count_images(path)
-        with Image.open(path) as image:
+        with open_image(path, VideoReadError, verify=False) as image:
             self.width, self.height = image.size
 
     def __iter__(self) -> Iterator[Frame]:
         self.truncated = None
-        time, index = 0.0, -1
+        time, count = 0.0, 0
         with Image.open(self.source) as animation:
             try:
-                for index, image in enumerate(ImageSequence.Iterator(animation)):
+                for image in ImageSequence.Iterator(animation):
                     rgba = np.asarray(image.convert('RGBA'))
-                    yield Frame(index, time, over_black(rgba[..., :3], rgba[..., 3]))
+                    yield Frame(count, time, over_black(rgba[..., :3], rgba[..., 3]))
+                    count += 1
                     if self.frame_rate is None:
                         time += image.info.get('duration', 0) / 1000 or 1 / DEFAULT_FRAME_RATE
                     else:
                         time += 1 / self.frame_rate
             except (OSError, ValueError, SyntaxError, EOFError) as error:
-                self.truncated = f'frame {index + 1} of {self.num_frames} cannot be read ({error})'
-                if index < 0:
+                self.truncated = f'frame {count + 1} of {self.num_frames} cannot be read ({error})'
+                if count == 0:
                     raise VideoReadError(f'{self.source}: {self.truncated}') from error
+        if self.truncated is None and self._is_cut_off_gif():
+            self.truncated = f'the file is cut off after {count} frames'
+
+    def _is_cut_off_gif(self) -> bool:
+        """Return whether a GIF lacks its trailer; its number of frames is not stored."""
+        with open(self.source, 'rb') as file:
+            is_gif = file.read(3) == b'GIF'
+            file.seek(-1, os.SEEK_END)
+            return is_gif and file.read() != b';'

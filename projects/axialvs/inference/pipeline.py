@@ -13,7 +13,7 @@ from torch import Tensor
 from axialvs.clips import SplitMode, split_video
 from axialvs.inference.frame_preparation import FramePreparation, Segmenter
 from axialvs.inference.image_files import ImageFolderReader
-from axialvs.inference.image_stack import open_stack
+from axialvs.inference.image_stack import AnimationReader, open_stack
 from axialvs.inference.read_ahead import read_ahead
 from axialvs.inference.readers import (
     CameraReader,
@@ -63,6 +63,8 @@ def open_video(
         return ImageFolderReader(path, frame_rate)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return open_stack(path, frame_rate) or ImageFolderReader(path, frame_rate)
+    if path.is_file() and path.suffix.lower() == '.gif':  # without delays, FFmpeg returns one frame
+        return AnimationReader(path, frame_rate)
     if not path.exists() and str(source).isdecimal() and len(str(source)) <= _CAMERA_DIGITS:
         return CameraReader(int(str(source)))
     # The only sources that need PyAV.

@@ -1,6 +1,5 @@
 """Frames of a video file or network stream, decoded by PyAV as displayed by a player."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -339,13 +338,3 @@ class VideoFileReader(VideoReader):
                     time, is_timed = frame.time - start, True
                 yield Frame(position, time, self._image(frame))
             self.truncated = decoder.verdict(time + step)
-            if container.format.name == 'gif' and not self.truncated and self._is_cut_off_gif():
-                self.truncated = f'the GIF is cut off after {decoder.num_good} frames'
-
-    def _is_cut_off_gif(self) -> bool:
-        """Return whether the last byte is not the trailer; the number of frames is not stored."""
-        if is_url(self._address):
-            return False
-        with open(self._address, 'rb') as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() != b';'
