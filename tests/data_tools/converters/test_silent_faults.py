@@ -83,7 +83,7 @@ class TestIdentity:
         assert 'track_id' in refuse('coco_video', write_json(path, content))
 
 
-class TestMasksThatArePictures:
+class TestMaskValues:
     def test_smoothed_edges_are_not_objects(self, refuse, convert, davis):
         for frame in ALL:
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -199,7 +199,7 @@ class TestMasksThatArePictures:
         assert_masks(masks['object'], [ball(frame) for frame in ALL])
 
 
-class TestWhatIsPassedOver:
+class TestSkippedItems:
     def test_masks_among_the_frames_are_refused(self, refuse, davis):
         for frame in ALL:
             ids = object_ids(frame)
