@@ -77,7 +77,7 @@ def test_missing_optimizer_state_is_logged(tmp_path):
     assert 'iter_2.pth was saved without the state of the optimizer' in log.read_text()
 
 
-def test_console_lists_missing_weights_once(tmp_path, checkpoint, capfd):
+def test_console_reports_weights_once(tmp_path, checkpoint, capfd):
     options = dict(optim_wrapper__paramwise_cfg=dict(bias_lr_mult=1.0), log_level='INFO')
     config = tiny_config(tmp_path, load_from=str(checkpoint), **options)
     runner = SafeRunner.from_cfg(config)
