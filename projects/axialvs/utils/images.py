@@ -29,10 +29,10 @@ def open_image(
         OSError: if the file is missing or may not be read.
     """
     try:
-        with Image.open(path) as image:
-            if verify:
+        if verify:  # closes the image
+            with Image.open(path) as image:
                 image.verify()
-        with Image.open(path) as image:  # again, as `verify` requires
+        with Image.open(path) as image:
             yield image
     except (AxialVSError, MemoryError):
         raise
